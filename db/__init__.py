@@ -1,0 +1,6 @@
+"""What is written down and how it is spelled: records, vocabulary, catalogue, blobs and messages.
+
+The floor of the house: imports nothing of ``orchestrator`` or ``workers`` and never a library that touches pixels.
+"""
+
+__version__ = "0.1.0"

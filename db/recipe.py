@@ -1,0 +1,147 @@
+"""Recipes: ordered steps of restoration, read, checked and fingerprinted. Anybody may import this."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from db.catalog import stages
+from db.errors import RecipeError, nearest
+
+DEFAULT = "conservation"
+OUTPUTS = ("master", "access", "scores")
+MAX_STEPS = 64
+
+
+class Step(BaseModel):
+    """One stage with its parameters, complete: defaults are written out, so a later default changes no old job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class Recipe(BaseModel):
+    """Ordered steps and the outputs that are wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    steps: tuple[Step, ...]
+    outputs: tuple[str, ...] = OUTPUTS
+
+    def fingerprint(self) -> str:
+        """Sha256 hex digest over steps and outputs in one canonical spelling; the name does not count."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse(text: str, name: str) -> Recipe:
+    """Read a recipe from YAML (or JSON, which is YAML).
+
+    Args:
+        text: Either a list of steps or a mapping with ``recipe`` and, if wanted, ``outputs``.
+        name: What to call it.
+
+    Raises:
+        RecipeError: With the step's number and, for an unknown name, the nearest known one.
+    """
+    try:
+        # The safe loader builds plain values only; aliases are refused because a few lines can unfold to gigabytes.
+        document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 -- _PlainLoader derives from SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RecipeError(f"Recipe {name}: {_one_line(error)}") from error
+    return from_document(document, name)
+
+
+def from_document(document: Any, name: str) -> Recipe:
+    """Check an already read document; see :func:`parse`."""
+    outputs: Any = list(OUTPUTS)
+    if isinstance(document, dict):
+        unknown = set(map(str, document)) - {"recipe", "outputs", "name", "description"}
+        if unknown or "recipe" not in document:
+            raise RecipeError(f"Recipe {name}: expected `recipe:` and `outputs:`, found {sorted(map(str, document))}")
+        outputs = document.get("outputs", outputs)
+        document = document["recipe"]
+    if document is None:
+        document = []
+    if not isinstance(document, list) or len(document) > MAX_STEPS:
+        raise RecipeError(f"Recipe {name}: expected a list of at most {MAX_STEPS} steps")
+    steps = tuple(_step(entry, number, name) for number, entry in enumerate(document, start=1))
+    return Recipe(name=name, steps=steps, outputs=_outputs(outputs, name))
+
+
+def resolve(name_or_path: str) -> Recipe:
+    """Find a recipe by its shipped name or by the path of a YAML file.
+
+    Raises:
+        RecipeError: There is no such name or file, or the recipe is wrong.
+    """
+    if name_or_path in names():
+        shipped = resources.files("db").joinpath("recipes", f"{name_or_path}.yaml")
+        return parse(shipped.read_text(encoding="utf-8"), name_or_path)
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml", ".json"} or path.exists():
+        try:
+            return parse(path.read_text(encoding="utf-8"), path.stem)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"Recipe {name_or_path}: {error}") from error
+    raise RecipeError(f"No recipe {name_or_path!r}.{nearest(name_or_path, names())}", code="UNKNOWN_RECIPE")
+
+
+def names() -> list[str]:
+    """Names of the recipes that ship with Reelwright."""
+    folder = resources.files("db").joinpath("recipes")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _step(entry: Any, number: int, name: str) -> Step:
+    where = f"Recipe {name}, step {number}"
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise RecipeError(f"{where}: expected `stage: {{parameters}}`, found {entry!r:.80}")
+    stage, params = next(iter(entry.items()))
+    spec = stages.STAGES.get(str(stage))
+    if spec is None:
+        raise RecipeError(f"{where}: no stage {stage!r:.60}.{nearest(str(stage), stages.STAGES)}", code="UNKNOWN_STAGE")
+    if params is not None and not isinstance(params, dict):
+        raise RecipeError(f"{where}: the parameters of {stage} must be a mapping", code="BAD_PARAMETER")
+    try:
+        checked = spec.params.model_validate(params or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        hint = nearest(field, spec.params.model_fields) if first["type"] == "extra_forbidden" else ""
+        raise RecipeError(f"{where}: {stage}.{field}: {first['msg']}.{hint}", code="BAD_PARAMETER") from error
+    return Step(stage=str(stage), params=checked.model_dump(mode="json"))
+
+
+def _outputs(value: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise RecipeError(f"Recipe {name}: outputs must be a list of names")
+    for entry in value:
+        if entry not in OUTPUTS:
+            raise RecipeError(f"Recipe {name}: no output {entry!r}.{nearest(entry, OUTPUTS)}", code="BAD_PARAMETER")
+    # A master is what everything else is made from, so it is always among the outputs.
+    return tuple(entry for entry in OUTPUTS if entry in value or entry == "master")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)

@@ -1,0 +1,206 @@
+"""The frozen records that cross rooms: what a worker is given, and what it gives back. Anybody may import this.
+
+Everything here is stored as JSON in a row or a blob, so a field is only ever added, with a default.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from db.recipe import Recipe
+from db.states import ItemKind, TaskKind
+
+
+def _rational(value: Any) -> Fraction:
+    return value if isinstance(value, Fraction) else Fraction(str(value))
+
+
+Rational = Annotated[Fraction, BeforeValidator(_rational), PlainSerializer(str, return_type=str)]
+"""An exact number, written ``"24000/1001"``."""
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, and tolerant of fields that a newer release wrote."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Blob(Record):
+    """One object in the store."""
+
+    key: str
+    """Where it lies; the grammar is in ``db.store.keys``."""
+    sha256: str
+    """Hex digest, computed while it was written."""
+    bytes: int
+    """Its size."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return PurePosixPath(self.key).name
+
+
+class Sequence(Record):
+    """Numbered files that make one reel: ``prefix`` + number + ``suffix`` inside the folder that ``Source.uri`` names."""
+
+    prefix: str
+    suffix: str
+    padding: int = 0
+    """Digits of the number, 0 when it is not padded."""
+    start: int
+    end: int
+    """Last number, included."""
+    step: int = 1
+
+
+class Source(Record):
+    """What one line of a manifest names, and what the line says about it."""
+
+    uri: str
+    """An absolute path, or ``s3://bucket/key``; for a sequence the folder."""
+    kind: ItemKind
+    sequence: Sequence | None = None
+    checksum: dict[str, str] = Field(default_factory=dict)
+    """Algorithm (``md5``, ``sha1``, ``sha256``, ``sha512``) to hex digest; checked while the source is read."""
+    bytes: int | None = None
+    """Size that the manifest gives; none when it says nothing."""
+    fps: Rational | None = None
+    """Frame rate that overrides the header's; none keeps the header's."""
+    missing: Literal["error", "hold", "black"] = "error"
+    """What stands in for frames that are missing in a sequence."""
+    accept_damaged: bool = False
+    """Restore what can be decoded of a truncated or corrupt source."""
+    accept_interlaced: bool = False
+    """Treat interlaced frames as if they were whole."""
+
+
+class AudioTrack(Record):
+    """One sound track of a reel."""
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    language: str = ""
+
+
+class ReelFacts(Record):
+    """What the probe found out about a reel."""
+
+    frame_count: int
+    rate: Rational
+    """Frames per second in force: the manifest's, else the header's."""
+    width: int
+    height: int
+    depth_bits: int
+    """Significant bits of a sample, 8 to 16."""
+    pixel_format: str
+    """FFmpeg's name of the source's pixel layout."""
+    mono: bool
+    """Whether the source has one channel."""
+    color_range: Literal["full", "limited"] = "limited"
+    matrix: str = "unknown"
+    """FFmpeg's name of the YUV matrix, as tagged."""
+    primaries: str = "unknown"
+    transfer: str = "unknown"
+    sample_aspect: Rational = Fraction(1)
+    rotation_degrees: int = 0
+    variable_rate: bool = False
+    """Whether frames are not evenly spaced; then the index's own times are kept."""
+    audio: tuple[AudioTrack, ...] = ()
+    timecode: str = ""
+    bytes: int
+    sha256: str
+    """Digest of the whole source as it was read (of all files in order, for a sequence)."""
+    index: Blob
+    """Per frame: time stamp, whether a decoder can start there, hash of the decoded picture."""
+    mezzanine: Blob | None = None
+    """A sequential lossless copy that is read instead of the source; none when the source can be sought exactly."""
+    damaged: str = ""
+    """What is wrong with the source, when it was accepted nevertheless."""
+    already_colour: bool = False
+    """Whether the pictures have colour of their own."""
+
+
+class Substitute(Record):
+    """A frame that cannot be read or restored, and what is used everywhere in its place."""
+
+    frame: int
+    use: int | None
+    """The good frame that is held instead; none means black."""
+    reason: str
+
+
+class Item(Record):
+    """One line of a manifest as a worker sees it."""
+
+    id: int
+    external_id: str
+    source: Source
+    recipe: Recipe
+    generation: int
+    facts: ReelFacts | None = None
+    """None until the reel is probed; always none for a still."""
+    profile: Blob | None = None
+    """The reel profile that ``merge`` made; none when no step needs one."""
+    substitutes: tuple[Substitute, ...] = ()
+    batch_frames: int = 8
+    """Frames in one cell of the batch grid, fixed when the reel was planned."""
+
+
+class Part(Record):
+    """A finished task of the same reel: what ``merge`` and ``assemble`` put together."""
+
+    start_frame: int
+    stop_frame: int
+    outputs: dict[str, Blob]
+
+
+class Assignment(Record):
+    """All that one attempt needs to know."""
+
+    task_id: int
+    attempt: int
+    kind: TaskKind
+    job_id: int
+    item: Item | None = None
+    """None for a bundle of stills."""
+    stills: tuple[Item, ...] = ()
+    """The stills of a bundle that are not finished yet, in order."""
+    start_frame: int = 0
+    stop_frame: int = 0
+    """Half-open range of the frames to write."""
+    parts: tuple[Part, ...] = ()
+    """In frame order: inspect tasks for ``merge``, restore tasks for ``assemble``."""
+    isolate: bool = False
+    """Whether decode and compute must run in a child process, to find the frame that kills it."""
+    key_prefix: str
+    """Where this attempt's blobs go; no other attempt writes there."""
+
+
+class TaskResult(Record):
+    """What a finished probe, inspect, merge or restore task of a reel leaves behind."""
+
+    outputs: dict[str, Blob] = Field(default_factory=dict)
+    """``index`` · ``values`` · ``profile`` · ``chunk`` and ``scores``, by kind of task."""
+    facts: ReelFacts | None = None
+    """Set by the probe alone."""
+    frames: int = 0
+
+
+class ItemResult(Record):
+    """What a finished item leaves behind."""
+
+    outputs: dict[str, Blob]
+    """``master``, ``access``, ``scores``, ``framemd5``, ``audio`` … for a reel; ``still``, ``scores`` for a still."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    """Summary of each metric, by its name."""
+    facts: dict[str, Any] = Field(default_factory=dict)
+    """What was found out about the source (sizes, digests, formats), for the report."""
+    notes: tuple[str, ...] = ()
+    """What a person should know: sound kept beside the film, frames replaced, metadata not carried."""
+    frames: int = 1

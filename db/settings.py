@@ -1,0 +1,143 @@
+"""Settings: one frozen object from ``REELWRIGHT_*`` variables or a TOML file. Anybody may import this.
+
+Read once, at the edge (``orchestrator.cli`` and ``workers.app``), and passed on as an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from db.errors import InputError
+
+PREFIX = "REELWRIGHT_"
+
+
+class Settings(BaseSettings):
+    """Everything that an installation can choose. Times are in seconds, sizes in the unit of the name."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(Path("reelwright-home"), description="Folder of the embedded database, store, messages and logs.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite inside the home.")
+    broker_url: str = Field("", description="Celery broker URL; empty means message files inside the home.")
+    store_uri: str = Field("", description="Folder, `file://` or `s3://bucket/prefix`; empty means `store` inside the home.")
+    s3_endpoint_url: str = Field("", description="Address of an S3 server other than Amazon's.")
+    s3_access_key: str = Field("", description="S3 access key; empty leaves it to boto3's own chain.")
+    s3_secret_key: str = Field("", description="S3 secret key; empty leaves it to boto3's own chain.", repr=False)
+    s3_region: str = Field("us-east-1", description="S3 region.")
+    scratch: Path | None = Field(None, description="Folder for files in work; none means `scratch` inside the home.")
+    source_roots: tuple[Path, ...] = Field((), description="Folders outside the manifest's own from which sources may be read.")
+
+    slots: int = Field(0, ge=0, le=256, description="Worker processes on this machine; 0 means one per GPU, else one per core.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:N`.")
+    segment_frames: int = Field(64, ge=1, le=100_000, description="Frames in one restore task, rounded up to whole cells.")
+    batch_frames: int = Field(8, ge=1, le=1024, description="Frames in one cell of the batch grid.")
+    bundle_stills: int = Field(32, ge=1, le=1024, description="Stills that travel in one task.")
+
+    lease_seconds: float = Field(60.0, gt=0, description="How long a lease lasts without a heartbeat.")
+    heartbeat_seconds: float = Field(10.0, gt=0, description="Pause between heartbeats, varied by a tenth.")
+    stall_seconds: float = Field(300.0, gt=0, description="Work that does not move for so long gives its lease up.")
+    tick_seconds: float = Field(0.25, gt=0, description="Pause between the loop's rounds when nothing is happening.")
+    requeue_seconds: float = Field(30.0, gt=0, description="A doorbell unanswered for so long is rung again.")
+    leader_seconds: float = Field(15.0, gt=0, description="Length of the loop leader's term.")
+    signature_wait_seconds: float = Field(600.0, ge=0, description="How long a reel waits for a worker like the one that it was planned for.")
+    max_attempts: int = Field(4, ge=1, description="Attempts that may fail for passing reasons before a task fails.")
+    backoff_seconds: float = Field(5.0, gt=0, description="First pause after a passing failure; doubles, with jitter.")
+    failure_threshold: float = Field(0.5, ge=0, le=1, description="Share of failed items above which a job pauses itself.")
+    failure_threshold_items: int = Field(1000, ge=1, description="Finished items before that share is looked at.")
+
+    max_pixels: int = Field(400_000_000, ge=1, description="Largest picture that is decoded, in pixels.")
+    max_still_bytes: int = Field(4_000_000_000, ge=1, description="Largest still that is opened, in bytes.")
+    max_manifest_line_bytes: int = Field(1_000_000, ge=1024, description="Longest line of a manifest that is read.")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, which wins over nothing else: no dotenv, no secrets folder."""
+        return init_settings, env_settings
+
+    @property
+    def embedded(self) -> bool:
+        """Whether database and broker live inside the home."""
+        return not self.database_url and not self.broker_url
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'reelwright.db'}"
+
+    @property
+    def store(self) -> str:
+        """The store's place in force: a folder or an ``s3://`` address."""
+        return self.store_uri or str(self.home.resolve() / "store")
+
+    @property
+    def messages(self) -> Path:
+        """Folder of the embedded broker's message files."""
+        return self.home.resolve() / "messages"
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Folder for files in work."""
+        return (self.scratch or self.home / "scratch").resolve()
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the workers' logs."""
+        return self.home.resolve() / "logs"
+
+
+def load(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read settings from ``REELWRIGHT_CONFIG`` (a TOML file), the environment and ``overrides``, the later winning.
+
+    Raises:
+        InputError: A value is not allowed, or the file cannot be read; the message names the setting.
+    """
+    values: dict[str, Any] = {}
+    config = os.environ.get(f"{PREFIX}CONFIG")
+    if config:
+        values = _from_toml(Path(config))
+    # The file is the weakest source: what the environment says is taken out of it before it is passed as arguments.
+    values = {name: value for name, value in values.items() if f"{PREFIX}{name.upper()}" not in os.environ}
+    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"Setting {name}: {first['msg']}", code="BAD_SETTING") from error
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give a child process exactly these settings."""
+    out = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if value is None or value == () or value == "":
+            continue
+        if isinstance(value, tuple):
+            out[f"{PREFIX}{name.upper()}"] = "[" + ",".join(f'"{part}"' for part in value) + "]"
+        else:
+            out[f"{PREFIX}{name.upper()}"] = str(value.resolve() if isinstance(value, Path) else value)
+    return out
+
+
+def _from_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"Settings file {path}: {error}", code="BAD_SETTING") from error

@@ -1,0 +1,59 @@
+"""The store's contract, which the local folder and S3 both keep. Anybody may import this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from db.records import Blob
+
+Moved = Callable[[int], None]
+"""Called with the number of bytes that just moved, so that a long transfer counts as movement."""
+
+
+class Store(Protocol):
+    """Object storage. A key is written once by one attempt and never changed.
+
+    Every method raises ``StoreUnavailable`` when the storage does not answer (after its own short retries) and
+    ``TransientError`` when it refuses.
+    """
+
+    uri: str
+    """Where it is, for people."""
+
+    def put(self, key: str, path: Path, *, moved: Moved | None = None) -> Blob:
+        """Store the file at ``path``; readers see all of it or nothing. Returns key, sha256 and size."""
+        ...
+
+    def put_bytes(self, key: str, data: bytes) -> Blob:
+        """Store ``data``; readers see all of it or nothing."""
+        ...
+
+    def get(self, blob: Blob, path: Path, *, moved: Moved | None = None) -> None:
+        """Fetch a blob into ``path`` and check its digest.
+
+        Raises:
+            InputError: ``BLOB_MISSING``, or ``CHECKSUM_MISMATCH`` when the bytes are not what the record says.
+        """
+        ...
+
+    def read(self, blob: Blob) -> bytes:
+        """Fetch a small blob into memory and check its digest; raises as :meth:`get`."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, or none when there is no such key."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys that begin with ``prefix``, in any order."""
+        ...
+
+    def delete(self, prefix: str) -> int:
+        """Remove every key under the folder ``prefix`` (which ends with ``/``); returns how many."""
+        ...
+
+    def local_path(self, key: str) -> Path | None:
+        """The file that holds the blob, where the store is a folder; else none."""
+        ...

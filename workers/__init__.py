@@ -1,0 +1,1 @@
+"""What is done: probe, inspect, restore, assemble, score. Imports ``db``, never ``orchestrator``."""

@@ -1,0 +1,64 @@
+"""What an attempt hands to the work: store, scratch folder, device, and the place to say that work moved on.
+
+The rooms that do the work (probe, inspect, merge, restore, assemble) take a ``Workbench`` and an assignment and know
+nothing of leases, messages or tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from db.records import Blob
+from db.settings import Settings
+from db.store.base import Store
+from db.store.keys import check
+
+
+def _nothing(frames: int) -> None:
+    """Stand-in for work outside a queue: nobody listens."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """One attempt's tools."""
+
+    store: Store
+    scratch: Path
+    """An empty folder that is removed after the attempt, whatever happens."""
+    settings: Settings
+    key_prefix: str
+    """Where this attempt's blobs go."""
+    device: str = "cpu"
+    """A torch device name."""
+    report: Callable[[int], None] = field(default=_nothing)
+    """Behind :meth:`moved`: set by the attempt."""
+
+    def moved(self, frames: int = 0) -> None:
+        """Say that work moved on, by ``frames`` written frames or (0) by a tile, a megabyte, a loaded model.
+
+        Call it at every frame boundary, from any thread.
+
+        Raises:
+            StopWork: The attempt must end now; let it pass through.
+        """
+        self.report(frames)
+
+    def put(self, name: str, path: Path) -> Blob:
+        """Store a file as this attempt's blob ``name``."""
+        return self.store.put(check(f"{self.key_prefix}/{name}"), path, moved=self._bytes_moved)
+
+    def put_bytes(self, name: str, data: bytes) -> Blob:
+        """Store bytes as this attempt's blob ``name``."""
+        return self.store.put_bytes(check(f"{self.key_prefix}/{name}"), data)
+
+    def fetch(self, blob: Blob) -> Path:
+        """Return a local file with the blob's bytes, checked: the store's own where it is a folder, else a copy."""
+        here = self.scratch / f"{blob.sha256[:16]}-{blob.name}"
+        if not here.exists():
+            self.store.get(blob, here, moved=self._bytes_moved)
+        return here
+
+    def _bytes_moved(self, count: int) -> None:
+        self.moved()
