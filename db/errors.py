@@ -42,64 +42,142 @@ class CodeFacts:
 
 CODES: dict[str, CodeFacts] = {
     # -- manifests, found before any work starts
-    "MANIFEST_UNREADABLE": CodeFacts("The manifest cannot be read.", "Check the path, the encoding (UTF-8) and the form."),
-    "MANIFEST_EMPTY": CodeFacts("The manifest lists nothing.", "Add at least one line, or name a folder with media in it."),
-    "BAD_HEADER": CodeFacts("A header or a file's first bytes are not what its kind needs.", "Repair the header, or replace the file with a good copy."),
+    "MANIFEST_UNREADABLE": CodeFacts(
+        "The manifest cannot be read.", "Check the path, the encoding (UTF-8) and the form."
+    ),
+    "MANIFEST_EMPTY": CodeFacts(
+        "The manifest lists nothing.", "Add at least one line, or name a folder with media in it."
+    ),
+    "BAD_HEADER": CodeFacts(
+        "A header or a file's first bytes are not what its kind needs.",
+        "Repair the header, or replace the file with a good copy.",
+    ),
     "BAD_VALUE": CodeFacts("A field has a value that is not allowed.", "Correct the field named in the message."),
-    "UNKNOWN_FIELD": CodeFacts("A field is not known.", "Use the nearest name offered, or put free values under params."),
+    "UNKNOWN_FIELD": CodeFacts(
+        "A field is not known.", "Use the nearest name offered, or put free values under params."
+    ),
     "DUPLICATE_ID": CodeFacts("Two lines have the same id.", "Give every line an id of its own."),
     "DUPLICATE_CONTENT": CodeFacts("Two lines name the same source.", "Remove one of the lines."),
     "UNICODE_CLASH": CodeFacts("Two names differ only in Unicode form or letter case.", "Rename one of them."),
-    "PATH_UNSAFE": CodeFacts("A path leaves the manifest's folder or is not a plain path.", "Give a path inside the folder, or allow its root with --source-root."),
+    "PATH_UNSAFE": CodeFacts(
+        "A path leaves the manifest's folder or is not a plain path.",
+        "Give a path inside the folder, or allow its root with --source-root.",
+    ),
     "FILE_MISSING": CodeFacts("The source is not there.", "Check the path, or send the file."),
     "ZERO_BYTE": CodeFacts("The source is empty.", "Replace the file with a good copy."),
-    "NOT_A_FILE": CodeFacts("The source is a folder, a device or a pipe where a file is needed.", "Name a regular file."),
+    "NOT_A_FILE": CodeFacts(
+        "The source is a folder, a device or a pipe where a file is needed.", "Name a regular file."
+    ),
     "SOURCE_DENIED": CodeFacts("The source may not be read.", "Give the worker's user read permission."),
-    "CHECKSUM_MISMATCH": CodeFacts("The source's checksum is not the one that the manifest gives.", "Send the file again, or correct the manifest."),
-    "SEQUENCE_GAP": CodeFacts("Frames are missing in an image sequence.", "Send the missing frames, or set missing to hold or black."),
-    "MIXED_GEOMETRY": CodeFacts("Frames of one reel differ in size, depth or channels.", "Split the reel where the size changes."),
-    "FPS_CONFLICT": CodeFacts("Header and manifest give different frame rates.", "Say which is right with the fps field."),
-    "NO_SPACE": CodeFacts("There is not enough room for the work.", "Free some space, or move the home or the scratch folder."),
+    "CHECKSUM_MISMATCH": CodeFacts(
+        "The source's checksum is not the one that the manifest gives.", "Send the file again, or correct the manifest."
+    ),
+    "SEQUENCE_GAP": CodeFacts(
+        "Frames are missing in an image sequence.", "Send the missing frames, or set missing to hold or black."
+    ),
+    "MIXED_GEOMETRY": CodeFacts(
+        "Frames of one reel differ in size, depth or channels.", "Split the reel where the size changes."
+    ),
+    "FPS_CONFLICT": CodeFacts(
+        "Header and manifest give different frame rates.", "Say which is right with the fps field."
+    ),
+    "NO_SPACE": CodeFacts(
+        "There is not enough room for the work.", "Free some space, or move the home or the scratch folder."
+    ),
     # -- recipes
-    "RECIPE_UNREADABLE": CodeFacts("The recipe cannot be read.", "Check the YAML: a list of steps, each `stage: {parameters}`."),
+    "RECIPE_UNREADABLE": CodeFacts(
+        "The recipe cannot be read.", "Check the YAML: a list of steps, each `stage: {parameters}`."
+    ),
     "UNKNOWN_RECIPE": CodeFacts("There is no recipe of that name.", "Use a shipped name or the path of a YAML file."),
     "UNKNOWN_STAGE": CodeFacts("There is no stage of that name.", "See `reelwright stages` for the names."),
-    "BAD_PARAMETER": CodeFacts("A stage's parameter is unknown or out of range.", "See `reelwright stages NAME` for the parameters."),
+    "BAD_PARAMETER": CodeFacts(
+        "A stage's parameter is unknown or out of range.", "See `reelwright stages NAME` for the parameters."
+    ),
     # -- media, found by a worker
-    "UNKNOWN_FORMAT": CodeFacts("The file is no kind of picture or film that can be read here.", "Convert it to a supported format; docs/quickstart lists them."),
-    "TRUNCATED": CodeFacts("The file ends before its header says it should.", "Send the file again, or accept it with params: {accept_damaged: true}."),
+    "UNKNOWN_FORMAT": CodeFacts(
+        "The file is no kind of picture or film that can be read here.",
+        "Convert it to a supported format; docs/quickstart lists them.",
+    ),
+    "TRUNCATED": CodeFacts(
+        "The file ends before its header says it should.",
+        "Send the file again, or accept it with params: {accept_damaged: true}.",
+    ),
     "CORRUPT": CodeFacts("The file's contents cannot be decoded.", "Send a good copy."),
-    "TOO_LARGE": CodeFacts("The picture has more pixels or the file more bytes than the limit allows.", "Raise the limit in the settings if the file is trusted."),
+    "TOO_LARGE": CodeFacts(
+        "The picture has more pixels or the file more bytes than the limit allows.",
+        "Raise the limit in the settings if the file is trusted.",
+    ),
     "NO_PICTURE": CodeFacts("The file has no picture stream.", "Name a film or a photo; sound alone is not restored."),
-    "INTERLACED": CodeFacts("The film is interlaced or telecined; stages need whole frames.", "Deinterlace it first, or set params: {accept_interlaced: true}."),
-    "UNSUPPORTED_PIXELS": CodeFacts("The pixel layout is not supported.", "Convert the file to grey, RGB or YUV of 8 to 16 bits."),
-    "CHANGED_DURING_WORK": CodeFacts("The source changed while it was being read.", "Stop whatever writes to it, then rerun the item."),
-    "DECODER_CRASH": CodeFacts("Reading or restoring the source kills the worker's process.", "Keep the file apart, inspect it, and send a good copy."),
-    "POISON_FRAME": CodeFacts("One frame kills the worker's process; a substitute stands in its place.", "Look at the frame named in the report."),
+    "INTERLACED": CodeFacts(
+        "The film is interlaced or telecined; stages need whole frames.",
+        "Deinterlace it first, or set params: {accept_interlaced: true}.",
+    ),
+    "UNSUPPORTED_PIXELS": CodeFacts(
+        "The pixel layout is not supported.", "Convert the file to grey, RGB or YUV of 8 to 16 bits."
+    ),
+    "CHANGED_DURING_WORK": CodeFacts(
+        "The source changed while it was being read.", "Stop whatever writes to it, then rerun the item."
+    ),
+    "DECODER_CRASH": CodeFacts(
+        "Reading or restoring the source kills the worker's process.",
+        "Keep the file apart, inspect it, and send a good copy.",
+    ),
+    "POISON_FRAME": CodeFacts(
+        "One frame kills the worker's process; a substitute stands in its place.",
+        "Look at the frame named in the report.",
+    ),
     # -- work
-    "OUT_OF_MEMORY": CodeFacts("The work did not fit into memory even in the smallest pieces.", "Use a machine with more memory or a smaller picture."),
+    "OUT_OF_MEMORY": CodeFacts(
+        "The work did not fit into memory even in the smallest pieces.",
+        "Use a machine with more memory or a smaller picture.",
+    ),
     "STALLED": CodeFacts("The work stopped moving.", "Rerun the item; if it stalls again, look at the worker's log."),
-    "STORE_FAILED": CodeFacts("The object storage refused a write or read.", "Check the storage's rights and space, then rerun."),
-    "NO_MODULE": CodeFacts("The worker lacks a stage or metric that the catalogue lists.", "Install the same release on every worker."),
-    "WORKER_FAULT": CodeFacts("The worker met an error that it does not know.", "See the attempt's log; report it with the log if it is ours."),
-    "TOO_MANY_ATTEMPTS": CodeFacts("The work failed every time it was tried.", "See the last error, mend its cause, then rerun."),
+    "STORE_FAILED": CodeFacts(
+        "The object storage refused a write or read.", "Check the storage's rights and space, then rerun."
+    ),
+    "NO_MODULE": CodeFacts(
+        "The worker lacks a stage or metric that the catalogue lists.", "Install the same release on every worker."
+    ),
+    "WORKER_FAULT": CodeFacts(
+        "The worker met an error that it does not know.", "See the attempt's log; report it with the log if it is ours."
+    ),
+    "TOO_MANY_ATTEMPTS": CodeFacts(
+        "The work failed every time it was tried.", "See the last error, mend its cause, then rerun."
+    ),
     "CANCELLED": CodeFacts("The job was cancelled.", "Rerun the item if it is wanted after all."),
     # -- running
     "UNKNOWN_JOB": CodeFacts("There is no such job.", "See `reelwright status` for the jobs."),
     "UNKNOWN_ITEM": CodeFacts("There is no such item in the job.", "See `reelwright status JOB` for the items."),
     "WRONG_STATE": CodeFacts("The job's state does not allow that.", "See `reelwright status JOB`."),
-    "NOTHING_SELECTED": CodeFacts("The selection matches no item.", "Widen the selection; `reelwright failures JOB` lists what failed."),
+    "NOTHING_SELECTED": CodeFacts(
+        "The selection matches no item.", "Widen the selection; `reelwright failures JOB` lists what failed."
+    ),
     "HOME_IN_USE": CodeFacts("Another run works in this home.", "Wait for it, stop it, or use another --home."),
-    "WORKER_EXTRA_MISSING": CodeFacts("This machine cannot touch pixels: the worker extra is not installed.", "Install it with: pip install 'reelwright[worker]'."),
-    "SERVER_EXTRA_MISSING": CodeFacts("The library for this server is not installed.", "Install it with: pip install 'reelwright[server]'."),
-    "BAD_SETTING": CodeFacts("A setting has a value that is not allowed.", "Correct it; docs/settings lists every setting."),
+    "WORKER_EXTRA_MISSING": CodeFacts(
+        "This machine cannot touch pixels: the worker extra is not installed.",
+        "Install it with: pip install 'reelwright[worker]'.",
+    ),
+    "SERVER_EXTRA_MISSING": CodeFacts(
+        "The library for this server is not installed.", "Install it with: pip install 'reelwright[server]'."
+    ),
+    "BAD_SETTING": CodeFacts(
+        "A setting has a value that is not allowed.", "Correct it; docs/settings lists every setting."
+    ),
     "OUTPUT_ON_SOURCE": CodeFacts("An output would overwrite a source.", "Choose another place for the output."),
     "DATABASE_UNAVAILABLE": CodeFacts("The database does not answer.", "Start it, or correct REELWRIGHT_DATABASE_URL."),
-    "DATABASE_OUTDATED": CodeFacts("The database has another schema than this release.", "Run `reelwright db upgrade`."),
+    "DATABASE_OUTDATED": CodeFacts(
+        "The database has another schema than this release.", "Run `reelwright db upgrade`."
+    ),
     "STORE_UNAVAILABLE": CodeFacts("The object storage does not answer.", "Start it, or correct REELWRIGHT_STORE_URI."),
-    "BROKER_UNAVAILABLE": CodeFacts("The message broker does not answer.", "Start it, or correct REELWRIGHT_BROKER_URL."),
-    "BLOB_MISSING": CodeFacts("A blob that a record points to is not in the store.", "Restore the store from its backup, or rerun the item."),
-    "KEY_UNSAFE": CodeFacts("A blob key is not of the allowed form.", "Report this: keys are made by Reelwright itself."),
+    "BROKER_UNAVAILABLE": CodeFacts(
+        "The message broker does not answer.", "Start it, or correct REELWRIGHT_BROKER_URL."
+    ),
+    "BLOB_MISSING": CodeFacts(
+        "A blob that a record points to is not in the store.", "Restore the store from its backup, or rerun the item."
+    ),
+    "KEY_UNSAFE": CodeFacts(
+        "A blob key is not of the allowed form.", "Report this: keys are made by Reelwright itself."
+    ),
 }
 
 
@@ -195,7 +273,7 @@ class BrokerUnavailable(OutageError):
     code = "BROKER_UNAVAILABLE"
 
 
-class StopWork(Exception):  # noqa: N818 -- it is a signal to stop, not an error
+class StopWork(Exception):
     """The attempt must end now; that is no failure."""
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +16,7 @@ from db.errors import RecipeError, nearest
 
 DEFAULT = "conservation"
 OUTPUTS = ("master", "access", "scores")
+FIELDS = ("recipe", "outputs", "bad_frames", "name", "description")
 MAX_STEPS = 64
 
 
@@ -36,6 +37,8 @@ class Recipe(BaseModel):
     name: str
     steps: tuple[Step, ...]
     outputs: tuple[str, ...] = OUTPUTS
+    bad_frames: Literal["hold", "black", "fail"] = "hold"
+    """What stands in for a frame that kills the worker's process; ``fail`` puts the whole item in quarantine."""
 
     def fingerprint(self) -> str:
         """Sha256 hex digest over steps and outputs in one canonical spelling; the name does not count."""
@@ -55,7 +58,7 @@ def parse(text: str, name: str) -> Recipe:
     """
     try:
         # The safe loader builds plain values only; aliases are refused because a few lines can unfold to gigabytes.
-        document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 -- _PlainLoader derives from SafeLoader
+        document = yaml.load(text, Loader=_PlainLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise RecipeError(f"Recipe {name}: {_one_line(error)}") from error
     return from_document(document, name)
@@ -64,18 +67,23 @@ def parse(text: str, name: str) -> Recipe:
 def from_document(document: Any, name: str) -> Recipe:
     """Check an already read document; see :func:`parse`."""
     outputs: Any = list(OUTPUTS)
+    bad_frames: Any = "hold"
     if isinstance(document, dict):
-        unknown = set(map(str, document)) - {"recipe", "outputs", "name", "description"}
-        if unknown or "recipe" not in document:
-            raise RecipeError(f"Recipe {name}: expected `recipe:` and `outputs:`, found {sorted(map(str, document))}")
-        outputs = document.get("outputs", outputs)
+        if "recipe" not in document:
+            raise RecipeError(f"Recipe {name}: there is no `recipe:` in it")
+        for field in document:
+            if field not in FIELDS:
+                raise RecipeError(f"Recipe {name}: no field {str(field)!r:.60}.{nearest(str(field), FIELDS)}")
+        outputs, bad_frames = document.get("outputs", outputs), document.get("bad_frames", bad_frames)
         document = document["recipe"]
     if document is None:
         document = []
     if not isinstance(document, list) or len(document) > MAX_STEPS:
         raise RecipeError(f"Recipe {name}: expected a list of at most {MAX_STEPS} steps")
     steps = tuple(_step(entry, number, name) for number, entry in enumerate(document, start=1))
-    return Recipe(name=name, steps=steps, outputs=_outputs(outputs, name))
+    if bad_frames not in ("hold", "black", "fail"):
+        raise RecipeError(f"Recipe {name}: bad_frames must be hold, black or fail", code="BAD_PARAMETER")
+    return Recipe(name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames)
 
 
 def resolve(name_or_path: str) -> Recipe:

@@ -46,7 +46,7 @@ class Blob(Record):
 
 
 class Sequence(Record):
-    """Numbered files that make one reel: ``prefix`` + number + ``suffix`` inside the folder that ``Source.uri`` names."""
+    """Numbered files that make one reel: ``prefix`` + number + ``suffix``, in the folder that ``Source.uri`` names."""
 
     prefix: str
     suffix: str

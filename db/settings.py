@@ -24,20 +24,32 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    home: Path = Field(Path("reelwright-home"), description="Folder of the embedded database, store, messages and logs.")
+    home: Path = Field(
+        Path("reelwright-home"), description="Folder of the embedded database, store, messages and logs."
+    )
     database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite inside the home.")
     broker_url: str = Field("", description="Celery broker URL; empty means message files inside the home.")
-    store_uri: str = Field("", description="Folder, `file://` or `s3://bucket/prefix`; empty means `store` inside the home.")
+    store_uri: str = Field(
+        "", description="Folder, `file://` or `s3://bucket/prefix`; empty means `store` inside the home."
+    )
     s3_endpoint_url: str = Field("", description="Address of an S3 server other than Amazon's.")
     s3_access_key: str = Field("", description="S3 access key; empty leaves it to boto3's own chain.")
     s3_secret_key: str = Field("", description="S3 secret key; empty leaves it to boto3's own chain.", repr=False)
     s3_region: str = Field("us-east-1", description="S3 region.")
     scratch: Path | None = Field(None, description="Folder for files in work; none means `scratch` inside the home.")
-    source_roots: tuple[Path, ...] = Field((), description="Folders outside the manifest's own from which sources may be read.")
+    source_roots: tuple[Path, ...] = Field(
+        (), description="Folders outside the manifest's own from which sources may be read."
+    )
 
-    slots: int = Field(0, ge=0, le=256, description="Worker processes on this machine; 0 means one per GPU, else one per core.")
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:N`.")
-    segment_frames: int = Field(64, ge=1, le=100_000, description="Frames in one restore task, rounded up to whole cells.")
+    slots: int = Field(
+        0, ge=0, le=256, description="Worker processes on this machine; 0 means one per GPU, else one per core."
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:N`."
+    )
+    segment_frames: int = Field(
+        64, ge=1, le=100_000, description="Frames in one restore task, rounded up to whole cells."
+    )
     batch_frames: int = Field(8, ge=1, le=1024, description="Frames in one cell of the batch grid.")
     bundle_stills: int = Field(32, ge=1, le=1024, description="Stills that travel in one task.")
 
@@ -47,10 +59,14 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(0.25, gt=0, description="Pause between the loop's rounds when nothing is happening.")
     requeue_seconds: float = Field(30.0, gt=0, description="A doorbell unanswered for so long is rung again.")
     leader_seconds: float = Field(15.0, gt=0, description="Length of the loop leader's term.")
-    signature_wait_seconds: float = Field(600.0, ge=0, description="How long a reel waits for a worker like the one that it was planned for.")
+    signature_wait_seconds: float = Field(
+        600.0, ge=0, description="How long a reel waits for a worker like the one that it was planned for."
+    )
     max_attempts: int = Field(4, ge=1, description="Attempts that may fail for passing reasons before a task fails.")
     backoff_seconds: float = Field(5.0, gt=0, description="First pause after a passing failure; doubles, with jitter.")
-    failure_threshold: float = Field(0.5, ge=0, le=1, description="Share of failed items above which a job pauses itself.")
+    failure_threshold: float = Field(
+        0.5, ge=0, le=1, description="Share of failed items above which a job pauses itself."
+    )
     failure_threshold_items: int = Field(1000, ge=1, description="Finished items before that share is looked at.")
 
     max_pixels: int = Field(400_000_000, ge=1, description="Largest picture that is decoded, in pixels.")

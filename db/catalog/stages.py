@@ -22,7 +22,9 @@ class StageParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strength: float = Field(1.0, ge=0, le=1, description="How much of the stage's change is kept; 0 leaves frames untouched.")
+    strength: float = Field(
+        1.0, ge=0, le=1, description="How much of the stage's change is kept; 0 leaves frames untouched."
+    )
     shots: list[tuple[int, int]] | None = Field(
         None, description="Half-open frame ranges to which the stage is limited; none means the whole reel."
     )
@@ -145,7 +147,9 @@ def _load() -> dict[str, StageSpec]:
         try:
             spec = point.load()
         except Exception as error:  # an outside package must not take the house down with it
-            logging.getLogger(__name__).warning("stage %s of an outside package cannot be loaded: %s", point.name, error)
+            logging.getLogger(__name__).warning(
+                "stage %s of an outside package cannot be loaded: %s", point.name, error
+            )
             continue
         if isinstance(spec, StageSpec) and spec.name == point.name and spec.name not in found:
             found[spec.name] = spec

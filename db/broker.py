@@ -1,0 +1,125 @@
+"""Messages: the Celery app and the one doorbell that is sent. Our only contact with Celery beside ``workers.app``.
+
+A message is a lossy, duplicable doorbell that carries ``{task_id, epoch}``: what gets lost is rung again, what comes
+twice is refused by the lease. So messages are acknowledged early and carry no result, no retry and no schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from db.errors import BrokerUnavailable, InputError
+from db.settings import Settings
+
+if TYPE_CHECKING:
+    from db.ledger import Doorbell
+
+TASK_NAME = "reelwright.attempt"
+
+
+class Broker(Protocol):
+    """Whoever carries doorbells."""
+
+    def send(self, bells: Iterable[Doorbell]) -> None:
+        """Send doorbells.
+
+        Raises:
+            BrokerUnavailable: It does not answer; what was not sent is rung again later.
+        """
+        ...
+
+
+class CeleryBroker:
+    """Doorbells as Celery messages, over Redis or the message folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare the connection; nothing is sent yet."""
+        self.app = celery_app(settings)
+
+    def send(self, bells: Iterable[Doorbell]) -> None:
+        """See :class:`Broker`."""
+        from kombu.exceptions import KombuError, OperationalError
+
+        try:
+            with self.app.producer_or_acquire() as producer:
+                for bell in bells:
+                    self.app.send_task(
+                        TASK_NAME,
+                        args=(bell.task_id, bell.epoch),
+                        exchange="",
+                        routing_key=bell.queue,
+                        producer=producer,
+                        retry=False,
+                        ignore_result=True,
+                    )
+        except (OperationalError, KombuError, OSError) as error:
+            # A broken connection stays in Kombu's pool; a fresh one is made for the next try.
+            self.app.pool.force_close_all()
+            raise BrokerUnavailable(f"The broker does not answer: {error}") from error
+
+    def check(self) -> None:
+        """Connect and hang up.
+
+        Raises:
+            BrokerUnavailable: It does not answer.
+        """
+        from kombu.exceptions import KombuError, OperationalError
+
+        try:
+            with self.app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
+        except (OperationalError, KombuError, OSError) as error:
+            raise BrokerUnavailable(f"The broker does not answer: {error}") from error
+
+
+def celery_app(settings: Settings, queues: Sequence[str] = ()) -> Any:
+    """Make the Celery app; ``queues`` are those that a worker consumes.
+
+    Raises:
+        InputError: The broker's address is of no supported kind, or its library is not installed.
+    """
+    from celery import Celery
+    from kombu import Exchange, Queue
+
+    url, options = _transport(settings)
+    app = Celery("reelwright", broker=url, set_as_current=False)
+    app.conf.update(
+        broker_transport_options=options,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_serializer="json",
+        accept_content=["json"],
+        task_acks_late=False,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        task_queues=[Queue(name, Exchange("", type="direct"), routing_key=name, durable=True) for name in queues],
+    )
+    return app
+
+
+def _transport(settings: Settings) -> tuple[str, dict[str, Any]]:
+    if not settings.broker_url:
+        from db import message_folder
+
+        return f"{message_folder.SCHEME}://", message_folder.prepare(settings.messages)
+    scheme = settings.broker_url.partition("://")[0]
+    if scheme not in {"redis", "rediss"}:
+        raise InputError(f"broker_url: {scheme} is not supported; use redis:// or leave it empty", code="BAD_SETTING")
+    try:
+        import redis  # noqa: F401 -- Kombu's own message for its absence names no remedy
+    except ModuleNotFoundError as error:
+        raise InputError("Redis's library is not installed", code="SERVER_EXTRA_MISSING") from error
+    # Acknowledged early, a message is never redelivered after a timeout; the long one only rules out surprises.
+    return settings.broker_url, {
+        "visibility_timeout": 7 * 24 * 3600,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+    }

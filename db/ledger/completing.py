@@ -1,0 +1,124 @@
+"""Work is accepted: every function checks the fence and writes result, state and counters in one transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+
+from db.errors import LeaseLost
+from db.ledger.counting import add_delta
+from db.ledger.leasing import Lease, end_attempt, held_task, prefix_of
+from db.ledger.upkeep import add_sweep
+from db.records import ItemResult, TaskResult
+from db.session import Database
+from db.states import ItemState, Outcome, TaskKind, TaskState
+from db.tables import Item, Result, Task
+
+
+def complete_task(db: Database, lease: Lease, result: TaskResult) -> None:
+    """Accept a probe, inspect, merge or restore task of a reel, and let the planner look at the reel.
+
+    Raises:
+        LeaseLost: The fence refuses: the result is not accepted and its blobs are swept later.
+    """
+    with db.write() as connection:
+        task = held_task(connection, lease)
+        _finish(db, connection, lease, result_json=result.model_dump_json())
+        changes: dict[str, object] = {"plan_due_at": db.now}
+        if result.facts is not None:
+            changes |= {"facts_json": result.facts.model_dump_json(), "frames_total": result.facts.frame_count}
+            add_delta(connection, task.job_id, frames_total=result.facts.frame_count)
+        if "profile" in result.outputs:
+            changes["profile_json"] = result.outputs["profile"].model_dump_json()
+        if task.kind == TaskKind.RESTORE:
+            changes["frames_done"] = Item.frames_done + result.frames
+            add_delta(connection, task.job_id, frames_done=result.frames)
+        connection.execute(update(Item).where(Item.id == task.item_id).values(**changes))
+
+
+def complete_item(db: Database, lease: Lease, result: ItemResult) -> None:
+    """Accept an assembled reel: the item is done, and its chunks, now folded into the master, are swept later.
+
+    Raises:
+        LeaseLost: The fence refuses.
+    """
+    with db.write() as connection:
+        task = held_task(connection, lease)
+        _finish(db, connection, lease)
+        _accept(db, connection, lease, task.item_id, result)
+        rows = connection.execute(
+            select(Task.__table__).where(
+                Task.item_id == task.item_id,
+                Task.generation == task.generation,
+                Task.kind.in_((TaskKind.RESTORE, TaskKind.INSPECT)),
+                Task.state == TaskState.DONE,
+                Task.dropped.is_(False),
+            )
+        ).all()
+        for row in rows:
+            add_sweep(db, connection, prefix_of(row))
+        connection.execute(update(Task).where(Task.id.in_([row.id for row in rows])).values(dropped=True))
+
+
+def complete_still(db: Database, lease: Lease, item_id: int, result: ItemResult) -> None:
+    """Accept one still of a bundle; the bundle goes on.
+
+    Raises:
+        LeaseLost: The fence refuses, or the still no longer travels in this bundle.
+    """
+    with db.write() as connection:
+        task = held_task(connection, lease)
+        connection.execute(update(Task).where(Task.id == task.id).values(frames_done=Task.frames_done + 1))
+        own = connection.scalar(select(Item.task_id).where(Item.id == item_id))
+        if own != task.id:
+            raise LeaseLost(f"item {item_id} does not travel in task {task.id}")
+        _accept(db, connection, lease, item_id, result)
+        connection.execute(update(Item).where(Item.id == item_id).values(frames_done=1))
+        add_delta(connection, task.job_id, frames_done=1)
+
+
+def finish_bundle(db: Database, lease: Lease) -> None:
+    """End a bundle whose stills are all accounted for.
+
+    Raises:
+        LeaseLost: The fence refuses.
+    """
+    with db.write() as connection:
+        held_task(connection, lease)
+        _finish(db, connection, lease)
+
+
+def _finish(db: Database, connection: Connection, lease: Lease, *, result_json: str | None = None) -> None:
+    connection.execute(
+        update(Task)
+        .where(Task.id == lease.task_id)
+        .values(state=TaskState.DONE, lease_until=None, lost_count=Task.lost_count - 1, result_json=result_json)
+    )
+    end_attempt(db, connection, lease, Outcome.DONE)
+
+
+def _accept(db: Database, connection: Connection, lease: Lease, item_id: int, result: ItemResult) -> None:
+    row = connection.execute(
+        update(Item)
+        .where(Item.id == item_id, Item.state == ItemState.RUNNING)
+        .values(state=ItemState.DONE, error_code=None, error_message=None, error_remedy=None)
+        .returning(Item.generation, Item.job_id)
+    ).first()
+    if row is None:
+        raise LeaseLost(f"item {item_id} is no longer running")
+    connection.execute(
+        insert(Result).values(
+            item_id=item_id,
+            generation=row.generation,
+            task_id=lease.task_id,
+            attempt=lease.attempt,
+            result_json=result.model_dump_json(),
+            accepted_at=db.now,
+        )
+    )
+    add_delta(
+        connection,
+        row.job_id,
+        items_running=-1,
+        items_done=1,
+        bytes_out=sum(blob.bytes for blob in result.outputs.values()),
+    )

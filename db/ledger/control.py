@@ -1,0 +1,173 @@
+"""What people tell a job: pause, resume, cancel, priority, rerun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+
+from db.errors import CODES, InputError
+from db.ledger.counting import add_delta, by_state
+from db.ledger.submission import add_bundle, add_probes
+from db.recipe import Recipe
+from db.session import Database
+from db.states import ITEM_LIVE, ITEM_OVER, JOB_MOVES, TASK_LIVE, ItemKind, ItemState, JobState, TaskState
+from db.tables import Item, Job, Task
+
+RERUN_CHUNK = 500
+"""Items that one statement of a rerun names; SQLite takes at most 32,766 values in one."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which items a rerun takes: those that meet every condition given. With none given, all that failed."""
+
+    states: tuple[ItemState, ...] = ()
+    codes: tuple[str, ...] = ()
+    external_ids: tuple[str, ...] = ()
+
+
+def pause_job(db: Database, job_id: int, *, reason: str = "paused by a person") -> None:
+    """Start nothing new; running work stops at a frame boundary and finished segments are kept.
+
+    Raises:
+        InputError: ``UNKNOWN_JOB`` or ``WRONG_STATE``.
+    """
+    with db.write() as connection:
+        _move(connection, job_id, JobState.PAUSED)
+        connection.execute(update(Job).where(Job.id == job_id).values(epoch=Job.epoch + 1, pause_reason=reason[:300]))
+        connection.execute(
+            update(Task).where(Task.job_id == job_id, Task.state == TaskState.QUEUED).values(state=TaskState.READY)
+        )
+
+
+def resume_job(db: Database, job_id: int) -> None:
+    """Go on with a paused job; raises as :func:`pause_job`."""
+    with db.write() as connection:
+        row = _job(connection, job_id)
+        if row.state != JobState.PAUSED:
+            raise InputError(f"Job {job_id} is {row.state}, not paused", code="WRONG_STATE")
+        _move(connection, job_id, JobState.RUNNING)
+        connection.execute(update(Job).where(Job.id == job_id).values(pause_reason=""))
+
+
+def cancel_job(db: Database, job_id: int) -> None:
+    """End a job: what is done stays, the rest is cancelled; raises as :func:`pause_job`."""
+    with db.write() as connection:
+        _move(connection, job_id, JobState.CANCELLED)
+        connection.execute(
+            update(Job).where(Job.id == job_id).values(epoch=Job.epoch + 1, pause_reason="", finished_at=db.now)
+        )
+        connection.execute(
+            update(Task).where(Task.job_id == job_id, Task.state.in_(TASK_LIVE)).values(state=TaskState.CANCELLED)
+        )
+        live = (Item.job_id == job_id, Item.state.in_(ITEM_LIVE))
+        counts = connection.execute(select(Item.state, func.count()).where(*live).group_by(Item.state)).all()
+        connection.execute(
+            update(Item)
+            .where(*live)
+            .values(
+                state=ItemState.CANCELLED,
+                error_code="CANCELLED",
+                error_message=CODES["CANCELLED"].meaning,
+                error_remedy=CODES["CANCELLED"].remedy,
+                plan_due_at=None,
+            )
+        )
+        changes = {f"items_{state}": -count for state, count in counts}
+        add_delta(connection, job_id, items_cancelled=sum(count for _, count in counts), **changes)
+
+
+def set_priority(db: Database, job_id: int, priority: int) -> None:
+    """Change a job's priority; what is queued already keeps its place. Raises ``UNKNOWN_JOB``."""
+    with db.write() as connection:
+        _job(connection, job_id)
+        connection.execute(update(Job).where(Job.id == job_id).values(priority=priority))
+
+
+def rerun(
+    db: Database, job_id: int, selection: Selection, *, recipe: Recipe | None = None, bundle_stills: int = 32
+) -> int:
+    """Start the selected finished items again as their next generation; earlier results stay. Returns how many.
+
+    Raises:
+        InputError: ``UNKNOWN_JOB``, ``NOTHING_SELECTED``, or ``WRONG_STATE`` while the job takes in its manifest.
+    """
+    with db.write() as connection:
+        job = _job(connection, job_id)
+        if job.state in {JobState.INGESTING, JobState.FAILED}:
+            raise InputError(f"Job {job_id} is {job.state}", code="WRONG_STATE")
+        rows = connection.execute(
+            select(Item.id, Item.kind, Item.state, Item.generation, Item.frames_done, Item.frames_total)
+            .where(Item.job_id == job_id, Item.source_json.is_not(None), *_conditions(selection))
+            .order_by(Item.seq)
+        ).all()
+        if not rows:
+            raise InputError(f"No finished item of job {job_id} fits the selection", code="NOTHING_SELECTED")
+        if JobState(job.state) in {JobState.DONE, JobState.DONE_WITH_FAILURES, JobState.CANCELLED}:
+            _move(connection, job_id, JobState.RUNNING)
+            connection.execute(update(Job).where(Job.id == job_id).values(finished_at=None))
+        _restart(connection, job_id, rows, recipe, bundle_stills)
+        return len(rows)
+
+
+def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
+    states: Sequence[ItemState] = selection.states
+    if not (selection.states or selection.codes or selection.external_ids):
+        states = (ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED)
+    wanted: list[ColumnElement[bool]] = [Item.state.in_([state for state in states or ITEM_OVER if state in ITEM_OVER])]
+    if selection.codes:
+        wanted.append(Item.error_code.in_(selection.codes))
+    if selection.external_ids:
+        wanted.append(Item.external_id.in_(selection.external_ids))
+    return wanted
+
+
+def _restart(
+    connection: Connection, job_id: int, rows: Sequence[Row[*tuple[Any, ...]]],
+    recipe: Recipe | None, bundle_stills: int,
+) -> None:  # fmt: skip
+    stills = [row.id for row in rows if row.kind == ItemKind.STILL]
+    reels = [row for row in rows if row.kind == ItemKind.REEL]
+    values = {
+        "state": ItemState.PENDING, "generation": Item.generation + 1, "error_code": None, "error_message": None,
+        "error_remedy": None, "facts_json": None, "profile_json": None, "substitutes_json": "[]", "signature": None,
+        "batch_frames": None, "plan_due_at": None, "frames_done": 0,
+    }  # fmt: skip
+    if recipe:
+        values["recipe_json"] = recipe.model_dump_json()
+    for first in range(0, len(stills), bundle_stills):
+        bundle = add_bundle(connection, job_id, TaskState.READY)
+        part = stills[first : first + bundle_stills]
+        connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"task_id": bundle}))
+    for first in range(0, len(reels), RERUN_CHUNK):
+        part = [row.id for row in reels[first : first + RERUN_CHUNK]]
+        connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"frames_total": 0}))
+    add_probes(connection, job_id, [(row.id, row.generation + 1) for row in reels], TaskState.READY)
+    changes = by_state([ItemState.PENDING] * len(rows))
+    for name, count in by_state([row.state for row in rows]).items():
+        changes[name] = changes.get(name, 0) - count
+    frames_done = sum(row.frames_done for row in rows)
+    add_delta(
+        connection,
+        job_id,
+        frames_done=-frames_done,
+        frames_total=-sum(row.frames_total for row in reels),
+        **changes,
+    )
+
+
+def _job(connection: Connection, job_id: int) -> Row[*tuple[Any, ...]]:
+    row = connection.execute(select(Job.id, Job.state).where(Job.id == job_id).with_for_update()).first()
+    if row is None:
+        raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
+    return row
+
+
+def _move(connection: Connection, job_id: int, state: JobState) -> None:
+    row = _job(connection, job_id)
+    if state not in JOB_MOVES[JobState(row.state)]:
+        raise InputError(f"Job {job_id} is {row.state} and cannot become {state}", code="WRONG_STATE")
+    connection.execute(update(Job).where(Job.id == job_id).values(state=state))

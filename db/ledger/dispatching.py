@@ -1,0 +1,120 @@
+"""Which tasks get a doorbell next. The loop's leader alone calls this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, update
+
+from db.ledger.leasing import live_slots
+from db.ledger.submission import LIGHT, RESTORE
+from db.session import Database
+from db.states import JobState, TaskState
+from db.tables import Job, Task
+
+OUTSTANDING_PER_SLOT = 2
+"""Queued and running tasks for each live worker: enough that none waits, few enough that the broker stays short."""
+
+
+@dataclass(frozen=True)
+class Doorbell:
+    """A message to send."""
+
+    task_id: int
+    epoch: int
+    queue: str
+
+
+def dispatch(db: Database, lease_seconds: float) -> list[Doorbell]:
+    """Move ready tasks to queued, by job priority, then age, as far as live workers have room.
+
+    The caller sends the returned doorbells after this has committed; one that gets lost is rung again by
+    :func:`ring_again`.
+    """
+    with db.write() as connection:
+        slots = live_slots(connection, db, lease_seconds)
+        if not slots:
+            return []
+        room = _room(connection, slots)
+        jobs = connection.execute(
+            select(Job.id, Job.epoch, Job.state)
+            .where(Job.state.in_((JobState.READY, JobState.RUNNING)))
+            .order_by(Job.priority.desc(), Job.id)
+        ).all()
+        # Fairness between tenants has its place here: jobs of one priority would take turns by tenant.
+        bells: list[Doorbell] = []
+        for job in jobs:
+            if not any(free > 0 for free in room.values()):
+                break
+            rung = _dispatch_job(db, connection, job.id, job.epoch, room)
+            if rung and job.state == JobState.READY:
+                connection.execute(update(Job).where(Job.id == job.id).values(state=JobState.RUNNING))
+            bells += rung
+        return bells
+
+
+def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> list[Doorbell]:
+    """Ring again for tasks that stay queued although a worker that may take them is idle.
+
+    The raised epoch makes the first message stale, should it turn up after all.
+    """
+    with db.write() as connection:
+        slots = live_slots(connection, db, lease_seconds)
+        running = dict(
+            connection.execute(
+                select(Task.queue, func.count()).where(Task.state == TaskState.RUNNING).group_by(Task.queue)
+            )
+            .tuples()
+            .all()
+        )
+        # Where every worker is busy a queued task waits in order. Workers take from several queues, so count them all.
+        if sum(running.values()) >= sum(slots.values()):
+            return []
+        rows = connection.execute(
+            update(Task)
+            .where(Task.state == TaskState.QUEUED, Task.queued_at < db.now - requeue_seconds)
+            .values(dispatch_epoch=Task.dispatch_epoch + 1, queued_at=db.now)
+            .returning(Task.id, Task.dispatch_epoch, Task.queue)
+        )
+        return [Doorbell(task_id, epoch, queue) for task_id, epoch, queue in rows]
+
+
+def _room(connection: Connection, slots: dict[str, int]) -> dict[str, int]:
+    capacity = {LIGHT: sum(slots.values()), RESTORE: sum(slots.values())}
+    capacity |= {f"{RESTORE}-{signature}": count for signature, count in slots.items()}
+    outstanding = dict(
+        connection.execute(
+            select(Task.queue, func.count())
+            .where(Task.state.in_((TaskState.QUEUED, TaskState.RUNNING)))
+            .group_by(Task.queue)
+        )
+        .tuples()
+        .all()
+    )
+    return {queue: OUTSTANDING_PER_SLOT * count - outstanding.get(queue, 0) for queue, count in capacity.items()}
+
+
+def _dispatch_job(
+    db: Database, connection: Connection, job_id: int, job_epoch: int, room: dict[str, int]
+) -> list[Doorbell]:
+    bells: list[Doorbell] = []
+    for queue, free in room.items():
+        if free <= 0:
+            continue
+        chosen = (
+            select(Task.id)
+            .where(Task.job_id == job_id, Task.queue == queue, Task.state == TaskState.READY, Task.not_before <= db.now)
+            .order_by(Task.id)
+            .limit(free)
+        )
+        rows = connection.execute(
+            update(Task)
+            .where(Task.id.in_(chosen), Task.state == TaskState.READY)
+            .values(
+                state=TaskState.QUEUED, dispatch_epoch=Task.dispatch_epoch + 1, job_epoch=job_epoch, queued_at=db.now
+            )
+            .returning(Task.id, Task.dispatch_epoch)
+        ).all()
+        room[queue] -= len(rows)
+        bells += [Doorbell(task_id, epoch, queue) for task_id, epoch in sorted(rows)]
+    return bells

@@ -1,0 +1,205 @@
+"""What the planner sees of a reel, and what it writes: the next tasks, or a new start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
+
+from db.ledger.counting import add_delta
+from db.ledger.leasing import item_record, prefix_of
+from db.ledger.submission import LIGHT, RESTORE
+from db.ledger.upkeep import add_sweep
+from db.records import Item as ItemRecord
+from db.session import Database
+from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState
+from db.tables import Item, Job, Task, Worker
+
+
+@dataclass(frozen=True)
+class ReelView:
+    """A reel of which a task just finished."""
+
+    item: ItemRecord
+    job_options_json: str
+    done: dict[TaskKind, int]
+    """Accepted tasks of the present generation, by kind."""
+    live: dict[TaskKind, int]
+    """Tasks that are still to be done or running, by kind."""
+    signature: str | None
+    batch_frames: int | None
+    """Cell size that was chosen before; none leaves it to the planner."""
+    seen_at: float
+    """The planning mark that this view answers."""
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task that the planner wants."""
+
+    kind: TaskKind
+    start_frame: int = 0
+    stop_frame: int = 0
+
+
+@dataclass(frozen=True)
+class ReelPlan:
+    """What the planner decided for a reel."""
+
+    tasks: Sequence[NewTask]
+    signature: str | None
+    """Compute signature that inspect and restore tasks are bound to from now on."""
+    batch_frames: int
+    handle_frames: int
+
+
+def due_reels(db: Database, limit: int = 64) -> list[ReelView]:
+    """Reels whose next tasks may be planned, oldest mark first."""
+    statement = (
+        select(Item.__table__, Job.recipe_json.label("job_recipe_json"), Job.options_json)
+        .join(Job, Job.id == Item.job_id)
+        .where(Item.plan_due_at.is_not(None), Item.state == ItemState.RUNNING)
+        .where(Job.state.in_((JobState.RUNNING, JobState.PAUSED)))
+        .order_by(Item.plan_due_at)
+        .limit(limit)
+    )
+    with db.read() as connection:
+        return [_view(connection, row) for row in connection.execute(statement)]
+
+
+def add_tasks(db: Database, view: ReelView, plan: ReelPlan) -> bool:
+    """Write a plan down, unless the reel changed since it was seen; returns whether it was written."""
+    with db.write() as connection:
+        row = connection.execute(
+            update(Item)
+            .where(
+                Item.id == view.item.id,
+                Item.generation == view.item.generation,
+                Item.state == ItemState.RUNNING,
+                Item.plan_due_at == view.seen_at,
+            )
+            .values(
+                plan_due_at=None,
+                signature=plan.signature,
+                batch_frames=plan.batch_frames,
+                handle_frames=plan.handle_frames,
+            )
+            .returning(Item.job_id)
+        ).first()
+        if row is None:
+            return False
+        if plan.tasks:
+            rows = [_task_row(row.job_id, view.item, plan.signature, task) for task in plan.tasks]
+            connection.execute(insert(Task), rows)
+        return True
+
+
+def replan(db: Database, connection: Connection, item_id: int, *, batch_frames: int | None) -> None:
+    """Start a reel's restoration anew (other cells, or other workers): what was restored so far is dropped."""
+    generation = select(Item.generation).where(Item.id == item_id).scalar_subquery()
+    which = and_(Task.item_id == item_id, Task.generation == generation, Task.kind != TaskKind.PROBE)
+    for row in connection.execute(
+        select(Task.__table__).where(which, Task.state == TaskState.DONE, Task.dropped.is_(False))
+    ).all():
+        _drop(db, connection, row)
+    connection.execute(update(Task).where(which, Task.state.in_(TASK_LIVE)).values(state=TaskState.CANCELLED))
+    connection.execute(
+        update(Item)
+        .where(Item.id == item_id)
+        .values(plan_due_at=db.now, signature=None, batch_frames=batch_frames, profile_json=None)
+    )
+
+
+def drop_around(db: Database, connection: Connection, item: Row[Any], frame: int, *, keep: int) -> None:
+    """Plan again every restore task of the reel that reads ``frame``, but for the task ``keep``."""
+    rows = connection.execute(
+        select(Task.__table__).where(
+            Task.item_id == item.id,
+            Task.generation == item.generation,
+            Task.kind == TaskKind.RESTORE,
+            Task.id != keep,
+            Task.state.in_((TaskState.DONE, TaskState.RUNNING)),
+            Task.dropped.is_(False),
+            Task.start_frame - item.handle_frames <= frame,
+            Task.stop_frame + item.handle_frames > frame,
+        )
+    ).all()
+    for row in rows:
+        if row.state == TaskState.DONE:
+            _drop(db, connection, row)
+        else:
+            connection.execute(update(Task).where(Task.id == row.id).values(state=TaskState.CANCELLED))
+        values = {
+            name: getattr(row, name) for name in ("job_id", "item_id", "kind", "generation", "queue", "signature")
+        }
+        frames = {"start_frame": row.start_frame, "stop_frame": row.stop_frame}
+        connection.execute(insert(Task).values(**values, **frames, state=TaskState.READY))
+
+
+def strand(db: Database, wait_seconds: float) -> int:
+    """Plan reels again that are bound to a compute signature which no worker has shown for ``wait_seconds``.
+
+    Returns how many. Nothing happens while no worker lives at all: they may all come back as they were.
+    """
+    seen = select(Worker.signature).where(Worker.heartbeat_at > db.now - wait_seconds)
+    live = select(Worker.signature).where(Worker.state == "live", Worker.heartbeat_at > db.now - wait_seconds)
+    stuck = select(Task.item_id).where(
+        Task.state.in_((TaskState.READY, TaskState.QUEUED)), Task.signature.is_not(None), Task.signature.not_in(seen)
+    )
+    with db.write() as connection:
+        if connection.execute(live.limit(1)).first() is None:
+            return 0
+        rows = connection.execute(
+            select(Item.id, Item.batch_frames).where(Item.id.in_(stuck), Item.state == ItemState.RUNNING)
+        ).all()
+        for row in rows:
+            replan(db, connection, row.id, batch_frames=row.batch_frames)
+        return len(rows)
+
+
+def _view(connection: Connection, row: Row[Any]) -> ReelView:
+    counts = connection.execute(
+        select(Task.kind, Task.state, func.count())
+        .where(Task.item_id == row.id, Task.generation == row.generation, Task.dropped.is_(False))
+        .group_by(Task.kind, Task.state)
+    ).all()
+    done = {TaskKind(kind): count for kind, state, count in counts if state == TaskState.DONE}
+    live: dict[TaskKind, int] = {}
+    for kind, state, count in counts:
+        if state in TASK_LIVE:
+            live[TaskKind(kind)] = live.get(TaskKind(kind), 0) + count
+    return ReelView(
+        item=item_record(row, row.job_recipe_json),
+        job_options_json=row.options_json,
+        done=done,
+        live=live,
+        signature=row.signature,
+        batch_frames=row.batch_frames,
+        seen_at=row.plan_due_at,
+    )
+
+
+def _task_row(job_id: int, item: ItemRecord, signature: str | None, task: NewTask) -> dict[str, Any]:
+    bound = task.kind in {TaskKind.INSPECT, TaskKind.RESTORE} and signature is not None
+    return {
+        "job_id": job_id,
+        "item_id": item.id,
+        "kind": task.kind,
+        "generation": item.generation,
+        "start_frame": task.start_frame,
+        "stop_frame": task.stop_frame,
+        "queue": f"{RESTORE}-{signature}" if bound else LIGHT,
+        "signature": signature if bound else None,
+        "state": TaskState.READY,
+    }
+
+
+def _drop(db: Database, connection: Connection, row: Row[Any]) -> None:
+    add_sweep(db, connection, prefix_of(row))
+    connection.execute(update(Task).where(Task.id == row.id).values(dropped=True))
+    if row.kind == TaskKind.RESTORE:
+        frames = row.stop_frame - row.start_frame
+        connection.execute(update(Item).where(Item.id == row.item_id).values(frames_done=Item.frames_done - frames))
+        add_delta(connection, row.job_id, frames_done=-frames)

@@ -1,0 +1,220 @@
+"""A manifest becomes rows: job, items and their first tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from db.errors import InputError
+from db.ledger.counting import add_delta, by_state
+from db.recipe import Recipe
+from db.records import Source
+from db.session import Database
+from db.states import ItemKind, ItemState, JobState, TaskKind, TaskState
+from db.tables import Item, Job, JobProgress, Task
+
+LIGHT = "light"
+"""Queue of tasks that any worker may do: probes and assemblies."""
+RESTORE = "restore"
+"""Queue class of tasks that compute; a reel's carry the compute signature behind it."""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What is submitted."""
+
+    name: str
+    manifest_uri: str
+    submission_key: str
+    """Digest over manifest and recipe; the same key gives the same job."""
+    recipe: Recipe
+    priority: int = 0
+    tenant: str = "default"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OpenedJob:
+    """What came of opening a job."""
+
+    id: int
+    state: JobState
+    created: bool
+    """Whether this call made it."""
+    ingested: int
+    """Lines that are already in, from 0 without a gap."""
+
+
+@dataclass(frozen=True)
+class LineError:
+    """Why a line became a failed item."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class NewLine:
+    """One line of a manifest, ready to become an item."""
+
+    seq: int
+    external_id: str
+    line: int
+    """Line number in the manifest, for people."""
+    source: Source | None
+    """None when the line is bad."""
+    recipe: Recipe | None = None
+    """None when the job's recipe holds."""
+    error: LineError | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def open_job(db: Database, request: JobRequest) -> OpenedJob:
+    """Make a job in state ``ingesting``, or find the one of the same submission key."""
+    for _ in range(2):  # the second round finds the job that someone else made in between
+        with db.write() as connection:
+            found = _find(connection, request.submission_key)
+            if found:
+                return found
+            try:
+                return _make(db, connection, request)
+            except IntegrityError:
+                connection.rollback()
+    raise InputError("Two submissions of the same manifest collided; submit it again", code="WRONG_STATE")
+
+
+def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_stills: int) -> None:
+    """Add a chunk of lines in order, with probe tasks for reels and bundles of at most ``bundle_stills`` stills.
+
+    Tasks stay ``waiting`` until :func:`close_ingest`, so nothing starts on half a manifest.
+    """
+    with db.write() as connection:
+        state = connection.scalar(select(Job.state).where(Job.id == job_id))
+        if state != JobState.INGESTING:
+            raise InputError(f"Job {job_id} takes no more lines: it is {state or 'unknown'}", code="WRONG_STATE")
+        bad = [line for line in lines if line.error or line.source is None]
+        good = [line for line in lines if not line.error and line.source is not None]
+        stills = [line for line in good if line.source and line.source.kind is ItemKind.STILL]
+        reels = [line for line in good if line.source and line.source.kind is ItemKind.REEL]
+        rows = [_row(job_id, line, None) for line in bad]
+        for first in range(0, len(stills), bundle_stills):
+            bundle = stills[first : first + bundle_stills]
+            task_id = add_bundle(connection, job_id, TaskState.WAITING)
+            rows += [_row(job_id, line, task_id) for line in bundle]
+        if rows:
+            connection.execute(insert(Item), rows)
+        if reels:
+            made = connection.execute(
+                insert(Item).returning(Item.id, sort_by_parameter_order=True),
+                [_row(job_id, line, None) for line in reels],
+            )
+            add_probes(connection, job_id, [(item_id, 1) for (item_id,) in made], TaskState.WAITING)
+        states = [ItemState.FAILED] * len(bad) + [ItemState.PENDING] * len(good)
+        add_delta(connection, job_id, frames_total=len(stills), **by_state(states))
+
+
+def close_ingest(db: Database, job_id: int) -> None:
+    """Let the job begin: its waiting tasks become ready."""
+    with db.write() as connection:
+        moved = connection.execute(
+            update(Job).where(Job.id == job_id, Job.state == JobState.INGESTING).values(state=JobState.READY)
+        )
+        if moved.rowcount:
+            connection.execute(
+                update(Task).where(Task.job_id == job_id, Task.state == TaskState.WAITING).values(state=TaskState.READY)
+            )
+
+
+def add_bundle(connection: Connection, job_id: int, state: TaskState, *, lost_count: int = 0) -> int:
+    """Add an empty bundle task and return its id; stills join it by pointing at it."""
+    made = connection.execute(
+        insert(Task)
+        .values(
+            job_id=job_id,
+            kind=TaskKind.RESTORE,
+            generation=1,
+            queue=RESTORE,
+            state=state,
+            lost_count=lost_count,
+        )
+        .returning(Task.id)
+    )
+    return int(made.scalar_one())
+
+
+def add_probes(connection: Connection, job_id: int, items: Sequence[tuple[int, int]], state: TaskState) -> None:
+    """Add a probe task for each reel, given as (item, generation)."""
+    if items:
+        connection.execute(
+            insert(Task),
+            [
+                {
+                    "job_id": job_id,
+                    "item_id": item_id,
+                    "kind": TaskKind.PROBE,
+                    "generation": generation,
+                    "queue": LIGHT,
+                    "state": state,
+                }
+                for item_id, generation in items
+            ],
+        )
+
+
+def _find(connection: Connection, submission_key: str) -> OpenedJob | None:
+    row = connection.execute(select(Job.id, Job.state).where(Job.submission_key == submission_key)).first()
+    if row is None:
+        return None
+    last = connection.scalar(select(func.max(Item.seq)).where(Item.job_id == row.id))
+    return OpenedJob(row.id, JobState(row.state), created=False, ingested=0 if last is None else last + 1)
+
+
+def _make(db: Database, connection: Connection, request: JobRequest) -> OpenedJob:
+    made = connection.execute(
+        insert(Job)
+        .values(
+            name=request.name[:200],
+            tenant=request.tenant[:100],
+            priority=request.priority,
+            state=JobState.INGESTING,
+            epoch=0,
+            recipe_json=request.recipe.model_dump_json(),
+            recipe_fingerprint=request.recipe.fingerprint(),
+            submission_key=request.submission_key,
+            manifest_uri=request.manifest_uri,
+            options_json=json.dumps(request.options),
+            created_at=db.now,
+        )
+        .returning(Job.id)
+    )
+    job_id = int(made.scalar_one())
+    connection.execute(insert(JobProgress).values(job_id=job_id))
+    return OpenedJob(job_id, JobState.INGESTING, created=True, ingested=0)
+
+
+def _row(job_id: int, line: NewLine, task_id: int | None) -> dict[str, Any]:
+    source, error = line.source, line.error
+    still = source is not None and source.kind is ItemKind.STILL
+    return {
+        "job_id": job_id,
+        "seq": line.seq,
+        "external_id": line.external_id,
+        "kind": source.kind.value if source else None,
+        "uri": source.uri if source else str(line.extra.get("uri", "")),
+        "source_json": source.model_dump_json(exclude_defaults=True) if source else None,
+        "recipe_json": line.recipe.model_dump_json() if line.recipe else None,
+        "extra_json": json.dumps({"line": line.line, **line.extra}),
+        "state": ItemState.FAILED if error or not source else ItemState.PENDING,
+        "generation": 1,
+        "task_id": task_id,
+        "error_code": error.code if error else None,
+        "error_message": error.message if error else None,
+        "error_remedy": error.remedy if error else None,
+        "frames_total": 1 if still else 0,
+    }

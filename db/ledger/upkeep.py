@@ -1,0 +1,151 @@
+"""What the leader does between dispatches: terms, folded counters, finished jobs, blobs to sweep."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sqlalchemy import Connection, Integer, delete, func, insert, or_, select, update
+from sqlalchemy import cast as sql_cast
+
+from db.session import Database
+from db.states import ITEM_LIVE, JobState, TaskState
+from db.tables import COUNTERS, CounterDelta, Item, Job, JobProgress, Leader, Sweep, Task
+
+SWEEP_AFTER_SECONDS = 120.0
+"""How long blobs that nobody points to are kept: longer than any late writer lives."""
+FOLD_AT_ONCE = 10_000
+"""Deltas that one transaction folds."""
+RATE_MEMORY_SECONDS = 30.0
+"""Time over which the frame rate is smoothed."""
+
+
+def lead(db: Database, holder: str, term_seconds: float) -> bool:
+    """Take or renew the leader's term; returns whether ``holder`` leads now."""
+    with db.write() as connection:
+        taken = connection.execute(
+            update(Leader)
+            .where(Leader.name == "loop", or_(Leader.holder == holder, Leader.until < db.now))
+            .values(holder=holder, term=Leader.term + 1, until=db.now + term_seconds)
+        )
+        if taken.rowcount:
+            return True
+        if connection.scalar(select(Leader.name).where(Leader.name == "loop")) is not None:
+            return False
+        connection.execute(insert(Leader).values(name="loop", holder=holder, term=1, until=db.now + term_seconds))
+        return True
+
+
+def resign(db: Database, holder: str) -> None:
+    """End the leader's term early, so that a standby takes over at once."""
+    with db.write() as connection:
+        connection.execute(update(Leader).where(Leader.name == "loop", Leader.holder == holder).values(until=0.0))
+
+
+def fold(db: Database) -> int:
+    """Add the deltas to the folded counters and smooth the frame rate; returns how many deltas there were."""
+    with db.write() as connection:
+        some = select(CounterDelta.id).limit(FOLD_AT_ONCE)
+        columns = [getattr(CounterDelta, name) for name in COUNTERS]
+        # Deleting and reading are one statement, so no delta is counted twice by two leaders or missed by one.
+        rows = connection.execute(
+            delete(CounterDelta).where(CounterDelta.id.in_(some)).returning(CounterDelta.job_id, *columns)
+        ).all()
+        sums: dict[int, Counter[str]] = {}
+        for row in rows:
+            sums.setdefault(row.job_id, Counter()).update({name: getattr(row, name) for name in COUNTERS})
+        for job_id in sorted(sums):
+            connection.execute(
+                update(JobProgress)
+                .where(JobProgress.job_id == job_id)
+                .values({name: getattr(JobProgress, name) + change for name, change in sums[job_id].items()})
+            )
+            _rate(db, connection, job_id)
+        return len(rows)
+
+
+def _rate(db: Database, connection: Connection, job_id: int) -> None:
+    row = connection.execute(
+        select(JobProgress.__table__, db.now.label("now")).where(JobProgress.job_id == job_id)
+    ).one()
+    elapsed_seconds = row.now - row.rated_at
+    if elapsed_seconds < 1.0:
+        return
+    fresh = max(0.0, (row.frames_done - row.rated_frames) / elapsed_seconds)
+    # A first value, or one after a long rest, is taken as it is.
+    share = min(1.0, elapsed_seconds / RATE_MEMORY_SECONDS) if row.frames_per_second else 1.0
+    rate = 0.0 if row.rated_at == 0 else row.frames_per_second + share * (fresh - row.frames_per_second)
+    connection.execute(
+        update(JobProgress)
+        .where(JobProgress.job_id == job_id)
+        .values(frames_per_second=rate, rated_at=row.now, rated_frames=row.frames_done)
+    )
+
+
+def finish_jobs(db: Database) -> int:
+    """End every job whose items are all over; returns how many ended."""
+    with db.write() as connection:
+        ended = 0
+        open_items = select(Item.id).where(Item.job_id == Job.id, Item.state.in_(ITEM_LIVE)).exists()
+        # The counters are asked first: looking for open items costs a scan of millions while a job still runs.
+        nearly = JobProgress.items_pending + JobProgress.items_running <= 0
+        for job_id, state in connection.execute(
+            select(Job.id, Job.state)
+            .join(JobProgress, JobProgress.job_id == Job.id)
+            .where(Job.state.in_((JobState.RUNNING, JobState.READY)), nearly, ~open_items)
+        ).all():
+            if state == JobState.READY:
+                _move(connection, job_id, JobState.RUNNING)
+            _move(connection, job_id, JobState.FINISHING)
+            ended += 1
+        for (job_id,) in connection.execute(select(Job.id).where(Job.state == JobState.FINISHING)).all():
+            bad = select(Item.id).where(Item.job_id == job_id, Item.state != "done").limit(1)
+            state = JobState.DONE if connection.execute(bad).first() is None else JobState.DONE_WITH_FAILURES
+            connection.execute(update(Job).where(Job.id == job_id).values(state=state, finished_at=db.now))
+        return ended
+
+
+def over_threshold(db: Database, share: float, least_items: int) -> list[tuple[int, int, int]]:
+    """Running jobs of which too many items failed, as (job, failed items, finished items), from folded counters."""
+    failed = JobProgress.items_failed + JobProgress.items_quarantined
+    finished = failed + JobProgress.items_done
+    statement = (
+        select(Job.id, failed, finished)
+        .join(JobProgress, JobProgress.job_id == Job.id)
+        .where(Job.state == JobState.RUNNING, Job.pause_reason == "")
+        .where(finished >= least_items, failed > share * finished)
+    )
+    with db.read() as connection:
+        return [(job_id, bad, seen) for job_id, bad, seen in connection.execute(statement)]
+
+
+def add_sweep(db: Database, connection: Connection, prefix: str) -> None:
+    """Note that nobody points to the blobs under ``prefix`` any more."""
+    connection.execute(insert(Sweep).values(prefix=f"{prefix}/", due_at=db.now + SWEEP_AFTER_SECONDS))
+
+
+def due_sweeps(db: Database, limit: int = 50) -> list[tuple[int, str]]:
+    """Prefixes whose blobs may be removed now, as (id, prefix)."""
+    statement = select(Sweep.id, Sweep.prefix).where(Sweep.due_at < db.now).order_by(Sweep.due_at).limit(limit)
+    with db.read() as connection:
+        return [(sweep_id, prefix) for sweep_id, prefix in connection.execute(statement)]
+
+
+def swept(db: Database, sweep_ids: list[int]) -> None:
+    """Forget prefixes whose blobs are removed."""
+    with db.write() as connection:
+        connection.execute(delete(Sweep).where(Sweep.id.in_(sweep_ids)))
+
+
+def _move(connection: Connection, job_id: int, state: JobState) -> None:
+    connection.execute(update(Job).where(Job.id == job_id).values(state=state))
+
+
+def running_tasks(db: Database) -> tuple[int, int]:
+    """Count running tasks, and those of them whose lease ran out."""
+    with db.read() as connection:
+        row = connection.execute(
+            select(func.count(), func.sum(sql_cast(Task.lease_until < db.now, Integer))).where(
+                Task.state == TaskState.RUNNING
+            )
+        ).one()
+        return row[0], row[1] or 0

@@ -1,0 +1,100 @@
+"""The embedded broker: Kombu's filesystem transport with the races taken out. Used through ``db.broker``.
+
+Kombu's own writes a message in place, so a reader can see half of it and a torn file stops the consumer; and it keeps
+a binding table in a file that two processes can spoil. Here a message appears by rename, a file that is empty or torn
+is set aside, and only the default exchange is used, which needs no table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.transport.virtual import BrokerState
+from kombu.utils.json import dumps, loads
+
+SCHEME = "reelwright-folder"
+PROCESSED_SECONDS = 3600.0
+"""How long a claimed message file that its reader did not finish is kept for inspection."""
+
+
+class Channel(filesystem.Channel):  # type: ignore[misc]
+    """One process's view of the message folder."""
+
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+        name = f"{time.time_ns():020d}_{uuid.uuid4().hex}.{queue}.msg"
+        part = Path(self.data_folder_out) / f".{name}.part"
+        part.write_text(dumps(payload), encoding="utf-8")
+        part.rename(part.with_name(name))
+
+    def _get(self, queue: str) -> Any:
+        for name in sorted(os.listdir(self.data_folder_in)):
+            if name.partition(".")[2] != f"{queue}.msg":
+                continue
+            claimed = Path(self.processed_folder) / name
+            try:
+                (Path(self.data_folder_in) / name).rename(claimed)
+            except OSError:  # another worker was quicker
+                continue
+            try:
+                payload = loads(claimed.read_text(encoding="utf-8"))
+                if not isinstance(payload, dict) or "body" not in payload or "properties" not in payload:
+                    raise ValueError("not a message")
+            except (OSError, ValueError):
+                # Left in the folder of processed files for inspection; the loop rings again for its task.
+                continue
+            claimed.unlink(missing_ok=True)
+            return payload
+        raise Empty
+
+    def _queue_bind(self, *args: Any) -> None:
+        """The default exchange needs no bindings."""
+
+    def get_table(self, exchange: str) -> list[Any]:
+        """Return no bindings: the default exchange routes by queue name."""
+        return []
+
+    def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        self._purge(queue)
+
+
+class Transport(filesystem.Transport):  # type: ignore[misc]
+    """What Kombu looks up by the URL's scheme."""
+
+    Channel = Channel
+    global_state = BrokerState()
+
+
+def prepare(folder: Path) -> dict[str, Any]:
+    """Make the message folders and return the transport's options; old claimed files are removed."""
+    inbox, processed = folder / "in", folder / "processed"
+    for place in (inbox, processed):
+        place.mkdir(parents=True, exist_ok=True)
+    horizon = time.time() - PROCESSED_SECONDS
+    for old in processed.iterdir():
+        with contextlib.suppress(OSError):
+            if old.stat().st_mtime < horizon:
+                old.unlink()
+    return {
+        "data_folder_in": str(inbox),
+        "data_folder_out": str(inbox),
+        "processed_folder": str(processed),
+        "control_folder": str(folder / "control"),
+        "store_processed": True,
+        "polling_interval": 0.05,
+    }
+
+
+def pending(folder: Path) -> list[Path]:
+    """Message files that nobody has claimed yet."""
+    return sorted((folder / "in").glob("*.msg"))
+
+
+# Kombu resolves the schemes of broker URLs through this table.
+TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"

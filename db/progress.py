@@ -1,0 +1,305 @@
+"""Questions to the records. Only reads; never changes anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select
+
+from db.errors import InputError
+from db.records import Blob, ItemResult
+from db.session import Database
+from db.states import ItemState, JobState, TaskState
+from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Worker
+
+PAGE = 1000
+"""Rows read at once when items are streamed."""
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One job, for people."""
+
+    id: int
+    name: str
+    state: JobState
+    priority: int
+    tenant: str
+    recipe_name: str
+    manifest_uri: str
+    created_at: float
+    finished_at: float | None
+    pause_reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. Read from counters: the cost does not grow with the job."""
+
+    items_total: int
+    items_pending: int
+    items_running: int
+    items_done: int
+    items_failed: int
+    items_quarantined: int
+    items_cancelled: int
+    frames_total: int
+    """Frames known so far; a reel's are known once it is probed."""
+    frames_done: int
+    """Finished frames, and those that running tasks reported."""
+    bytes_out: int
+    frames_per_second: float
+    """Smoothed; 0 before the first frames."""
+    eta_seconds: float | None
+    """Time to go at that rate; none while it is unknown."""
+
+    @property
+    def items_over(self) -> int:
+        """Items that reached an end, whichever."""
+        return self.items_done + self.items_failed + self.items_quarantined + self.items_cancelled
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """One item, for people."""
+
+    id: int
+    seq: int
+    external_id: str
+    uri: str
+    kind: str | None
+    state: ItemState
+    generation: int
+    code: str | None
+    message: str | None
+    remedy: str | None
+    frames_total: int
+    frames_done: int
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """What was accepted for an item's latest finished generation."""
+
+    generation: int
+    outputs: dict[str, Blob]
+    scores: dict[str, float]
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker process."""
+
+    boot_id: str
+    host: str
+    pid: int
+    device: str
+    signature: str
+    state: str
+    heartbeat_age_seconds: float
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One execution of a task, for people."""
+
+    task_id: int
+    kind: str
+    start_frame: int
+    stop_frame: int
+    generation: int
+    attempt: int
+    worker: str
+    started_at: float
+    ended_at: float | None
+    outcome: str | None
+    code: str | None
+    message: str | None
+
+
+def jobs(db: Database) -> list[JobRow]:
+    """All jobs, newest first."""
+    with db.read() as connection:
+        return [_job_row(row) for row in connection.execute(select(Job.__table__).order_by(Job.id.desc()))]
+
+
+def job(db: Database, job_id: int) -> JobRow:
+    """One job.
+
+    Raises:
+        InputError: ``UNKNOWN_JOB``.
+    """
+    with db.read() as connection:
+        row = connection.execute(select(Job.__table__).where(Job.id == job_id)).first()
+    if row is None:
+        raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
+    return _job_row(row)
+
+
+def progress(db: Database, job_id: int) -> Progress:
+    """How far a job is; raises ``UNKNOWN_JOB``."""
+    with db.read() as connection:
+        folded = connection.execute(select(JobProgress.__table__).where(JobProgress.job_id == job_id)).first()
+        if folded is None:
+            raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
+        sums = [func.coalesce(func.sum(getattr(CounterDelta, name)), 0).label(name) for name in COUNTERS]
+        fresh = connection.execute(select(*sums).where(CounterDelta.job_id == job_id)).one()
+        in_work = connection.scalar(
+            select(func.coalesce(func.sum(Task.frames_done), 0)).where(
+                Task.state == TaskState.RUNNING, Task.job_id == job_id, Task.item_id.is_not(None)
+            )
+        )
+    counts = {name: int(getattr(folded, name) + getattr(fresh, name)) for name in COUNTERS}
+    counts["frames_done"] += int(in_work or 0)
+    rate = folded.frames_per_second
+    left = max(0, counts["frames_total"] - counts["frames_done"])
+    total = sum(count for name, count in counts.items() if name.startswith("items_"))
+    return Progress(items_total=total, frames_per_second=rate, eta_seconds=left / rate if rate > 0 else None, **counts)
+
+
+def items(
+    db: Database,
+    job_id: int,
+    *,
+    states: Sequence[ItemState] = (),
+    codes: Sequence[str] = (),
+    external_ids: Sequence[str] = (),
+) -> Iterator[ItemRow]:
+    """A job's items in manifest order, read page by page; all conditions that are given must hold."""
+    wanted = select(Item.__table__)
+    if states:
+        wanted = wanted.where(Item.state.in_(states))
+    if codes:
+        wanted = wanted.where(Item.error_code.in_(codes))
+    if external_ids:
+        wanted = wanted.where(Item.external_id.in_(external_ids))
+    for row in _paged(db, job_id, wanted):
+        yield _item_row(row)
+
+
+def failures(db: Database, job_id: int) -> Iterator[ItemRow]:
+    """Items that failed or are in quarantine, in manifest order."""
+    return items(db, job_id, states=(ItemState.FAILED, ItemState.QUARANTINED))
+
+
+def results(
+    db: Database, job_id: int, *, external_ids: Sequence[str] = ()
+) -> Iterator[tuple[ItemRow, ResultRow | None]]:
+    """Items in manifest order, each with its newest accepted result, or none."""
+    newest = select(Result.item_id, func.max(Result.generation).label("generation")).group_by(Result.item_id).subquery()
+    wanted = (
+        select(Item.__table__, Result.result_json, Result.generation.label("result_generation"))
+        .outerjoin(newest, newest.c.item_id == Item.id)
+        .outerjoin(Result, (Result.item_id == Item.id) & (Result.generation == newest.c.generation))
+    )
+    if external_ids:
+        wanted = wanted.where(Item.external_id.in_(external_ids))
+    for row in _paged(db, job_id, wanted):
+        yield _item_row(row), _result_row(row) if row.result_json else None
+
+
+def attempts(db: Database, job_id: int, external_id: str) -> list[AttemptRow]:
+    """Every attempt at a reel's tasks or at a still's present bundle, oldest first."""
+    with db.read() as connection:
+        item = connection.execute(
+            select(Item.id, Item.task_id).where(Item.job_id == job_id, Item.external_id == external_id)
+        ).first()
+        if item is None:
+            raise InputError(f"Job {job_id} has no item {external_id!r}", code="UNKNOWN_ITEM")
+        rows = connection.execute(
+            select(Attempt.__table__, Task.kind, Task.start_frame, Task.stop_frame, Task.generation)
+            .join(Task, Task.id == Attempt.task_id)
+            .where((Task.item_id == item.id) | (Task.id == item.task_id))
+            .order_by(Attempt.id)
+        )
+        return [
+            AttemptRow(
+                row.task_id, row.kind, row.start_frame, row.stop_frame, row.generation, row.attempt, row.worker,
+                row.started_at, row.ended_at, row.outcome, row.error_code, row.error_message,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+
+def workers(db: Database) -> list[WorkerRow]:
+    """All workers that were seen within a day, the liveliest first."""
+    statement = (
+        select(Worker.__table__, (db.now - Worker.heartbeat_at).label("age"))
+        .where(Worker.heartbeat_at > db.now - 86_400)
+        .order_by(Worker.heartbeat_at.desc())
+    )
+    with db.read() as connection:
+        return [
+            WorkerRow(row.boot_id, row.host, row.pid, row.device, row.signature, row.state, row.age)
+            for row in connection.execute(statement)
+        ]
+
+
+def recount(db: Database, job_id: int) -> dict[str, int]:
+    """Count a job's counters anew from its items: slow, and what the counters must equal."""
+    with db.read() as connection:
+        states = connection.execute(
+            select(Item.state, func.count()).where(Item.job_id == job_id).group_by(Item.state)
+        ).all()
+        frames = connection.execute(
+            select(func.sum(Item.frames_total), func.sum(Item.frames_done)).where(Item.job_id == job_id)
+        ).one()
+    counted = {f"items_{state}": 0 for state in ItemState}
+    counted |= {f"items_{state}": count for state, count in states}
+    return counted | {"frames_total": int(frames[0] or 0), "frames_done": int(frames[1] or 0)}
+
+
+def _paged(db: Database, job_id: int, wanted: Select[Any]) -> Iterator[Row[Any]]:
+    after = -1
+    while True:
+        with db.read() as connection:
+            page = wanted.where(Item.job_id == job_id, Item.seq > after).order_by(Item.seq).limit(PAGE)
+            rows = connection.execute(page).all()
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].seq
+
+
+def _job_row(row: Row[Any]) -> JobRow:
+    return JobRow(
+        id=row.id,
+        name=row.name,
+        state=JobState(row.state),
+        priority=row.priority,
+        tenant=row.tenant,
+        recipe_name=json.loads(row.recipe_json)["name"],
+        manifest_uri=row.manifest_uri,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        pause_reason=row.pause_reason,
+    )
+
+
+def _item_row(row: Row[Any]) -> ItemRow:
+    return ItemRow(
+        id=row.id,
+        seq=row.seq,
+        external_id=row.external_id,
+        uri=row.uri,
+        kind=row.kind,
+        state=ItemState(row.state),
+        generation=row.generation,
+        code=row.error_code,
+        message=row.error_message,
+        remedy=row.error_remedy,
+        frames_total=row.frames_total,
+        frames_done=row.frames_done,
+        extra=json.loads(row.extra_json),
+    )
+
+
+def _result_row(row: Row[Any]) -> ResultRow:
+    found = ItemResult.model_validate_json(row.result_json)
+    return ResultRow(row.result_generation, found.outputs, found.scores, found.facts, found.notes)

@@ -1,0 +1,143 @@
+"""The store as a folder: write to a temporary name, flush, rename. Used through ``db.store``."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO
+
+from db.errors import InputError, StoreUnavailable, TransientError
+from db.records import Blob
+from db.settings import Settings
+from db.store.base import Moved
+from db.store.keys import check
+
+CHUNK_BYTES = 1 << 20
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+class LocalStore:
+    """Blobs as read-only files below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep blobs below ``folder``, which is made on the first write."""
+        self.folder = folder.resolve()
+        self.uri = str(self.folder)
+
+    @classmethod
+    def open(cls, settings: Settings) -> LocalStore:
+        """Open the folder that the settings name."""
+        return cls(Path(settings.store.removeprefix("file://")))
+
+    def put(self, key: str, path: Path, *, moved: Moved | None = None) -> Blob:
+        """See :class:`db.store.base.Store`."""
+        with path.open("rb") as source:
+            return self._write(key, lambda sink: copy_and_digest(source, sink, moved))
+
+    def put_bytes(self, key: str, data: bytes) -> Blob:
+        """See :class:`db.store.base.Store`."""
+
+        def write(sink: BinaryIO) -> str:
+            sink.write(data)
+            return hashlib.sha256(data).hexdigest()
+
+        return self._write(key, write)
+
+    def get(self, blob: Blob, path: Path, *, moved: Moved | None = None) -> None:
+        """See :class:`db.store.base.Store`."""
+        with _translated(blob.key), self._path(blob.key).open("rb") as source, path.open("wb") as sink:
+            check_digest(blob, copy_and_digest(source, sink, moved))
+
+    def read(self, blob: Blob) -> bytes:
+        """See :class:`db.store.base.Store`."""
+        with _translated(blob.key):
+            data = self._path(blob.key).read_bytes()
+        check_digest(blob, hashlib.sha256(data).hexdigest())
+        return data
+
+    def size(self, key: str) -> int | None:
+        """See :class:`db.store.base.Store`."""
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See :class:`db.store.base.Store`."""
+        for folder, _, names in os.walk(self.folder / prefix.rpartition("/")[0]):
+            for name in names:
+                key = str((Path(folder) / name).relative_to(self.folder))
+                if key.startswith(prefix) and not name.startswith("."):
+                    yield key
+
+    def delete(self, prefix: str) -> int:
+        """See :class:`db.store.base.Store`."""
+        folder = self._path(prefix.rstrip("/"))
+        count = sum(len(names) for _, _, names in os.walk(folder))
+        shutil.rmtree(folder, ignore_errors=True)
+        return count
+
+    def local_path(self, key: str) -> Path | None:
+        """See :class:`db.store.base.Store`."""
+        return self._path(key)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / check(key)
+
+    def _write(self, key: str, write: Callable[[BinaryIO], str]) -> Blob:
+        path = self._path(key)
+        with _translated(key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as sink:
+                part = Path(sink.name)
+                try:
+                    digest = write(sink)  # type: ignore[arg-type]
+                    sink.flush()
+                    os.fsync(sink.fileno())
+                    part.chmod(0o444)
+                    part.replace(path)
+                except BaseException:
+                    part.unlink(missing_ok=True)
+                    raise
+        return Blob(key=key, sha256=digest, bytes=path.stat().st_size)
+
+
+def copy_and_digest(source: BinaryIO, sink: BinaryIO, moved: Moved | None) -> str:
+    """Copy in pieces of a megabyte, telling ``moved``; returns the sha256 hex digest."""
+    digest = hashlib.sha256()
+    while piece := source.read(CHUNK_BYTES):
+        digest.update(piece)
+        sink.write(piece)
+        if moved:
+            moved(len(piece))
+    return digest.hexdigest()
+
+
+def check_digest(blob: Blob, digest: str) -> None:
+    """Make sure that what was read is what the record says.
+
+    Raises:
+        InputError: ``CHECKSUM_MISMATCH``.
+    """
+    if digest != blob.sha256:
+        raise InputError(f"Blob {blob.key} has another sha256 than its record", code="CHECKSUM_MISMATCH")
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"Blob {key} is not in the store", code="BLOB_MISSING") from error
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise TransientError(f"No space left in the store for {key}", code="NO_SPACE") from error
+        if error.errno in {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT}:
+            raise StoreUnavailable(f"The store's folder does not answer: {error.strerror}") from error
+        raise TransientError(f"The store refused {key}: {error.strerror}") from error

@@ -1,0 +1,275 @@
+"""The tables. Seen by ``db.ledger``, ``db.progress`` and the migrations alone.
+
+Times are seconds since 1970 by the database's own clock. Columns named ``*_json`` hold text that ``db.records`` or
+``db.recipe`` reads back.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""A row number; SQLite counts up only in columns declared INTEGER."""
+
+
+class Base(DeclarativeBase):
+    """Root of the mapped classes."""
+
+
+class Job(Base):
+    """One submission: a manifest and a recipe."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    """For people; set at submission."""
+    tenant: Mapped[str] = mapped_column(String(100))
+    """Whose work it is; the place for fairness between tenants."""
+    priority: Mapped[int] = mapped_column(Integer)
+    """Higher goes first."""
+    state: Mapped[str] = mapped_column(String(20))
+    epoch: Mapped[int] = mapped_column(Integer)
+    """Raised by pause and cancel: leases and messages of an older epoch are void."""
+    recipe_json: Mapped[str] = mapped_column(Text)
+    recipe_fingerprint: Mapped[str] = mapped_column(String(64))
+    submission_key: Mapped[str] = mapped_column(String(64), unique=True)
+    """Digest over manifest and recipe: submitting the same twice gives the same job."""
+    manifest_uri: Mapped[str] = mapped_column(Text)
+    options_json: Mapped[str] = mapped_column(Text)
+    pause_reason: Mapped[str] = mapped_column(Text, default="")
+    """Why it is paused, for people; empty when it is not."""
+    created_at: Mapped[float] = mapped_column(Float)
+    finished_at: Mapped[float | None] = mapped_column(Float)
+    """None while it is not over."""
+
+
+class Item(Base):
+    """One line of a manifest: a still or a reel."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        UniqueConstraint("job_id", "external_id"),
+        Index("items_of_job", "job_id", "seq", unique=True),
+        Index("items_failed", "job_id", "error_code", postgresql_where=text("state IN ('failed','quarantined')"),
+              sqlite_where=text("state IN ('failed','quarantined')")),
+        Index("items_of_bundle", "task_id", postgresql_where=text("task_id IS NOT NULL"),
+              sqlite_where=text("task_id IS NOT NULL")),
+        Index("items_to_plan", "plan_due_at", postgresql_where=text("plan_due_at IS NOT NULL"),
+              sqlite_where=text("plan_due_at IS NOT NULL")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    seq: Mapped[int] = mapped_column(Integer)
+    """Place in the manifest, from 0."""
+    external_id: Mapped[str] = mapped_column(Text)
+    """The manifest's own id, unique in its job."""
+    kind: Mapped[str | None] = mapped_column(String(10))
+    """None when the line was too bad to tell."""
+    uri: Mapped[str] = mapped_column(Text)
+    source_json: Mapped[str | None] = mapped_column(Text)
+    """None when the line was bad."""
+    recipe_json: Mapped[str | None] = mapped_column(Text)
+    """None when the job's recipe holds."""
+    extra_json: Mapped[str] = mapped_column(Text)
+    """Descriptive fields of the line, carried to the report."""
+    state: Mapped[str] = mapped_column(String(12))
+    generation: Mapped[int] = mapped_column(Integer)
+    """1 at first, raised by each rerun."""
+    task_id: Mapped[int | None] = mapped_column(Id)
+    """The bundle that a still travels in; none for a reel."""
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    error_remedy: Mapped[str | None] = mapped_column(Text)
+    facts_json: Mapped[str | None] = mapped_column(Text)
+    """Set by a reel's probe."""
+    profile_json: Mapped[str | None] = mapped_column(Text)
+    """The reel profile's blob, set by merge."""
+    substitutes_json: Mapped[str] = mapped_column(Text, default="[]")
+    signature: Mapped[str | None] = mapped_column(String(32))
+    """Compute signature that the reel was planned for."""
+    batch_frames: Mapped[int | None] = mapped_column(Integer)
+    """Cell size that the reel was planned with."""
+    handle_frames: Mapped[int] = mapped_column(Integer, default=0)
+    """Frames read around each segment, set when the reel is planned."""
+    plan_due_at: Mapped[float | None] = mapped_column(Float)
+    """Set when a task of the reel finished and the planner should look; none otherwise."""
+    frames_total: Mapped[int] = mapped_column(Integer)
+    """1 for a still; 0 for a reel until it is probed."""
+    frames_done: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class Result(Base):
+    """What was accepted for one generation of an item. Earlier generations stay."""
+
+    __tablename__ = "results"
+    __table_args__ = (UniqueConstraint("item_id", "generation"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    generation: Mapped[int] = mapped_column(Integer)
+    task_id: Mapped[int] = mapped_column(Id)
+    attempt: Mapped[int] = mapped_column(Integer)
+    """The attempt whose result it is."""
+    result_json: Mapped[str] = mapped_column(Text)
+    """A ``db.records.ItemResult``."""
+    accepted_at: Mapped[float] = mapped_column(Float)
+
+
+class Task(Base):
+    """The leasable unit."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        Index("tasks_ready", "job_id", "queue", "id", postgresql_where=text("state = 'ready'"),
+              sqlite_where=text("state = 'ready'")),
+        Index("tasks_queued", "queue", "queued_at", postgresql_where=text("state = 'queued'"),
+              sqlite_where=text("state = 'queued'")),
+        Index("tasks_running", "lease_until", postgresql_where=text("state = 'running'"),
+              sqlite_where=text("state = 'running'")),
+        Index("tasks_waiting", "job_id", postgresql_where=text("state = 'waiting'"),
+              sqlite_where=text("state = 'waiting'")),
+        Index("tasks_of_item", "item_id", "generation", postgresql_where=text("item_id IS NOT NULL"),
+              sqlite_where=text("item_id IS NOT NULL")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    item_id: Mapped[int | None] = mapped_column(Id)
+    """None for a bundle of stills."""
+    kind: Mapped[str] = mapped_column(String(10))
+    generation: Mapped[int] = mapped_column(Integer)
+    start_frame: Mapped[int] = mapped_column(Integer, default=0)
+    stop_frame: Mapped[int] = mapped_column(Integer, default=0)
+    """Half-open range of frames to write; both 0 where the kind has none."""
+    queue: Mapped[str] = mapped_column(String(60))
+    """Broker queue: the class of work, with the signature where the task is bound to one."""
+    signature: Mapped[str | None] = mapped_column(String(32))
+    """Only a worker of this compute signature may lease it; none means any."""
+    state: Mapped[str] = mapped_column(String(12))
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    """Leases so far; with the worker's boot id it fences every write."""
+    dispatch_epoch: Mapped[int] = mapped_column(Integer, default=0)
+    """Doorbells so far: a message with another number is stale."""
+    job_epoch: Mapped[int] = mapped_column(Integer, default=0)
+    """The job's epoch when the doorbell was rung."""
+    worker: Mapped[str | None] = mapped_column(String(40))
+    """Boot id of the holder while running."""
+    lease_until: Mapped[float | None] = mapped_column(Float)
+    queued_at: Mapped[float | None] = mapped_column(Float)
+    not_before: Mapped[float] = mapped_column(Float, default=0)
+    """Back-off: not dispatched earlier."""
+    lost_count: Mapped[int] = mapped_column(Integer, default=0)
+    """Leases that ended without a word; raised by the lease and taken back by every orderly end."""
+    failure_count: Mapped[int] = mapped_column(Integer, default=0)
+    """Attempts that failed for passing reasons."""
+    isolate: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether decode and compute run in a child process, to find the frame that kills it."""
+    dropped: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Done, but its result no longer counts because the reel was planned again around it."""
+    frames_done: Mapped[int] = mapped_column(Integer, default=0)
+    """Frames written so far, from heartbeats."""
+    result_json: Mapped[str | None] = mapped_column(Text)
+    """A ``db.records.TaskResult``; none until done, and for bundles and assemblies, whose results stand by item."""
+
+
+class Attempt(Base):
+    """One execution of a task. Rows are only added, and ended once."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("task_id", "attempt"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    task_id: Mapped[int] = mapped_column(Id)
+    attempt: Mapped[int] = mapped_column(Integer)
+    worker: Mapped[str] = mapped_column(String(40))
+    started_at: Mapped[float] = mapped_column(Float)
+    ended_at: Mapped[float | None] = mapped_column(Float)
+    outcome: Mapped[str | None] = mapped_column(String(10))
+    """None while it runs."""
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+
+class Worker(Base):
+    """One worker process, from its start to its end; a restart is a new row."""
+
+    __tablename__ = "workers"
+
+    boot_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    host: Mapped[str] = mapped_column(String(200))
+    pid: Mapped[int] = mapped_column(Integer)
+    device: Mapped[str] = mapped_column(String(100))
+    signature: Mapped[str] = mapped_column(String(32))
+    versions_json: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(10))
+    """``live`` or ``left``."""
+    started_at: Mapped[float] = mapped_column(Float)
+    heartbeat_at: Mapped[float] = mapped_column(Float)
+
+
+class CounterDelta(Base):
+    """A change of a job's counters, added by whoever caused it and folded into ``job_progress`` later."""
+
+    __tablename__ = "counter_deltas"
+    __table_args__ = (Index("deltas_of_job", "job_id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(Id)
+    items_pending: Mapped[int] = mapped_column(Integer, default=0)
+    items_running: Mapped[int] = mapped_column(Integer, default=0)
+    items_done: Mapped[int] = mapped_column(Integer, default=0)
+    items_failed: Mapped[int] = mapped_column(Integer, default=0)
+    items_quarantined: Mapped[int] = mapped_column(Integer, default=0)
+    items_cancelled: Mapped[int] = mapped_column(Integer, default=0)
+    frames_total: Mapped[int] = mapped_column(BigInteger, default=0)
+    frames_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_out: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class JobProgress(Base):
+    """A job's counters as last folded; add the unfolded deltas for the present value."""
+
+    __tablename__ = "job_progress"
+
+    job_id: Mapped[int] = mapped_column(Id, primary_key=True)
+    items_pending: Mapped[int] = mapped_column(Integer, default=0)
+    items_running: Mapped[int] = mapped_column(Integer, default=0)
+    items_done: Mapped[int] = mapped_column(Integer, default=0)
+    items_failed: Mapped[int] = mapped_column(Integer, default=0)
+    items_quarantined: Mapped[int] = mapped_column(Integer, default=0)
+    items_cancelled: Mapped[int] = mapped_column(Integer, default=0)
+    frames_total: Mapped[int] = mapped_column(BigInteger, default=0)
+    frames_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_out: Mapped[int] = mapped_column(BigInteger, default=0)
+    frames_per_second: Mapped[float] = mapped_column(Float, default=0)
+    """Smoothed rate, set by the fold."""
+    rated_at: Mapped[float] = mapped_column(Float, default=0)
+    rated_frames: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Leader(Base):
+    """Who may dispatch, for one term."""
+
+    __tablename__ = "leader"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(60))
+    term: Mapped[int] = mapped_column(Integer)
+    until: Mapped[float] = mapped_column(Float)
+
+
+class Sweep(Base):
+    """A prefix of the store whose blobs nobody points to and that may be removed later."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    prefix: Mapped[str] = mapped_column(Text)
+    due_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+COUNTERS = tuple(column.name for column in CounterDelta.__table__.columns if column.name not in {"id", "job_id"})
+"""Names of the counters that deltas and progress share."""
