@@ -1,0 +1,153 @@
+"""Results out of the store into a folder of a person's own. Called by the command line."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePath
+
+from db import progress
+from db.errors import InputError
+from db.records import Blob
+from db.session import Database
+from db.store.base import Store
+
+MAX_NAME_BYTES = 180
+"""Longest part of a path that is made; file systems take 255 with the suffixes behind it."""
+_REFUSED = re.compile(r'[\\:*?"<>|]|[^\S ]')
+_CHIEF = ("master", "still")
+"""Outputs that carry the item's plain name."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was put where."""
+
+    folder: Path
+    files: int
+    bytes: int
+    items: int
+
+
+def export(
+    database: Database,
+    store: Store,
+    job_id: int,
+    folder: Path,
+    *,
+    external_ids: Sequence[str] = (),
+    on_item: Callable[[int], None] = lambda count: None,
+) -> Exported:
+    """Put every output of a job's items into ``folder``: hard links where the store allows, else checked copies.
+
+    Args:
+        database: Where the results are written down.
+        store: Where the blobs lie.
+        job_id: The job.
+        folder: Made when it is not there; files of an earlier export are replaced.
+        external_ids: Only these items; empty means all.
+        on_item: Called with the number of items after each.
+
+    Raises:
+        InputError: ``OUTPUT_ON_SOURCE`` when a file would replace a source, ``UNKNOWN_ITEM`` when no item has one of
+            the ids, ``PATH_UNSAFE`` when a link inside the folder leads out of it, or as ``Store.get``.
+    """
+    root = os.path.realpath(folder)
+    os.makedirs(root, exist_ok=True)
+    sources = _sources_inside(database, job_id, root)
+    files = items = moved_bytes = 0
+    for item, result in progress.results(database, job_id, external_ids=external_ids):
+        items += 1
+        for name, blob in _named(item.external_id, result.outputs if result else {}):
+            target = os.path.join(root, name)
+            _check_target(target, root, sources)
+            _placed(store, blob, target)
+            files, moved_bytes = files + 1, moved_bytes + blob.bytes
+        on_item(items)
+    if external_ids and items < len(set(external_ids)):
+        raise InputError(f"Job {job_id} has not all of the {len(set(external_ids))} items named", code="UNKNOWN_ITEM")
+    return Exported(Path(root), files, moved_bytes, items)
+
+
+def safe_path(external_id: str) -> str:
+    """Return a relative path that people recognise the id by; a changed one ends in a piece of the id's digest."""
+    parts = [part for part in (_safe_part(part) for part in external_id.split("/")) if part]
+    name = "/".join(parts[-8:])
+    if name == external_id:
+        return name
+    return f"{name or 'item'}-{hashlib.sha256(external_id.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def _safe_part(part: str) -> str:
+    plain = unicodedata.normalize("NFC", part)
+    kept = "".join(char if char.isprintable() and char != "\ufeff" else "_" for char in _REFUSED.sub("_", plain))
+    kept = kept.strip(" ").lstrip(".-").rstrip(".")
+    return kept.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+
+
+def _named(external_id: str, outputs: dict[str, Blob]) -> Iterator[tuple[str, Blob]]:
+    base = safe_path(external_id)
+    for output, blob in sorted(outputs.items()):
+        suffix = PurePath(blob.name).suffix
+        if output not in _CHIEF:
+            yield f"{base}.{output}{suffix}", blob
+        elif base.lower().endswith(suffix.lower()):
+            yield base, blob
+        else:
+            yield base + suffix, blob
+
+
+def _sources_inside(database: Database, job_id: int, root: str) -> frozenset[str]:
+    """Return the job's sources that lie below the folder: nothing else can be overwritten there."""
+    real_folder = lru_cache(4096)(os.path.realpath)
+    found = set()
+    for item in progress.items(database, job_id):
+        if not item.uri.startswith("/"):
+            continue
+        folder, name = os.path.split(item.uri)
+        path = os.path.join(real_folder(folder), name)
+        if path.startswith(root + "/") or path == root:
+            found.add(path)
+    return frozenset(found)
+
+
+def _check_target(target: str, root: str, sources: frozenset[str]) -> None:
+    folder = os.path.realpath(os.path.dirname(target))
+    if not (folder + "/").startswith(root + "/"):
+        raise InputError(f"{target!r:.300} leads out of {root!r:.200} by a link", code="PATH_UNSAFE")
+    real = os.path.join(folder, os.path.basename(target))
+    # A sequence's source is its folder: nothing is put into that either.
+    if real in sources or folder in sources or os.path.realpath(target) in sources:
+        raise InputError(f"{target!r:.300} is, or lies among, the job's sources", code="OUTPUT_ON_SOURCE")
+
+
+def _placed(store: Store, blob: Blob, target: str) -> None:
+    try:
+        _place(store, blob, target)
+    except OSError as error:
+        code = "NO_SPACE" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "BAD_VALUE"
+        remedy = "Give another folder with --out." if code == "BAD_VALUE" else None
+        raise InputError(f"{target!r:.300} cannot be written: {error.strerror}", code=code, remedy=remedy) from error
+
+
+def _place(store: Store, blob: Blob, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    local = store.local_path(blob.key)
+    fresh = f"{target}.part"
+    Path(fresh).unlink(missing_ok=True)
+    try:
+        if local is None:
+            raise OSError("the store is no folder")
+        os.link(local, fresh)
+    except OSError:  # another file system, or one without links
+        store.get(blob, Path(fresh))
+    # Renaming a link onto another link of the same file does nothing and leaves both names.
+    if os.path.lexists(target):
+        os.unlink(target)
+    os.rename(fresh, target)

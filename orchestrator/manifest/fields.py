@@ -1,0 +1,225 @@
+"""The fields of a manifest's line: their names, and how each is checked. Used by ``orchestrator.manifest`` alone.
+
+All forms share one flat vocabulary: ``sequence: {start: 1}`` in YAML is the column ``sequence.start`` in CSV.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import Any
+
+from db.errors import InputError, ManifestError
+from orchestrator.manifest.lines import Entry, Problem, problem
+from orchestrator.manifest.text import obeyed, visible
+
+DIGEST_CHARS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
+"""Columns that the completion report adds; a manifest may have them, and they are passed over."""
+MAX_ID_CHARS = 512
+_OPEN = ("recipe", "outputs")
+"""Fields whose value is a document of its own, kept as it is."""
+_MISSING = ("error", "hold", "black")
+_YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def entry(number: int, document: Any) -> Entry | Problem:
+    """Make an entry of a JSON or YAML document: a mapping, or a plain text that is the ``uri``."""
+    if isinstance(document, str):
+        return Entry(number, {"uri": document})
+    if not isinstance(document, dict):
+        return problem(number, "BAD_VALUE", f"Line {number}: expected a mapping of fields, found {document!r:.60}")
+    found = _flat(document)
+    unknown = [name for name in found if not is_known(name)]
+    if unknown:
+        return problem(number, "UNKNOWN_FIELD", f"Line {number}: {_unknown(unknown)}")
+    return Entry(number, found)
+
+
+def columns(names: list[str], where: str) -> list[str]:
+    """Check the names in a CSV header and return them in the flat vocabulary.
+
+    Raises:
+        ManifestError: ``BAD_HEADER`` without ``uri`` or with a name twice, ``UNKNOWN_FIELD`` for unknown names.
+    """
+    found = [_ALIASES.get(name, name) for name in (name.strip().lower() for name in names)]
+    if "uri" not in found:
+        raise ManifestError(f"{where}, line 1: the header has no column `uri`", code="BAD_HEADER", remedy=_HEADER)
+    unknown = [name for name in found if not is_known(name)]
+    if unknown:
+        raise ManifestError(f"{where}, line 1: {_unknown(unknown)}", code="UNKNOWN_FIELD")
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise ManifestError(f"{where}, line 1: the column {twice[0]!r} stands twice", code="BAD_HEADER", remedy=_HEADER)
+    return found
+
+
+def is_known(name: str) -> bool:
+    """Whether a field may stand in a manifest: a known one, ``x_…``, or a free one with a dot, such as ``dc.title``."""
+    if name in CHECKS or name in REPORTED or name.startswith("x_"):
+        return True
+    head, dot, _ = name.partition(".")
+    return bool(dot) and bool(head) and head not in _CLOSED_HEADS
+
+
+def check(name: str, value: Any) -> Any:
+    """Return the value of one field in its own type; free fields come back as they are.
+
+    Raises:
+        InputError: The value is not allowed; the message names the field.
+    """
+    checked = CHECKS.get(name)
+    if checked is None:
+        return value
+    try:
+        return checked(value)
+    except InputError as error:
+        raise InputError(f"{name}: {error.message}", code=error.code, remedy=error.remedy) from error
+
+
+def carried(value: Any) -> Any:
+    """Return a free value as it can be stored and shown: plain JSON, without what a terminal would obey."""
+    if isinstance(value, str):
+        return visible(value) if obeyed(value) else value
+    if value is None or isinstance(value, bool | int):
+        return value
+    return visible(json.dumps(value, default=str, ensure_ascii=False)) if not isinstance(value, float) else str(value)
+
+
+def _flat(document: Mapping[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        name = str(key)
+        if isinstance(value, dict) and name not in _OPEN:
+            found.update({f"{name}.{inner}": held for inner, held in value.items()})
+        else:
+            found[name] = value
+    return {_ALIASES.get(name, name): value for name, value in found.items() if value is not None and value != ""}
+
+
+def _unknown(names: list[str]) -> str:
+    shown = []
+    for name in names[:8]:
+        near = get_close_matches(name, [known for known in CHECKS if known != name], n=1, cutoff=0.6)
+        hint = f"did you mean `{near[0]}`?" if near else f"to carry it to the report, call it `x_{name}`"
+        shown.append(f"unknown field {visible(name)[:60]!r} ({visible(hint)[:80]})")
+    return "; ".join(shown)
+
+
+def _bad(message: str) -> InputError:
+    return InputError(message, code="BAD_VALUE")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise _bad(f"expected text, found {value!r:.60}")
+    return str(value)
+
+
+def _id(value: Any) -> str:
+    name = _text(value)
+    if obeyed(name) or not name.strip() or len(name) > MAX_ID_CHARS:
+        raise _bad(f"{name!r:.80} must be plain text of 1 to {MAX_ID_CHARS} characters")
+    return name
+
+
+def _uri(value: Any) -> str:
+    uri = _text(value)
+    if obeyed(uri):
+        raise InputError(f"{uri!r:.200} holds control characters or bytes that are no text", code="PATH_UNSAFE")
+    return uri
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
+    def chosen(value: Any) -> str:
+        word = _text(value).strip().lower()
+        if word not in allowed:
+            raise _bad(f"{word!r:.60} is none of {', '.join(allowed)}")
+        return word
+
+    return chosen
+
+
+def _whole(low: int = 0, high: int = 10**18) -> Callable[[Any], int]:
+    def number(value: Any) -> int:
+        if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d{1,18}", str(value).strip()):
+            raise _bad(f"{value!r:.60} is not a whole number")
+        found = int(value)
+        if not low <= found <= high:
+            raise _bad(f"{found} is not between {low} and {high}")
+        return found
+
+    return number
+
+
+def _rate(value: Any) -> Fraction:
+    found = str(value).strip()
+    # The pattern comes first: Fraction("1e99999999") would count for hours.
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?|\d{1,9}/0*[1-9]\d{0,8}", found):
+        raise _bad(f"{value!r:.60} is not a rate such as 18, 23.976 or 24000/1001")
+    rate = Fraction(found)
+    if not 0 < rate < 1000:
+        raise _bad(f"{found} is not a rate above 0 and below 1000 frames per second")
+    return rate
+
+
+def _flag(value: Any) -> bool:
+    found = value if isinstance(value, bool) else _YES.get(str(value).strip().lower())
+    if found is None:
+        raise _bad(f"{value!r:.60} is neither true nor false")
+    return found
+
+
+def _digest(name: str) -> Callable[[Any], str]:
+    chars = DIGEST_CHARS[name]
+    pattern = re.compile(rf"[0-9a-f]{{{chars}}}")
+
+    def digest(value: Any) -> str:
+        found = str(value).strip().lower()
+        if not pattern.fullmatch(found):
+            raise _bad(f"{found!r:.80} is not a {name} digest of {chars} hex digits")
+        return found
+
+    return digest
+
+
+def _outputs(value: Any) -> list[str]:
+    words = re.split(r"[\s,;|]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise _bad(f"{value!r:.60} is not a list of names")
+    return words
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "id": _id,
+    "kind": _one_of(("image", "still", "video", "sequence", "reel")),
+    "uri": _uri,
+    "bytes": _whole(),
+    "fps": _rate,
+    "missing": _one_of(_MISSING),
+    "recipe": _as_is,
+    "outputs": _outputs,
+    "title": _as_is,
+    "rights": _as_is,
+    "reel": _as_is,
+    "sequence.prefix": _uri,
+    "sequence.suffix": _uri,
+    "sequence.padding": _whole(0, 18),
+    "sequence.start": _whole(0, 10**9),
+    "sequence.end": _whole(0, 10**9),
+    "sequence.step": _whole(1, 10**9),
+    "params.accept_damaged": _flag,
+    "params.accept_interlaced": _flag,
+    **{f"checksum.{name}": _digest(name) for name in DIGEST_CHARS},
+}
+"""Every known field and its check."""
+_ALIASES = {**{name: f"checksum.{name}" for name in DIGEST_CHARS}, "sequence.missing": "missing"}
+_CLOSED_HEADS = frozenset(name.partition(".")[0] for name in CHECKS)
+_HEADER = "Begin with a line of column names such as: id,uri,kind,fps,recipe."

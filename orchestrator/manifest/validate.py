@@ -1,0 +1,241 @@
+"""From entries to checked lines, one at a time. Used by ``orchestrator.manifest`` alone.
+
+A line is not given up at its first fault: everything that can be said about it is said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from db import recipe as recipes
+from db.errors import InputError, RecipeError, nearest
+from db.recipe import Recipe
+from db.records import Sequence, Source
+from db.states import ItemKind
+from orchestrator.manifest import fields, kinds
+from orchestrator.manifest.digests import Digests
+from orchestrator.manifest.lines import Entry, Line, Problem, from_error, problem
+from orchestrator.manifest.places import S3, Places
+
+_SHOWN_GAPS = 12
+_SHIPPED = frozenset(recipes.names())
+
+
+class Validator:
+    """Checks lines one after the other; remembers only digests of what it has seen."""
+
+    def __init__(self, places: Places, recipe: Recipe, *, check_files: bool = True) -> None:
+        """Take where paths may lead, the job's recipe, and whether to look at the files."""
+        self._places = places
+        self._recipe = recipe
+        self._check_files = check_files
+        self._ids = Digests()
+        self._folded_ids = Digests()
+        self._sources = Digests()
+        self._resolve = lru_cache(64)(_shipped)
+
+    def lines(self, found: Iterable[Entry | Problem]) -> Iterator[Line]:
+        """Yield one line for each entry or problem, in the same order."""
+        for each in found:
+            if isinstance(each, Problem):
+                yield Line(each.line, self._spare_id(f"line-{each.line}"), None, problems=(each,))
+            else:
+                yield self._line(each)
+
+    def _line(self, entry: Entry) -> Line:
+        problems: list[Problem] = []
+        values = _checked(entry, problems)
+        external_id = self._external_id(entry, values, problems)
+        source = recipe = None
+        try:
+            source = self._source(values, entry)
+        except InputError as error:
+            problems.append(from_error(entry.number, error))
+        try:
+            recipe = self._own_recipe(values)
+        except RecipeError as error:
+            problems.append(from_error(entry.number, error))
+        if source is not None:
+            problems.extend(self._source_problems(entry.number, source))
+        extra = {
+            name: fields.carried(value)
+            for name, value in entry.fields.items()
+            if name not in ("id", "uri") and name not in fields.REPORTED
+        }
+        if source is None:
+            extra["uri"] = fields.carried(entry.fields.get("uri", ""))
+        return Line(entry.number, external_id, source, recipe, tuple(problems), extra)
+
+    def _external_id(self, entry: Entry, values: Mapping[str, Any], problems: list[Problem]) -> str:
+        """Return the line's id, or the nearest thing to it that no other line has."""
+        name = values.get("id")
+        if name is None and "id" not in entry.fields:
+            name = values.get("uri")
+            if name is not None and len(name) > fields.MAX_ID_CHARS:
+                message = f"The path has more than {fields.MAX_ID_CHARS} characters, too many for an id"
+                problems.append(problem(entry.number, "BAD_VALUE", message, "Give the line an id of its own."))
+                name = None
+        if name is None:
+            return self._spare_id(f"line-{entry.number}")
+        new = self._ids.add(name)
+        folded = name if name.isascii() else unicodedata.normalize("NFC", name)
+        folded_new = self._folded_ids.add(folded.casefold())
+        if not new:
+            problems.append(problem(entry.number, "DUPLICATE_ID", f"The id {name!r:.200} stands on an earlier line"))
+        elif not folded_new:
+            message = f"The id {name!r:.200} differs from an earlier one only in letter case or Unicode form"
+            problems.append(problem(entry.number, "UNICODE_CLASH", message))
+        return name if new else self._spare_id(f"{name}#line-{entry.number}")
+
+    def _spare_id(self, wanted: str) -> str:
+        while not self._ids.add(wanted):
+            wanted += "~"
+        return wanted
+
+    def _source(self, values: Mapping[str, Any], entry: Entry) -> Source | None:
+        """Return what the line names; none when a field of it was bad and has been reported."""
+        if "uri" not in values:
+            if "uri" not in entry.fields:
+                raise InputError("The line has no uri")
+            return None
+        uri = self._places.resolve(values["uri"])
+        sequence = _sequence(values, entry)
+        return Source(
+            uri=uri,
+            kind=_kind(values, uri, sequence),
+            sequence=sequence,
+            checksum={name[9:]: value for name, value in values.items() if name.startswith("checksum.")},
+            bytes=values.get("bytes"),
+            fps=values.get("fps"),
+            missing=values.get("missing", "error"),
+            accept_damaged=values.get("params.accept_damaged", False),
+            accept_interlaced=values.get("params.accept_interlaced", False),
+        )
+
+    def _own_recipe(self, values: Mapping[str, Any]) -> Recipe | None:
+        wanted, outputs = values.get("recipe"), values.get("outputs")
+        if wanted is None and outputs is None:
+            return None
+        recipe = self._recipe
+        if isinstance(wanted, str):  # a list of steps in a cell is JSON, as the report writes it
+            recipe = recipes.parse(wanted, "of the line") if wanted.startswith("[") else self._resolve(wanted)
+        elif wanted is not None:
+            recipe = recipes.from_document(wanted, "of the line")
+        if outputs is not None:
+            steps = [{step.stage: step.params} for step in recipe.steps]
+            recipe = recipes.from_document({"recipe": steps, "outputs": outputs}, recipe.name)
+        return None if recipe == self._recipe else recipe
+
+    def _source_problems(self, number: int, source: Source) -> Iterator[Problem]:
+        part = source.sequence
+        name = source.uri if part is None else f"{source.uri}/{part.prefix}*{part.suffix}:{part.padding}:{part.start}"
+        if not self._sources.add(name):
+            yield problem(number, "DUPLICATE_CONTENT", f"{source.uri!r:.300} is named by an earlier line too")
+        if not self._check_files or source.uri.startswith(S3):
+            return
+        try:
+            status = self._places.status(source.uri)
+        except InputError as error:
+            yield from_error(number, error)
+            return
+        yield from _sequence_problems(number, source, status) if part else _file_problems(number, source, status)
+
+
+def _checked(entry: Entry, problems: list[Problem]) -> dict[str, Any]:
+    values = {}
+    for name, value in entry.fields.items():
+        try:
+            values[name] = fields.check(name, value)
+        except InputError as error:
+            problems.append(from_error(entry.number, error))
+    return values
+
+
+def _kind(values: Mapping[str, Any], uri: str, sequence: Sequence | None) -> ItemKind:
+    if sequence is not None:
+        return ItemKind.REEL
+    named = values.get("kind")
+    if named == "sequence":
+        raise InputError("A sequence needs sequence.prefix, sequence.suffix, sequence.start and sequence.end")
+    if named is not None:
+        return kinds.NAMES[named]
+    kind = kinds.by_suffix(uri)
+    if kind is None:
+        hint = nearest(kinds.suffix(uri), kinds.known())
+        message = f"The suffix {kinds.suffix(uri)!r:.40} of {uri!r:.200} is of no known kind.{hint}"
+        raise InputError(message, code="UNKNOWN_FORMAT", remedy="Say kind: image or video if it is one, or convert it.")
+    return kind
+
+
+def _sequence(values: Mapping[str, Any], entry: Entry) -> Sequence | None:
+    given = {name[9:]: value for name, value in values.items() if name.startswith("sequence.")}
+    if not any(name.startswith("sequence.") for name in entry.fields):
+        return None
+    lacking = sorted({"suffix", "start", "end"} - given.keys())
+    if lacking:
+        raise InputError(f"The sequence has no usable {', '.join(lacking)}")
+    if "/" in given.get("prefix", "") + given["suffix"]:
+        raise InputError("A sequence's prefix and suffix are parts of a file's name, without /", code="PATH_UNSAFE")
+    sequence = Sequence(**{"prefix": "", **given})
+    if sequence.end < sequence.start:
+        raise InputError(f"The sequence ends at {sequence.end}, before its start at {sequence.start}")
+    return sequence
+
+
+def _file_problems(number: int, source: Source, status: os.stat_result) -> Iterator[Problem]:
+    if not stat.S_ISREG(status.st_mode):
+        yield problem(number, "NOT_A_FILE", f"{source.uri!r:.300} is not a regular file")
+    elif status.st_size == 0:
+        yield problem(number, "ZERO_BYTE", f"{source.uri!r:.300} has no bytes")
+    elif source.bytes is not None and source.bytes != status.st_size:
+        message = f"{source.uri!r:.300} has {status.st_size} bytes, the manifest says {source.bytes}"
+        yield problem(number, "CHECKSUM_MISMATCH", message)
+
+
+def _sequence_problems(number: int, source: Source, status: os.stat_result) -> Iterator[Problem]:
+    part = source.sequence
+    if part is None or not stat.S_ISDIR(status.st_mode):
+        yield problem(number, "NOT_A_FILE", f"{source.uri!r:.300} is not the folder of a sequence")
+        return
+    wanted = range(part.start, part.end + 1, part.step)
+    present = sorted(frame for frame in _numbers_there(source.uri, part) if frame in wanted)
+    if not present:
+        name = f"{part.prefix}#{part.suffix}"
+        message = f"{source.uri!r:.300} holds no file {name!r:.100} between {part.start} and {part.end}"
+        yield problem(number, "FILE_MISSING", message)
+    elif source.missing == "error" and (gaps := list(_gaps(wanted, present))):
+        shown = ", ".join(gaps[:_SHOWN_GAPS]) + (" …" if len(gaps) > _SHOWN_GAPS else "")
+        yield problem(number, "SEQUENCE_GAP", f"{source.uri!r:.300} lacks the frames {shown}")
+
+
+def _numbers_there(folder: str, part: Sequence) -> set[int]:
+    digits = rf"(\d{{{part.padding},}})" if part.padding else r"(0|[1-9]\d*)"
+    pattern = re.compile(re.escape(part.prefix) + digits + re.escape(part.suffix))
+    try:
+        return {int(found[1]) for name in os.listdir(folder) if (found := pattern.fullmatch(name))}
+    except OSError:
+        return set()
+
+
+def _gaps(wanted: range, present: list[int]) -> Iterator[str]:
+    """Yield the holes between the frames that are there: 3, 6-8. Never counts through a hole, however wide."""
+    step = wanted.step
+    for before, after in pairwise([wanted.start - step, *present, wanted[-1] + step]):
+        if after - before == 2 * step:
+            yield str(before + step)
+        elif after - before > step:
+            yield f"{before + step}-{after - step}"
+
+
+def _shipped(name: str) -> Recipe:
+    """A manifest may come from anywhere: it names shipped recipes, never files of this machine."""
+    if name not in _SHIPPED:
+        raise RecipeError(f"No recipe {name!r:.60}.{nearest(name, _SHIPPED)}", code="UNKNOWN_RECIPE")
+    return recipes.resolve(name)

@@ -1,0 +1,159 @@
+"""The completion report: what became of every line. Only reads records; writes files into a folder of its own.
+
+``report.csv`` is a manifest in its own right, with the columns of an S3 Batch Operations report behind it; its failed
+part ``report-failed.csv`` can be submitted as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from db import progress
+from db.errors import CODES
+from db.progress import ItemRow, ResultRow
+from db.session import Database
+from db.states import ItemState
+from orchestrator.manifest import fields
+
+COLUMNS = (
+    *("id", "kind", "uri", *(name for name in fields.CHECKS if name not in {"id", "kind", "uri"})),
+    *("x_extra", "x_state", "x_generation", "x_frames", "x_scores", "x_notes", *fields.REPORTED),
+)
+_HTTP_STATUS = {"FILE_MISSING": 404, "BLOB_MISSING": 404, "SOURCE_DENIED": 403, "PATH_UNSAFE": 403, "CANCELLED": 499}
+_NOT_CARRIED = frozenset({"line", "x_extra", "x_state", "x_generation", "x_frames", "x_scores", "x_notes"})
+_FAILED = frozenset({ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED})
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the report lies, and the sums in it."""
+
+    json_path: Path
+    csv_path: Path
+    failed_path: Path | None
+    """None when nothing failed."""
+    failed_by_code: dict[str, int]
+    mean_scores: dict[str, float]
+    """Each metric's mean over the items that have it."""
+
+
+class _Sums:
+    """What is counted while the items stream by."""
+
+    def __init__(self) -> None:
+        self.by_code: Counter[str] = Counter()
+        self.scores: dict[str, tuple[float, int]] = {}
+        self.bytes_out = 0
+
+    def add(self, item: ItemRow, result: ResultRow | None) -> None:
+        if item.state in _FAILED:
+            self.by_code[item.code or "WORKER_FAULT"] += 1
+        if result is None:
+            return
+        self.bytes_out += sum(blob.bytes for blob in result.outputs.values())
+        for name, score in result.scores.items():
+            total, count = self.scores.get(name, (0.0, 0))
+            self.scores[name] = (total + score, count + 1)
+
+    def means(self) -> dict[str, float]:
+        return {name: total / count for name, (total, count) in sorted(self.scores.items())}
+
+
+def write_report(database: Database, job_id: int, folder: Path) -> Report:
+    """Write ``report.json``, ``report.csv`` and, if anything failed, ``report-failed.csv`` into ``folder``.
+
+    Items stream through: a job of millions needs the memory of one page of rows.
+
+    Raises:
+        InputError: ``UNKNOWN_JOB``.
+    """
+    job = progress.job(database, job_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    sums = _Sums()
+    paths = {name: folder / name for name in ("report.csv", "report-failed.csv", "report.json")}
+    with ExitStack() as stack:
+        every = _csv(stack.enter_context(_opened(paths["report.csv"])))
+        failed = _csv(stack.enter_context(_opened(paths["report-failed.csv"])))
+        for item, result in progress.results(database, job_id):
+            sums.add(item, result)
+            row = report_row(item, result)
+            every.writerow(row)
+            if item.state in _FAILED:
+                failed.writerow(row)
+    summary = {
+        "job": asdict(job),
+        "progress": asdict(progress.progress(database, job_id)),
+        "bytes_out": sums.bytes_out,
+        "mean_scores": sums.means(),
+        "failed": [{"code": code, "items": count, **asdict(CODES[code])} for code, count in sums.by_code.most_common()],
+    }
+    paths["report.json"].write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if not sums.by_code:
+        paths["report-failed.csv"].unlink()
+    failed_path = paths["report-failed.csv"] if sums.by_code else None
+    return Report(paths["report.json"], paths["report.csv"], failed_path, dict(sums.by_code), sums.means())
+
+
+def report_row(item: ItemRow, result: ResultRow | None) -> dict[str, Any]:
+    """Return one line of the report: the manifest's own fields, then what became of it."""
+    carried = dict(item.extra)
+    known = {name: carried.pop(name) for name in list(carried) if name in fields.CHECKS}
+    free = {name: value for name, value in carried.items() if name not in _NOT_CARRIED}
+    failed = item.state in _FAILED
+    return {
+        **{name: _cell(value) for name, value in known.items()},
+        "id": item.external_id,
+        "uri": item.uri or known.get("uri", ""),
+        "x_extra": json.dumps(free, ensure_ascii=False) if free else carried.get("x_extra", ""),
+        "x_state": item.state.value,
+        "x_generation": item.generation,
+        "x_frames": item.frames_done,
+        "x_scores": json.dumps(result.scores) if result else "",
+        "x_notes": " ".join(result.notes) if result else "",
+        "task_status": "failed" if failed else "succeeded" if item.state is ItemState.DONE else item.state.value,
+        "error_code": item.code or "",
+        "http_status_code": _http_status(item),
+        "result_message": item.message or "",
+    }
+
+
+def _http_status(item: ItemRow) -> int | str:
+    if item.state is ItemState.DONE:
+        return 200
+    return _HTTP_STATUS.get(item.code or "", 422) if item.state in _FAILED else ""
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="")
+
+
+def _csv(file: TextIO) -> csv.DictWriter[str]:
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    return writer
+
+
+def failure_rows(items: Iterator[ItemRow]) -> Iterator[Mapping[str, Any]]:
+    """Yield what people and programs are told about each failed item."""
+    for item in items:
+        yield {
+            "id": item.external_id,
+            "line": item.extra.get("line"),
+            "uri": item.uri,
+            "state": item.state.value,
+            "code": item.code,
+            "message": item.message,
+            "remedy": item.remedy,
+            "generation": item.generation,
+        }

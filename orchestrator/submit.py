@@ -1,0 +1,221 @@
+"""From a manifest to a job: read, check, write down. Called by the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from db import ledger, progress
+from db.errors import ManifestError
+from db.ledger import JobRequest, LineError, NewLine
+from db.recipe import Recipe
+from db.session import Database
+from db.settings import Settings
+from db.states import JobState
+from orchestrator import manifest as manifests
+from orchestrator.manifest import Line, Manifest, Problem, folder
+from orchestrator.manifest.text import visible
+
+CHUNK_LINES = 2000
+"""Lines in one transaction: enough to make its cost vanish, few enough to hold no lock for long."""
+_READ_BYTES = 1 << 20
+_MENDED_OUTSIDE = frozenset(
+    {
+        "FILE_MISSING",
+        "ZERO_BYTE",
+        "NOT_A_FILE",
+        "SOURCE_DENIED",
+        "CHECKSUM_MISMATCH",
+        "SEQUENCE_GAP",
+        "DUPLICATE_CONTENT",
+    }
+)
+"""Problems that a person can mend without touching the line: only such items keep their source and can be rerun."""
+_SHOWN_PROBLEMS = 1000
+
+
+class StrictRefusal(ManifestError):
+    """A manifest with problems was submitted strictly: nothing was made of it.
+
+    Attributes:
+        problems: The first thousand.
+        count: How many there are in all.
+    """
+
+    def __init__(self, problems: list[Problem], count: int) -> None:
+        """Take the message from the first problem."""
+        first = problems[0]
+        super().__init__(
+            f"The manifest has {count} problems; the first is on line {first.line}: {first.message}",
+            code=first.code,
+            remedy="Correct them, or submit without --strict: bad lines then become failed items.",
+        )
+        self.problems = problems
+        self.count = count
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to submit."""
+
+    recipe: str | None = None
+    """Name or file; none takes the manifest's own, else the default."""
+    name: str = ""
+    """What people call the job; empty takes the manifest's file name."""
+    strict: bool = False
+    """Refuse the whole manifest for one bad line."""
+    new: bool = False
+    """Make another job even if this manifest was submitted before."""
+    check_files: bool = True
+    priority: int = 0
+    tenant: str = "default"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What came of submitting."""
+
+    job_id: int
+    created: bool
+    """False when the same manifest and recipe had been submitted before."""
+    lines: int
+    """Lines added by this call."""
+    bad_lines: int
+    """Of these, lines that became failed items."""
+    notes: tuple[str, ...]
+
+
+def submit(
+    settings: Settings,
+    database: Database,
+    path: Path,
+    options: Options,
+    *,
+    on_lines: Callable[[int], None] = lambda count: None,
+) -> Submission:
+    """Make a job of a manifest, or go on with the one that was made of it before.
+
+    Args:
+        settings: Whose limits and source roots hold.
+        database: Where the job goes.
+        path: A manifest file, or a folder.
+        options: How.
+        on_lines: Called with the number of lines after each chunk.
+
+    Raises:
+        ManifestError: It cannot be read, lists nothing, or has problems and ``strict`` is set.
+        RecipeError: There is no such recipe, or it is wrong.
+    """
+    manifest = manifests.open_manifest(path)
+    recipe = manifests.recipe_for(manifest, options.recipe, settings.max_manifest_line_bytes)
+    roots = source_roots(settings, database, manifest)
+    if options.strict:
+        _refuse_problems(checked_lines(settings, manifest, recipe, roots, check_files=options.check_files))
+    lines = checked_lines(settings, manifest, recipe, roots, check_files=options.check_files)
+    first = list(islice(lines, CHUNK_LINES))  # what cannot be read at all fails here, before there is a job
+    if not first:
+        raise ManifestError(f"{visible(str(path))} lists nothing", code="MANIFEST_EMPTY")
+    opened = ledger.open_job(database, _request(manifest, recipe, options))
+    added = bad = 0
+    if opened.state is JobState.INGESTING:
+        for chunk in _chunks(database, opened.id, first, lines, skip=opened.ingested):
+            ledger.add_lines(database, opened.id, chunk, bundle_stills=settings.bundle_stills)
+            added += len(chunk)
+            bad += sum(line.error is not None for line in chunk)
+            on_lines(added)
+        ledger.close_ingest(database, opened.id)
+    return Submission(opened.id, opened.created, added, bad, tuple(manifest.notes))
+
+
+def checked_lines(
+    settings: Settings, manifest: Manifest, recipe: Recipe, roots: Iterable[Path], *, check_files: bool = True
+) -> Iterator[Line]:
+    """Yield a manifest's checked lines under the limits that the settings give; raises as ``manifest.lines``."""
+    limit_bytes = settings.max_manifest_line_bytes
+    return manifests.lines(manifest, recipe, limit_bytes=limit_bytes, roots=roots, check_files=check_files)
+
+
+def source_roots(settings: Settings, database: Database | None, manifest: Manifest) -> tuple[Path, ...]:
+    """Return the folders besides the manifest's own that its sources may lie in.
+
+    A manifest inside the home is a report that Reelwright wrote itself: it may name again what earlier jobs named.
+    """
+    if database is None or not manifest.path.is_relative_to(settings.home.resolve()):
+        return settings.source_roots
+    earlier = {Path(job.manifest_uri) for job in progress.jobs(database)}
+    return (*settings.source_roots, *(path if path.is_dir() else path.parent for path in earlier))
+
+
+def submission_key(manifest: Manifest, recipe: Recipe, *, salt: str = "") -> str:
+    """Return the digest under which the same manifest, in the same place, under the same recipe is the same job."""
+    digest = hashlib.sha256(f"{recipe.fingerprint()}\n{manifest.folder}\n{salt}\n".encode(errors="surrogateescape"))
+    if manifest.path.is_dir():
+        for part in _listing(manifest.path):
+            digest.update(part)
+    else:
+        with manifest.path.open("rb") as file:
+            while chunk := file.read(_READ_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _request(manifest: Manifest, recipe: Recipe, options: Options) -> JobRequest:
+    return JobRequest(
+        name=options.name or visible(manifest.path.stem),
+        manifest_uri=str(manifest.path),
+        submission_key=submission_key(manifest, recipe, salt=secrets.token_hex(16) if options.new else ""),
+        recipe=recipe,
+        priority=options.priority,
+        tenant=options.tenant,
+    )
+
+
+def _refuse_problems(lines: Iterator[Line]) -> None:
+    shown: list[Problem] = []
+    count = 0
+    for line in lines:
+        count += len(line.problems)
+        shown.extend(line.problems[: _SHOWN_PROBLEMS - len(shown)])
+    if shown:
+        raise StrictRefusal(shown, count)
+
+
+def _chunks(
+    database: Database, job_id: int, first: list[Line], rest: Iterator[Line], *, skip: int
+) -> Iterator[list[NewLine]]:
+    """Yield the lines that are not in yet. A manifest that breaks off takes its job with it."""
+    chunk, seq = first, 0
+    try:
+        while chunk:
+            fresh = [_new_line(seq + place, line) for place, line in enumerate(chunk) if seq + place >= skip]
+            if fresh:
+                yield fresh
+            seq += len(chunk)
+            chunk = list(islice(rest, CHUNK_LINES))
+    except ManifestError:
+        ledger.cancel_job(database, job_id)
+        raise
+
+
+def _new_line(seq: int, line: Line) -> NewLine:
+    if not line.problems:
+        return NewLine(seq, line.external_id, line.number, line.source, line.recipe, None, line.extra)
+    first = line.problems[0]
+    error = LineError(first.code, "; ".join(found.message for found in line.problems), first.remedy)
+    source = line.source
+    if source is None or all(found.code in _MENDED_OUTSIDE for found in line.problems):
+        return NewLine(seq, line.external_id, line.number, source, line.recipe, error, line.extra)
+    return NewLine(seq, line.external_id, line.number, None, line.recipe, error, {"uri": source.uri, **line.extra})
+
+
+def _listing(root: Path) -> Iterator[bytes]:
+    for inside, names in folder.walk(root):
+        for name in names:
+            path = f"{inside}/{name}"
+            status = os.lstat(path)
+            yield f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")
