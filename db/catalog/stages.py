@@ -113,7 +113,7 @@ _SHIPPED = (
         params=DeflickerParams,
         order=3,
         reel_needs=frozenset({"exposure"}),
-        source="Luma percentiles per frame, matched to their running median within each shot.",
+        source="Luma percentiles per frame, brought onto a line fitted to those of the frames around it in the shot.",
     ),
     StageSpec(
         name="denoise",
@@ -136,7 +136,8 @@ _SHIPPED = (
         summary="Raises contrast and colour and takes out a cast.",
         params=ColorEnhanceParams,
         order=15,
-        source="CLAHE (Zuiderveld 1994) on L of CIE Lab; grey-world cast estimate.",
+        reel_needs=frozenset({"exposure"}),
+        source="CLAHE (Zuiderveld 1994) on BT.601 luma; grey-world cast of the whole shot; chroma scaled about luma.",,
     ),
 )
 

@@ -29,6 +29,7 @@ from db.ledger.leasing import (
     read_assignment,
     register_worker,
     release,
+    slots,
 )
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, strand
 from db.ledger.submission import (
@@ -60,5 +61,5 @@ __all__ = [
     "fail_item", "fail_still", "finish_bundle", "finish_jobs", "fold", "heartbeat", "hold_leases", "lead", "lease",
     "leave", "open_job", "over_threshold", "pause_job", "quarantine_frame", "read_assignment", "reap",
     "register_worker", "release", "rerun", "resign", "resume_job", "retry", "ring_again", "running_tasks",
-    "set_priority", "shrink", "strand", "swept", "worker_gone",
+    "set_priority", "shrink", "slots", "strand", "swept", "worker_gone",
 ]  # fmt: skip

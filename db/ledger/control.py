@@ -10,14 +10,14 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from db.errors import CODES, InputError
 from db.ledger.counting import add_delta, by_state
+from db.ledger.leasing import CHUNK, cancel_tasks
 from db.ledger.submission import add_bundle, add_probes
+from db.ledger.upkeep import add_sweep
 from db.recipe import Recipe
 from db.session import Database
-from db.states import ITEM_LIVE, ITEM_OVER, JOB_MOVES, TASK_LIVE, ItemKind, ItemState, JobState, TaskState
+from db.states import ITEM_LIVE, ITEM_OVER, JOB_MOVES, ItemKind, ItemState, JobState, TaskState
+from db.store.keys import item_prefix
 from db.tables import Item, Job, Task
-
-RERUN_CHUNK = 500
-"""Items that one statement of a rerun names; SQLite takes at most 32,766 values in one."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,13 @@ def cancel_job(db: Database, job_id: int) -> None:
         connection.execute(
             update(Job).where(Job.id == job_id).values(epoch=Job.epoch + 1, pause_reason="", finished_at=db.now)
         )
-        connection.execute(
-            update(Task).where(Task.job_id == job_id, Task.state.in_(TASK_LIVE)).values(state=TaskState.CANCELLED)
-        )
+        cancel_tasks(db, connection, Task.job_id == job_id)
         live = (Item.job_id == job_id, Item.state.in_(ITEM_LIVE))
         counts = connection.execute(select(Item.state, func.count()).where(*live).group_by(Item.state)).all()
+        for row in connection.execute(
+            select(Item.id, Item.generation).where(*live, Item.state == ItemState.RUNNING)
+        ).all():
+            add_sweep(db, connection, item_prefix(job_id, row.id, row.generation))
         connection.execute(
             update(Item)
             .where(*live)
@@ -142,8 +144,8 @@ def _restart(
         bundle = add_bundle(connection, job_id, TaskState.READY)
         part = stills[first : first + bundle_stills]
         connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"task_id": bundle}))
-    for first in range(0, len(reels), RERUN_CHUNK):
-        part = [row.id for row in reels[first : first + RERUN_CHUNK]]
+    for first in range(0, len(reels), CHUNK):
+        part = [row.id for row in reels[first : first + CHUNK]]
         connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"frames_total": 0}))
     add_probes(connection, job_id, [(row.id, row.generation + 1) for row in reels], TaskState.READY)
     changes = by_state([ItemState.PENDING] * len(rows))

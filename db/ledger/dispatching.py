@@ -32,7 +32,7 @@ def dispatch(db: Database, lease_seconds: float) -> list[Doorbell]:
     :func:`ring_again`.
     """
     with db.write() as connection:
-        slots = live_slots(connection, db, lease_seconds)
+        slots = live_slots(db, connection, lease_seconds)
         if not slots:
             return []
         room = _room(connection, slots)
@@ -59,7 +59,7 @@ def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> li
     The raised epoch makes the first message stale, should it turn up after all.
     """
     with db.write() as connection:
-        slots = live_slots(connection, db, lease_seconds)
+        slots = live_slots(db, connection, lease_seconds)
         running = dict(
             connection.execute(
                 select(Task.queue, func.count()).where(Task.state == TaskState.RUNNING).group_by(Task.queue)

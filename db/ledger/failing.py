@@ -12,13 +12,14 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from db.errors import CODES, LeaseLost
 from db.ledger.counting import move_items
-from db.ledger.leasing import Lease, end_attempt, held_task, prefix_of
+from db.ledger.leasing import Lease, cancel_tasks, end_attempt, held_task, sweep_attempt
 from db.ledger.planning import drop_around, replan
 from db.ledger.submission import add_bundle
 from db.ledger.upkeep import add_sweep
 from db.recipe import Recipe
 from db.session import Database
-from db.states import TASK_LIVE, ItemState, Outcome, TaskKind, TaskState
+from db.states import ItemState, Outcome, TaskKind, TaskState
+from db.store.keys import item_prefix
 from db.tables import Item, Job, Task, Worker
 
 CRASHES_ALLOWED = 2
@@ -43,7 +44,7 @@ def fail_item(db: Database, lease: Lease, failure: Failure) -> None:
     with db.write() as connection:
         task = held_task(connection, lease)
         _close(db, connection, lease, TaskState.FAILED, failure)
-        _end_item(connection, task.item_id, ItemState.FAILED, failure)
+        _end_item(db, connection, task.item_id, ItemState.FAILED, failure)
 
 
 def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure) -> None:
@@ -57,7 +58,7 @@ def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure) -> No
         own = connection.scalar(select(Item.task_id).where(Item.id == item_id))
         if own != task.id:
             raise LeaseLost(f"item {item_id} does not travel in task {task.id}")
-        _end_item(connection, item_id, ItemState.FAILED, failure)
+        _end_item(db, connection, item_id, ItemState.FAILED, failure)
 
 
 def retry(db: Database, lease: Lease, failure: Failure, *, max_attempts: int, backoff_seconds: float) -> None:
@@ -68,13 +69,13 @@ def retry(db: Database, lease: Lease, failure: Failure, *, max_attempts: int, ba
     """
     with db.write() as connection:
         task = held_task(connection, lease)
-        add_sweep(db, connection, prefix_of(task))
+        sweep_attempt(db, connection, task)
         if task.failure_count + 1 >= max_attempts:
             _close(db, connection, lease, TaskState.FAILED, failure)
             message = f"Failed {max_attempts} times; the last: {failure.code}: {failure.message}"
             last = Failure("TOO_MANY_ATTEMPTS", message, CODES["TOO_MANY_ATTEMPTS"].remedy)
             for item_id in _items_of(connection, task):
-                _end_item(connection, item_id, ItemState.FAILED, last)
+                _end_item(db, connection, item_id, ItemState.FAILED, last)
             return
         pause_seconds = backoff_seconds * 2**task.failure_count * random.uniform(0.5, 1.0)
         connection.execute(
@@ -106,7 +107,7 @@ def shrink(db: Database, lease: Lease, failure: Failure) -> None:
         if batch_frames > 1:
             replan(db, connection, task.item_id, batch_frames=batch_frames // 2)
         else:
-            _end_item(connection, task.item_id, ItemState.FAILED, failure)
+            _end_item(db, connection, task.item_id, ItemState.FAILED, failure)
 
 
 def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> None:
@@ -125,7 +126,7 @@ def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> Non
         failure = Failure("POISON_FRAME", f"Frame {frame} kills the process: {reason}", CODES["POISON_FRAME"].remedy)
         if policy == "fail" or frame in {entry["frame"] for entry in entries}:
             _close(db, connection, lease, TaskState.QUARANTINED, failure)
-            _end_item(connection, item.id, ItemState.QUARANTINED, failure)
+            _end_item(db, connection, item.id, ItemState.QUARANTINED, failure)
             return
         entries.append({"frame": frame, "use": None, "reason": reason[:300]})
         for entry in entries:  # a frame that stood in for another may itself have turned bad
@@ -137,7 +138,7 @@ def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> Non
             .where(Task.id == task.id)
             .values(state=TaskState.READY, worker=None, lease_until=None, isolate=False, lost_count=0, frames_done=0)
         )
-        add_sweep(db, connection, prefix_of(task))
+        sweep_attempt(db, connection, task)
         end_attempt(db, connection, lease, Outcome.RETRY, code=failure.code, message=failure.message)
 
 
@@ -196,17 +197,17 @@ def _take_back(
     ).all()
     before = {row.id: row for row in found}
     for row in rows:
-        add_sweep(db, connection, prefix_of(before[row.id]))
+        sweep_attempt(db, connection, before[row.id])
         old = Lease(row.id, row.attempt, before[row.id].worker)
         end_attempt(db, connection, old, Outcome.LOST, message="The lease ended without a word")
         if row.lost_count >= CRASHES_ALLOWED:
-            _answer_crashes(connection, row)
+            _answer_crashes(db, connection, row)
     return rows
 
 
-def _answer_crashes(connection: Connection, task: Row[Any]) -> None:
+def _answer_crashes(db: Database, connection: Connection, task: Row[Any]) -> None:
     if task.item_id is None:
-        _split_bundle(connection, task)
+        _split_bundle(db, connection, task)
     elif task.kind == TaskKind.RESTORE and not task.isolate:
         cell = connection.scalar(select(Item.batch_frames).where(Item.id == task.item_id)) or 1
         middle = task.start_frame + (task.stop_frame - task.start_frame + cell) // (2 * cell) * cell
@@ -215,7 +216,7 @@ def _answer_crashes(connection: Connection, task: Row[Any]) -> None:
         else:
             connection.execute(update(Task).where(Task.id == task.id).values(isolate=True, lost_count=0))
     else:
-        _quarantine(connection, task, [task.item_id])
+        _quarantine(db, connection, task, [task.item_id])
 
 
 def _split_segment(connection: Connection, task: Row[Any], middle: int) -> None:
@@ -227,10 +228,10 @@ def _split_segment(connection: Connection, task: Row[Any], middle: int) -> None:
         connection.execute(insert(Task).values(**values, state=TaskState.READY, lost_count=CRASHES_ALLOWED - 1))
 
 
-def _split_bundle(connection: Connection, task: Row[Any]) -> None:
+def _split_bundle(db: Database, connection: Connection, task: Row[Any]) -> None:
     items = _items_of(connection, task)
     if len(items) <= 1:
-        _quarantine(connection, task, items)
+        _quarantine(db, connection, task, items)
         return
     # Stills are committed one by one in order, so the first that is open is the suspect: it travels alone.
     _set_state(connection, task.id, TaskState.SPLIT)
@@ -239,12 +240,12 @@ def _split_bundle(connection: Connection, task: Row[Any]) -> None:
         connection.execute(update(Item).where(Item.id.in_(group)).values(task_id=bundle))
 
 
-def _quarantine(connection: Connection, task: Row[Any], items: Sequence[int]) -> None:
+def _quarantine(db: Database, connection: Connection, task: Row[Any], items: Sequence[int]) -> None:
     _set_state(connection, task.id, TaskState.QUARANTINED)
     message = f"The {task.kind} task {task.id} lost its worker {task.lost_count} times without a word"
     for item_id in items:
         failure = Failure("DECODER_CRASH", message, CODES["DECODER_CRASH"].remedy)
-        _end_item(connection, item_id, ItemState.QUARANTINED, failure)
+        _end_item(db, connection, item_id, ItemState.QUARANTINED, failure)
 
 
 def _items_of(connection: Connection, task: Row[Any]) -> list[int]:
@@ -258,7 +259,7 @@ def _items_of(connection: Connection, task: Row[Any]) -> list[int]:
 
 def _close(db: Database, connection: Connection, lease: Lease, state: TaskState, failure: Failure) -> None:
     task = connection.execute(select(Task.__table__).where(Task.id == lease.task_id)).one()
-    add_sweep(db, connection, prefix_of(task))
+    sweep_attempt(db, connection, task)
     connection.execute(
         update(Task)
         .where(Task.id == lease.task_id)
@@ -271,7 +272,7 @@ def _set_state(connection: Connection, task_id: int, state: TaskState) -> None:
     connection.execute(update(Task).where(Task.id == task_id).values(state=state, lease_until=None))
 
 
-def _end_item(connection: Connection, item_id: int, state: ItemState, failure: Failure) -> None:
+def _end_item(db: Database, connection: Connection, item_id: int, state: ItemState, failure: Failure) -> None:
     row = connection.execute(
         update(Item)
         .where(Item.id == item_id, Item.state == ItemState.RUNNING)
@@ -282,11 +283,11 @@ def _end_item(connection: Connection, item_id: int, state: ItemState, failure: F
             error_remedy=failure.remedy[:1000],
             plan_due_at=None,
         )
-        .returning(Item.job_id, Item.kind)
+        .returning(Item.job_id, Item.generation)
     ).first()
     if row is None:
         return
+    # No result of this generation will ever be accepted, so none of its blobs is needed.
+    add_sweep(db, connection, item_prefix(row.job_id, item_id, row.generation))
     move_items(connection, row.job_id, ItemState.RUNNING, state)
-    connection.execute(
-        update(Task).where(Task.item_id == item_id, Task.state.in_(TASK_LIVE)).values(state=TaskState.CANCELLED)
-    )
+    cancel_tasks(db, connection, Task.item_id == item_id)

@@ -6,17 +6,21 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from db.errors import LeaseLost
 from db.ledger.counting import move_items
+from db.ledger.upkeep import add_sweep
 from db.recipe import Recipe
 from db.records import Assignment, Blob, Part, ReelFacts, Source, Substitute, TaskResult
 from db.records import Item as ItemRecord
 from db.session import Database
-from db.states import ItemState, JobState, Outcome, TaskKind, TaskState
+from db.states import TASK_LIVE, ItemState, JobState, Outcome, TaskKind, TaskState
 from db.store.keys import attempt_prefix
 from db.tables import Attempt, Item, Job, Task, Worker
+
+CHUNK = 500
+"""Values that one statement names; SQLite takes at most 32,766."""
 
 
 @dataclass(frozen=True)
@@ -135,16 +139,28 @@ def heartbeat(db: Database, boot_id: str, held: Lease | None, frames_done: int, 
         return Renewal(held=True, stop=job.epoch != row.job_epoch)
 
 
-def release(db: Database, lease: Lease, *, message: str = "") -> None:
-    """Give a task back in order (shutdown or pause): it becomes ready again and the attempt is not held against it."""
+def release(db: Database, lease: Lease, *, message: str = "", pause_seconds: float = 0.0) -> None:
+    """Give a task back in order (shutdown, pause, outage): it is ready again and the attempt not held against it.
+
+    Raises:
+        LeaseLost: The fence refuses; there is nothing to give back.
+    """
     with db.write() as connection:
-        row = connection.execute(
+        task = held_task(connection, lease)
+        sweep_attempt(db, connection, task)
+        connection.execute(
             update(Task)
-            .where(fence(lease))
-            .values(state=TaskState.READY, worker=None, lease_until=None, frames_done=0, lost_count=Task.lost_count - 1)
-            .returning(Task.id)
-        ).first()
-        end_attempt(db, connection, lease, Outcome.RELEASED if row else Outcome.REFUSED, message=message)
+            .where(Task.id == task.id)
+            .values(
+                state=TaskState.READY,
+                worker=None,
+                lease_until=None,
+                not_before=db.now + pause_seconds,
+                frames_done=0,
+                lost_count=Task.lost_count - 1,
+            )
+        )
+        end_attempt(db, connection, lease, Outcome.RELEASED, message=message)
 
 
 def fence(lease: Lease) -> Any:
@@ -184,6 +200,23 @@ def end_attempt(
         .where(Attempt.task_id == lease.task_id, Attempt.attempt == lease.attempt, Attempt.outcome.is_(None))
         .values(ended_at=db.now, outcome=outcome, error_code=code, error_message=(message or "")[:2000] or None)
     )
+
+
+def cancel_tasks(db: Database, connection: Connection, *which: ColumnElement[bool]) -> None:
+    """Cancel every live task that fits; attempts at them end as refused, whatever they still bring."""
+    rows = connection.execute(
+        update(Task)
+        .where(Task.state.in_(TASK_LIVE), *which)
+        .values(state=TaskState.CANCELLED, lease_until=None)
+        .returning(Task.id, Task.attempt)
+    ).all()
+    open_attempts = [row.id for row in rows if row.attempt]
+    for first in range(0, len(open_attempts), CHUNK):
+        connection.execute(
+            update(Attempt)
+            .where(Attempt.task_id.in_(open_attempts[first : first + CHUNK]), Attempt.outcome.is_(None))
+            .values(ended_at=db.now, outcome=Outcome.REFUSED)
+        )
 
 
 def read_assignment(db: Database, lease: Lease) -> Assignment:
@@ -227,8 +260,24 @@ def read_assignment(db: Database, lease: Lease) -> Assignment:
 def prefix_of(task: Row[Any]) -> str:
     """The key prefix of the task's present attempt."""
     frames = (task.start_frame, task.stop_frame) if task.stop_frame else None
-    name = f"t{task.id}-a{task.attempt}-{task.worker}"
-    return attempt_prefix(task.job_id, task.item_id, task.generation, task.kind, frames, name)
+    return attempt_prefix(task.job_id, task.item_id, task.generation, task.kind, frames, attempt_name(task))
+
+
+def attempt_name(task: Row[Any]) -> str:
+    """The last part of an attempt's key prefixes."""
+    return f"t{task.id}-a{task.attempt}-{task.worker}"
+
+
+def sweep_attempt(db: Database, connection: Connection, task: Row[Any]) -> None:
+    """Note that the blobs of the task's present attempt may go: of a bundle, those of stills that are still open."""
+    if task.item_id is not None:
+        add_sweep(db, connection, prefix_of(task))
+        return
+    name = attempt_name(task)
+    for item in connection.execute(
+        select(Item.id, Item.generation).where(Item.task_id == task.id, Item.state == ItemState.RUNNING)
+    ).all():
+        add_sweep(db, connection, attempt_prefix(task.job_id, item.id, item.generation, task.kind, None, name))
 
 
 def item_record(row: Row[Any], job_recipe_json: str) -> ItemRecord:
@@ -268,8 +317,14 @@ def _parts(connection: Connection, task: Row[Any]) -> tuple[Part, ...]:
     )  # fmt: skip
 
 
-def live_slots(connection: Connection, db: Database, lease_seconds: float) -> dict[str, int]:
+def slots(db: Database, lease_seconds: float) -> dict[str, int]:
     """Count live workers by compute signature."""
+    with db.read() as connection:
+        return live_slots(db, connection, lease_seconds)
+
+
+def live_slots(db: Database, connection: Connection, lease_seconds: float) -> dict[str, int]:
+    """Count live workers by compute signature, inside a transaction."""
     rows = connection.execute(
         select(Worker.signature, func.count())
         .where(Worker.state == "live", Worker.heartbeat_at > db.now - lease_seconds)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from db.ledger.counting import add_delta
-from db.ledger.leasing import item_record, prefix_of
+from db.ledger.leasing import cancel_tasks, item_record, prefix_of
 from db.ledger.submission import LIGHT, RESTORE
 from db.ledger.upkeep import add_sweep
 from db.records import Item as ItemRecord
@@ -104,7 +104,7 @@ def replan(db: Database, connection: Connection, item_id: int, *, batch_frames: 
         select(Task.__table__).where(which, Task.state == TaskState.DONE, Task.dropped.is_(False))
     ).all():
         _drop(db, connection, row)
-    connection.execute(update(Task).where(which, Task.state.in_(TASK_LIVE)).values(state=TaskState.CANCELLED))
+    cancel_tasks(db, connection, which)
     connection.execute(
         update(Item)
         .where(Item.id == item_id)
@@ -130,7 +130,7 @@ def drop_around(db: Database, connection: Connection, item: Row[Any], frame: int
         if row.state == TaskState.DONE:
             _drop(db, connection, row)
         else:
-            connection.execute(update(Task).where(Task.id == row.id).values(state=TaskState.CANCELLED))
+            cancel_tasks(db, connection, Task.id == row.id)
         values = {
             name: getattr(row, name) for name in ("job_id", "item_id", "kind", "generation", "queue", "signature")
         }

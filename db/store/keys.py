@@ -25,13 +25,21 @@ def check(key: str) -> str:
     return key
 
 
+def item_prefix(job_id: int, item_id: int, generation: int) -> str:
+    """Return the prefix of all that one generation of an item left, without a trailing slash."""
+    return check(f"jobs/{job_id}/items/{item_id}/g{generation}")
+
+
 def attempt_prefix(
-    job_id: int, item_id: int | None, generation: int, kind: str, frames: tuple[int, int] | None, task: str
+    job_id: int, item_id: int | None, generation: int, kind: str, frames: tuple[int, int] | None, attempt: str
 ) -> str:
-    """Return the prefix of one attempt, without a trailing slash; ``task`` is ``t<task>-a<attempt>-<boot>``."""
-    owner = f"items/{item_id}" if item_id is not None else "bundles"
+    """Return the prefix of one attempt, without a trailing slash; ``attempt`` is ``t<task>-a<attempt>-<boot>``.
+
+    A bundle has no item; its stills have prefixes of their own, as if each had been leased alone.
+    """
+    owner = item_prefix(job_id, item_id, generation) if item_id is not None else f"jobs/{job_id}/bundles"
     span = f"-{frames[0]}-{frames[1]}" if frames else ""
-    return check(f"jobs/{job_id}/{owner}/g{generation}/{kind}{span}/{task}")
+    return check(f"{owner}/{kind}{span}/{attempt}")
 
 
 def safe_name(text: str) -> str:

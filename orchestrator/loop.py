@@ -1,0 +1,157 @@
+"""The loop that moves everything: reap, plan, dispatch, fold, finish, sweep. Every round is idempotent.
+
+One leader at a time runs it, by a term in the database; standby replicas wait. Two that both believe they lead do no
+harm: every step is a guarded transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import structlog
+
+from db import ledger
+from db.broker import Broker, CeleryBroker
+from db.errors import BrokerUnavailable, DatabaseUnavailable, OutageError, ReelwrightError
+from db.session import Database
+from db.settings import Settings
+from db.store import open_store
+from db.store.base import Store
+from orchestrator import plan
+
+BUSY_SECONDS = 0.02
+"""Pause between rounds while doorbells are being rung: short tasks would otherwise wait for the next round."""
+UPKEEP_SECONDS = 1.0
+"""Pause between rounds of the steps that nobody waits for."""
+MASS_LEASES = 8
+"""So many leases that end together, and a third of all, after the database was down, are nobody's death."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Loop:
+    """What the rounds remember between one another; nothing that a restart could not do without."""
+
+    database: Database
+    broker: Broker
+    store: Store
+    settings: Settings
+    holder: str = field(default_factory=lambda: f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    leading: bool = False
+    led_until: float = 0.0
+    outage_at: float = float("-inf")
+    upkeep_at: float = float("-inf")
+
+    def tick(self) -> bool:
+        """Do one round; returns whether something moved, so that the next should come soon.
+
+        A service that is away ends the round; the next one tries again.
+        """
+        try:
+            if not self._lead():
+                return False
+            if time.monotonic() - self.upkeep_at > UPKEEP_SECONDS:
+                self.upkeep_at = time.monotonic()
+                self._upkeep()
+            planned = self._plan()
+            rung = self._ring(ledger.dispatch(self.database, self.settings.lease_seconds))
+            folded = ledger.fold(self.database)
+            # Jobs end by their counters, so there is nothing to end where no counter moved.
+            ended = ledger.finish_jobs(self.database) if folded else 0
+            return bool(planned or rung or ended)
+        except BrokerUnavailable as error:
+            log.warning("broker away", error=error.message)
+        except OutageError as error:
+            self.leading = False
+            self.outage_at = time.monotonic()
+            log.warning("service away", code=error.code, error=error.message)
+        return False
+
+    def resign(self) -> None:
+        """Let a standby take over at once."""
+        if self.leading:
+            self.leading = False
+            ledger.resign(self.database, self.holder)
+
+    def _lead(self) -> bool:
+        now = time.monotonic()
+        # The term is renewed at a third of its length: a round that takes a while does not lose it.
+        if not self.leading or now > self.led_until - 2 * self.settings.leader_seconds / 3:
+            self.leading = ledger.lead(self.database, self.holder, self.settings.leader_seconds)
+            self.led_until = now + self.settings.leader_seconds
+        return self.leading
+
+    def _upkeep(self) -> None:
+        self._reap()
+        self._ring(ledger.ring_again(self.database, self.settings.requeue_seconds, self.settings.lease_seconds))
+        ledger.finish_jobs(self.database)
+        stranded = ledger.strand(self.database, self.settings.signature_wait_seconds)
+        if stranded:
+            log.warning("planned again for other workers", reels=stranded)
+        self._pause_failing()
+        self._sweep()
+
+    def _reap(self) -> None:
+        running, expired = ledger.running_tasks(self.database)
+        if not expired:
+            return
+        outage_seconds = time.monotonic() - self.outage_at
+        if expired >= MASS_LEASES and expired * 3 >= running and outage_seconds < 2 * self.settings.lease_seconds:
+            log.warning("leases held", expired=expired, reason="the database was away")
+            ledger.hold_leases(self.database, self.settings.lease_seconds)
+            self.outage_at = float("-inf")  # once: those that are really dead end with the next period
+            return
+        log.info("leases reaped", count=ledger.reap(self.database))
+
+    def _plan(self) -> int:
+        written = 0
+        views = ledger.due_reels(self.database)
+        signature = plan.choose_signature(ledger.slots(self.database, self.settings.lease_seconds)) if views else None
+        for view in views:
+            next_plan = plan.next_tasks(view, self.settings, signature)
+            if next_plan is not None:
+                written += ledger.add_tasks(self.database, view, next_plan)
+        return written
+
+    def _ring(self, bells: list[ledger.Doorbell]) -> int:
+        if bells:
+            self.broker.send(bells)
+        return len(bells)
+
+    def _pause_failing(self) -> None:
+        share, least = self.settings.failure_threshold, self.settings.failure_threshold_items
+        for job_id, failed, finished in ledger.over_threshold(self.database, share, least):
+            reason = f"{failed} of {finished} items failed, more than the share of {share:g} that is allowed"
+            log.warning("job paused", job=job_id, reason=reason)
+            ledger.pause_job(self.database, job_id, reason=reason)
+
+    def _sweep(self) -> None:
+        due = ledger.due_sweeps(self.database)
+        for _, prefix in due:
+            try:
+                self.store.delete(prefix)
+            except OutageError:
+                raise
+            except ReelwrightError as error:  # what cannot be removed only costs room
+                log.warning("not swept", prefix=prefix, error=error.message)
+        if due:
+            ledger.swept(self.database, [sweep_id for sweep_id, _ in due])
+
+
+def serve(settings: Settings, database: Database, *, stop: threading.Event) -> None:
+    """Run the loop until ``stop`` is set, through any outage."""
+    loop = Loop(database, CeleryBroker(settings), open_store(settings), settings)
+    log.info("orchestrator ready", holder=loop.holder)
+    while not stop.is_set():
+        busy = loop.tick()
+        stop.wait(BUSY_SECONDS if busy else settings.tick_seconds)
+    try:
+        loop.resign()
+    except DatabaseUnavailable as error:
+        log.warning("term left to run out", error=error.message)

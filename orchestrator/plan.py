@@ -1,0 +1,65 @@
+"""What comes next for a reel: pure decisions from what was probed and done. Writes nothing."""
+
+from __future__ import annotations
+
+from db.catalog.stages import STAGES
+from db.ledger import NewTask, ReelPlan, ReelView
+from db.recipe import Recipe
+from db.settings import Settings
+from db.states import TaskKind
+
+
+def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> ReelPlan | None:
+    """Decide the next tasks of a reel of which a task just finished.
+
+    Args:
+        view: The reel as the ledger shows it.
+        settings: Sizes of segments and cells.
+        signature: Compute signature to bind new work to, or none while no worker lives.
+
+    Returns:
+        The plan (without tasks while others are under way), or none when it must wait for a worker.
+    """
+    batch_frames = view.batch_frames or settings.batch_frames
+    handle_frames = handles(view.item.recipe, batch_frames)
+    if view.live or view.item.facts is None:
+        return ReelPlan([], view.signature, batch_frames, handle_frames)
+    bound = view.signature or signature
+    if bound is None:
+        return None
+    spans = cut(view.item.facts.frame_count, settings.segment_frames, batch_frames)
+    if needs_profile(view.item.recipe) and view.item.profile is None:
+        if TaskKind.INSPECT in view.done:
+            tasks = [NewTask(TaskKind.MERGE)]
+        else:
+            tasks = [NewTask(TaskKind.INSPECT, *span) for span in spans]
+    elif TaskKind.RESTORE in view.done:
+        tasks = [NewTask(TaskKind.ASSEMBLE)]
+    else:
+        tasks = [NewTask(TaskKind.RESTORE, *span) for span in spans]
+    return ReelPlan(tasks, bound, batch_frames, handle_frames)
+
+
+def cut(frame_count: int, segment_frames: int, batch_frames: int) -> list[tuple[int, int]]:
+    """Cut ``frame_count`` frames into half-open segments whose bounds lie on the grid of cells.
+
+    ``segment_frames`` is rounded up to whole cells; the last segment may be shorter.
+    """
+    step = -(-segment_frames // batch_frames) * batch_frames
+    return [(start, min(start + step, frame_count)) for start in range(0, frame_count, step)]
+
+
+def handles(recipe: Recipe, batch_frames: int) -> int:
+    """Frames that are read around a segment: the steps' temporal radii together, rounded up to whole cells."""
+    radius = sum(STAGES[step.stage].temporal_radius(step.params) for step in recipe.steps)
+    return -(-radius // batch_frames) * batch_frames
+
+
+def needs_profile(recipe: Recipe) -> bool:
+    """Whether a step must know the whole reel before the first frame is restored."""
+    return any(STAGES[step.stage].reel_needs and step.params.get("strength", 1) > 0 for step in recipe.steps)
+
+
+def choose_signature(slots: dict[str, int]) -> str | None:
+    """The compute signature that most live workers share; the smaller name among equals, so that all choose alike."""
+    return min(slots, key=lambda name: (-slots[name], name)) if slots else None

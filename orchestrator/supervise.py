@@ -1,0 +1,161 @@
+"""Worker processes on this machine: started, restarted when they die, ended in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from db import ledger
+from db.errors import DatabaseUnavailable, ReelwrightError
+from db.session import Database, open_database
+from db.settings import Settings, environment
+
+GRACE_SECONDS = 20.0
+"""How long a worker may take to reach a frame boundary when it is told to leave."""
+EARLY_SECONDS = 15.0
+"""A worker that dies sooner after its start died of starting."""
+EARLY_DEATHS = 4
+"""So many of those in a row, and starting more is pointless."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Slot:
+    """One worker process and its successors."""
+
+    number: int
+    process: subprocess.Popen[bytes]
+    boot_id: str
+    started_at: float
+    early_deaths: int = 0
+
+
+@dataclass
+class Fleet:
+    """The worker processes of one machine."""
+
+    settings: Settings
+    database: Database
+    log_folder: Path | None = None
+    """Where their logs go; none leaves them on standard error."""
+    slots: list[_Slot] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start one process a slot."""
+        for number in range(slot_count(self.settings)):
+            boot_id = uuid.uuid4().hex[:12]
+            self.slots.append(_Slot(number, self._spawn(number, boot_id), boot_id, time.monotonic()))
+
+    def look_after(self) -> None:
+        """Restart what died and free its leases at once.
+
+        Raises:
+            ReelwrightError: Workers die again and again right after their start.
+        """
+        for slot in self.slots:
+            status = slot.process.poll()
+            if status is None:
+                continue
+            early = time.monotonic() - slot.started_at < EARLY_SECONDS
+            slot.early_deaths = slot.early_deaths + 1 if early else 0
+            log.warning("worker died", slot=slot.number, pid=slot.process.pid, status=status)
+            if slot.early_deaths >= EARLY_DEATHS:
+                raise ReelwrightError(f"Workers die right after their start (status {status}); {self._where_logs()}")
+            self._free(slot.boot_id, forgive=False)
+            slot.boot_id = uuid.uuid4().hex[:12]
+            slot.process, slot.started_at = self._spawn(slot.number, slot.boot_id), time.monotonic()
+
+    def stop(self) -> None:
+        """Tell all to leave at their next frame boundary, wait, and end those that do not."""
+        for slot in self.slots:
+            if slot.process.poll() is None:
+                slot.process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + GRACE_SECONDS
+        for slot in self.slots:
+            try:
+                slot.process.wait(timeout=max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                slot.process.kill()
+                slot.process.wait()
+            self._free(slot.boot_id, forgive=True)
+
+    def _spawn(self, number: int, boot_id: str) -> subprocess.Popen[bytes]:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("REELWRIGHT_")}
+        variables |= environment(self.settings)
+        variables |= {"REELWRIGHT_BOOT_ID": boot_id, "REELWRIGHT_PARENT_PID": str(os.getpid())}
+        variables["REELWRIGHT_DEVICE"] = _device(self.settings, number)
+        # One thread a process: two give other roundings than one, and the machine is filled by processes.
+        variables |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        sink = self._log_file(number)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "workers"],
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                # Ctrl-C goes to the whole terminal; the parent alone decides when workers leave.
+                start_new_session=True,
+            )
+        finally:
+            if sink:
+                sink.close()
+
+    def _log_file(self, number: int) -> IO[bytes] | None:
+        if self.log_folder is None:
+            return None
+        self.log_folder.mkdir(parents=True, exist_ok=True)
+        return (self.log_folder / f"worker-{number}.log").open("ab")
+
+    def _where_logs(self) -> str:
+        return f"see {self.log_folder / 'worker-0.log'}" if self.log_folder else "see the messages above"
+
+    def _free(self, boot_id: str, *, forgive: bool) -> None:
+        try:
+            ledger.worker_gone(self.database, boot_id, forgive=forgive)
+        except DatabaseUnavailable as error:
+            log.warning("leases left to run out", error=error.message)
+
+
+def serve_workers(settings: Settings, stop: threading.Event) -> None:
+    """Keep this machine's workers running until ``stop`` is set."""
+    with open_database(settings) as database:
+        fleet = Fleet(settings, database)
+        fleet.start()
+        try:
+            while not stop.wait(0.5):
+                fleet.look_after()
+        finally:
+            fleet.stop()
+
+
+def slot_count(settings: Settings) -> int:
+    """Worker processes to run here: as set, else one a GPU, else one a core that this process may use."""
+    if settings.slots:
+        return settings.slots
+    if settings.device in {"auto", "cuda"} and gpu_count():
+        return gpu_count()
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def gpu_count() -> int:
+    """NVIDIA GPUs that the driver shows, found without importing torch."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _device(settings: Settings, number: int) -> str:
+    if settings.device in {"auto", "cuda"} and gpu_count() > 1:
+        return f"cuda:{number % gpu_count()}"
+    return settings.device

@@ -1,0 +1,75 @@
+"""The only pixel type of the house, and what a stage may know about the reel around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Shot = tuple[int, int]
+"""Half-open range of absolute frame numbers between two cuts."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Consecutive frames in memory."""
+
+    frames: torch.Tensor
+    """``(T, C, H, W)`` float32, RGB (C=3) or one channel (C=1), 0..1, gamma as in the source, on the step's device."""
+    start: int
+    """Absolute number of the first frame in the reel; a still is frame 0 of a reel of one."""
+    sources: tuple[int, ...]
+    """For each frame the number of the frame that is really shown: another one where a substitute stands in."""
+
+    @property
+    def stop(self) -> int:
+        """Absolute number after the last frame."""
+        return self.start + self.frames.shape[0]
+
+    def frame(self, number: int) -> torch.Tensor:
+        """Return frame ``number`` (absolute) as ``(C, H, W)``."""
+        return self.frames[number - self.start]
+
+    def part(self, start: int, stop: int) -> Clip:
+        """Return the frames ``[start, stop)`` (absolute), sharing memory."""
+        first, last = start - self.start, stop - self.start
+        return Clip(self.frames[first:last], start, self.sources[first:last])
+
+    def with_frames(self, frames: torch.Tensor) -> Clip:
+        """Return the same positions with other pixels."""
+        return replace(self, frames=frames)
+
+
+@dataclass(frozen=True)
+class Reel:
+    """What a stage may know about the whole reel; the same for every segment, so that no result depends on a cut."""
+
+    frame_count: int
+    rate: Fraction
+    """Frames per second."""
+    shots: tuple[Shot, ...]
+    """Ranges between cuts that together cover the reel; one range where nobody asked for cuts."""
+    profile: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Reel-level values by name, one row a frame, from ``merge``; empty when no step needs any."""
+    mono_source: bool = False
+    """Whether the source had one channel."""
+
+    def shot_of(self, number: int) -> Shot:
+        """Return the shot that frame ``number`` belongs to."""
+        for shot in self.shots:
+            if shot[0] <= number < shot[1]:
+                return shot
+        return (0, self.frame_count)
+
+    def neighbours(self, number: int, radius: int) -> range:
+        """Return the frames within ``radius`` of ``number``, clamped to its shot: the one rule for all windows."""
+        first, last = self.shot_of(number)
+        return range(max(first, number - radius), min(last, number + radius + 1))
+
+
+STILL = Reel(frame_count=1, rate=Fraction(1), shots=((0, 1),))
+"""A still, seen as a reel of one frame."""

@@ -1,0 +1,146 @@
+"""The heartbeat of one worker process, and the end of a process that can no longer vouch for its lease.
+
+A thread of its own renews the lease while work moves on. Work says so through :meth:`Pulse.moved`, which is also where
+it learns that it must stop. Decoding, OpenCV and torch let other threads run, so the thread is not starved.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from db import ledger
+from db.errors import DatabaseUnavailable, LeaseLost, WorkCancelled, WorkerLeaving
+from db.session import Database
+from db.settings import Settings
+
+EXIT_FENCED = 75
+"""Exit status of a worker that ended itself because its lease ran out or its work stood still."""
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Held:
+    """The lease in hand and what is known of its work."""
+
+    lease: ledger.Lease
+    ends: float
+    """By this process's monotonic clock, counted from before the request: earlier than the database's own end."""
+    moved_at: float
+    frames_done: int = 0
+    stop: Exception | None = None
+
+
+@dataclass
+class Pulse:
+    """Heartbeats for one worker process."""
+
+    database: Database
+    settings: Settings
+    boot_id: str
+    leave_process: Callable[[int], None] = os._exit
+    """How a process ends that may not write any more; replaced in tests."""
+    _held: _Held | None = None
+    _leaving: bool = False
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: bool = False
+
+    def start(self) -> None:
+        """Begin to beat, in a daemon thread."""
+        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._over = True
+        self._wake.set()
+
+    def leave_soon(self) -> None:
+        """Make the work in hand stop at its next frame boundary: this worker shuts down."""
+        self._leaving = True
+        with self._lock:
+            if self._held:
+                self._held.stop = WorkerLeaving()
+
+    @contextmanager
+    def holding(self, lease: ledger.Lease, asked_at: float) -> Iterator[None]:
+        """Renew ``lease`` while the block runs; ``asked_at`` is the monotonic time just before it was asked for."""
+        now = time.monotonic()
+        held = _Held(lease, ends=asked_at + self.settings.lease_seconds, moved_at=now)
+        held.stop = WorkerLeaving() if self._leaving else None
+        with self._lock:
+            self._held = held
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held = None
+
+    def moved(self, frames: int) -> None:
+        """Note that work moved on; see ``Workbench.moved``.
+
+        Raises:
+            StopWork: The work must stop now.
+        """
+        held = self._held
+        if held is None:
+            return
+        held.moved_at = time.monotonic()
+        held.frames_done += frames
+        if held.stop is not None:
+            raise held.stop
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._over:
+            self._wake.wait(self._until_next(pause))
+            self._wake.clear()
+            if not self._over:
+                pause = self._beat()
+
+    def _until_next(self, pause: float) -> float:
+        held = self._held
+        # Never sleep past the lease's end: that is when the process must be gone.
+        return pause if held is None else min(pause, max(0.0, held.ends - time.monotonic()))
+
+    def _beat(self) -> float:
+        with self._lock:
+            held = self._held
+        asked_at = time.monotonic()
+        if held is not None:
+            self._leave_if_dead(held, asked_at)
+        try:
+            self._renew(held, asked_at)
+        except DatabaseUnavailable as error:
+            log.warning("heartbeat failed", error=error.message)
+            return RETRY_SECONDS
+        return self.settings.heartbeat_seconds * random.uniform(0.9, 1.1)
+
+    def _renew(self, held: _Held | None, asked_at: float) -> None:
+        seconds = self.settings.lease_seconds
+        lease, frames = (held.lease, held.frames_done) if held else (None, 0)
+        renewal = ledger.heartbeat(self.database, self.boot_id, lease, frames, seconds)
+        if held is None or renewal is None:
+            return
+        if not renewal.held:
+            held.stop = held.stop or LeaseLost("the lease is gone")
+        else:
+            held.ends = asked_at + seconds
+            if renewal.stop:
+                held.stop = held.stop or WorkCancelled()
+
+    def _leave_if_dead(self, held: _Held, now: float) -> None:
+        stalled = now - held.moved_at > self.settings.stall_seconds
+        # Still the same lease? The work may have ended between the look and now.
+        if (now >= held.ends or stalled) and self._held is held:
+            log.error("leaving", reason="stalled" if stalled else "lease ran out", task=held.lease.task_id)
+            self.leave_process(EXIT_FENCED)
