@@ -121,7 +121,7 @@ _SHIPPED = (
         params=DenoiseParams,
         order=7,
         temporal_radius=_denoise_radius,
-        source="Buades, Coll, Morel 2005 (non-local means); Farneback 2003 / DIS flow (Kroeger et al. 2016) for alignment.",
+        source="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for alignment.",
     ),
     StageSpec(
         name="upscale",
@@ -129,7 +129,7 @@ _SHIPPED = (
         params=UpscaleParams,
         order=14,
         scale=lambda params: int(params["scale"]),
-        source="Lanczos windowed sinc, four lobes.",
+        source="Sinc windowed by Lanczos, four lobes, held between the neighbours of each pixel.",
     ),
     StageSpec(
         name="color_enhance",
@@ -137,7 +137,7 @@ _SHIPPED = (
         params=ColorEnhanceParams,
         order=15,
         reel_needs=frozenset({"exposure"}),
-        source="CLAHE (Zuiderveld 1994) on BT.601 luma; grey-world cast of the whole shot; chroma scaled about luma.",,
+        source="CLAHE (Zuiderveld 1994) on BT.601 luma; grey-world cast of the whole shot; chroma scaled about luma.",
     ),
 )
 

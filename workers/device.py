@@ -1,0 +1,110 @@
+"""The machine under the tensors: which device, made deterministic, and its signature. All workers may import it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+import cv2
+import torch
+
+from db.errors import InputError, OutOfMemoryError
+
+_PACKAGES = ("torch", "numpy", "opencv-python-headless", "av", "OpenImageIO")
+"""Everything that computes or decodes a sample."""
+_CV2_NO_MEMORY = -4
+
+
+def open_device(name: str) -> str:
+    """Return the torch device for a setting; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: The device that was asked for is not there.
+    """
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if not _is_there(name):
+        raise InputError(f"Device {name!r} is not on this machine", code="BAD_SETTING", remedy="Use `auto` or `cpu`.")
+    return "cuda:0" if name == "cuda" else name
+
+
+def settle(device: str) -> None:
+    """Make this process compute the same bits every time: one thread, exact float32, no search for fast kernels."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    cv2.ocl.setUseOpenCL(False)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+
+
+def versions() -> dict[str, str]:
+    """Return the installed release of every library that can change a bit of the output."""
+    return {package: metadata.version(package) for package in _PACKAGES}
+
+
+def signature(device: str) -> str:
+    """Return 16 hex digits; two workers with the same ones give bit-identical frames."""
+    facts = {
+        "device": _model(device),
+        "cpu": _cpu_model(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "versions": versions(),
+        "dtype": "float32",
+        "threads": torch.get_num_threads(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def translate() -> Iterator[None]:
+    """Turn every library's way of saying that memory ran out into one.
+
+    Raises:
+        OutOfMemoryError: Some allocation inside failed.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError("Memory ran out: " + " ".join(str(error).split())[:200]) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, cv2.error):
+        return getattr(error, "code", None) == _CV2_NO_MEMORY or "Insufficient memory" in str(error)
+    # torch's CPU allocator has no class of its own for it.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+def _is_there(name: str) -> bool:
+    kind, _, index = name.partition(":")
+    if kind == "cuda":
+        return int(index or 0) < torch.cuda.device_count()
+    return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
+
+
+def _model(device: str) -> str:
+    if device.startswith("cuda"):
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"{torch.cuda.get_device_name(device)} {major}.{minor} CUDA {torch.version.cuda}"
+    return device
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return " ".join(
+        next((line.split(":", 1)[1] for line in lines if line.startswith("model name")), platform.machine()).split()
+    )

@@ -1,0 +1,58 @@
+"""Motion between two frames, and one frame moved onto another. Stages may import this."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.ops.planes import Plane, Planes
+
+Code = NDArray[Any]
+"""``(H, W)`` uint8."""
+_LEAST_PX = 48
+"""Smaller pictures are extended to this side: the flow's coarsest patches need room."""
+
+
+def code(luma: Plane) -> Code:
+    """Return luma as motion estimation wants it: 8 bits, calmed so that grain is not followed."""
+    calm = cv2.GaussianBlur(luma, (0, 0), 1.5, borderType=cv2.BORDER_REFLECT_101)
+    return np.clip(np.rint(calm * 255), 0, 255).astype(np.uint8)
+
+
+def motion(here: Code, there: Code) -> NDArray[np.float32]:
+    """Return ``(H, W, 2)`` float32: where each pixel of ``here`` is found in ``there``, as (x, y) pixels off."""
+    height, width = here.shape
+    down, right = max(0, _LEAST_PX - height), max(0, _LEAST_PX - width)
+    if down or right:
+        here, there = (cv2.copyMakeBorder(side, 0, down, 0, right, cv2.BORDER_REPLICATE) for side in (here, there))
+    # A new object for every pair: it keeps buffers, and a frame's result must not depend on what came before it.
+    # An array in place of None would be taken for a first guess; the stubs do not know that None is allowed.
+    found: NDArray[Any] = _estimator().calc(here, there, None)  # type: ignore[call-overload]
+    return found[:height, :width]
+
+
+def warp(planes: Planes, offsets: NDArray[np.float32]) -> Planes:
+    """Return ``planes`` fetched along ``offsets``: what is seen there, drawn here."""
+    columns, rows = _grid(*planes.shape[1:])
+    map_x, map_y = columns + offsets[..., 0], rows + offsets[..., 1]
+    # Cubic, since linear interpolation would blur detail by an amount that depends on the motion.
+    return np.stack([cv2.remap(p, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101) for p in planes])
+
+
+def _estimator() -> cv2.DISOpticalFlow:
+    # The medium preset's resolution with a third of its iterations: within 0.1 dB of it after averaging, twice as fast.
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis.setPatchStride(4)
+    dis.setGradientDescentIterations(12)
+    dis.setVariationalRefinementIterations(2)
+    return dis
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return columns, rows

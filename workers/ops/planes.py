@@ -1,0 +1,64 @@
+"""Frames as arrays of planes, their luma, and luma put back into colour. Stages, scores and ops may import this.
+
+A *plane* is ``(H, W)`` float32; *planes* are ``(C, H, W)`` float32 with C = 1 (grey) or 3 (RGB), 0..1, gamma as in the
+source. Values a little outside 0..1 are legal everywhere.
+Their types leave the sample open only because OpenCV's stubs do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Plane = NDArray[Any]
+Planes = NDArray[Any]
+
+_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+_DARK = 0.02
+"""Below this luma a ratio would amplify noise without bound."""
+
+
+def from_frame(frame: torch.Tensor) -> Planes:
+    """Return a frame ``(C, H, W)`` as an array in main memory, shared with the tensor where that is possible."""
+    return np.ascontiguousarray(frame.detach().cpu().numpy(), dtype=np.float32)
+
+
+def to_frames(pictures: Sequence[Planes], like: torch.Tensor) -> torch.Tensor:
+    """Stack planes to ``(T, C, H, W)`` on the device of ``like``."""
+    return torch.from_numpy(np.stack(pictures).astype(np.float32, copy=False)).to(like.device)
+
+
+def luma(planes: Planes) -> Plane:
+    """Return BT.601 luma of gamma-coded planes; a single channel is its own luma and is shared, not copied."""
+    first: Plane = planes[0]
+    if planes.shape[0] == 1:
+        return first
+    # Summed plane by plane: a matrix product may round in another order on another number of threads.
+    out: Plane = first * _RED
+    out += planes[1] * _GREEN
+    out += planes[2] * _BLUE
+    return out
+
+
+def with_luma(planes: Planes, old: Plane, new: Plane) -> Planes:
+    """Return ``planes`` with luma ``new`` in place of ``old``, ratios between channels kept.
+
+    Equal channels stay exactly equal. Near black, where a ratio is unbounded, the difference is added instead.
+    """
+    if planes.shape[0] == 1:
+        return np.expand_dims(new, 0)
+    ratio = np.clip(new / np.maximum(old, _DARK), 0, 4)
+    offset = new - old * ratio
+    return np.stack([plane * ratio + offset for plane in planes])
+
+
+def area_resize(planes: Planes, height: int, width: int) -> Planes:
+    """Return planes at another size, each new pixel the mean of the area that it covers."""
+    if planes.shape[1:] == (height, width):
+        return planes
+    return np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in planes])

@@ -1,0 +1,107 @@
+"""Steps of a recipe, applied to frames. Restore, estimate and bundles of stills may import this.
+
+A stage ``x`` is one entry in ``db.catalog.stages`` and one module ``x`` here with one public function::
+
+    restore(window: Clip, start: int, stop: int, params: XParams, reel: Reel) -> Tensor (stop - start, C', H', W')
+
+``window`` holds the frames that the result may depend on. What every stage shares (``strength``, ``shots``) is done
+here once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from itertools import groupby
+from typing import cast
+
+import torch
+from torch.nn import functional
+
+from db.catalog.stages import STAGES, StageParams, StageSpec
+from db.errors import WorkError
+from db.recipe import Step
+from workers import device
+from workers.frames import Clip, Reel
+
+
+def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel) -> torch.Tensor:
+    """Return frames ``[start, stop)`` after one step, ``(stop - start, C', H', W')`` float32.
+
+    Args:
+        step: Stage and parameters.
+        window: At least the frames within the step's temporal radius of ``[start, stop)`` that the reel has.
+        start: Absolute number of the first frame wanted.
+        stop: Absolute number after the last.
+        reel: What is known of the whole reel.
+
+    Raises:
+        WorkError: ``NO_MODULE`` when this worker lacks the stage.
+        OutOfMemoryError: The device was too small.
+    """
+    spec, params = _find(step)
+    frames = window.part(start, stop).frames
+    if params.strength == 0:
+        return frames
+    with device.translate():
+        parts = [
+            _restored(spec, params, window, first, last, reel)
+            if inside
+            else _untouched(frames[first - start : last - start], step)
+            for inside, first, last in _runs(params, start, stop)
+        ]
+        channels = max(part.shape[1] for part in parts)
+        return torch.cat([part.expand(-1, channels, -1, -1) for part in parts]) if len(parts) > 1 else parts[0]
+
+
+def temporal_radius(step: Step) -> int:
+    """Return how many frames before and after one output frame the step looks at."""
+    spec, params = _find(step)
+    return spec.temporal_radius(step.params) if params.strength else 0
+
+
+def scale(step: Step) -> int:
+    """Return the step's factor on width and height."""
+    spec, params = _find(step)
+    return spec.scale(step.params) if params.strength else 1
+
+
+def _find(step: Step) -> tuple[StageSpec, StageParams]:
+    spec = STAGES.get(step.stage)
+    if spec is None:
+        raise WorkError(f"This worker knows no stage {step.stage!r}", code="NO_MODULE")
+    return spec, spec.params.model_validate(step.params)
+
+
+def _restored(spec: StageSpec, params: StageParams, window: Clip, start: int, stop: int, reel: Reel) -> torch.Tensor:
+    try:
+        module = importlib.import_module(spec.module_name)
+    except ModuleNotFoundError as error:
+        raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
+    result = cast(torch.Tensor, module.restore(window, start, stop, params, reel))
+    if params.strength == 1:
+        return result
+    return torch.lerp(_fitted(window.part(start, stop).frames, result.shape[-2:]), result, params.strength)
+
+
+def _untouched(frames: torch.Tensor, step: Step) -> torch.Tensor:
+    factor = scale(step)
+    return _fitted(frames, torch.Size((frames.shape[-2] * factor, frames.shape[-1] * factor)))
+
+
+def _fitted(frames: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """Bring untouched frames to the size of restored ones, so that a reel keeps one size."""
+    if frames.shape[-2:] == size:
+        return frames
+    return functional.interpolate(frames, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def _runs(params: StageParams, start: int, stop: int) -> Iterator[tuple[bool, int, int]]:
+    """Cut ``[start, stop)`` where the step's own ``shots`` begin and end."""
+
+    def inside(number: int) -> bool:
+        return params.shots is None or any(first <= number < last for first, last in params.shots)
+
+    for chosen, numbers in groupby(range(start, stop), key=inside):
+        run = list(numbers)
+        yield chosen, run[0], run[-1] + 1

@@ -1,0 +1,75 @@
+"""Evens out exposure that jumps from frame to frame. Only ``workers.stages`` loads it.
+
+Every level of luma (a percentile of the frame) should follow a straight line over the frames around it. What a frame
+departs from that line is flicker and is taken out by a tone curve through all levels; what the line itself does, such
+as a fade, stays. Levels come from the reel profile, so no result depends on the window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from db.catalog.stages import DeflickerParams
+from workers.frames import Clip, Reel
+from workers.ops import planes
+from workers.ops.planes import Plane
+
+_LEAST_STEP = 1e-3
+"""Levels closer together than this (flat pictures) would make a curve of arbitrary slope."""
+_GAIN_LOW, _GAIN_HIGH = 0.5, 2.0
+"""Slopes of the tone curve: beyond these it would show noise, not picture."""
+
+Levels = NDArray[np.float64]
+
+
+def restore(window: Clip, start: int, stop: int, params: DeflickerParams, reel: Reel) -> torch.Tensor:
+    """Return frames ``[start, stop)`` with steady exposure; without a profile (a still) they come back as they are."""
+    levels = reel.profile.get("levels")
+    if levels is None or len(levels) < 2:
+        return window.part(start, stop).frames
+    out = []
+    for number in range(start, stop):
+        picture = planes.from_frame(window.frame(number))
+        here = levels[window.sources[number - window.start]]
+        curve = _curve(here, _steady(levels, number, reel.neighbours(number, params.window // 2)))
+        luma = planes.luma(picture)
+        out.append(planes.with_luma(picture, luma, _toned(luma, *curve)))
+    return planes.to_frames(out, window.frames)
+
+
+def _steady(levels: Levels, number: int, near: range) -> Levels:
+    """Return the levels that frame ``number`` would have on a straight line through those of the frames ``near`` it."""
+    offset = np.arange(near.start, near.stop) - float(number)
+    reach = max(abs(offset[0]), abs(offset[-1])) + 1
+    # Weights that fall off smoothly: a frame that enters the window must not itself make the line jump.
+    weight = (1 - (np.abs(offset) / reach) ** 3) ** 3
+    centred = offset - np.average(offset, weights=weight)
+    rows = levels[near.start : near.stop]
+    mean = np.average(rows, axis=0, weights=weight)
+    spread = float(weight @ centred**2)
+    slope = (weight * centred) @ rows / spread if spread else np.zeros_like(mean)
+    steady: Levels = mean - slope * (offset - centred)[0]
+    return steady
+
+
+def _curve(here: Levels, steady: Levels) -> tuple[Levels, Levels]:
+    """Return rising knots (luma before, luma after) of a tone curve that moves the levels ``here`` to ``steady``."""
+    before, after = [here[0]], [steady[0]]
+    for level, aim in zip(here[1:], steady[1:], strict=True):
+        width = level - before[-1]
+        if width >= _LEAST_STEP:
+            after.append(after[-1] + width * float(np.clip((aim - after[-1]) / width, _GAIN_LOW, _GAIN_HIGH)))
+            before.append(level)
+    return np.array(before), np.array(after)
+
+
+def _toned(luma: Plane, before: Levels, after: Levels) -> Plane:
+    """Apply the curve; beyond its ends black and white of the source stay where they are as far as possible."""
+    low, high = min(0.0, before[0] - _LEAST_STEP), max(1.0, before[-1] + _LEAST_STEP)
+    before = np.concatenate([[low], before, [high]])
+    after = np.concatenate([[min(low, after[0])], after, [max(high, after[-1])]])
+    inside = np.clip(luma, low, high)
+    toned: Plane = np.interp(inside, before, after) + (luma - inside)
+    return toned.astype(np.float32)

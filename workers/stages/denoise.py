@@ -1,0 +1,155 @@
+"""Takes out grain and noise, by non-local means in space or along motion in time. Only ``workers.stages`` loads it.
+
+Colour is split into the mean of the channels and two differences. The mean, which carries the detail, is filtered at
+full size; the differences, where the eye resolves less, at half size, and what half size cannot hold is shrunk by how
+far it stands out of the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from db.catalog.stages import DenoiseParams
+from workers.frames import Clip, Reel
+from workers.ops import flow, noise, planes
+from workers.ops.planes import Plane, Planes
+
+_MATCH_PX = 7
+"""Side of the square over which an aligned neighbour is compared with the frame."""
+_TRUSTED, _LOST = 0.5, 0.9
+"""Share of the noise left after averaging in time: up to the first no more is done, from the second on all is."""
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """Noise of the channels' mean, of red - blue and of green - (red + blue) / 2."""
+
+    mean: float
+    red_blue: float
+    green: float
+
+    def times(self, share: float) -> _Levels:
+        return _Levels(self.mean * share, self.red_blue * share, self.green * share)
+
+
+def restore(window: Clip, start: int, stop: int, params: DenoiseParams, reel: Reel) -> torch.Tensor:
+    """Return frames ``[start, stop)`` with less noise, size and channels kept."""
+    pictures = {number: planes.from_frame(window.frame(number)) for number in range(window.start, window.stop)}
+    temporal = params.method != "spatial"
+    codes: dict[int, flow.Code] = {}
+    out = []
+    for number in range(start, stop):
+        near = [other for other in reel.neighbours(number, params.radius) if temporal and other != number]
+        for other in (number, *near):
+            if near and other not in codes:
+                codes[other] = flow.code(planes.luma(pictures[other]))
+        levels = _levels(pictures[number], params.sigma)
+        out.append(_denoised(number, near, pictures, codes, levels))
+    return planes.to_frames(out, window.frames)
+
+
+def _denoised(
+    number: int, near: list[int], pictures: dict[int, Planes], codes: dict[int, flow.Code], levels: _Levels
+) -> Planes:
+    picture = pictures[number]
+    if levels.mean == 0:
+        return picture
+    if not near:
+        return _spatial(picture, levels)
+    averaged, left = _averaged(number, near, pictures, codes, levels.mean)
+    return _finished(averaged, left, levels)
+
+
+def _levels(picture: Planes, sigma: float | None) -> _Levels:
+    if len(picture) == 1:
+        return _Levels(noise.flat_sigma(picture[0]) if sigma is None else sigma, 0, 0)
+    if sigma is not None:
+        return _Levels(sigma / np.sqrt(3), sigma * np.sqrt(2), sigma * np.sqrt(1.5))
+    mean, red_blue, green = _split(picture)
+    return _Levels(noise.flat_sigma(mean), noise.flat_sigma(red_blue, -1, 1), noise.flat_sigma(green, -1, 1))
+
+
+# -- in time
+
+
+def _averaged(
+    number: int, near: list[int], pictures: dict[int, Planes], codes: dict[int, flow.Code], sigma: float
+) -> tuple[Planes, Plane]:
+    """Average the frame with its neighbours along motion; also return what share of the noise is left where."""
+    picture, total = pictures[number], pictures[number].copy()
+    here = planes.luma(picture)
+    weight_sum, square_sum = np.ones_like(here), np.ones_like(here)
+    for other in near:
+        moved = flow.warp(pictures[other], flow.motion(codes[number], codes[other]))
+        weight = _trust(here, planes.luma(moved), sigma)
+        total += weight * moved
+        weight_sum += weight
+        square_sum += weight * weight
+    total /= weight_sum
+    return total, np.sqrt(square_sum) / weight_sum
+
+
+def _trust(here: Plane, moved: Plane, sigma: float) -> Plane:
+    """Return 1 where the two differ by no more than noise does, falling to 0 where they show different things."""
+    excess: Plane = cv2.sqrBoxFilter(
+        here - moved, cv2.CV_32F, (_MATCH_PX, _MATCH_PX), borderType=cv2.BORDER_REFLECT_101
+    )
+    excess *= -1 / (2 * sigma * sigma)
+    excess += 1
+    np.minimum(excess, 0, out=excess)
+    out: Plane = cv2.exp(excess)
+    return out
+
+
+def _finished(averaged: Planes, left: Plane, levels: _Levels) -> Planes:
+    """Filter in space what averaging left over, harder where nothing aligned."""
+    usual = _spatial(averaged, levels.times(float(np.median(left))))
+    lost = np.clip((left - _TRUSTED) / (_LOST - _TRUSTED), 0, 1)
+    if lost.mean() < 0.01:
+        return usual
+    return usual + (_spatial(averaged, levels) - usual) * lost
+
+
+# -- in space
+
+
+def _spatial(picture: Planes, levels: _Levels) -> Planes:
+    if len(picture) == 1:
+        return noise.non_local_means(picture[0], levels.mean)[None]
+    mean, red_blue, green = _split(picture)
+    return _joined(
+        noise.non_local_means(mean, levels.mean),
+        _calm_difference(red_blue, levels.red_blue),
+        _calm_difference(green, levels.green),
+    )
+
+
+def _calm_difference(plane: Plane, sigma: float) -> Plane:
+    height, width = plane.shape
+    if sigma == 0 or min(height, width) < 2:
+        return plane
+    half = cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR)
+    fine = plane - coarse
+    calm = noise.non_local_means(half, sigma / 2)
+    return cv2.resize(calm, (width, height), interpolation=cv2.INTER_LINEAR) + fine * _wiener_gain(fine, sigma)
+
+
+def _wiener_gain(fine: Plane, sigma: float) -> Plane:
+    energy: Plane = cv2.sqrBoxFilter(fine, cv2.CV_32F, (5, 5), borderType=cv2.BORDER_REFLECT_101)
+    # Estimated energy strays: only what is well above the noise's own counts as picture.
+    return np.maximum(0, 1 - 1.5 * sigma * sigma / np.maximum(energy, 1e-12))
+
+
+def _split(picture: Planes) -> tuple[Plane, Plane, Plane]:
+    red, green, blue = picture
+    return (red + green + blue) / 3, red - blue, green - (red + blue) / 2
+
+
+def _joined(mean: Plane, red_blue: Plane, green: Plane) -> Planes:
+    around = mean - green / 3
+    return np.stack([around + red_blue / 2, mean + green * np.float32(2 / 3), around - red_blue / 2])

@@ -1,0 +1,34 @@
+"""Enlarges the picture with a Lanczos kernel. Only ``workers.stages`` loads it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from db.catalog.stages import UpscaleParams
+from workers.frames import Clip, Reel
+from workers.ops import planes
+from workers.ops.planes import Plane
+
+_AROUND = np.ones((3, 3), np.uint8)
+
+
+def restore(window: Clip, start: int, stop: int, params: UpscaleParams, reel: Reel) -> torch.Tensor:
+    """Return frames ``[start, stop)`` enlarged, ``(T, C, H * scale, W * scale)``."""
+    pictures = (planes.from_frame(window.frame(number)) for number in range(start, stop))
+    return planes.to_frames(
+        [np.stack([_enlarged(plane, params.scale) for plane in picture]) for picture in pictures], window.frames
+    )
+
+
+def _enlarged(plane: Plane, factor: int) -> Plane:
+    size = (plane.shape[1] * factor, plane.shape[0] * factor)
+    large = cv2.resize(plane, size, interpolation=cv2.INTER_LANCZOS4)
+    # The kernel overshoots beside edges; what no neighbour is as bright or dark as is no detail but ringing.
+    low, high = cv2.erode(plane, _AROUND), cv2.dilate(plane, _AROUND)
+    return np.clip(
+        large,
+        cv2.resize(low, size, interpolation=cv2.INTER_NEAREST),
+        cv2.resize(high, size, interpolation=cv2.INTER_NEAREST),
+    )
