@@ -19,7 +19,7 @@ from db.settings import Settings
 from db.states import JobState
 from orchestrator import manifest as manifests
 from orchestrator.manifest import Line, Manifest, Problem, folder
-from orchestrator.manifest.text import visible
+from orchestrator.spelling import visible
 
 CHUNK_LINES = 2000
 """Lines in one transaction: enough to make its cost vanish, few enough to hold no lock for long."""
@@ -72,6 +72,9 @@ class Options:
     new: bool = False
     """Make another job even if this manifest was submitted before."""
     check_files: bool = True
+    """Whether to look at the files already now."""
+    segment_frames: int | None = None
+    """Frames in one restore task of this job; none takes the setting."""
     priority: int = 0
     tenant: str = "default"
 
@@ -172,6 +175,7 @@ def _request(manifest: Manifest, recipe: Recipe, options: Options) -> JobRequest
         recipe=recipe,
         priority=options.priority,
         tenant=options.tenant,
+        options={} if options.segment_frames is None else {"segment_frames": options.segment_frames},
     )
 
 

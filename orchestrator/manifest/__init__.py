@@ -17,8 +17,8 @@ from db.recipe import Recipe
 from orchestrator.manifest import folder, native
 from orchestrator.manifest.lines import Line, Problem
 from orchestrator.manifest.places import Places
-from orchestrator.manifest.text import visible
 from orchestrator.manifest.validate import Validator
+from orchestrator.spelling import visible
 
 __all__ = ["READERS", "Line", "Manifest", "Problem", "lines", "open_manifest", "recipe_for"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from db.errors import InputError, ManifestError
 from orchestrator.manifest.lines import Entry, Problem, problem
-from orchestrator.manifest.text import obeyed, visible
+from orchestrator.spelling import obeyed, visible
 
 DIGEST_CHARS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 REPORTED = ("task_status", "error_code", "http_status_code", "result_message")

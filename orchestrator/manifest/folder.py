@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.manifest import kinds
 from orchestrator.manifest.lines import Entry, Problem
-from orchestrator.manifest.text import visible
+from orchestrator.spelling import visible
 
 MIN_SEQUENCE_FILES = 5
 """Fewer pictures with numbers in their names are stills: a film has more frames than that."""

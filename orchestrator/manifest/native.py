@@ -12,6 +12,7 @@ from typing import Any
 from db.errors import ManifestError
 from orchestrator.manifest import fields, text, yaml_stream
 from orchestrator.manifest.lines import Entry, Problem, problem
+from orchestrator.spelling import visible
 
 _FORMS = {
     ".csv": "csv",
@@ -73,7 +74,7 @@ def _read_json_lines(path: Path, limit_bytes: int) -> Iterator[Entry | Problem]:
         try:
             document = json.loads(line, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            yield problem(number, "BAD_VALUE", f"Line {number} is not JSON: {text.visible(str(error))[:200]}")
+            yield problem(number, "BAD_VALUE", f"Line {number} is not JSON: {visible(str(error))[:200]}")
             continue
         yield fields.entry(number, document)
 
@@ -89,9 +90,9 @@ def _read_csv(path: Path, limit_bytes: int) -> Iterator[Entry | Problem]:
     numbered = _readable(text.lines(path, limit_bytes), unreadable)
     first = next(numbered, "")
     if unreadable:
-        raise ManifestError(f"{text.visible(str(path))}: {unreadable[0].message}")
+        raise ManifestError(f"{visible(str(path))}: {unreadable[0].message}")
     delimiter = _delimiter(first)
-    names = fields.columns(_split(first, delimiter), text.visible(str(path)))
+    names = fields.columns(_split(first, delimiter), visible(str(path)))
     rows = csv.reader(numbered, delimiter=delimiter)
     start, width = 2, len(names)
     while True:

@@ -1,16 +1,15 @@
-"""Text from outside: bounded lines of a file, and spelling that no terminal obeys. For all of ``orchestrator``."""
+"""The lines of a file that anybody may have written: bounded and decoded. Used by ``orchestrator.manifest`` alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from db.errors import ManifestError
 from orchestrator.manifest.lines import Problem, problem
+from orchestrator.spelling import visible
 
-_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -46,18 +45,6 @@ def lines(path: Path, limit_bytes: int) -> Iterator[tuple[int, str | Problem]]:
             except UnicodeDecodeError as error:
                 message = f"Line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}"
                 yield number, problem(number, "BAD_VALUE", message, "Save the manifest as UTF-8.")
-
-
-def visible(text: str) -> str:
-    """Return ``text`` with every character spelled out that is not plainly printable: controls, direction marks."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def obeyed(text: str) -> bool:
-    """Whether ``text`` holds control characters, or bytes that are no text."""
-    return not text.isprintable() and _OBEYED.search(text) is not None
 
 
 def _skip_line(file: BinaryIO, limit_bytes: int) -> None:

@@ -15,7 +15,8 @@ from yaml.resolver import Resolver
 from db.errors import ManifestError
 from orchestrator.manifest import fields
 from orchestrator.manifest.lines import Entry, Problem
-from orchestrator.manifest.text import open_bytes, visible
+from orchestrator.manifest.text import open_bytes
+from orchestrator.spelling import visible
 
 MAX_DEPTH = 32
 _READ_AHEAD_BYTES = 1 << 17

@@ -1,0 +1,113 @@
+"""The command line: the one room that prints. ``main`` is the installed command ``reelwright``.
+
+Exit codes: 0 fine · 1 finished, and something failed · 2 wrong usage or input · 3 a service is away · 4 refused in the
+present state · 70 a fault of ours · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from db.errors import InputError, OutageError, ReelwrightError, TransientError
+from orchestrator.cli import house, jobs, services, work
+from orchestrator.cli.desk import Desk
+from orchestrator.cli.terminal import Terminal
+
+OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
+_REFUSALS = frozenset({"WRONG_STATE", "HOME_IN_USE", "DATABASE_OUTDATED"})
+_LACKING = frozenset({"WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING"})
+
+app = typer.Typer(
+    name="reelwright",
+    help="Restore large media archives: photos and digitized film reels, frame by frame.",
+    epilog="--home and --json may stand before or after the command.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for group in (work, jobs, services, house):
+    group.register(app)
+
+
+@app.callback()
+def _global(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option(help="Folder of the embedded database, store and logs.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> None:
+    context.obj = Desk(home, Terminal(as_json=json))
+
+
+def main() -> None:
+    """Run the command that the process was started with, and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. Nothing that goes wrong leaves here as a traceback."""
+    hoisted = _hoisted(arguments)
+    terminal = Terminal(as_json="--json" in hoisted)
+    try:
+        return int(app(hoisted, prog_name="reelwright", standalone_mode=False) or OK)
+    except TyperException as error:
+        terminal.fail(InputError(error.format_message(), remedy="See `reelwright --help`."))
+        return BAD_INPUT
+    except ReelwrightError as error:
+        terminal.fail(error, **_details(error))
+        return exit_code(error)
+    except (KeyboardInterrupt, typer.Abort):
+        terminal.say("Interrupted; nothing is lost. The same command goes on where it stopped.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter's own last flush must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        terminal.fail(ReelwrightError(f"{type(error).__name__}: {str(error)[:500]}", remedy=_FAULT_REMEDY))
+        if os.environ.get("REELWRIGHT_LOG_LEVEL") == logging.getLevelName(logging.DEBUG):
+            traceback.print_exc()
+        return FAULT
+
+
+def exit_code(error: ReelwrightError) -> int:
+    """Return the exit code for an error: by its class, and by its code where a class holds several sorts."""
+    if error.code in _REFUSALS:
+        return REFUSED
+    if isinstance(error, OutageError | TransientError) or error.code in _LACKING:
+        return UNAVAILABLE
+    return BAD_INPUT if isinstance(error, InputError) else FAULT
+
+
+_FAULT_REMEDY = "This is a fault of ours: set REELWRIGHT_LOG_LEVEL=DEBUG to see where it arose, and report it."
+
+
+def _details(error: ReelwrightError) -> dict[str, object]:
+    """A refused manifest brings all its problems along."""
+    problems = getattr(error, "problems", None)
+    return {"problems": problems, "problem_count": getattr(error, "count", 0)} if problems else {}
+
+
+def _hoisted(arguments: Sequence[str]) -> list[str]:
+    """Move the global options to the front, wherever they stand before a ``--``."""
+    stop = arguments.index("--") if "--" in arguments else len(arguments)
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments[:stop])
+    for word in words:
+        if word == "--json" or word.startswith("--home="):
+            front.append(word)
+        elif word == "--home":
+            front += [word, *([value] if (value := next(words, None)) is not None else [])]
+        else:
+            rest.append(word)
+    return [*front, *rest, *arguments[stop:]]

@@ -1,0 +1,67 @@
+"""What every command needs first: settings, database, store. Used by ``orchestrator.cli`` alone.
+
+Everything heavy is imported inside the functions, so that ``--help`` is there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+
+from orchestrator.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from db.session import Database
+    from db.settings import Settings
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The global options, and what is opened by them."""
+
+    home: Path | None
+    terminal: Terminal
+
+    def settings(self, **overrides: Any) -> Settings:
+        """Read the settings; ``overrides`` that are none leave a setting as it is."""
+        from db import settings
+
+        return settings.load({"home": self.home, **overrides})
+
+    @contextmanager
+    def database(self, settings: Settings, *, make: bool = False) -> Iterator[Database]:
+        """Open the database.
+
+        Args:
+            settings: Which.
+            make: Whether a database inside the home is made, or brought to this release's schema.
+
+        Raises:
+            InputError: There is no home yet, or its schema is another release's.
+        """
+        from db import session
+        from db.errors import InputError
+
+        inside_home = not settings.database_url
+        if inside_home and not make and not (settings.home / "reelwright.db").exists():
+            raise InputError(
+                f"There is no Reelwright home in {settings.home.resolve()}",
+                code="BAD_SETTING",
+                remedy="Name it with --home, or begin one with `reelwright run` or `reelwright db upgrade`.",
+            )
+        with session.open_database(settings) as database:
+            if inside_home and make:
+                session.upgrade(database)
+            elif make:
+                session.check(database)
+            yield database
+
+
+def desk(context: typer.Context) -> Desk:
+    """Return the desk of the running command."""
+    return cast(Desk, context.find_root().obj)

@@ -1,0 +1,241 @@
+"""Commands about jobs that are there: ``status watch failures rerun pause resume cancel priority get``.
+
+Used by ``orchestrator.cli`` alone.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.desk import desk
+from orchestrator.cli.terminal import Terminal, progress_line, size
+from orchestrator.cli.work import RecipeName
+
+if TYPE_CHECKING:
+    from db.session import Database
+    from db.states import ItemState
+
+WATCH_SECONDS = 0.5
+JobId = Annotated[int, typer.Argument(min=1, help="The job's number.")]
+ItemIds = Annotated[list[str] | None, typer.Option("--item", help="An item's id; may be given several times.")]
+States = Annotated[list[str] | None, typer.Option("--state", help="Only items in this state; may be repeated.")]
+Codes = Annotated[list[str] | None, typer.Option("--code", help="Only items with this error code; may be repeated.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    for command in (status, watch, failures, rerun, pause, resume, cancel, priority, get):
+        app.command()(command)
+
+
+def status(
+    context: typer.Context,
+    job: Annotated[int | None, typer.Argument(help="One job, with its items.")] = None,
+    state: States = None,
+    limit: Annotated[int, typer.Option(min=0, help="Most items that are shown.")] = 50,
+) -> None:
+    """Show all jobs, or one job with its items and workers."""
+    here = desk(context)
+    with here.database(here.settings()) as database:
+        if job is None:
+            _show_jobs(here.terminal, database)
+        else:
+            _show_job(here.terminal, database, job, state or [], limit)
+
+
+def watch(context: typer.Context, job: JobId) -> None:
+    """Follow a job until it is over or paused."""
+    from db import progress
+    from db.states import JOB_OVER, JobState
+
+    here = desk(context)
+    with here.database(here.settings()) as database:
+        with here.terminal.following() as follow:
+            while True:
+                row = progress.job(database, job)
+                follow(progress.progress(database, job))
+                if row.state in JOB_OVER or row.state is JobState.PAUSED:
+                    break
+                time.sleep(WATCH_SECONDS)
+        moved = progress.progress(database, job)
+    here.terminal.say(f"Job {job} is {row.state.value}: {progress_line(moved)}")
+    here.terminal.document({"job": row, "progress": moved})
+    if row.state not in (JobState.DONE, JobState.PAUSED):
+        raise typer.Exit(1)
+
+
+def failures(context: typer.Context, job: JobId) -> None:
+    """List what failed in a job, with code, cause and remedy."""
+    from db import progress
+    from orchestrator.report import failure_rows
+
+    here = desk(context)
+    with here.database(here.settings()) as database:
+        progress.job(database, job)
+        rows = list(failure_rows(progress.failures(database, job)))
+    here.terminal.table(
+        ("item", "code", "cause", "remedy"), [(row["id"], row["code"], row["message"], row["remedy"]) for row in rows]
+    )
+    here.terminal.document(rows)
+
+
+def rerun(
+    context: typer.Context,
+    job: JobId,
+    state: States = None,
+    code: Codes = None,
+    item: ItemIds = None,
+    recipe: RecipeName = None,
+) -> None:
+    """Start items again, by default all that failed.
+
+    Earlier results stay; each item gets its next generation.
+    """
+    from db import ledger
+    from db.recipe import resolve
+
+    here = desk(context)
+    settings = here.settings()
+    selection = ledger.Selection(_states(state or []), _codes(code or []), tuple(item or ()))
+    wanted = resolve(recipe) if recipe is not None else None
+    with here.database(settings) as database:
+        count = ledger.rerun(database, job, selection, recipe=wanted, bundle_stills=settings.bundle_stills)
+    here.terminal.say(f"{count} items of job {job} start again.")
+    if settings.embedded:
+        here.terminal.say(f"Work on them with `reelwright run --job {job}`.")
+    here.terminal.document({"job_id": job, "items": count})
+
+
+def pause(context: typer.Context, job: JobId) -> None:
+    """Pause a job.
+
+    Nothing new is started; running work stops at a frame boundary, and what is finished is kept.
+    """
+    from db import ledger
+
+    here = desk(context)
+    with here.database(here.settings()) as database:
+        ledger.pause_job(database, job)
+        _show_state(here.terminal, database, job)
+
+
+def resume(context: typer.Context, job: JobId) -> None:
+    """Go on with a paused job."""
+    from db import ledger
+
+    here = desk(context)
+    with here.database(here.settings()) as database:
+        ledger.resume_job(database, job)
+        _show_state(here.terminal, database, job)
+
+
+def cancel(context: typer.Context, job: JobId) -> None:
+    """End a job; what is done stays."""
+    from db import ledger
+
+    here = desk(context)
+    with here.database(here.settings()) as database:
+        ledger.cancel_job(database, job)
+        _show_state(here.terminal, database, job)
+
+
+def priority(
+    context: typer.Context, job: JobId, value: Annotated[int, typer.Argument(help="Higher goes first.")]
+) -> None:
+    """Change a job's priority."""
+    from db import ledger
+
+    here = desk(context)
+    with here.database(here.settings()) as database:
+        ledger.set_priority(database, job, value)
+        _show_state(here.terminal, database, job)
+
+
+def get(
+    context: typer.Context,
+    job: JobId,
+    item: ItemIds = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; by default results/job-N inside the home.")] = None,
+) -> None:
+    """Put a job's results into a folder.
+
+    Hard links where the store is a folder on the same disk, else copies whose digests are checked.
+    """
+    from db import progress
+    from db.store import open_store
+    from orchestrator.export import export
+
+    here = desk(context)
+    settings = here.settings()
+    folder = out or settings.home / "results" / f"job-{job}"
+    with here.database(settings) as database:
+        total = len(item) if item else progress.progress(database, job).items_total
+        with here.terminal.counting("items", total) as count:
+            found = export(database, open_store(settings), job, folder, external_ids=item or (), on_item=count)
+    here.terminal.say(f"{found.files} files, {size(found.bytes)}, of {found.items} items in {found.folder}")
+    here.terminal.document(found)
+
+
+def _show_jobs(terminal: Terminal, database: Database) -> None:
+    from db import progress
+
+    found = [(row, progress.progress(database, row.id)) for row in progress.jobs(database)]
+    rows = [(row.id, row.state.value, row.recipe_name, row.name, progress_line(moved)) for row, moved in found]
+    terminal.table(("job", "state", "recipe", "name", "progress"), rows)
+    terminal.document([{"job": row, "progress": moved} for row, moved in found])
+
+
+def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[str], limit: int) -> None:
+    from itertools import islice
+
+    from db import progress
+
+    job, moved = progress.job(database, job_id), progress.progress(database, job_id)
+    items = list(islice(progress.items(database, job_id, states=_states(states)), limit))
+    terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
+    if job.pause_reason:
+        terminal.say(f"Paused: {job.pause_reason}")
+    terminal.say(f"{progress_line(moved)}\n")
+    rows = [
+        (row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation, row.code or "")
+        for row in items
+    ]
+    terminal.table(("item", "state", "frames", "generation", "code"), rows)
+    if not states and moved.items_total > len(items):
+        terminal.say(f"… {moved.items_total} items in all; --limit shows more")
+    workers = progress.workers(database)
+    terminal.document({"job": job, "progress": moved, "items": items, "workers": workers})
+
+
+def _show_state(terminal: Terminal, database: Database, job_id: int) -> None:
+    from db import progress
+
+    job = progress.job(database, job_id)
+    terminal.say(f"Job {job_id} is {job.state.value}, priority {job.priority}.")
+    terminal.document(job)
+
+
+def _states(names: list[str]) -> tuple[ItemState, ...]:
+    from db.errors import InputError, nearest
+    from db.states import ItemState
+
+    known = [state.value for state in ItemState]
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"No item is ever {name!r:.60}.{nearest(name, known)}", remedy=f"One of: {', '.join(known)}."
+            )
+    return tuple(ItemState(name) for name in names)
+
+
+def _codes(names: list[str]) -> tuple[str, ...]:
+    from db.errors import CODES, InputError, nearest
+
+    for name in names:
+        if name not in CODES:
+            raise InputError(f"There is no code {name!r:.60}.{nearest(name, CODES)}", remedy="docs/errors lists them.")
+    return tuple(names)

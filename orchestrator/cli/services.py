@@ -1,0 +1,59 @@
+"""Commands that serve until they are stopped: ``worker`` and ``orchestrate``. Used by ``orchestrator.cli`` alone."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.desk import desk
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(worker)
+    app.command()(orchestrate)
+
+
+def worker(
+    context: typer.Context,
+    slots: Annotated[
+        int | None, typer.Option(help="Worker processes; by default one per GPU, else one per core.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = None,
+) -> None:
+    """Run this machine's workers until stopped."""
+    from orchestrator import supervise
+
+    settings = desk(context).settings(slots=slots, device=device)
+    with _stopped_by_signal() as stop:
+        supervise.serve_workers(settings, stop)
+
+
+def orchestrate(context: typer.Context) -> None:
+    """Plan, dispatch and reap until stopped.
+
+    Several may run beside one another; one leads, the others stand by.
+    """
+    from orchestrator import loop
+
+    here = desk(context)
+    settings = here.settings()
+    with here.database(settings, make=True) as database, _stopped_by_signal() as stop:
+        loop.serve(settings, database, stop=stop)
+
+
+@contextmanager
+def _stopped_by_signal() -> Iterator[threading.Event]:
+    """Set an event on the first SIGTERM or SIGINT: what is in work is handed back in order, and the exit code is 0."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

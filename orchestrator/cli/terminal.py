@@ -1,0 +1,186 @@
+"""What people and programs see: lines, tables, JSON, progress. Used by ``orchestrator.cli`` alone.
+
+Whatever comes from a manifest or a file name passes ``visible``, so no terminal ever obeys it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from db.errors import ReelwrightError
+from orchestrator.spelling import visible
+
+if TYPE_CHECKING:
+    from db.progress import Progress
+
+LINE_SECONDS = 5.0
+"""Pause between lines of progress where there is no terminal to draw on."""
+EVENT_SECONDS = 1.0
+"""Pause between JSON lines of progress."""
+
+
+class Terminal:
+    """One command's way of speaking: to a person, or as JSON to a program."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        """Choose the listener."""
+        self.as_json = as_json
+
+    def say(self, text: str = "") -> None:
+        """Tell a person a line; a program is not told."""
+        if not self.as_json:
+            print("\n".join(visible(line) for line in text.split("\n")))
+
+    def document(self, value: Any) -> None:
+        """Give a program the command's one JSON document; a person is not told."""
+        if self.as_json:
+            print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+    def event(self, value: Any) -> None:
+        """Give a program one line of JSON while a command goes on."""
+        if self.as_json:
+            print(json.dumps(plain(value), ensure_ascii=False), flush=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Show a person a table, with the last column as wide as it likes."""
+        if self.as_json:
+            return
+        cells = [[visible(str(cell)) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        for row in [[name.upper() for name in columns], *cells]:
+            padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            print("  ".join(padded).rstrip())
+
+    def fail(self, error: ReelwrightError, **more: Any) -> None:
+        """Say what went wrong: in red on standard error, or as the one JSON document."""
+        if self.as_json:
+            facts = {"code": error.code, "message": error.message, "remedy": error.remedy, **more}
+            print(json.dumps({"error": plain(facts)}, indent=2, ensure_ascii=False))
+            return
+        red, normal = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+        print(f"{red}{error.code}: {visible(error.message)}{normal}\n{visible(error.remedy)}", file=sys.stderr)
+
+    @contextmanager
+    def counting(self, what: str, total: int | None = None) -> Iterator[Counter]:
+        """Show a count that grows, with its rate and, if the total is known, the time to go."""
+        with _bar(self, f"{what}: {{task.completed}} · {{task.fields[rate]}}", total) as bar:
+            yield Counter(self, what, total, bar)
+
+    @contextmanager
+    def following(self) -> Iterator[Follower]:
+        """Show a job's progress as it moves."""
+        with _bar(self, "{task.description}", 1) as bar:
+            yield Follower(self, bar)
+
+
+class Counter:
+    """A count on the terminal."""
+
+    def __init__(self, terminal: Terminal, what: str, total: int | None, bar: Any) -> None:
+        """Begin at nothing."""
+        self._terminal, self._what, self._total, self._bar = terminal, what, total, bar
+        self._begun = self._told = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        """Take the count as it stands now."""
+        seconds = max(1e-6, time.monotonic() - self._begun)
+        rate = f"{count / seconds:,.0f}/s"
+        if self._bar is not None:
+            self._bar.update(0, completed=count, rate=rate)
+        elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
+            self._told = time.monotonic()
+            self._terminal.say(f"{self._what}: {count}{f' of {self._total}' if self._total else ''}, {rate}")
+
+
+class Follower:
+    """A job's progress on the terminal."""
+
+    def __init__(self, terminal: Terminal, bar: Any) -> None:
+        """Begin before the first report."""
+        self._terminal, self._bar = terminal, bar
+        self._told = -float("inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Take the progress as it stands now."""
+        if self._bar is not None:
+            total, done = _share(progress)
+            self._bar.update(0, total=total, completed=done, description=progress_line(progress))
+        elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
+            self._told = time.monotonic()
+            self._terminal.event({"progress": progress})
+            self._terminal.say(progress_line(progress))
+
+
+def progress_line(progress: Progress) -> str:
+    """Return one line about a job's progress."""
+    over = progress.items_done + progress.items_failed + progress.items_quarantined + progress.items_cancelled
+    parts = [f"{over}/{progress.items_total} items"]
+    if progress.frames_total:
+        parts.append(f"{progress.frames_done}/{progress.frames_total} frames")
+    if progress.frames_per_second > 0:
+        parts.append(f"{progress.frames_per_second:.1f} frames/s")
+    if progress.eta_seconds is not None and over < progress.items_total:
+        parts.append(f"{duration(progress.eta_seconds)} to go")
+    failed = progress.items_failed + progress.items_quarantined
+    return " · ".join([*parts, f"{failed} failed"] if failed else parts)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people say them."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {whole % 60:02d} s"
+
+
+def size(count: float) -> str:
+    """Write bytes as people say them."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: records become mappings, paths and states text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {str(key): plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(held) for held in value]
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
+
+
+def _share(progress: Progress) -> tuple[float, float]:
+    """Return total and done for the bar: frames once they are known, else items."""
+    if progress.frames_total:
+        return progress.frames_total, progress.frames_done
+    return max(1, progress.items_total), progress.items_done + progress.items_failed
+
+
+@contextmanager
+def _bar(terminal: Terminal, text: str, total: float | None) -> Iterator[Any]:
+    if terminal.as_json or not sys.stdout.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(bar_width=30), TextColumn(text, markup=False), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        bar.add_task("", total=total, rate="")
+        yield bar
