@@ -1,0 +1,139 @@
+"""What all stages share: strength, shots, windows, channels, odd sizes."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from db.catalog import stages as catalog
+from db.errors import WorkError
+from db.recipe import Step
+from tests.support.damage import clip, film, reel, step, with_flicker, with_grain
+from workers import stages
+from workers.frames import STILL, Clip
+
+NAMES = sorted(catalog.STAGES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_frame_comes_out_the_same_bit_for_bit_from_any_window(name: str, channels: int) -> None:
+    frames = with_grain(with_flicker(film(16, channels=channels)), 0.06)
+    whole, chosen = reel(frames, ((0, 7), (7, 16))), step(name)
+    radius = stages.temporal_radius(chosen)
+    expected = stages.apply(chosen, clip(frames), 0, 16, whole)
+    for start, stop in ((0, 1), (4, 9), (6, 7), (7, 8), (13, 16)):
+        low, high = max(0, start - radius), min(16, stop + radius)
+        got = stages.apply(chosen, clip(frames[low:high].clone(), low), start, stop, whole)
+        assert torch.equal(got, expected[start:stop])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_taken_over_a_cut(name: str) -> None:
+    frames = with_grain(film(12), 0.06)
+    other = frames.clone()
+    other[6:] = with_grain(film(6, pan_px=3.0), 0.06, seed=5)
+    # The profile is that of the first reel, so only pixels beyond the cut differ.
+    whole = reel(frames, ((0, 6), (6, 12)))
+    one = stages.apply(step(name), clip(frames), 0, 6, whole)
+    assert torch.equal(one, stages.apply(step(name), clip(other), 0, 6, whole))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_strength_nothing_gives_the_input_back_and_half_lies_between(name: str) -> None:
+    frames = with_grain(with_flicker(film(6)), 0.05)
+    whole = reel(frames)
+    assert stages.apply(step(name, strength=0), clip(frames), 1, 5, whole) is not None
+    assert torch.equal(stages.apply(step(name, strength=0), clip(frames), 1, 5, whole), frames[1:5])
+    if stages.scale(step(name)) == 1:
+        full, half = (stages.apply(step(name, strength=s), clip(frames), 1, 5, whole) for s in (1, 0.5))
+        torch.testing.assert_close(half, (frames[1:5] + full) / 2, rtol=0, atol=1e-6)
+
+
+def test_a_step_limited_to_shots_leaves_the_other_frames_alone() -> None:
+    frames = with_grain(film(8), 0.05)
+    whole = reel(frames)
+    got = stages.apply(step("denoise", shots=[(2, 4), (6, 99)]), clip(frames), 0, 8, whole)
+    full = stages.apply(step("denoise"), clip(frames), 0, 8, whole)
+    for number in range(8):
+        inside = number in (2, 3, 6, 7)
+        assert torch.equal(got[number], (full if inside else frames)[number])
+    assert not torch.equal(full, frames)
+
+
+def test_frames_outside_the_shots_of_an_enlarging_step_are_enlarged_plainly() -> None:
+    frames = film(3)
+    got = stages.apply(step("upscale", shots=[(1, 2)]), clip(frames), 0, 3, reel(frames))
+    assert got.shape == (3, 1, 128, 192)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 9), (31, 47)])
+def test_any_size_comes_through_as_a_still_and_as_a_reel(name: str, channels: int, size: tuple[int, int]) -> None:
+    frames = with_grain(film(3, *size, channels=channels), 0.1)
+    factor = stages.scale(step(name))
+    shape = (channels, size[0] * factor, size[1] * factor)
+    still = stages.apply(step(name), clip(frames[:1]), 0, 1, STILL)
+    assert still.shape == (1, *shape)
+    got = stages.apply(step(name), clip(frames), 0, 3, reel(frames))
+    assert got.shape == (3, *shape)
+    assert torch.isfinite(got).all()
+    assert got.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 1.2])
+def test_blank_frames_stay_blank(name: str, value: float) -> None:
+    frames = torch.full((4, 3, 24, 32), value)
+    got = stages.apply(step(name), clip(frames), 0, 4, reel(frames))
+    assert float((got - value).abs().max()) < 2e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_channels_stay_exactly_equal(name: str) -> None:
+    frames = with_grain(film(5), 0.05).expand(-1, 3, -1, -1)
+    got = stages.apply(step(name), clip(frames), 0, 5, reel(frames))
+    assert torch.equal(got[:, 0], got[:, 1])
+    assert torch.equal(got[:, 0], got[:, 2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_window_is_left_as_it_was(name: str) -> None:
+    frames = with_grain(film(5, channels=3), 0.05)
+    before = frames.clone()
+    stages.apply(step(name), clip(frames), 0, 5, reel(frames))
+    assert torch.equal(frames, before)
+
+
+def test_an_unknown_stage_is_named() -> None:
+    with pytest.raises(WorkError, match="'polish'") as caught:
+        stages.apply(Step(stage="polish"), clip(film(1)), 0, 1, STILL)
+    assert caught.value.code == "NO_MODULE"
+
+
+def test_a_stage_without_its_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = dataclasses.replace(catalog.STAGES["upscale"], name="polish", module="workers.stages.polish")
+    monkeypatch.setitem(catalog.STAGES, "polish", listed)  # type: ignore[arg-type]
+    with pytest.raises(WorkError, match="polish") as caught:
+        stages.apply(Step(stage="polish"), clip(film(1)), 0, 1, STILL)
+    assert caught.value.code == "NO_MODULE"
+
+
+def test_a_step_of_no_strength_asks_for_no_neighbours_and_no_other_size() -> None:
+    assert stages.temporal_radius(step("denoise", radius=3)) == 3
+    assert stages.temporal_radius(step("denoise", strength=0)) == 0
+    assert stages.temporal_radius(step("denoise", method="spatial")) == 0
+    assert stages.scale(step("upscale", scale=3)) == 3
+    assert stages.scale(step("upscale", strength=0)) == 1
+
+
+def test_a_substitute_is_corrected_for_the_frame_that_it_really_shows() -> None:
+    frames = with_flicker(film(9))
+    whole = reel(frames)
+    shown = Clip(torch.cat([frames[:4], frames[3:4], frames[5:]]), 0, (0, 1, 2, 3, 3, 5, 6, 7, 8))
+    got = stages.apply(step("deflicker"), shown, 0, 9, whole)
+    wrong = stages.apply(step("deflicker"), dataclasses.replace(shown, sources=tuple(range(9))), 0, 9, whole)
+    aim = stages.apply(step("deflicker"), clip(frames), 0, 9, whole)[4].mean()
+    assert abs(got[4].mean() - aim) < 0.005
+    assert abs(wrong[4].mean() - aim) > 0.01

@@ -1,0 +1,73 @@
+"""Noise goes, picture stays."""
+
+import pytest
+import torch
+
+from tests.support.damage import clip, film, psnr_db, reel, step, with_grain
+from workers import stages
+from workers.frames import STILL
+from workers.ops import noise
+
+
+def still(frames: torch.Tensor, **params: object) -> torch.Tensor:
+    return stages.apply(step("denoise", **params), clip(frames[:1]), 0, 1, STILL)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("sigma", [15 / 255, 25 / 255])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_noisy_photo_gains_clear_decibels(channels: int, sigma: float, known: bool) -> None:
+    clean = film(1, 96, 128, channels)
+    noisy = with_grain(clean, sigma)
+    got = still(noisy, sigma=sigma if known else None)
+    assert psnr_db(got, clean) > psnr_db(noisy, clean) + 4
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_clean_photo_is_hardly_touched(channels: int) -> None:
+    clean = film(1, 96, 128, channels)
+    assert psnr_db(still(clean), clean) > 50
+
+
+def test_depth_beyond_eight_bits_survives() -> None:
+    ramp = torch.linspace(0.2, 0.8, 4096).view(1, 1, 32, 128) * torch.ones(1)
+    got = still(ramp, sigma=0.002)
+    assert len(got.unique()) > 2000
+
+
+def test_sigma_nothing_changes_nothing() -> None:
+    noisy = with_grain(film(1, channels=3), 0.1)
+    assert torch.equal(still(noisy, sigma=0), noisy)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_averaging_along_motion_beats_filtering_in_space(channels: int) -> None:
+    clean = film(7, 96, 128, channels)
+    noisy = with_grain(clean, 20 / 255)
+    whole = reel(noisy, ((0, 7),))
+    spatial, temporal = (
+        stages.apply(step("denoise", method=method), clip(noisy), 2, 5, whole) for method in ("spatial", "temporal")
+    )
+    assert psnr_db(temporal, clean[2:5]) > psnr_db(spatial, clean[2:5]) + 1
+    assert psnr_db(spatial, clean[2:5]) > psnr_db(noisy, clean) + 3
+
+
+def test_where_nothing_aligns_the_spatial_filter_takes_over() -> None:
+    clean = film(1, 96, 128)
+    noisy = with_grain(clean, 20 / 255)
+    strangers = torch.cat(
+        [with_grain(torch.rand(1, 1, 96, 128), 0.1), noisy, with_grain(torch.rand(1, 1, 96, 128), 0.1)]
+    )
+    whole = reel(strangers, ((0, 3),))
+    got = stages.apply(step("denoise", method="temporal", radius=1, sigma=20 / 255), clip(strangers), 1, 2, whole)
+    assert psnr_db(got, clean) > psnr_db(still(noisy, sigma=20 / 255), clean) - 0.5
+
+
+@pytest.mark.parametrize("sigma", [5 / 255, 15 / 255, 40 / 255])
+def test_noise_is_measured_where_the_picture_is_flat(sigma: float) -> None:
+    picture = torch.full((1, 1, 128, 128), 0.4)
+    picture[..., 64:] = film(1, 128, 64)[0]
+    picture[..., :16, :] = 0  # a black border has no noise and must not be asked
+    noisy = with_grain(picture, sigma)
+    noisy[..., :16, :] = 0
+    assert noise.flat_sigma(noisy[0, 0].numpy()) == pytest.approx(sigma, rel=0.12)
