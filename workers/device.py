@@ -48,7 +48,8 @@ def settle(device: str) -> None:
 
 def versions() -> dict[str, str]:
     """Return the installed release of every library that can change a bit of the output."""
-    return {package: metadata.version(package) for package in _PACKAGES}
+    # torch's own version also names the build, and builds differ in their kernels.
+    return {package: metadata.version(package) for package in _PACKAGES} | {"torch": str(torch.__version__)}
 
 
 def signature(device: str) -> str:

@@ -1,0 +1,68 @@
+"""The machine: found, made deterministic, and told apart from others."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from db.errors import InputError, OutOfMemoryError
+from workers import device
+
+
+def test_auto_finds_a_device_that_computes() -> None:
+    name = device.open_device("auto")
+    assert torch.ones(2, device=name).sum().item() == 2
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    assert device.open_device("cpu") == "cpu"
+    with pytest.raises(InputError, match="cuda:200") as caught:
+        device.open_device("cuda:200")
+    assert caught.value.code == "BAD_SETTING"
+
+
+def test_settling_leaves_one_thread_and_exact_arithmetic() -> None:
+    device.settle("cpu")
+    assert torch.get_num_threads() == 1
+    assert cv2.getNumThreads() == 1
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_signature_is_stable_and_changes_with_what_changes_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    device.settle("cpu")
+    first = device.signature("cpu")
+    assert re.fullmatch("[0-9a-f]{16}", first)
+    assert device.signature("cpu") == first
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert device.signature("cpu") != first
+
+
+def test_versions_name_every_library_that_computes_or_decodes() -> None:
+    assert device.versions()["torch"] == torch.__version__
+    assert set(device.versions()) == {"torch", "numpy", "opencv-python-headless", "av", "OpenImageIO"}
+
+
+def exhaust_torch() -> object:
+    return torch.empty(10**15)
+
+
+def exhaust_opencv() -> object:
+    return cv2.resize(np.zeros((8, 8), np.float32), (300_000, 1_000_000))
+
+
+def exhaust_numpy() -> object:
+    return np.ones(10**15)
+
+
+@pytest.mark.parametrize("exhaust", [exhaust_torch, exhaust_opencv, exhaust_numpy])
+def test_every_library_running_out_of_memory_is_one_error(exhaust) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(OutOfMemoryError, match="Memory ran out"), device.translate():
+        exhaust()
+
+
+def test_other_errors_pass_through() -> None:
+    with pytest.raises(RuntimeError, match="something else"), device.translate():
+        raise RuntimeError("something else")
