@@ -63,9 +63,7 @@ def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> li
         running = dict(
             connection.execute(
                 select(Task.queue, func.count()).where(Task.state == TaskState.RUNNING).group_by(Task.queue)
-            )
-            .tuples()
-            .all()
+            ).all()
         )
         # Where every worker is busy a queued task waits in order. Workers take from several queues, so count them all.
         if sum(running.values()) >= sum(slots.values()):
@@ -87,9 +85,7 @@ def _room(connection: Connection, slots: dict[str, int]) -> dict[str, int]:
             select(Task.queue, func.count())
             .where(Task.state.in_((TaskState.QUEUED, TaskState.RUNNING)))
             .group_by(Task.queue)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return {queue: OUTSTANDING_PER_SLOT * count - outstanding.get(queue, 0) for queue, count in capacity.items()}
 

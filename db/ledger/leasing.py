@@ -330,4 +330,4 @@ def live_slots(db: Database, connection: Connection, lease_seconds: float) -> di
         .where(Worker.state == "live", Worker.heartbeat_at > db.now - lease_seconds)
         .group_by(Worker.signature)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())

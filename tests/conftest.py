@@ -1,0 +1,88 @@
+"""Fixtures for all tests: databases, stores and servers, each started once and only when a test needs it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from db import session
+from db.session import Database
+from db.settings import Settings
+from db.store import open_store
+from db.store.base import Store
+
+with warnings.catch_warnings():
+    # The server packages warn about their own surroundings when they are imported.
+    warnings.simplefilter("ignore")
+    from tests.support import servers
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Postgres]:
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[servers.Redis]:
+    with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[servers.S3]:
+    with servers.s3() as server:
+        yield server
+
+
+@dataclass
+class Schema:
+    """A fresh database with the schema in it."""
+
+    url: str
+
+    def open(self, clock: float | None = None) -> Database:
+        return Database(session.engine(self.url), clock=clock)
+
+
+@pytest.fixture(scope="session")
+def postgres_schema(postgres: servers.Postgres) -> Schema:
+    made = Schema(postgres.new_database())
+    with made.open() as database:
+        session.upgrade(database)
+    return made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def schema(request: pytest.FixtureRequest, tmp_path: Path) -> Schema:
+    """Both databases, one after the other: every test of the ledger holds on each."""
+    if request.param == "postgres":
+        made: Schema = request.getfixturevalue("postgres_schema")
+        with made.open() as database, database.write() as connection:
+            names = ", ".join(name for name in inspect(connection).get_table_names() if name != "alembic_version")
+            connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        return made
+    made = Schema(f"sqlite:///{tmp_path / 'reelwright.db'}")
+    with made.open() as database:
+        session.upgrade(database)
+    return made
+
+
+@pytest.fixture
+def database(schema: Schema) -> Iterator[Database]:
+    with schema.open() as opened:
+        yield opened
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "local":
+        return open_store(Settings(home=tmp_path / "home"))
+    server: servers.S3 = request.getfixturevalue("s3")
+    bucket = f"bucket-{tmp_path.name[-40:].replace('_', '-').lower()}"
+    return open_store(Settings(store_uri=f"s3://{bucket}/archive", **server.settings))
