@@ -18,9 +18,12 @@ import typer
 from typer.exceptions import TyperException
 
 from db.errors import InputError, OutageError, ReelwrightError, TransientError
-from orchestrator.cli import house, jobs, services, work
 from orchestrator.cli.desk import Desk
+from orchestrator.cli.house import register as add_house
+from orchestrator.cli.jobs import register as add_jobs
+from orchestrator.cli.services import register as add_services
 from orchestrator.cli.terminal import Terminal
+from orchestrator.cli.work import register as add_work
 
 OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 _REFUSALS = frozenset({"WRONG_STATE", "HOME_IN_USE", "DATABASE_OUTDATED"})
@@ -35,8 +38,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (work, jobs, services, house):
-    group.register(app)
+for add in (add_work, add_jobs, add_services, add_house):
+    add(app)
 
 
 @app.callback()

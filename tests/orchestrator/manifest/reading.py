@@ -1,0 +1,28 @@
+"""Short ways to read a manifest in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from db.recipe import resolve
+from orchestrator import manifest
+from orchestrator.manifest import Line
+
+LIMIT_BYTES = 4096
+
+
+def lines_of(path: Path, *, check_files: bool = False, roots: Iterable[Path] = ()) -> list[Line]:
+    opened = manifest.open_manifest(path)
+    recipe = resolve("identity")
+    return list(manifest.lines(opened, recipe, limit_bytes=LIMIT_BYTES, roots=roots, check_files=check_files))
+
+
+def written(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def codes(lines: Iterable[Line]) -> list[tuple[int, str]]:
+    return [(found.line, found.code) for line in lines for found in line.problems]

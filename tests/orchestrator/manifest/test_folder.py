@@ -1,0 +1,65 @@
+"""A plain folder as a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from db.recipe import resolve
+from orchestrator import manifest
+from tests.orchestrator.manifest.reading import LIMIT_BYTES, codes, lines_of
+
+
+def _files(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def test_numbered_pictures_are_a_reel_and_the_rest_are_themselves(tmp_path: Path) -> None:
+    _files(tmp_path, *(f"reel/f_{number:06d}.dpx" for number in range(86400, 86406)))
+    _files(tmp_path, "photo.jpg", "film.MP4", "few_1.png", "few_2.png", "notes.txt", "sound.wav", ".hidden.jpg")
+    opened = manifest.open_manifest(tmp_path)
+    found = list(manifest.lines(opened, resolve("identity"), limit_bytes=LIMIT_BYTES))
+    assert [line.external_id for line in found] == [
+        "few_1.png",
+        "few_2.png",
+        "film.MP4",
+        "photo.jpg",
+        "reel/f_086400-086405.dpx",
+    ]
+    assert codes(found) == []
+    reel = found[-1].source
+    assert reel is not None
+    assert reel.sequence is not None
+    assert (reel.uri, reel.sequence.padding, reel.sequence.start) == (str(tmp_path / "reel"), 6, 86400)
+    assert len(opened.notes) == 2
+    assert "sound" in opened.notes[0]
+
+
+def test_gaps_steps_and_paddings(tmp_path: Path) -> None:
+    _files(tmp_path, *(f"gaps/f{number:04d}.png" for number in (1, 2, 4, 5, 9)))
+    _files(tmp_path, *(f"step/f{number:02d}_out.png" for number in range(0, 12, 2)))
+    _files(tmp_path, *(f"grows/f{number}.png" for number in range(8, 13)))
+    _files(tmp_path, *(f"over/f{number:02d}.png" for number in range(97, 103)), "over/f01.png")
+    found = {line.external_id: line for line in lines_of(tmp_path, check_files=True)}
+    assert sorted(found) == ["gaps/f0001-0009.png", "grows/f8-12.png", "over/f01-102.png", "step/f00-10_out.png"]
+    assert codes(found.values()) == [(1, "SEQUENCE_GAP"), (3, "SEQUENCE_GAP")]
+    assert [line.source.sequence.step for line in found.values() if line.source and line.source.sequence] == [
+        1,
+        1,
+        1,
+        2,
+    ]
+
+
+def test_links_to_folders_are_not_followed_and_homes_are_left_out(tmp_path: Path) -> None:
+    _files(tmp_path, "a/b.jpg", "home/reelwright.db", "home/store/x.jpg")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    assert [line.external_id for line in lines_of(tmp_path)] == ["a/b.jpg"]
+
+
+def test_names_that_are_no_text_become_problems(tmp_path: Path) -> None:
+    _files(tmp_path, "bad\udcff.jpg", "line\nend.jpg", "fine.jpg")
+    found = lines_of(tmp_path, check_files=True)
+    assert sorted(code for _, code in codes(found)) == ["PATH_UNSAFE", "PATH_UNSAFE"]
+    assert [line.external_id for line in found if not line.problems] == ["fine.jpg"]

@@ -1,0 +1,183 @@
+"""Checks of single lines and of lines against one another."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.manifest.digests import Digests
+from tests.orchestrator.manifest.reading import codes, lines_of, written
+
+
+def _jsonl(folder: Path, *entries: dict[str, object]) -> Path:
+    return written(folder, "m.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fps", "0"),
+        ("fps", "1000"),
+        ("fps", "-18"),
+        ("fps", "1/0"),
+        ("fps", "1e99999999"),
+        ("fps", "fast"),
+        ("bytes", -1),
+        ("bytes", 1.5),
+        ("bytes", True),
+        ("sha256", "12"),
+        ("checksum", {"md5": "z" * 32}),
+        ("kind", "movie"),
+        ("missing", "guess"),
+        ("id", """ \t """),
+        ("id", "a\x1b[31mb"),
+        ("id", "x" * 600),
+        ("params", {"accept_damaged": "perhaps"}),
+        ("outputs", 3),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named(tmp_path: Path, field: str, value: object) -> None:
+    (line,) = lines_of(_jsonl(tmp_path, {"uri": "a.mp4", field: value}))
+    assert [found.code for found in line.problems] == ["BAD_VALUE"]
+    assert field.split(".")[0] in line.problems[0].message or field == "sha256"
+
+
+@pytest.mark.parametrize("rate", ["18", "16.667", "24000/1001", 25, "50/3"])
+def test_rates_are_kept_exactly(tmp_path: Path, rate: object) -> None:
+    (line,) = lines_of(_jsonl(tmp_path, {"uri": "a.mp4", "fps": rate}))
+    assert line.source is not None
+    assert line.source.fps is not None
+    assert line.source.fps == __import__("fractions").Fraction(str(rate))
+
+
+def test_all_faults_of_a_line_are_said_together(tmp_path: Path) -> None:
+    entry = {"uri": "a.mp4", "fps": "x", "bytes": -1, "recipe": "old-foto", "sha1": "0"}
+    found = codes(lines_of(_jsonl(tmp_path, entry), check_files=True))
+    assert found == [(1, "BAD_VALUE")] * 3 + [(1, "UNKNOWN_RECIPE"), (1, "FILE_MISSING")]
+
+
+def test_a_line_cannot_read_recipe_files_of_this_machine(tmp_path: Path) -> None:
+    recipe = written(tmp_path, "r.yaml", "recipe: []\n")
+    assert codes(lines_of(_jsonl(tmp_path, {"uri": "a.mp4", "recipe": str(recipe)}))) == [(1, "UNKNOWN_RECIPE")]
+
+
+def test_twice_the_same_id_or_source(tmp_path: Path) -> None:
+    found = lines_of(
+        _jsonl(
+            tmp_path,
+            {"id": "Straße", "uri": "a.jpg"},
+            {"id": "Straße", "uri": "b.jpg"},
+            {"id": "STRASSE", "uri": "c.jpg"},
+            {"id": "other", "uri": "./x/../a.jpg"},
+            {"id": "re\u0301sume\u0301", "uri": "d.jpg"},
+            {"id": "r\u00e9sum\u00e9", "uri": "e.jpg"},
+        )
+    )
+    assert codes(found) == [
+        (2, "DUPLICATE_ID"),
+        (3, "UNICODE_CLASH"),
+        (4, "DUPLICATE_CONTENT"),
+        (6, "UNICODE_CLASH"),
+    ]
+    assert len({line.external_id for line in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    "uri", ["../a.jpg", "x/../../a.jpg", "/etc/passwd.jpg", "a\n.jpg", "a\x00.jpg", "\x1b]0;x\x07.jpg", "a\ud800.jpg"]
+)
+def test_paths_that_leave_the_folder_or_are_no_text_are_unsafe(tmp_path: Path, uri: str) -> None:
+    (line,) = lines_of(_jsonl(tmp_path, {"uri": uri}))
+    assert "PATH_UNSAFE" in [found.code for found in line.problems]
+    assert line.source is None
+    assert all(found.message.isprintable() for found in line.problems)
+
+
+def test_a_link_that_leads_outside_is_unsafe_and_a_root_allows_it(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    written(outside, "a.jpg", "x")
+    (inside / "link.jpg").symlink_to(outside / "a.jpg")
+    (inside / "folder").symlink_to(outside)
+    path = _jsonl(inside, {"uri": "link.jpg"}, {"uri": "folder/a.jpg"}, {"uri": str(outside / "a.jpg")})
+    assert [code for _, code in codes(lines_of(path, check_files=True))] == ["PATH_UNSAFE"] * 3
+    assert codes(lines_of(path, check_files=True, roots=[outside])) == []
+
+
+def test_files_are_looked_at(tmp_path: Path) -> None:
+    written(tmp_path, "good.jpg", "12345")
+    written(tmp_path, "empty.jpg", "")
+    (tmp_path / "folder.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    names = ["good.jpg", "absent.jpg", "empty.jpg", "folder.jpg", "pipe.jpg"]
+    path = _jsonl(tmp_path, *({"uri": name} for name in names), {"id": "size", "uri": "./good.jpg", "bytes": 4})
+    assert codes(lines_of(path, check_files=True)) == [
+        (2, "FILE_MISSING"),
+        (3, "ZERO_BYTE"),
+        (4, "NOT_A_FILE"),
+        (5, "NOT_A_FILE"),
+        (6, "DUPLICATE_CONTENT"),
+        (6, "CHECKSUM_MISMATCH"),
+    ]
+    assert codes(lines_of(path)) == [(6, "DUPLICATE_CONTENT")]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "step", "missing", "said"),
+    [
+        ([1, 2, 3, 4, 5], 1, "error", ""),
+        ([1, 2, 4, 8], 1, "error", "the frames 3, 5-7, 9"),
+        ([2, 4, 8], 1, "error", "the frames 1, 3, 5-7, 9"),
+        ([1, 3, 7], 2, "error", "the frames 5, 9"),
+        ([1, 2, 4], 1, "hold", ""),
+    ],
+)
+def test_gaps_of_a_sequence_are_told_by_their_numbers(
+    tmp_path: Path, numbers: list[int], step: int, missing: str, said: str
+) -> None:
+    for number in numbers:
+        written(tmp_path, f"f_{number:04d}.dpx", "x")
+    end = 5 if not said and missing == "error" else 9
+    sequence = {"prefix": "f_", "suffix": ".dpx", "padding": 4, "start": 1, "end": end, "step": step}
+    (line,) = lines_of(_jsonl(tmp_path, {"uri": ".", "sequence": sequence, "missing": missing}), check_files=True)
+    assert [found.code for found in line.problems] == (["SEQUENCE_GAP"] if said else [])
+    assert not said or line.problems[0].message.endswith(said)
+
+
+def test_a_sequence_of_a_thousand_million_frames_is_checked_at_once(tmp_path: Path) -> None:
+    written(tmp_path, "f_0001.dpx", "x")
+    sequence = {"prefix": "f_", "suffix": ".dpx", "padding": 4, "start": 0, "end": 10**9}
+    found = codes(lines_of(_jsonl(tmp_path, {"uri": ".", "sequence": sequence}), check_files=True))
+    assert found == [(1, "SEQUENCE_GAP")]
+
+
+def test_the_suffix_says_the_kind_and_the_line_overrides_it(tmp_path: Path) -> None:
+    path = _jsonl(
+        tmp_path,
+        {"uri": "A.JPEG"},
+        {"uri": "b.MXF"},
+        {"uri": "c.scan", "kind": "image"},
+        {"uri": "d.scan"},
+        {"uri": "s3://bucket/e.tif"},
+        {"uri": "http://host/f.tif"},
+    )
+    found = lines_of(path)
+    assert [line.source.kind if line.source else None for line in found] == [
+        "still",
+        "reel",
+        "still",
+        None,
+        "still",
+        None,
+    ]
+    assert codes(found) == [(4, "UNKNOWN_FORMAT"), (6, "BAD_VALUE")]
+
+
+def test_digests_remember_exactly_what_was_added() -> None:
+    seen = Digests()
+    assert all(seen.add(f"name {number}") for number in range(20_000))
+    assert not any(seen.add(f"name {number}") for number in range(20_000))
+    assert seen.add("another")
