@@ -35,6 +35,7 @@ class CeleryBroker:
 
     def __init__(self, settings: Settings) -> None:
         """Prepare the connection; nothing is sent yet."""
+        self.settings = settings
         self.app = celery_app(settings)
 
     def send(self, bells: Iterable[Doorbell]) -> None:
@@ -47,15 +48,14 @@ class CeleryBroker:
                     self.app.send_task(
                         TASK_NAME,
                         args=(bell.task_id, bell.epoch),
-                        exchange="",
-                        routing_key=bell.queue,
+                        queue=_queue(bell.queue),
                         producer=producer,
                         retry=False,
                         ignore_result=True,
                     )
         except (OperationalError, KombuError, OSError) as error:
-            # A broken connection stays in Kombu's pool; a fresh one is made for the next try.
-            self.app.pool.force_close_all()
+            # A broken connection would stay in the pool; a fresh app connects anew on the next try.
+            self.app = celery_app(self.settings)
             raise BrokerUnavailable(f"The broker does not answer: {error}") from error
 
     def check(self) -> None:
@@ -80,7 +80,6 @@ def celery_app(settings: Settings, queues: Sequence[str] = ()) -> Any:
         InputError: The broker's address is of no supported kind, or its library is not installed.
     """
     from celery import Celery
-    from kombu import Exchange, Queue
 
     url, options = _transport(settings)
     app = Celery("reelwright", broker=url, set_as_current=False)
@@ -99,9 +98,16 @@ def celery_app(settings: Settings, queues: Sequence[str] = ()) -> Any:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        task_queues=[Queue(name, Exchange("", type="direct"), routing_key=name, durable=True) for name in queues],
+        task_queues=[_queue(name) for name in queues],
     )
     return app
+
+
+def _queue(name: str) -> Any:
+    """A queue on the default exchange: no bindings that two processes could spoil."""
+    from kombu import Exchange, Queue
+
+    return Queue(name, Exchange("", type="direct"), routing_key=name, durable=True)
 
 
 def _transport(settings: Settings) -> tuple[str, dict[str, Any]]:

@@ -59,9 +59,7 @@ class Desk:
         ledger.register_worker(self.db, ledger.WorkerCard(boot_id, "host", 1, "cpu", signature, {}))
 
     def lease(self, bell: ledger.Doorbell, boot_id: str | None = None) -> ledger.Lease | None:
-        return ledger.lease(
-            self.db, bell.task_id, bell.epoch, boot_id or self.boot_id, SIGNATURE, LEASE_SECONDS
-        )
+        return ledger.lease(self.db, bell.task_id, bell.epoch, boot_id or self.boot_id, SIGNATURE, LEASE_SECONDS)
 
     def dispatch(self) -> list[ledger.Doorbell]:
         return ledger.dispatch(self.db, LEASE_SECONDS)

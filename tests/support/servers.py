@@ -1,4 +1,4 @@
-"""Real servers that the tests start themselves, from packages: PostgreSQL, Redis and S3. All listen on loopback only."""
+"""Real servers that the tests start themselves, from packages: PostgreSQL, Redis and S3, on loopback only."""
 
 from __future__ import annotations
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db import recipe
+from db.errors import RecipeError
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_shipped_recipes_are_valid(name: str) -> None:
+    found = recipe.resolve(name)
+    assert found.name == name
+    assert "master" in found.outputs
+
+
+def test_the_default_makes_no_colour_and_no_new_pixels() -> None:
+    steps = recipe.resolve(recipe.DEFAULT).steps
+    assert {step.stage for step in steps} <= {"deflicker", "denoise"}
+
+
+def test_parameters_are_written_out_so_that_later_defaults_change_nothing() -> None:
+    (step,) = recipe.parse("- denoise", "r").steps
+    assert step.params["strength"] == 1.0
+    assert "radius" in step.params
+
+
+def test_fingerprint_depends_on_what_is_done_not_on_the_name() -> None:
+    first, second = recipe.parse("- denoise: {}", "a"), recipe.parse("recipe: [denoise]", "b")
+    assert first.fingerprint() == second.fingerprint()
+    assert first.fingerprint() != recipe.parse("- denoise: {strength: 0.5}", "a").fingerprint()
+    assert first.fingerprint() != recipe.parse("recipe: [denoise]\noutputs: [master]", "a").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("- denose: {}", "UNKNOWN_STAGE", "Did you mean 'denoise'"),
+        ("- denoise: {strenght: 1}", "BAD_PARAMETER", "Did you mean 'strength'"),
+        ("- denoise: {strength: 2}", "BAD_PARAMETER", "step 1"),
+        ("- upscale\n- denoise: 5", "BAD_PARAMETER", "step 2"),
+        ("- [denoise]", "RECIPE_UNREADABLE", "step 1"),
+        ("denoise", "RECIPE_UNREADABLE", "list"),
+        ("recipe: []\noutput: [master]", "RECIPE_UNREADABLE", "Did you mean 'outputs'"),
+        ("recipe: []\noutputs: [acces]", "BAD_PARAMETER", "Did you mean 'access'"),
+        ("recipe: []\nbad_frames: maybe", "BAD_PARAMETER", "bad_frames"),
+        ("- &a denoise\n- *a", "RECIPE_UNREADABLE", "alias"),
+        ("- !!python/object/apply:os.system [ls]", "RECIPE_UNREADABLE", ""),
+        ("[" * 5000, "RECIPE_UNREADABLE", ""),
+        ("- {", "RECIPE_UNREADABLE", ""),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, code: str, words: str) -> None:
+    with pytest.raises(RecipeError) as wrong:
+        recipe.parse(text, "r")
+    assert wrong.value.code == code
+    assert words in wrong.value.message
+    assert wrong.value.remedy
+
+
+def test_recipes_come_by_name_or_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("- upscale: {scale: 3}")
+    assert recipe.resolve(str(tmp_path / "mine.yaml")).steps[0].params["scale"] == 3
+    with pytest.raises(RecipeError, match="Did you mean 'old-photo'"):
+        recipe.resolve("old-foto")
+    with pytest.raises(RecipeError):
+        recipe.resolve(str(tmp_path / "none.yaml"))
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_recipe_or_a_named_error(text: str) -> None:
+    with contextlib.suppress(RecipeError):
+        recipe.parse(text, "r")
