@@ -86,6 +86,8 @@ def carried(value: Any) -> Any:
         return visible(value) if obeyed(value) else value
     if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return [carried(word) for word in value]
     return visible(json.dumps(value, default=str, ensure_ascii=False)) if not isinstance(value, float) else str(value)
 
 

@@ -1,0 +1,216 @@
+"""The completion report, and results put out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from db import progress
+from db.errors import InputError
+from db.records import Blob, ItemResult
+from db.session import Database
+from db.settings import Settings
+from db.store import open_store
+from db.store.base import Store
+from db.tables import Item, Result
+from orchestrator import export as exporting
+from orchestrator.export import export, safe_path
+from orchestrator.report import write_report
+from orchestrator.submit import Options, submit
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return open_store(settings)
+
+
+def _finish(database: Database, job_id: int, external_id: str, outputs: dict[str, Blob]) -> None:
+    """Write an accepted result as a worker's completion leaves it."""
+    result = ItemResult(outputs=outputs, scores={"luma_psnr": 40.0}, notes=("sound kept beside",))
+    with database.write() as connection:
+        item_id = connection.scalar(select(Item.id).where(Item.job_id == job_id, Item.external_id == external_id))
+        connection.execute(update(Item).where(Item.id == item_id).values(state="done", frames_done=1))
+        values = {"item_id": item_id, "generation": 1, "task_id": 1, "attempt": 1, "accepted_at": 0.0}
+        connection.execute(insert(Result).values(result_json=result.model_dump_json(), **values))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_report_says_what_became_of_every_line(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    _finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/one.jpg", b"restored")})
+    report = write_report(home_database, job_id, tmp_path / "out")
+    rows = {row["id"]: row for row in _rows(report.csv_path)}
+    assert (rows["one"]["task_status"], rows["one"]["http_status_code"]) == ("succeeded", "200")
+    assert rows["one"]["title"] == "First"
+    assert (rows["gone"]["error_code"], rows["gone"]["http_status_code"]) == ("FILE_MISSING", "404")
+    assert rows["two"]["task_status"] == "pending"
+    summary = json.loads(report.json_path.read_text())
+    assert summary["bytes_out"] == 8
+    assert {entry["code"]: entry["items"] for entry in summary["failed"]} == {"ZERO_BYTE": 1, "FILE_MISSING": 1}
+    assert report.mean_scores == {"luma_psnr": 40.0}
+
+
+def test_the_failed_part_is_a_manifest_that_asks_for_the_same_again(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    lines = [
+        '{"id":"s","uri":".","sequence":{"prefix":"f","suffix":".dpx","start":1,"end":3},"missing":"hold","fps":"50/3"}',
+        '{"id":"m","uri":"a2.jpg","md5":"%032d","recipe":[{"denoise":{"strength":0.25}}],"dc":{"title":"T"}}' % 7,
+        '{"id":"d","uri":"b2.mkv","params":{"accept_damaged":true},"outputs":["master"],"x_box":"=7, \\"it\\""}',
+        '{"id":"u","uri":"../escape.jpg"}',
+    ]
+    path = archive / "m.jsonl"
+    path.write_text("\n".join(lines))
+    first = submit(settings, home_database, path, Options(recipe="identity"))
+    report = write_report(home_database, first.job_id, settings.home / "results" / "job-1")
+    assert report.failed_path is not None
+    again = submit(settings, home_database, report.failed_path, Options(recipe="identity"))
+
+    def told(job_id: int) -> list[tuple[object, ...]]:
+        with home_database.read() as connection:
+            wanted = select(Item.external_id, Item.source_json, Item.recipe_json, Item.error_code)
+            found = connection.execute(wanted.where(Item.job_id == job_id).order_by(Item.seq)).all()
+        return [tuple(row) for row in found]
+
+    def steps(recipe_json: str | None) -> object:
+        return recipe_json and {key: value for key, value in json.loads(recipe_json).items() if key != "name"}
+
+    before, after = told(first.job_id), told(again.job_id)
+    assert [row[0] for row in before] == [row[0] for row in after] == ["s", "m", "d", "u"]
+    assert [row[1] for row in before] == [row[1] for row in after]
+    assert [steps(row[2]) for row in before] == [steps(row[2]) for row in after]  # type: ignore[arg-type]
+    assert [row[3] for row in before] == [row[3] for row in after]
+    assert before[3][3] == "PATH_UNSAFE"
+
+
+def test_a_job_without_failures_leaves_no_failed_part(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    (archive / "m.csv").write_text("uri\na.jpg\n")
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    report = write_report(home_database, job_id, tmp_path)
+    assert report.failed_path is None
+    assert not (tmp_path / "report-failed.csv").exists()
+
+
+def test_results_are_linked_under_the_items_names(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    outputs = {
+        "master": store.put_bytes("jobs/1/x/master.mkv", b"m"),
+        "access": store.put_bytes("jobs/1/x/access.mp4", b"a"),
+        "scores": store.put_bytes("jobs/1/x/scores.parquet", b"s"),
+    }
+    _finish(home_database, job_id, "reel", outputs)
+    for _ in range(2):  # a second export replaces the first
+        found = export(home_database, store, job_id, tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["reel.access.mp4", "reel.mkv", "reel.scores.parquet"]
+    assert (found.files, found.bytes) == (3, 3)
+    local = store.local_path(outputs["master"].key)
+    assert local is not None
+    assert os.path.samefile(local, tmp_path / "out" / "reel.mkv")
+
+
+def test_only_the_items_asked_for_are_put_out(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    for name in ("one", "two"):
+        _finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{name}/{name}.png", b"x")})
+    assert export(home_database, store, job_id, tmp_path / "out", external_ids=["two"]).files == 1
+    with pytest.raises(InputError) as caught:
+        export(home_database, store, job_id, tmp_path / "out", external_ids=["nobody"])
+    assert caught.value.code == "UNKNOWN_ITEM"
+
+
+def test_a_source_is_never_replaced(settings: Settings, home_database: Database, store: Store, archive: Path) -> None:
+    job_id = submit(settings, home_database, archive, Options()).job_id
+    _finish(home_database, job_id, "a.jpg", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
+    (archive.parent / "elsewhere").symlink_to(archive)
+    for folder in (archive, archive.parent / "elsewhere"):
+        with pytest.raises(InputError) as caught:
+            export(home_database, store, job_id, folder)
+        assert caught.value.code == "OUTPUT_ON_SOURCE"
+    assert (archive / "a.jpg").read_bytes() == b"a.jpg"
+
+
+def test_nothing_is_put_outside_the_folder(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    (archive / "m.csv").write_text("id,uri\n../../evil,a.jpg\nsub/name,b.png\n")
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    for number, name in enumerate(("../../evil", "sub/name")):
+        _finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{number}/s.jpg", b"x")})
+    out = tmp_path / "deep" / "out"
+    export(home_database, store, job_id, out)
+    assert sorted(path.name for path in out.rglob("*.jpg")) == [f"{safe_path('../../evil')}.jpg", "name.jpg"]
+    (out / "sub" / "name.jpg").unlink()
+    (out / "sub").rmdir()
+    (out / "sub").symlink_to(tmp_path)
+    with pytest.raises(InputError) as caught:
+        export(home_database, store, job_id, out)
+    assert caught.value.code == "PATH_UNSAFE"
+
+
+def test_without_links_a_checked_copy_is_made(
+    settings: Settings,
+    home_database: Database,
+    store: Store,
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    _finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
+
+    def refuse(*_: object) -> None:
+        raise OSError("links are not to be had here")
+
+    monkeypatch.setattr(exporting.os, "link", refuse)
+    export(home_database, store, job_id, tmp_path / "out")
+    assert (tmp_path / "out" / "one.jpg").read_bytes() == b"restored"
+
+
+@pytest.mark.parametrize("name", ["a b/c.jpg", "фото.jpg", "box-1/f_0001-0240.dpx", "Ünïcode (1).tif"])
+def test_names_that_any_disk_can_hold_are_kept(name: str) -> None:
+    assert safe_path(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/x", "../x", "a//b", ".hidden", "a:b", "x\u202egpj.exe", "n" * 400, "..", "a\nb"]
+)
+def test_other_names_are_changed_and_stay_apart(name: str) -> None:
+    made = safe_path(name)
+    assert made != name
+    assert made.isprintable()
+    assert ".." not in made.split("/")
+    assert not made.startswith(("/", "."))
+    assert all(len(part.encode()) < 200 for part in made.split("/"))
+    assert safe_path(name) != safe_path(name + "_")
+
+
+def test_what_a_report_may_name_again(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    """A report inside the home may point back at the archive; the same file elsewhere may not."""
+    submit(settings, home_database, archive / "m.csv", Options())
+    text = f"id,uri\none,{archive / 'a.jpg'}\n"
+    inside, outside = settings.home / "again.csv", tmp_path / "x" / "again.csv"
+    outside.parent.mkdir()
+    for path, bad in ((inside, 0), (outside, 1)):
+        path.write_text(text)
+        assert submit(settings, home_database, path, Options()).bad_lines == bad
+    assert len(progress.jobs(home_database)) == 3

@@ -1,0 +1,146 @@
+"""Submitting: what becomes of good and bad lines, of repeats and of broken-off ingests."""
+
+from __future__ import annotations
+
+import tracemalloc
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from db import ledger, progress
+from db.errors import ManifestError, RecipeError
+from db.session import Database
+from db.settings import Settings
+from db.states import ItemState, JobState
+from orchestrator import manifest as manifests
+from orchestrator import submit as submitting
+from orchestrator.submit import Options, StrictRefusal, submit
+
+
+def test_bad_lines_become_failed_items_and_the_rest_waits_for_work(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    made = submit(settings, home_database, archive / "m.csv", Options())
+    assert (made.created, made.lines, made.bad_lines) == (True, 5, 2)
+    items = {item.external_id: item for item in progress.items(home_database, made.job_id)}
+    assert list(items) == ["one", "two", "reel", "void", "gone"]
+    assert items["one"].state is ItemState.PENDING
+    assert (items["void"].state, items["void"].code) == (ItemState.FAILED, "ZERO_BYTE")
+    assert (items["gone"].state, items["gone"].code) == (ItemState.FAILED, "FILE_MISSING")
+    assert items["one"].extra == {"line": 2, "title": "First"}
+    job = progress.job(home_database, made.job_id)
+    assert (job.state, job.name, job.recipe_name) == (JobState.READY, "m", "conservation")
+
+
+def test_a_strict_manifest_is_refused_whole_with_all_its_problems(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    with pytest.raises(StrictRefusal) as caught:
+        submit(settings, home_database, archive / "m.csv", Options(strict=True))
+    assert [(found.line, found.code) for found in caught.value.problems] == [(5, "ZERO_BYTE"), (6, "FILE_MISSING")]
+    assert progress.jobs(home_database) == []
+
+
+def test_the_same_manifest_is_the_same_job_until_another_is_asked_for(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    first = submit(settings, home_database, archive / "m.csv", Options())
+    again = submit(settings, home_database, archive / "m.csv", Options())
+    assert (again.job_id, again.created, again.lines) == (first.job_id, False, 0)
+    other_recipe = submit(settings, home_database, archive / "m.csv", Options(recipe="identity"))
+    new = submit(settings, home_database, archive / "m.csv", Options(new=True))
+    (archive / "m.csv").write_text("uri\na.jpg\n")
+    changed = submit(settings, home_database, archive / "m.csv", Options())
+    assert len({first.job_id, other_recipe.job_id, new.job_id, changed.job_id}) == 4
+
+
+def test_a_folder_is_the_same_job_until_a_file_changes(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    first = submit(settings, home_database, archive, Options())
+    assert submit(settings, home_database, archive, Options()).job_id == first.job_id
+    (archive / "a.jpg").write_bytes(b"longer than before")
+    assert submit(settings, home_database, archive, Options()).job_id != first.job_id
+
+
+def test_a_broken_off_ingest_goes_on_where_it_stopped(
+    settings: Settings, home_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitting, "CHUNK_LINES", 10)
+    path = tmp_path / "many.csv"
+    path.write_text("uri\n" + "".join(f"p{number}.jpg\n" for number in range(95)))
+
+    def stop(count: int) -> None:
+        if count == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        submit(settings, home_database, path, Options(check_files=False), on_lines=stop)
+    (job,) = progress.jobs(home_database)
+    assert job.state is JobState.INGESTING
+    made = submit(settings, home_database, path, Options(check_files=False))
+    assert (made.job_id, made.created, made.lines) == (job.id, False, 65)
+    names = [item.external_id for item in progress.items(home_database, job.id)]
+    assert names == [f"p{number}.jpg" for number in range(95)]
+    assert progress.job(home_database, job.id).state is JobState.READY
+
+
+def test_a_yaml_manifest_that_breaks_off_leaves_no_half_job_behind(
+    settings: Settings, home_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("".join(f"- p{number}.jpg\n" for number in range(30)) + "- {broken\n")
+    with pytest.raises(ManifestError):
+        submit(settings, home_database, path, Options(check_files=False))
+    assert progress.jobs(home_database) == []
+    monkeypatch.setattr(submitting, "CHUNK_LINES", 10)
+    with pytest.raises(ManifestError):
+        submit(settings, home_database, path, Options(check_files=False))
+    assert [job.state for job in progress.jobs(home_database)] == [JobState.CANCELLED]
+
+
+@pytest.mark.parametrize(("text", "code"), [("uri\n", "MANIFEST_EMPTY"), ("", "MANIFEST_UNREADABLE")])
+def test_an_empty_manifest_makes_no_job(
+    settings: Settings, home_database: Database, tmp_path: Path, text: str, code: str
+) -> None:
+    path = tmp_path / "m"
+    path.write_text(text)
+    with pytest.raises(ManifestError) as caught:
+        submit(settings, home_database, path, Options())
+    assert caught.value.code == code
+    assert progress.jobs(home_database) == []
+
+
+def test_an_unknown_recipe_makes_no_job(settings: Settings, home_database: Database, archive: Path) -> None:
+    with pytest.raises(RecipeError, match="old-photo"):
+        submit(settings, home_database, archive / "m.csv", Options(recipe="old-foto"))
+    assert progress.jobs(home_database) == []
+
+
+def test_only_what_was_mended_outside_can_be_rerun(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    path = archive / "m.csv"
+    path.write_text("id,uri,fps\none,c.jpg,\ntwo,a.jpg,quick\nthree,../x.jpg,\n")
+    made = submit(settings, home_database, path, Options())
+    assert made.bad_lines == 3
+    (archive / "c.jpg").write_bytes(b"sent at last")
+    assert ledger.rerun(home_database, made.job_id, ledger.Selection()) == 1
+    states = {item.external_id: item.state for item in progress.items(home_database, made.job_id)}
+    assert states == {"one": ItemState.PENDING, "two": ItemState.FAILED, "three": ItemState.FAILED}
+
+
+def test_memory_does_not_grow_with_the_manifest(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f'{{"id":"i{number}","uri":"p{number}.jpg"}}\n' for number in range(5_000)))
+    opened = manifests.open_manifest(path)
+    recipe = manifests.recipe_for(opened, None, 1000)
+    lines = submitting.checked_lines(settings, opened, recipe, (), check_files=False)
+    list(islice(lines, 1000))
+    tracemalloc.start()
+    for _ in lines:
+        pass
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 200 * 4_000  # three tables of digests; a dictionary a line would take a kilobyte
