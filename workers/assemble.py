@@ -1,0 +1,213 @@
+"""Puts a restored reel together: master, access copy, scores, frame hashes. ``workers.attempt`` calls it.
+
+Chunks are fetched one by one and their packets copied into the master; it is then decoded once, for its hashes and for
+the access copy. Nothing grows with the reel but a few numbers a frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from db.errors import InputError, WorkError
+from db.records import Assignment, Blob, Item, ItemResult, Part, ReelFacts
+from workers import scores
+from workers.media import access, container, ffv1, index, planes, remux
+from workers.media.pixels import Layout
+from workers.media.reel import layout_of
+from workers.media.source import local
+from workers.restore import makes_colour, restored_size
+from workers.workbench import Workbench
+
+
+def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
+    """Put the finished segments of a reel together.
+
+    Returns:
+        ``master`` (FFV1 in Matroska), ``scores`` (Parquet, a row a frame), ``framemd5`` of the master's frames; where
+        wanted ``access`` (H.264 in MP4); ``audio`` when Matroska does not take the source's sound.
+
+    Raises:
+        WorkError: The segments do not add up to the reel.
+        InputError: The source's sound cannot be read any more.
+    """
+    item, facts = _item_of(assignment)
+    _check_parts(assignment.parts, facts)
+    clock = _clock(facts, index.loads(bench.store.read(facts.index)))
+    sound = local(item.source, bench) if facts.audio else None
+    layout = ffv1.master_layout(facts, layout_of(facts), makes_colour=makes_colour(item.recipe))
+    master = bench.scratch / "master.mkv"
+    plan = remux.Plan(layout, restored_size(facts, item.recipe), clock, facts, _tags(item, facts))
+    refused = remux.master(master, _chunks(assignment.parts, bench), plan, sound)
+    notes = list(_notes(item, facts))
+    outputs = {"master": bench.put("master.mkv", master)}
+    if refused and sound:
+        outputs |= _sound_beside(sound, clock, refused, notes, bench)
+    outputs |= _from_frames(master, item, facts, layout, clock, sound, notes, bench)
+    values, outputs["scores"] = _scores(assignment.parts, clock, bench)
+    return ItemResult(
+        outputs=outputs,
+        scores=scores.summarize(values),
+        facts=facts.model_dump(mode="json"),
+        notes=tuple(notes),
+        frames=facts.frame_count,
+    )
+
+
+def _item_of(assignment: Assignment) -> tuple[Item, ReelFacts]:
+    if assignment.item is None or assignment.item.facts is None:
+        raise InputError("An assemble task came without a probed reel", code="BAD_VALUE")
+    return assignment.item, assignment.item.facts
+
+
+def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
+    bounds = [0, *(part.stop_frame for part in parts)]
+    if [part.start_frame for part in parts] != bounds[:-1] or bounds[-1] != facts.frame_count:
+        raise WorkError(f"The segments do not add up to {facts.frame_count} frames: {bounds}", code="WORKER_FAULT")
+
+
+def _clock(facts: ReelFacts, frames: index.Index) -> remux.Clock:
+    begins = int(frames.pts[0]) * frames.time_base
+    times = tuple(frames.seconds(number) for number in range(len(frames))) if facts.variable_rate else ()
+    return remux.Clock(facts.rate, times, begins)
+
+
+def _chunks(parts: tuple[Part, ...], bench: Workbench) -> Iterator[Path]:
+    for part in parts:
+        path = bench.fetch(part.outputs["chunk"])
+        yield path
+        bench.moved()
+        path.unlink()
+
+
+def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
+    tags = {
+        "title": item.external_id,
+        "RESTORED_WITH": f"Reelwright, recipe {item.recipe.name} ({item.recipe.fingerprint()})",
+        "SOURCE_SHA256": facts.sha256,
+    }
+    if facts.timecode:
+        tags["TIMECODE"] = facts.timecode
+    if item.substitutes:
+        tags["SUBSTITUTED_FRAMES"] = "; ".join(_substitutes(item))
+    return tags
+
+
+def _substitutes(item: Item) -> Iterator[str]:
+    for entry in item.substitutes:
+        shown = "black" if entry.use is None else f"frame {entry.use}"
+        yield f"frame {entry.frame} shows {shown} ({entry.reason})"
+
+
+def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
+    yield from (f"In place of a frame that could not be restored, {text}." for text in _substitutes(item))
+    if facts.damaged:
+        yield f"The source is damaged: {facts.damaged}."
+    if facts.rotation_degrees:
+        yield f"Frames were turned by {facts.rotation_degrees} degrees, as the source's header asks."
+    if item.source.fps and facts.audio:
+        yield f"The picture runs at {facts.rate} frames per second, as the manifest says; the sound was not stretched."
+
+
+def _sound_beside(
+    sound: Path, clock: remux.Clock, refused: tuple[str, ...], notes: list[str], bench: Workbench
+) -> dict[str, Blob]:
+    path = bench.scratch / "audio.mov"
+    if not remux.beside(path, sound, clock):
+        notes.append(
+            f"Sound ({', '.join(refused)}) is taken neither by Matroska nor by QuickTime; it is in the source alone."
+        )
+        return {}
+    notes.append(f"Matroska does not take the sound ({', '.join(refused)}); it lies beside the master, unchanged.")
+    return {"audio": bench.put("audio.mov", path)}
+
+
+def _from_frames(
+    master: Path, item: Item, facts: ReelFacts, layout: Layout, clock: remux.Clock, sound: Path | None,
+    notes: list[str], bench: Workbench,
+) -> dict[str, Blob]:  # fmt: skip
+    """Decode the master once: hash every frame, and encode the access copy where it is wanted."""
+    sums = bench.scratch / "master.framemd5"
+    frames = _hashed(master, sums, facts, bench)
+    outputs = {}
+    if "access" in item.recipe.outputs:
+        path = bench.scratch / "access.mp4"
+        encoded = access.write(path, frames, layout, clock, sound, facts)
+        if encoded:
+            notes.append(f"In the access copy the sound ({', '.join(encoded)}) was encoded as AAC.")
+        outputs["access"] = bench.put("access.mp4", path)
+    for _ in frames:
+        pass
+    return outputs | {"framemd5": bench.put("master.framemd5", sums)}
+
+
+def _hashed(master: Path, sums: Path, facts: ReelFacts, bench: Workbench) -> Iterator[VideoFrame]:
+    """Decode a film, writing one line a frame in the form of FFmpeg's framemd5 muxer."""
+    count = 0
+    with container.opened(master) as (film, stream), sums.open("w", encoding="ascii") as lines:
+        lines.write(_sums_header(stream.width, stream.height, facts))
+        for frame in container.frames(film, stream, _unreadable):
+            size, md5 = _md5(frame)
+            lines.write(f"0, {count:10d}, {count:10d}, {1:8d}, {size:8d}, {md5}\n")
+            count += 1
+            bench.moved()
+            yield frame
+    if count != facts.frame_count:
+        raise WorkError(f"The master has {count} frames instead of {facts.frame_count}", code="WORKER_FAULT")
+
+
+def _sums_header(width: int, height: int, facts: ReelFacts) -> str:
+    sides = (facts.sample_aspect.numerator, facts.sample_aspect.denominator)
+    return (
+        "#format: frame checksums\n#version: 2\n#hash: MD5\n"
+        f"#tb 0: {facts.rate.denominator}/{facts.rate.numerator}\n"
+        "#media_type 0: video\n#codec_id 0: rawvideo\n"
+        f"#dimensions 0: {width}x{height}\n#sar 0: {sides[0]}/{sides[1]}\n"
+        "#stream#, dts,        pts, duration,     size, hash\n"
+    )
+
+
+def _md5(frame: VideoFrame) -> tuple[int, str]:
+    hashed, size = hashlib.md5(usedforsecurity=False), 0
+    for rows in planes.tight(frame):
+        hashed.update(rows.data)
+        size += rows.nbytes
+    return size, hashed.hexdigest()
+
+
+def _unreadable(damage: str) -> None:
+    raise WorkError(f"The master cannot be decoded: {damage}", code="WORKER_FAULT")
+
+
+def _scores(
+    parts: tuple[Part, ...], clock: remux.Clock, bench: Workbench
+) -> tuple[dict[str, NDArray[np.float64]], Blob]:
+    """Concatenate the segments' values into one Parquet file, a row a frame."""
+    found = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
+    values = {name: np.concatenate([part[name] for part in found]) for name in sorted(found[0])}
+    count = len(next(iter(values.values())))
+    seconds = [_seconds(clock, number) for number in range(count)]
+    table = pa.table(
+        {
+            "frame": pa.array(np.arange(count, dtype=np.int64)),
+            "seconds": pa.array([float(time) for time in seconds], pa.float64()),
+            "pts": pa.array([str(time) for time in seconds], pa.string()),
+            **{name: pa.array(series) for name, series in values.items()},
+        }
+    )
+    path = bench.scratch / "scores.parquet"
+    pq.write_table(table, path)
+    return values, bench.put("scores.parquet", path)
+
+
+def _seconds(clock: remux.Clock, number: int) -> Fraction:
+    ticks, unit = clock.ticks(number)
+    return clock.times[number] if clock.times else ticks * unit

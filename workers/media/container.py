@@ -1,0 +1,120 @@
+"""Reads film containers frame by frame through PyAV. ``workers.media`` and ``workers.probe`` import this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from db.errors import InputError, OutOfMemoryError
+from workers.media.edge import reading, says
+
+# Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
+_DEMUXERS = (
+    "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpeg,mpegts,mpegvideo,mxf,asf,dv,flv,ogg,nut,yuv4mpegpipe,gxf,rm,ivf,"
+    "h264,hevc,m4v,mjpeg,apng,gif,wav,w64,aiff,mp3,flac,aac,ac3,au,caf"
+)
+OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+# Threads over slices give the same samples as one thread, and errors still belong to the frame that has them.
+DECODER_THREADS = 4
+
+Damage = Callable[[str], None]
+"""Called with what is wrong; may raise."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a container and its picture stream.
+
+    Raises:
+        InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
+    """
+    with reading(str(path), code=_code_of_head(path)):
+        container = av.open(str(path), "r", options=dict(OPTIONS), metadata_errors="replace")
+    with container:
+        yield container, picture_stream(container, path)
+
+
+def picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Return the first stream that is a film and not a cover picture, its decoder set up."""
+    covers = av.stream.Disposition.attached_pic
+    stream = next((stream for stream in container.streams.video if not stream.disposition & covers), None)
+    if stream is None:
+        raise InputError(f"{path}: there is no picture stream in it", code="NO_PICTURE")
+    if stream.codec_context is None:
+        raise InputError(f"{path}: its picture codec is not known here", code="UNKNOWN_FORMAT")
+    stream.thread_type, stream.thread_count = av.codec.context.ThreadType.SLICE, DECODER_THREADS
+    if stream.codec_context.name == "ffv1":
+        # A slice whose checksum is wrong would be patched from the frame before without a word.
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    return stream
+
+
+def frames(
+    container: InputContainer, stream: VideoStream, damage: Damage, saw: Callable[[Packet[Any]], None] | None = None
+) -> Iterator[VideoFrame]:
+    """Decode from where the container stands to its end.
+
+    Args:
+        container: An open container.
+        stream: Its picture stream.
+        damage: Told of every packet that cannot be read or decoded; if it returns, decoding goes on.
+        saw: Shown every packet of every stream; none reads the picture stream alone.
+    """
+    flushed = False
+    for packet in _packets(container, None if saw else stream, damage):
+        if saw:
+            saw(packet)
+        # The empty packets at the end name their stream by object alone.
+        if packet.stream.index == stream.index:
+            flushed = flushed or not packet.size
+            yield from _decoded(stream, packet, damage)
+    if not flushed:
+        yield from _decoded(stream, None, damage)
+
+
+def seek(container: InputContainer, stream: VideoStream, pts: int) -> None:
+    """Move to the last place at or before ``pts`` where decoding can start."""
+    with reading(container.name):
+        container.seek(pts, stream=stream, backward=True)
+
+
+def _packets(container: InputContainer, stream: VideoStream | None, damage: Damage) -> Iterator[Packet[Any]]:
+    packets: Iterator[Packet[Any]] = container.demux(stream) if stream else container.demux()
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FFmpegError as error:
+            return damage(says(error))
+        yield packet
+
+
+def _decoded(stream: VideoStream, packet: Packet[Any] | None, damage: Damage) -> list[VideoFrame]:
+    try:
+        return stream.decode(packet)
+    except MemoryError as error:
+        raise OutOfMemoryError("Not enough memory to decode a frame") from error
+    except (FFmpegError, ValueError) as error:
+        damage(says(error))
+        return []
+
+
+def _code_of_head(path: Path) -> str:
+    """Name the code for a file that no demuxer accepts: one that begins like a film lost its end."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return "UNKNOWN_FORMAT"
+    known = head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}
+    return "TRUNCATED" if known else "UNKNOWN_FORMAT"

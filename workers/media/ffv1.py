@@ -1,0 +1,95 @@
+"""Writes lossless film: FFV1 version 3 in Matroska, intra only, with slice checksums. The workers' rooms may import it.
+
+Everything that shapes the bitstream is set by hand, so that packets of chunks written apart equal those of one encode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from db.records import ReelFacts
+from workers.media import planes
+from workers.media.edge import writing
+from workers.media.pixels import Layout, Planes
+
+MEZZANINE_TICK_MS = 10
+"""A mezzanine's frames are so far apart: whole Matroska ticks, so a time stamp names its frame."""
+BITEXACT = {"fflags": "bitexact"}
+"""No library versions, dates or random numbers in our files: equal work gives equal bytes."""
+_FEW_SLICES_BELOW_PIXELS = 64 * 64
+
+Write = Callable[[Planes], None]
+
+
+def master_layout(facts: ReelFacts, source: Layout, *, makes_colour: bool) -> Layout:
+    """Return the layout of a reel's chunks and master.
+
+    Grey stays grey and RGB stays RGB, at the source's depth. YUV becomes 4:4:4 of the same depth, range and matrix:
+    what processing made of the colour is kept whole instead of thinned out again. Grey that is coloured becomes RGB.
+    """
+    if source.model == "gray" and makes_colour:
+        return Layout("rgb", source.depth_bits)
+    return source.unsubsampled
+
+
+@contextmanager
+def film(path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts) -> Iterator[Write]:
+    """Open a film for writing; yields a function that takes the samples of one frame after the other.
+
+    Args:
+        path: The file to write.
+        layout: How the samples stand for pictures.
+        size: Height and width.
+        rate: Frames per second.
+        facts: For the colour tags.
+
+    Raises:
+        TransientError: The file cannot be written.
+    """
+    with writing(path.name):
+        container = av.open(str(path), "w", format="matroska", options=BITEXACT)
+    count = 0
+
+    def write(samples: Planes) -> None:
+        nonlocal count
+        with writing(path.name):
+            frame = planes.to_frame(samples, layout)
+            frame.pts, frame.time_base = count, 1 / rate
+            container.mux(stream.encode(frame))
+        count += 1
+
+    with container:
+        stream = add_stream(container, layout, size, rate, facts)
+        yield write
+        with writing(path.name):
+            container.mux(stream.encode(None))
+            container.close()
+
+
+def slices(height: int, width: int) -> int:
+    """Return into how many slices a frame is cut: enough for checksums to find damage and for threads to share."""
+    return 4 if height * width < _FEW_SLICES_BELOW_PIXELS else 16
+
+
+def add_stream(
+    container: OutputContainer, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts
+) -> VideoStream:
+    """Add a picture stream to a container that is being written; ``film`` says what the arguments are."""
+    options = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1", "slices": str(slices(*size))}
+    stream = container.add_stream("ffv1", rate=rate, options=options)
+    stream.height, stream.width = size
+    stream.pix_fmt = planes.ffv1_format(layout)
+    coder = stream.codec_context
+    coder.gop_size, coder.thread_count, coder.time_base = 1, 1, 1 / rate
+    coder.color_range = 2 if layout.full_range else 1
+    coder.colorspace = planes.MATRICES[layout.matrix] if layout.model == "yuv" else planes.MATRICES["unknown"]
+    coder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)
+    coder.color_trc = planes.TRANSFERS.get(facts.transfer, 2)
+    return stream

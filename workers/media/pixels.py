@@ -1,0 +1,179 @@
+"""Exact arithmetic between stored samples and float pictures. Pure numpy; the workers' rooms may import it.
+
+Nothing is clipped on the way in: foot and head room of limited-range film stay as values below 0 and above 1. On the
+way out samples are rounded half to even and clipped to what the layout can hold. Every step is one float32 operation
+per sample, so a value never depends on its neighbours in memory, on threads or on batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[Any]
+"""``(H, W)`` uint8 or uint16 samples."""
+Planes = tuple[Plane, ...]
+"""Y · R, G, B · Y, Cb, Cr; chroma planes may be smaller."""
+Picture = NDArray[np.float32]
+"""``(C, H, W)`` float32, one channel or RGB, 0..1 with room on both sides, gamma as stored."""
+
+WEIGHTS = {
+    "bt709": (0.2126, 0.0722),
+    "fcc": (0.30, 0.11),
+    "bt470bg": (0.299, 0.114),
+    "smpte170m": (0.299, 0.114),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+}
+"""Share of red and of blue in luma, by FFmpeg's name of the matrix."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How samples stand for a picture."""
+
+    model: Literal["gray", "rgb", "yuv"]
+    depth_bits: int
+    """Bits of a sample, 8 to 16."""
+    full_range: bool = True
+    """Whether black and white are the smallest and largest sample."""
+    matrix: str = "rgb"
+    """A key of :data:`WEIGHTS` for ``yuv``; else ``rgb``."""
+    shrink: tuple[int, int] = (1, 1)
+    """How many times narrower and lower the chroma planes are."""
+    centred: bool = False
+    """Whether chroma samples lie between luma columns (JPEG) and not on the left one (MPEG)."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the float picture: 1 or 3."""
+        return 1 if self.model == "gray" else 3
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a sample."""
+        return np.dtype(np.uint8 if self.depth_bits == 8 else np.uint16)
+
+    @property
+    def unsubsampled(self) -> Layout:
+        """The same with chroma planes of full size."""
+        return replace(self, shrink=(1, 1), centred=False)
+
+
+def to_picture(planes: Planes, layout: Layout) -> Picture:
+    """Turn samples into a ``(C, H, W)`` picture; chroma is enlarged bilinearly by its siting."""
+    low, span = _luma_scale(layout)
+    out = np.empty((layout.channels, *planes[0].shape), np.float32)
+    if layout.model != "yuv":
+        for channel, plane in zip(out, planes, strict=True):
+            _scaled(plane, low, span, channel)
+        return out
+    blue, red = (_enlarged(plane, layout, out.shape[1:]) for plane in planes[1:])
+    middle, chroma_span = _chroma_scale(layout)
+    for chroma in (blue, red):
+        chroma -= middle
+        chroma /= chroma_span
+    luma = _scaled(planes[0], low, span, np.empty(out.shape[1:], np.float32))
+    return _from_luma(luma, blue, red, WEIGHTS[layout.matrix], out)
+
+
+def to_planes(picture: Picture, layout: Layout) -> Planes:
+    """Turn a ``(C, H, W)`` picture into samples, rounded half to even and clipped; chroma planes have full size."""
+    low, span = _luma_scale(layout)
+    if layout.model != "yuv":
+        return tuple(_sampled(channel, low, span, layout) for channel in picture)
+    red_share, blue_share = WEIGHTS[layout.matrix]
+    red, green, blue = picture
+    luma = red * np.float32(red_share)
+    luma += green * np.float32(1 - red_share - blue_share)
+    luma += blue * np.float32(blue_share)
+    middle, chroma_span = _chroma_scale(layout)
+    blue_difference = (blue - luma) / np.float32(2 * (1 - blue_share))
+    red_difference = (red - luma) / np.float32(2 * (1 - red_share))
+    return (
+        _sampled(luma, low, span, layout),
+        _sampled(blue_difference, middle, chroma_span, layout),
+        _sampled(red_difference, middle, chroma_span, layout),
+    )
+
+
+def black(layout: Layout, size: tuple[int, int]) -> Picture:
+    """Return a black picture of ``size`` (height, width)."""
+    return np.zeros((layout.channels, *size), np.float32)
+
+
+def chroma_spread(planes: Planes, layout: Layout) -> float:
+    """Return how far colours differ from one another in a picture, as a share of full scale.
+
+    The standard deviation of the colour differences; a uniform tint (sepia, a cast) has none.
+    """
+    if layout.model == "gray":
+        return 0.0
+    step = max(1, planes[0].shape[0] // 256)
+    small = [plane[::step, ::step].astype(np.float32) for plane in planes]
+    pair = (small[1], small[2]) if layout.model == "yuv" else (small[0] - small[1], small[2] - small[1])
+    return float(max(np.std(difference) for difference in pair) / (2**layout.depth_bits - 1))
+
+
+def _luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
+    if layout.full_range:
+        return np.float32(0), np.float32(2**layout.depth_bits - 1)
+    unit = 2 ** (layout.depth_bits - 8)
+    return np.float32(16 * unit), np.float32(219 * unit)
+
+
+def _chroma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
+    middle = np.float32(2 ** (layout.depth_bits - 1))
+    span = 2**layout.depth_bits - 1 if layout.full_range else 224 * 2 ** (layout.depth_bits - 8)
+    return middle, np.float32(span)
+
+
+def _scaled(plane: Plane, low: np.float32, span: np.float32, out: Picture) -> Picture:
+    np.subtract(plane, low, out=out, dtype=np.float32)
+    out /= span
+    return out
+
+
+def _sampled(values: Picture, low: np.float32, span: np.float32, layout: Layout) -> Plane:
+    samples = values * span
+    samples += low
+    np.rint(samples, out=samples)
+    np.clip(samples, 0, 2**layout.depth_bits - 1, out=samples)
+    return samples.astype(layout.dtype)
+
+
+def _from_luma(luma: Picture, blue: Picture, red: Picture, weights: tuple[float, float], out: Picture) -> Picture:
+    red_share, blue_share = weights
+    green_share = 1 - red_share - blue_share
+    np.multiply(red, np.float32(2 * (1 - red_share)), out=out[0])
+    np.multiply(blue, np.float32(2 * (1 - blue_share)), out=out[2])
+    # Green follows from the two others, since the three shares of luma add up to one.
+    np.multiply(out[0], np.float32(-red_share / green_share), out=out[1])
+    out[1] -= out[2] * np.float32(blue_share / green_share)
+    out += luma
+    return out
+
+
+def _enlarged(plane: Plane, layout: Layout, size: tuple[int, ...]) -> Picture:
+    values = plane.astype(np.float32)
+    across, down = layout.shrink
+    values = _stretched(values, across, layout.centred, size[1])
+    # Rows of 4:2:0 lie between luma rows under either convention.
+    return np.ascontiguousarray(_stretched(values.T, down, True, size[0]).T)
+
+
+def _stretched(values: Picture, factor: int, centred: bool, length: int) -> Picture:
+    """Enlarge along the last axis by linear interpolation, holding the edge samples."""
+    if factor == 1:
+        return values
+    before = np.concatenate([values[:, :1], values[:, :-1]], axis=1)
+    after = np.concatenate([values[:, 1:], values[:, -1:]], axis=1)
+    out = np.empty((values.shape[0], values.shape[1] * factor), np.float32)
+    for phase in range(factor):
+        offset = (phase + 0.5) / factor - 0.5 if centred else phase / factor
+        neighbour = after if offset >= 0 else before
+        out[:, phase::factor] = values + (neighbour - values) * np.float32(abs(offset))
+    return out[:, :length]

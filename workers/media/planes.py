@@ -1,0 +1,147 @@
+"""Ties FFmpeg's frames and pixel formats to our layouts. ``workers.media`` alone imports this.
+
+Frames of any layout are first brought, without loss, into a planar one of at least their depth; all arithmetic is
+``pixels``' own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from av import VideoFrame
+from av.video.format import VideoFormat
+from numpy.typing import NDArray
+
+from db.errors import InputError
+from workers.media.pixels import WEIGHTS, Layout, Planes
+
+DIGEST_BYTES = 16
+MATRICES = {"rgb": 0, "bt709": 1, "unknown": 2, "fcc": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "bt2020nc": 9}
+"""FFmpeg's number of each matrix that we know."""
+PRIMARIES = {
+    "bt709": 1, "unknown": 2, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7,
+    "film": 8, "bt2020": 9, "smpte428": 10, "smpte431": 11, "smpte432": 12,
+}  # fmt: skip
+TRANSFERS = {
+    "bt709": 1, "unknown": 2, "gamma22": 4, "gamma28": 5, "smpte170m": 6, "smpte240m": 7, "linear": 8,
+    "iec61966-2-1": 13, "bt2020-10": 14, "bt2020-12": 15, "smpte2084": 16, "arib-std-b67": 18,
+}  # fmt: skip
+HD_LINES = 720
+"""Untagged film of so many lines is taken as BT.709, smaller as BT.601."""
+_DEPTHS = (8, 9, 10, 12, 14, 16)
+_CHROMA = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}
+_EIGHT_BIT_ONLY = {"411", "410"}
+_UNUSUAL = ("f16", "f32", "xyz", "bayer", "ayuv64", "vuya")
+
+
+def layout_of(pixel_format: str, *, full_range: bool, matrix: str, lines: int) -> Layout:
+    """Return the layout in which frames of FFmpeg's ``pixel_format`` are handed on.
+
+    Args:
+        pixel_format: Name of the source's layout.
+        full_range: Whether the samples use the whole range.
+        matrix: FFmpeg's name of the YUV matrix; ``unknown`` takes the usual one for ``lines``.
+        lines: Height of the picture.
+
+    Raises:
+        InputError: ``UNSUPPORTED_PIXELS``.
+    """
+    format_ = VideoFormat(pixel_format, 64, 64)
+    parts = [part for part in format_.components if not part.is_alpha]
+    depth = next((bits for bits in _DEPTHS if bits >= max((part.bits for part in parts), default=99)), 0)
+    if not depth or any(mark in pixel_format for mark in _UNUSUAL):
+        raise InputError(f"Pixel layout {pixel_format} is not supported", code="UNSUPPORTED_PIXELS")
+    if format_.has_palette or format_.is_rgb:
+        return Layout("rgb", depth)
+    if len(parts) == 1:
+        return Layout("gray", depth, full_range)
+    if matrix == "unknown":
+        matrix = "bt709" if lines >= HD_LINES else "smpte170m"
+    if matrix not in WEIGHTS:
+        raise InputError(f"YUV matrix {matrix} is not supported", code="UNSUPPORTED_PIXELS")
+    shrink = (64 // parts[1].width, 64 // parts[1].height)
+    return Layout("yuv", depth, full_range, matrix, shrink, centred="yuvj" in pixel_format)
+
+
+def planar_format(layout: Layout) -> str:
+    """Return FFmpeg's name of the planar form of a layout."""
+    if layout.model == "yuv":
+        chroma = _CHROMA[layout.shrink]
+        if chroma in _EIGHT_BIT_ONLY and layout.depth_bits > 8:
+            raise InputError(f"4:{chroma[1:]} of {layout.depth_bits} bits is not supported", code="UNSUPPORTED_PIXELS")
+        name = f"yuv{chroma}p"
+    else:
+        name = {"gray": "gray", "rgb": "gbrp"}[layout.model]
+    return name if layout.depth_bits == 8 else f"{name}{layout.depth_bits}le"
+
+
+def ffv1_format(layout: Layout) -> str:
+    """Return the pixel format in which FFV1 holds a layout exactly."""
+    name = planar_format(layout)
+    return "bgr0" if name == "gbrp" else name
+
+
+def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
+    """Return a frame's samples; they share memory with the frame where nothing had to be moved."""
+    wanted = planar_format(layout)
+    # yuvj formats differ from yuv by their tag alone; a reformat would squeeze the range.
+    if frame.format.name.replace("yuvj", "yuv") != wanted:
+        frame = frame.reformat(format=wanted, threads=1)
+    planes = tuple(_samples(plane, layout) for plane in frame.planes)
+    if layout.model == "rgb":
+        green, blue, red = planes
+        return red, green, blue
+    return planes[: 1 if layout.model == "gray" else 3]
+
+
+def to_frame(planes: Planes, layout: Layout) -> VideoFrame:
+    """Return a frame in :func:`ffv1_format` that holds the samples."""
+    name = ffv1_format(layout)
+    height, width = planes[0].shape
+    frame = VideoFrame(width, height, name)
+    if name == "bgr0":
+        packed = (
+            np.frombuffer(memoryview(frame.planes[0]), np.uint8)
+            .reshape(height, -1)[:, : width * 4]
+            .reshape(height, width, 4)
+        )
+        packed[..., 0], packed[..., 1], packed[..., 2], packed[..., 3] = planes[2], planes[1], planes[0], 0
+        return frame
+    ordered = (planes[1], planes[2], planes[0]) if layout.model == "rgb" else planes
+    for target, plane in zip(frame.planes, ordered, strict=True):
+        _samples(target, layout)[:] = plane
+    return frame
+
+
+def digest(planes: Planes) -> NDArray[np.uint8]:
+    """Return a hash of 16 bytes over the samples of one frame."""
+    hashed = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for plane in planes:
+        hashed.update(np.ascontiguousarray(plane).data)
+    return np.frombuffer(hashed.digest(), np.uint8)
+
+
+def tight(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
+    """Yield the bytes of each plane without padding, in FFmpeg's order."""
+    for number, plane in enumerate(frame.planes):
+        parts = [part for part in frame.format.components if part.plane == number]
+        packed = 4 if len(parts) > 1 else 1
+        width_bytes = plane.width * packed * (2 if parts[0].bits > 8 else 1)
+        yield np.ascontiguousarray(
+            np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, :width_bytes]
+        )
+
+
+def name_of(number: int, table: dict[str, int]) -> str:
+    """Return FFmpeg's name of a tag's number; what we do not know is as good as untagged."""
+    return next((name for name, value in table.items() if value == number), "unknown")
+
+
+def _samples(plane: Any, layout: Layout) -> NDArray[Any]:
+    if plane.line_size < 0:
+        raise InputError("Planar frames stored bottom up are not supported", code="UNSUPPORTED_PIXELS")
+    rows = np.frombuffer(plane, layout.dtype).reshape(plane.height, -1)
+    return rows[:, : plane.width]

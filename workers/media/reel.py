@@ -1,0 +1,208 @@
+"""Exact frames of a reel by number, checked against the index. The workers' rooms may import it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from db.errors import InputError
+from db.records import Item, ReelFacts, Source
+from db.settings import Settings
+from workers.media import container, planes, sequence, stills
+from workers.media.ffv1 import MEZZANINE_TICK_MS
+from workers.media.index import BLACK, Index, loads
+from workers.media.pixels import Layout, Picture, Planes, black, to_picture
+from workers.media.source import local
+from workers.workbench import Workbench
+
+LONGEST_GOP_FRAMES = 300
+"""With keyframes further apart than this, reading segments would mostly decode what is thrown away."""
+_SEEKS_TRIED = 6
+_FRAMES_TRIED = 3
+_LOOK_BACK = 2
+"""How many keyframes further back decoding starts when the nearest one does not give the indexed picture."""
+
+
+@dataclass(frozen=True)
+class Reel:
+    """A reel that can be read by frame number."""
+
+    path: Path
+    """The film that is decoded (source or mezzanine), or a sequence's folder."""
+    source: Source
+    facts: ReelFacts
+    index: Index
+    layout: Layout
+    settings: Settings
+    replaced: dict[int, int]
+    """Frames that are not shown themselves, and what is shown instead."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the upright picture."""
+        return self.facts.height, self.facts.width
+
+    def shown(self, number: int) -> int:
+        """Return the frame that is really shown at ``number``, or ``BLACK``."""
+        use = self.replaced.get(number, number)
+        return BLACK if use == BLACK else int(self.index.shows[use])
+
+
+def open_reel(item: Item, bench: Workbench) -> Reel:
+    """Make a probed reel ready for reading.
+
+    Raises:
+        InputError: The source is gone, or its blobs are.
+    """
+    facts = item.facts
+    if facts is None:
+        raise InputError(f"{item.source.uri}: the reel has not been probed", code="BAD_VALUE")
+    index = loads(bench.store.read(facts.index))
+    path = bench.fetch(facts.mezzanine) if facts.mezzanine else local(item.source, bench)
+    replaced = {entry.frame: BLACK if entry.use is None else entry.use for entry in item.substitutes}
+    return Reel(path, item.source, facts, index, layout_of(facts), bench.settings, replaced)
+
+
+def layout_of(facts: ReelFacts) -> Layout:
+    """Return how the source's samples stand for its pictures."""
+    lines = facts.width if facts.rotation_degrees in {90, 270} else facts.height
+    return planes.layout_of(
+        facts.pixel_format, full_range=facts.color_range == "full", matrix=facts.matrix, lines=lines
+    )
+
+
+def pictures(reel: Reel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:
+    """Read the frames ``[start, stop)`` in order.
+
+    Yields:
+        The number of the frame that is really shown, and its ``(C, H, W)`` float32 picture, upright.
+
+    Raises:
+        InputError: ``CHANGED_DURING_WORK`` when a frame is not the one that the probe saw.
+    """
+    shown = [reel.shown(number) for number in range(start, stop)]
+    last_use = {source: position for position, source in enumerate(shown)}
+    incoming = _checked(reel, sorted(set(shown) - {BLACK}))
+    held: dict[int, Picture] = {}
+    for position, source in enumerate(shown):
+        while source != BLACK and source not in held:
+            number, samples = next(incoming)
+            held[number] = _turned(to_picture(samples, reel.layout), reel.facts.rotation_degrees)
+        yield source, black(reel.layout, reel.size) if source == BLACK else held[source]
+        if last_use[source] == position:
+            held.pop(source, None)
+
+
+def stored(reel: Reel) -> Iterator[Planes]:
+    """Read the whole reel's samples in order, checked, as they are stored: not turned, nothing replaced."""
+    for _, samples in _checked(reel, range(len(reel.index))):
+        yield samples
+
+
+def read_still(path: Path, layout: Layout | None, settings: Settings) -> tuple[Planes, stills.Photo]:
+    """Read one file of a sequence; alpha is left out.
+
+    Raises:
+        InputError: ``MIXED_GEOMETRY`` when it does not fit ``layout``.
+    """
+    photo = stills.read(path, settings)
+    if layout and (photo.mono, photo.depth_bits) != (layout.model == "gray", layout.depth_bits):
+        raise InputError(f"{path}: other depth or channels than the frames before", code="MIXED_GEOMETRY")
+    return tuple(np.ascontiguousarray(photo.samples[..., channel]) for channel in range(photo.samples.shape[2])), photo
+
+
+def at(reel: Reel, number: int) -> str:
+    """Name a frame for a message."""
+    if reel.source.sequence is not None:
+        return str(sequence.file_of(reel.path, reel.source.sequence, number))
+    return f"{reel.source.uri}, frame {number}"
+
+
+def check(reel: Reel, number: int, samples: Planes) -> Planes:
+    """Return the samples if they are the ones that the index names; raises ``CHANGED_DURING_WORK``."""
+    if not _same(reel, number, samples):
+        raise InputError(f"{at(reel, number)}: not the picture that the probe saw", code="CHANGED_DURING_WORK")
+    return samples
+
+
+def seeks_exactly(reel: Reel) -> bool:
+    """Try some keyframes over the reel: whether starting there gives the very pictures of the one long decode."""
+    keys = np.flatnonzero(reel.index.key)
+    if not len(keys) or keys[0] != 0 or np.diff(keys, append=len(reel.index)).max() > LONGEST_GOP_FRAMES:
+        return False
+    later = keys[1:]
+    tried = later[np.unique(np.linspace(0, len(later) - 1, _SEEKS_TRIED).astype(int))] if len(later) else later
+    return all(_exact_from(reel, int(key)) for key in tried)
+
+
+def _exact_from(reel: Reel, key: int) -> bool:
+    wanted = list(range(key, min(key + _FRAMES_TRIED, len(reel.index))))
+    for number, samples in _decoded(reel, key):
+        if number >= key:
+            if number != wanted[0] or not _same(reel, number, samples):
+                return False
+            wanted.pop(0)
+            if not wanted:
+                return True
+    return False
+
+
+def _checked(reel: Reel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
+    if reel.source.sequence is not None and reel.facts.mezzanine is None:
+        yield from _from_files(reel, numbers)
+    elif numbers:
+        yield from _from_film(reel, numbers)
+
+
+def _from_files(reel: Reel, numbers: Iterable[int]) -> Iterator[tuple[int, Planes]]:
+    assert reel.source.sequence is not None
+    for number in numbers:
+        path = sequence.file_of(reel.path, reel.source.sequence, number)
+        samples, _ = read_still(path, reel.layout, reel.settings)
+        yield number, check(reel, number, samples)
+
+
+def _from_film(reel: Reel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
+    """Decode forward from a keyframe; start further back where a decoder needs more than one to be exact."""
+    done = 0
+    start = reel.index.key_at(numbers[0])
+    for attempt in range(_LOOK_BACK + 1):
+        final = attempt == _LOOK_BACK
+        for number, samples in _decoded(reel, 0 if final else start):
+            if done < len(numbers) and number == numbers[done]:
+                if not final and not _same(reel, number, samples):
+                    break
+                yield number, check(reel, number, samples)
+                done += 1
+            if done == len(numbers):
+                return
+        start = reel.index.key_at(max(0, start - 1))
+    raise InputError(f"{at(reel, numbers[done])}: cannot be read any more", code="CHANGED_DURING_WORK")
+
+
+def _decoded(reel: Reel, start: int) -> Iterator[tuple[int, Planes]]:
+    """Decode from frame ``start``; numbers come from counting at the very start, else from time stamps."""
+    tick = MEZZANINE_TICK_MS if reel.facts.mezzanine else 0
+    numbers = {number * tick if tick else int(pts): number for number, pts in enumerate(reel.index.pts)}
+    with container.opened(reel.path) as (film, stream):
+        if start > 0:
+            container.seek(film, stream, start * tick if tick else int(reel.index.pts[start]))
+        for count, frame in enumerate(container.frames(film, stream, _nothing)):
+            number = count if start == 0 else numbers.get(-1 if frame.pts is None else frame.pts)
+            if number is not None:
+                yield number, planes.to_planes(frame, reel.layout)
+
+
+def _nothing(damage: str) -> None:
+    """Damage was judged by the probe; what matters here is that every frame has its indexed hash."""
+
+
+def _same(reel: Reel, number: int, samples: Planes) -> bool:
+    return bool(np.array_equal(planes.digest(samples), reel.index.digest[number]))
+
+
+def _turned(picture: Picture, degrees: int) -> Picture:
+    return np.ascontiguousarray(np.rot90(picture, degrees // 90, axes=(1, 2))) if degrees else picture

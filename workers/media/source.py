@@ -1,0 +1,98 @@
+"""Sources: where they lie, whether they may be read, and their fixity. The workers' rooms may import it.
+
+Sources are opened read-only and never written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from db.errors import InputError
+from db.records import Source
+from workers.workbench import Workbench
+
+BLOCK_BYTES = 1 << 20
+
+
+def local(source: Source, bench: Workbench) -> Path:
+    """Return the local file (for a sequence: folder) of a source.
+
+    Raises:
+        InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
+    """
+    return find(source)
+
+
+def find(source: Source) -> Path:
+    """Return the path of a source that lies on this machine; raises as :func:`local`."""
+    if source.uri.startswith("s3://"):
+        raise InputError(f"{source.uri}: sources in S3 are fetched by a worker first", code="FILE_MISSING")
+    path = Path(source.uri)
+    if source.sequence is None:
+        check_file(path)
+    elif not path.is_dir():
+        raise InputError(f"{path}: no such folder", code="FILE_MISSING")
+    return path
+
+
+def check_file(path: Path) -> int:
+    """Return a file's size in bytes once it is sure that it can be read; raises as :func:`local`."""
+    try:
+        facts = path.stat()
+    except PermissionError as error:
+        raise InputError(f"{path}: its folder may not be entered", code="SOURCE_DENIED") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no such file", code="FILE_MISSING") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise InputError(f"{path}: not a regular file", code="NOT_A_FILE")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: not readable by this worker", code="SOURCE_DENIED")
+    if facts.st_size == 0:
+        raise InputError(f"{path}: the file is empty", code="ZERO_BYTE")
+    return facts.st_size
+
+
+def fixity(paths: Iterable[Path], expected: dict[str, str], moved: Callable[[], None]) -> str:
+    """Stream all files in order and return the sha256 hex digest over them.
+
+    Args:
+        paths: The files; more than one for a sequence.
+        expected: Algorithm to hex digest, as the manifest gives them; each one is checked.
+        moved: Called for every megabyte.
+
+    Raises:
+        InputError: ``CHECKSUM_MISMATCH``, ``BAD_VALUE`` for an unknown algorithm, or the file cannot be read.
+    """
+    names = {name.lower().replace("-", "") for name in expected} | {"sha256"}
+    if unknown := names - {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}:
+        raise InputError(f"Checksum algorithm {sorted(unknown)[0]!r} is not known", code="BAD_VALUE")
+    sums = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+    last = None
+    for path in paths:
+        last = path
+        for block in _blocks(path):
+            for running in sums.values():
+                running.update(block)
+            moved()
+    for name, wanted in expected.items():
+        found = sums[name.lower().replace("-", "")].hexdigest()
+        if found != wanted.strip().lower():
+            raise InputError(f"{last}: {name} is {found}, the manifest says {wanted}", code="CHECKSUM_MISMATCH")
+    return sums["sha256"].hexdigest()
+
+
+def _blocks(path: Path) -> Iterable[bytes]:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                yield block
+    except PermissionError as error:
+        raise InputError(f"{path}: not readable by this worker", code="SOURCE_DENIED") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file", code="FILE_MISSING") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read to the end ({error.strerror})", code="CORRUPT") from error

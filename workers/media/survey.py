@@ -1,0 +1,317 @@
+"""Looks a whole reel through: every frame's time, hash and flags, and what the header claims. ``probe`` imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.filter import Graph
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from db.errors import InputError
+from db.records import AudioTrack, Source
+from db.settings import Settings
+from workers.media import container, planes, sequence
+from workers.media.index import BLACK, Index
+from workers.media.pixels import Layout, chroma_spread
+from workers.media.reel import read_still
+
+COLOUR_SPREAD = 0.015
+"""Pictures whose colours differ more than this have colour of their own; noise of compression stays below."""
+COMBED_SHARE = 0.3
+"""Share of combed frames from which a film counts as interlaced though its flags do not say so."""
+_FLAGGED_SHARE = 0.05
+_BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
+_IDET_FRAMES = 200
+_USUAL_RATES = tuple(
+    Fraction(rate)
+    for rate in ("16", "50/3", "18", "20", "22", "24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
+)
+
+
+@dataclass
+class Look:
+    """What looking a reel through brought to light."""
+
+    layout: Layout
+    pixel_format: str
+    size: tuple[int, int]
+    """Height and width as stored, before any turning."""
+    tags: dict[str, str]
+    """``matrix``, ``primaries``, ``transfer`` by FFmpeg's names."""
+    rate: Fraction
+    variable_rate: bool = False
+    index: Index = field(init=False)
+    seekable: bool = True
+    """Whether time stamps tell frames apart, so that seeking may be tried."""
+    rotation_degrees: int = 0
+    sample_aspect: Fraction = Fraction(1)
+    audio: tuple[AudioTrack, ...] = ()
+    timecode: str = ""
+    damage: str = ""
+    truncated: bool = False
+    interlaced: str = ""
+    colour: float = 0.0
+
+
+def check_size(width: int, height: int, settings: Settings, where: str) -> None:
+    """Raise ``TOO_LARGE`` for a picture above the limit, before anything of it is decoded."""
+    if width * height > settings.max_pixels or min(width, height) < 1:
+        code = "TOO_LARGE" if width * height > settings.max_pixels else "BAD_HEADER"
+        raise InputError(f"{where}: {width}x{height}; at most {settings.max_pixels} pixels are read", code=code)
+
+
+def header_rate(stream: VideoStream) -> Fraction:
+    """Return the frame rate that the header gives, or 24 when it gives none."""
+    rate = stream.guessed_rate or stream.average_rate or stream.base_rate
+    return Fraction(rate) if rate and 0 < rate <= 1000 else sequence.DEFAULT_RATE
+
+
+def film(path: Path, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
+    """Decode a film once from beginning to end.
+
+    Args:
+        path: The file.
+        source: Its line of the manifest.
+        settings: For the limits.
+        moved: Called after every frame.
+
+    Raises:
+        InputError: It is no film, is too large, changes size, or holds no frame that can be decoded.
+    """
+    with container.opened(path) as (opened, stream):
+        check_size(stream.codec_context.width, stream.codec_context.height, settings, str(path))
+        survey = _Survey(path, opened, stream)
+        for frame in container.frames(opened, stream, survey.damaged, survey.saw):
+            survey.add(frame)
+            moved()
+        look = survey.finished(source)
+    if not look.interlaced and look.size[0] in _BROADCAST_LINES:
+        look.interlaced = combed(path)
+    return look
+
+
+def files(folder: Path, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
+    """Read an image sequence once from beginning to end; raises ``SEQUENCE_GAP``, ``MIXED_GEOMETRY`` and as a still."""
+    assert source.sequence is not None
+    shown = sequence.shows(folder, source)
+    digests = np.zeros((len(shown), planes.DIGEST_BYTES), np.uint8)
+    look: Look | None = None
+    for number in range(len(shown)):
+        path = sequence.file_of(folder, source.sequence, number)
+        if shown[number] == number:
+            samples, photo = read_still(path, look.layout if look else None, settings)
+            look = look or _first_file(
+                path, Layout("gray" if photo.mono else "rgb", photo.depth_bits), samples[0].shape
+            )
+            if samples[0].shape != look.size:
+                raise InputError(
+                    f"{path}: {samples[0].shape[::-1]}, the frames before are {look.size[::-1]}", code="MIXED_GEOMETRY"
+                )
+            digests[number] = planes.digest(samples)
+            if number & (number - 1) == 0:
+                look.colour = max(look.colour, chroma_spread(samples, look.layout))
+        elif shown[number] != BLACK:
+            digests[number] = digests[shown[number]]
+        moved()
+    assert look is not None
+    numbers = np.arange(len(shown), dtype=np.int64)
+    look.rate = source.fps or look.rate
+    look.index = Index(numbers, 1 / look.rate, np.ones(len(shown), bool), digests, np.array(shown, np.int64))
+    return look
+
+
+def combed(path: Path) -> str:
+    """Say whether the first frames look woven from two fields, whatever their flags say; empty when they do not."""
+    kinds: list[str] = []
+    with container.opened(path) as (opened, stream):
+        for frame in _detected(opened, stream):
+            kinds.append(frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined"))
+            if len(kinds) >= _IDET_FRAMES:
+                break
+    decided = [kind for kind in kinds if kind != "undetermined"]
+    woven = sum(kind in {"tff", "bff"} for kind in decided)
+    if len(decided) < 4 or woven < COMBED_SHARE * len(decided):
+        return ""
+    return f"{woven} of the first {len(kinds)} frames are woven from two fields"
+
+
+def timecode(opened: InputContainer) -> str:
+    """Return the start timecode, wherever the container keeps it."""
+    for tags in (opened.metadata, *(stream.metadata for stream in opened.streams)):
+        for name in ("timecode", "TIMECODE"):
+            if tags.get(name):
+                return tags[name]
+    return ""
+
+
+def audio_tracks(opened: InputContainer) -> tuple[AudioTrack, ...]:
+    """Return what sound a container has."""
+    return tuple(
+        AudioTrack(
+            codec=stream.codec_context.codec.canonical_name,
+            sample_rate_hz=stream.codec_context.sample_rate or 0,
+            channels=stream.codec_context.channels or 0,
+            language=stream.language or "",
+        )
+        for stream in opened.streams.audio
+        if stream.codec_context is not None
+    )
+
+
+def evenness(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) -> tuple[Fraction, bool]:
+    """Return the frame rate and whether frames are unevenly spaced.
+
+    Time stamps are rounded to ticks, so each may be off by one and a half. When they are even but not at the header's
+    rate, the usual rate nearest to what they say is taken.
+    """
+    count = len(pts)
+    if count < 2:
+        return header, False
+    seconds = (pts - pts[0]).astype(np.float64) * float(time_base)
+    measured = Fraction(count - 1) / (int(pts[-1] - pts[0]) * time_base)
+    tick = 1.5 * float(time_base)
+    usual = min(_USUAL_RATES, key=lambda rate: abs(rate - measured))
+    for rate in (header, usual, measured.limit_denominator(1001)):
+        if np.abs(seconds - np.arange(count) / float(rate)).max() <= tick:
+            return rate, False
+    return (header if 0.5 < header / measured < 2 else measured.limit_denominator(1001)), True
+
+
+class _Survey:
+    """Collects while a film is decoded; one film's worth of small numbers, no frames."""
+
+    def __init__(self, path: Path, opened: InputContainer, stream: VideoStream) -> None:
+        self.path, self.opened, self.stream = path, opened, stream
+        self.look: Look | None = None
+        self.pts: list[int | None] = []
+        self.key: list[bool] = []
+        self.digests: list[NDArray[np.uint8]] = []
+        self.flagged = self.packets = self.damages = 0
+        self.first_damage = ""
+        self.last_damage_at = 0
+        self.end_seconds = 0.0
+
+    def damaged(self, message: str) -> None:
+        self.first_damage = self.first_damage or f"after frame {len(self.pts)}: {message}"
+        self.damages += 1
+        self.last_damage_at = len(self.pts)
+
+    def saw(self, packet: Packet[Any]) -> None:
+        if packet.is_corrupt:
+            self.damaged("a packet is incomplete")
+        if packet.size and packet.stream.index == self.stream.index:
+            self.packets += 1
+        if packet.pts is not None and packet.time_base:
+            self.end_seconds = max(self.end_seconds, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+
+    def add(self, frame: VideoFrame) -> None:
+        if self.look is None:
+            self.look = _first_frame(self.path, self.stream, frame)
+        if (frame.height, frame.width, frame.format.name) != (*self.look.size, self.look.pixel_format):
+            shape = f"{frame.width}x{frame.height} {frame.format.name}"
+            raise InputError(f"{self.path}, frame {len(self.pts)}: changes to {shape}", code="MIXED_GEOMETRY")
+        if frame.is_corrupt:
+            self.damaged("the decoder had to guess")
+        samples = planes.to_planes(frame, self.look.layout)
+        number = len(self.pts)
+        if number & (number - 1) == 0:
+            self.look.colour = max(self.look.colour, chroma_spread(samples, self.look.layout))
+        self.pts.append(frame.pts)
+        self.key.append(frame.key_frame)
+        self.digests.append(planes.digest(samples))
+        self.flagged += frame.interlaced_frame
+
+    def finished(self, source: Source) -> Look:
+        look, count = self.look, len(self.pts)
+        if look is None:
+            raise InputError(
+                f"{self.path}: not one frame can be decoded ({self.first_damage or 'the stream is empty'})",
+                code="TRUNCATED" if self._short() else "CORRUPT",
+            )
+        self._set_times(look, source)
+        if self.flagged > _FLAGGED_SHARE * count:
+            look.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
+        look.audio, look.timecode = audio_tracks(self.opened), timecode(self.opened)
+        look.truncated = bool(self._short()) or (self.damages > 0 and self.last_damage_at >= count - 1)
+        look.damage = "; ".join(text for text in (self.first_damage, self._short()) if text)
+        return look
+
+    def _set_times(self, look: Look, source: Source) -> None:
+        known = [value for value in self.pts if value is not None]
+        pts = np.array(known, np.int64)
+        base = self.stream.time_base or 1 / look.rate
+        look.seekable = len(known) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
+        if look.seekable:
+            look.rate, look.variable_rate = evenness(pts, base, look.rate)
+        look.rate = source.fps or look.rate
+        look.variable_rate = look.variable_rate and source.fps is None
+        if not look.seekable:
+            pts, base = np.arange(len(self.pts), dtype=np.int64), 1 / look.rate
+        shows = np.arange(len(self.pts), dtype=np.int64)
+        look.index = Index(pts, base, np.array(self.key, bool), np.stack(self.digests), shows)
+
+    def _short(self) -> str:
+        declared = self.stream.frames
+        if declared and self.packets < declared:
+            return f"{self.packets} of {declared} declared frames are there"
+        # Only these headers hold a duration; elsewhere FFmpeg reckons it from what it finds.
+        if self.opened.duration and set(self.opened.format.name.split(",")) & {"matroska", "asf", "mov"}:
+            promised = self.opened.duration / 1e6
+            if self.end_seconds < promised - max(0.5, 0.02 * promised):
+                return f"{self.end_seconds:.1f} of {promised:.1f} declared seconds are there"
+        return ""
+
+
+def _first_frame(path: Path, stream: VideoStream, frame: VideoFrame) -> Look:
+    tags = {
+        "matrix": planes.name_of(frame.colorspace, planes.MATRICES),
+        "primaries": planes.name_of(frame.color_primaries, planes.PRIMARIES),
+        "transfer": planes.name_of(frame.color_trc, planes.TRANSFERS),
+    }
+    name = frame.format.name
+    try:
+        layout = planes.layout_of(name, full_range=full_range(frame), matrix=tags["matrix"], lines=frame.height)
+        planes.planar_format(layout)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", code=error.code) from error
+    look = Look(layout, name, (frame.height, frame.width), tags, header_rate(stream))
+    look.rotation_degrees = frame.rotation % 360 if frame.rotation % 90 == 0 else 0
+    aspect = stream.sample_aspect_ratio
+    look.sample_aspect = Fraction(aspect) if aspect and Fraction(1, 10) <= aspect <= 10 else Fraction(1)
+    return look
+
+
+def full_range(frame: VideoFrame) -> bool:
+    """Return whether samples use the whole range: as tagged, else as is usual for the layout."""
+    if frame.color_range in {1, 2}:
+        return frame.color_range == 2
+    return frame.format.name.startswith(("yuvj", "gray", "mono")) or frame.format.is_rgb
+
+
+def _first_file(path: Path, layout: Layout, size: tuple[int, ...]) -> Look:
+    rate, code = sequence.dpx_rate_and_timecode(path)
+    tags = {"matrix": "unknown", "primaries": "unknown", "transfer": "unknown"}
+    name = planes.planar_format(layout)
+    return Look(layout, name, (size[0], size[1]), tags, rate or sequence.DEFAULT_RATE, timecode=code)
+
+
+def _detected(opened: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    graph = Graph()
+    graph.link_nodes(graph.add_buffer(template=stream), graph.add("idet"), graph.add("buffersink")).configure()
+    for frame in container.frames(opened, stream, lambda damage: None):
+        graph.vpush(frame)
+        while True:
+            try:
+                yield graph.vpull()
+            except (FFmpegError, EOFError):
+                break

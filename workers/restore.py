@@ -1,0 +1,226 @@
+"""Restores one segment of a reel, or one still. ``workers.attempt`` and ``workers.isolate`` call it.
+
+A segment streams: decoding runs in one thread, computing in the calling one, encoding in a third, with short queues
+between, so memory does not grow with the segment. Every step works on whole cells of the reel's batch grid and sees
+exactly the frames within its temporal radius, clamped at the reel's ends; so no output frame depends on where the reel
+was cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from db.catalog.stages import STAGES
+from db.errors import InputError, WorkError
+from db.recipe import Recipe, Step
+from db.records import Assignment, Item, ItemResult, ReelFacts, TaskResult
+from workers import scores, stages
+from workers.frames import STILL, Clip, Reel
+from workers.media import ffv1, index, reel, relay, stills
+from workers.media.pixels import Layout, Picture, to_planes
+from workers.media.source import check_file, fixity, local
+from workers.ops import exposure
+from workers.workbench import Workbench
+
+Span = tuple[int, int]
+"""Half-open range of absolute frame numbers."""
+
+
+def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
+    """Restore the frames ``[start_frame, stop_frame)`` of a reel.
+
+    Returns:
+        ``chunk``, a lossless film of these frames alone, and ``scores``, their values by metric name (npz).
+
+    Raises:
+        InputError: The source cannot be read, or is not the one that was probed.
+        OutOfMemoryError: The machine was too small for the batch.
+    """
+    item, span = _item_of(assignment), (assignment.start_frame, assignment.stop_frame)
+    opened = reel.open_reel(item, bench)
+    assert item.facts is not None
+    path = bench.scratch / "chunk.mkv"
+    layout = ffv1.master_layout(item.facts, opened.layout, makes_colour=makes_colour(item.recipe))
+    size = restored_size(item.facts, item.recipe)
+    values: list[dict[str, NDArray[np.float64]]] = []
+    with ffv1.film(path, layout, size, item.facts.rate, item.facts) as write:
+
+        def encode(picture: Picture) -> None:
+            write(to_planes(picture, layout))
+            bench.moved(1)
+
+        with relay.behind(encode, item.batch_frames) as put:
+            for restored, source in _restored(opened, item, span, bench):
+                values.append(scores.score(restored, source))
+                for frame in restored.frames:
+                    put(_picture(frame, layout))
+                bench.moved()
+    joined = {name: np.concatenate([part[name] for part in values]) for name in values[0]}
+    outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**joined))}
+    return TaskResult(outputs=outputs, frames=span[1] - span[0])
+
+
+def restore_still(item: Item, bench: Workbench) -> ItemResult:
+    """Check, restore and write one still, in its own format and depth where that can be done.
+
+    Raises:
+        InputError: The photo cannot be read, or is not the one that the manifest names.
+        OutOfMemoryError: The machine was too small for it.
+    """
+    path = local(item.source, bench)
+    stills.header(path, bench.settings)
+    digest = fixity([path], item.source.checksum, bench.moved)
+    photo = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged)
+    bench.moved()
+    source = Clip(_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
+    restored = _still_steps(item.recipe, source, photo.mono, bench)
+    values = scores.score(restored, source)
+    made = stills.with_picture(photo, restored.frames[0].cpu().numpy())
+    written, notes = stills.write(made, bench.scratch / "still")
+    bench.moved(1)
+    outputs = {"still": bench.put(written.name, written), "scores": bench.put_bytes("scores.npz", index.pack(**values))}
+    facts = {
+        "kind": photo.kind, "width": photo.samples.shape[1], "height": photo.samples.shape[0], "mono": photo.mono,
+        "depth_bits": photo.depth_bits, "pages": photo.pages, "sha256": digest, "bytes": check_file(path),
+    }  # fmt: skip
+    pages = (f"{photo.pages - 1} more pages of the file were left out.",) if photo.pages > 1 else ()
+    return ItemResult(outputs=outputs, scores=scores.summarize(values), facts=facts, notes=photo.notes + pages + notes)
+
+
+def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
+    """Read and restore one frame after the other, to find the one that kills the process.
+
+    Yields:
+        The frame that is touched next; handles are among them. The picture that comes out is thrown away.
+    """
+    item, span = _item_of(assignment), (assignment.start_frame, assignment.stop_frame)
+    opened = reel.open_reel(item, bench)
+    around = seen_by(opened)
+    first, last = spans(item, span)[0]
+    for number in range(first, last):
+        yield opened.shown(number) if opened.shown(number) >= 0 else number
+        clip = next(_read(opened, (number, number + 1), 1, bench))
+        # A shot of its own: then no stage looks for frames beside it.
+        alone = replace(around, shots=((number, number + 1),))
+        for step in item.recipe.steps:
+            clip = clip.with_frames(stages.apply(step, clip, number, number + 1, alone))
+
+
+def makes_colour(recipe: Recipe) -> bool:
+    """Return whether a grey source comes out with colour."""
+    return any(STAGES[step.stage].makes_colour for step in recipe.steps if step.stage in STAGES)
+
+
+def restored_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
+    """Return height and width of the pictures that come out."""
+    factor = math.prod(stages.scale(step) for step in recipe.steps)
+    return facts.height * factor, facts.width * factor
+
+
+def spans(item: Item, span: Span) -> list[Span]:
+    """Return which frames each step must be given, in order, and at last the span itself: handles in whole cells."""
+    assert item.facts is not None
+    cell, count = item.batch_frames, item.facts.frame_count
+    found = [span]
+    for step in reversed(item.recipe.steps):
+        start, stop, radius = *found[0], stages.temporal_radius(step)
+        found.insert(0, (max(0, start - radius) // cell * cell, min(count, -(-(stop + radius) // cell) * cell)))
+    return found
+
+
+def seen_by(opened: reel.Reel, profile: dict[str, NDArray[np.float64]] | None = None) -> Reel:
+    """Return what stages may know about a reel."""
+    count = opened.facts.frame_count
+    shots = exposure.shots(profile) if profile else ((0, count),)
+    return Reel(count, opened.facts.rate, shots, profile or {}, opened.facts.mono)
+
+
+def _restored(opened: reel.Reel, item: Item, span: Span, bench: Workbench) -> Iterator[tuple[Clip, Clip]]:
+    """Restore cell by cell; yields each cell restored and as it came in."""
+    profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
+    around, needed = seen_by(opened, profile), spans(item, span)
+    originals: deque[Clip] = deque()
+
+    def remembered(cells: Iterator[Clip]) -> Iterator[Clip]:
+        for cell in cells:
+            if span[0] <= cell.start < span[1]:
+                originals.append(cell)
+            yield cell
+
+    with relay.ahead(_read(opened, needed[0], item.batch_frames, bench), 1) as decoded:
+        cells = remembered(decoded)
+        for step, wanted in zip(item.recipe.steps, needed[1:], strict=True):
+            cells = _stepped(step, cells, wanted, item.batch_frames, around)
+        for cell in cells:
+            yield cell, originals.popleft()
+
+
+def _read(opened: reel.Reel, span: Span, cell_frames: int, bench: Workbench) -> Iterator[Clip]:
+    """Decode cell by cell."""
+    pictures = reel.pictures(opened, *span)
+    for start in range(span[0], span[1], cell_frames):
+        stop = min(start + cell_frames, span[1])
+        frames = np.empty((stop - start, opened.layout.channels, *opened.size), np.float32)
+        sources = []
+        for row in frames:
+            source, row[:] = next(pictures)
+            sources.append(source)
+            bench.moved()
+        yield Clip(_tensor(frames, bench), start, tuple(sources))
+
+
+def _stepped(step: Step, cells: Iterator[Clip], wanted: Span, cell_frames: int, around: Reel) -> Iterator[Clip]:
+    """Apply one step to every cell of ``wanted``, with a window of exactly its temporal radius."""
+    radius, window = stages.temporal_radius(step), None
+    for start in range(wanted[0], wanted[1], cell_frames):
+        stop = min(start + cell_frames, wanted[1])
+        low, high = max(0, start - radius), min(around.frame_count, stop + radius)
+        window = window.part(max(low, window.start), window.stop) if window else None
+        while window is None or window.stop < high:
+            cell = next(cells)
+            window = _joined(window, cell) if window and window.stop > low else cell
+        seen = window.part(low, high)
+        sources = seen.part(start, stop).sources
+        yield Clip(stages.apply(step, seen, start, stop, around), start, sources)
+
+
+def _joined(first: Clip, second: Clip) -> Clip:
+    channels = max(first.frames.shape[1], second.frames.shape[1])
+    frames = torch.cat([clip.frames.expand(-1, channels, -1, -1) for clip in (first, second)])
+    return Clip(frames, first.start, first.sources + second.sources)
+
+
+def _still_steps(recipe: Recipe, source: Clip, mono: bool, bench: Workbench) -> Clip:
+    around, clip = replace(STILL, mono_source=mono), source
+    if any(STAGES[step.stage].reel_needs for step in recipe.steps if step.stage in STAGES):
+        around = replace(around, profile=exposure.profile(exposure.measure(source.frames)))
+    for step in recipe.steps:
+        clip = clip.with_frames(stages.apply(step, clip, 0, 1, around))
+        bench.moved()
+    return clip
+
+
+def _picture(frame: torch.Tensor, layout: Layout) -> Picture:
+    """Return a restored frame as a picture with the layout's channels; grey is spread where the reel has colour."""
+    if frame.shape[0] > layout.channels:
+        raise WorkError(
+            f"A step made {frame.shape[0]} channels of a grey reel and does not say so", code="WORKER_FAULT"
+        )
+    return frame.expand(layout.channels, -1, -1).cpu().numpy()
+
+
+def _tensor(frames: NDArray[np.float32], bench: Workbench) -> torch.Tensor:
+    return torch.from_numpy(frames).to(bench.device)
+
+
+def _item_of(assignment: Assignment) -> Item:
+    if assignment.item is None:
+        raise InputError("A reel's task came without its item", code="BAD_VALUE")
+    return assignment.item
