@@ -66,7 +66,7 @@ def test_the_failed_part_is_a_manifest_that_asks_for_the_same_again(
 ) -> None:
     lines = [
         '{"id":"s","uri":".","sequence":{"prefix":"f","suffix":".dpx","start":1,"end":3},"missing":"hold","fps":"50/3"}',
-        '{"id":"m","uri":"a2.jpg","md5":"%032d","recipe":[{"denoise":{"strength":0.25}}],"dc":{"title":"T"}}' % 7,
+        '{"id":"m","uri":"a2.jpg","md5":"00000000000000000000000000000007","recipe":[{"denoise":{"strength":0.25}}]}',
         '{"id":"d","uri":"b2.mkv","params":{"accept_damaged":true},"outputs":["master"],"x_box":"=7, \\"it\\""}',
         '{"id":"u","uri":"../escape.jpg"}',
     ]

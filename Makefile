@@ -1,0 +1,40 @@
+# Every target says what it does: `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-shared lint types bench docs
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+setup: $(STAMP) ## Install everything into .venv, once
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## Restore five photos and a film reel; results and report in demo-home
+	$(BIN)/reelwright --home demo-home run examples/demo/manifest.csv
+
+test: setup ## Run the tests
+	$(BIN)/pytest
+
+test-shared: setup ## Run the tests that need the shared media folder
+	$(BIN)/pytest -m shared
+
+lint: setup ## Check style, formatting and who imports whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+bench: setup ## Measure against the bars in docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+docs: setup ## Write the generated parts of the pages anew
+	$(BIN)/python docs/generate.py
