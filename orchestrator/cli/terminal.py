@@ -33,6 +33,7 @@ class Terminal:
     def __init__(self, *, as_json: bool) -> None:
         """Choose the listener."""
         self.as_json = as_json
+        self._in_lines = False
 
     def say(self, text: str = "") -> None:
         """Tell a person a line; a program is not told."""
@@ -40,13 +41,14 @@ class Terminal:
             print("\n".join(visible(line) for line in text.split("\n")))
 
     def document(self, value: Any) -> None:
-        """Give a program the command's one JSON document; a person is not told."""
+        """Give a program the command's one JSON document, on one line if lines went before; a person is not told."""
         if self.as_json:
-            print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+            print(json.dumps(plain(value), indent=None if self._in_lines else 2, ensure_ascii=False))
 
     def event(self, value: Any) -> None:
         """Give a program one line of JSON while a command goes on."""
         if self.as_json:
+            self._in_lines = True
             print(json.dumps(plain(value), ensure_ascii=False), flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -63,7 +65,7 @@ class Terminal:
         """Say what went wrong: in red on standard error, or as the one JSON document."""
         if self.as_json:
             facts = {"code": error.code, "message": error.message, "remedy": error.remedy, **more}
-            print(json.dumps({"error": plain(facts)}, indent=2, ensure_ascii=False))
+            self.document({"error": facts})
             return
         red, normal = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
         print(f"{red}{error.code}: {visible(error.message)}{normal}\n{visible(error.remedy)}", file=sys.stderr)

@@ -1,0 +1,238 @@
+"""The command line: exit codes, JSON, what is imported, what is written into the pages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from db import ledger, progress
+from db.errors import CODES, BrokerUnavailable, InputError, ReelwrightError, TransientError
+from db.session import Database
+from db.settings import Settings
+from orchestrator import cli
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "numpy", "cv2", "av", "celery", "sqlalchemy", "alembic", "boto3")
+
+
+@pytest.fixture
+def at_home(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command in the test's home with ``--json``; give back its exit code and its document."""
+
+    def command(*words: object) -> tuple[int, Any]:
+        code = cli.run(["--home", str(settings.home), "--json", *map(str, words)])
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        return code, json.loads(shown.out)
+
+    return command
+
+
+def test_work_is_submitted_and_looked_at(at_home: Any, archive: Path) -> None:
+    code, made = at_home("submit", archive / "m.csv")
+    assert (code, made["job_id"], made["bad_lines"]) == (0, 1, 2)
+    code, jobs = at_home("status")
+    assert (code, jobs[0]["job"]["state"], jobs[0]["progress"]["items_failed"]) == (0, "ready", 2)
+    code, job = at_home("status", 1, "--state", "failed")
+    assert (code, [item["external_id"] for item in job["items"]]) == (0, ["void", "gone"])
+    code, failed = at_home("failures", 1)
+    assert code == 0
+    assert [(row["id"], row["line"], row["code"]) for row in failed] == [
+        ("void", 5, "ZERO_BYTE"),
+        ("gone", 6, "FILE_MISSING"),
+    ]
+    assert all(row["remedy"] for row in failed)
+
+
+def test_a_job_is_paused_resumed_moved_up_rerun_and_cancelled(at_home: Any, archive: Path) -> None:
+    at_home("submit", archive / "m.csv")
+    assert at_home("pause", 1)[1]["state"] == "paused"
+    code, refused = at_home("pause", 1)
+    assert (code, refused["error"]["code"]) == (cli.REFUSED, "WRONG_STATE")
+    assert at_home("resume", 1)[1]["state"] == "running"
+    assert at_home("priority", 1, 7)[1]["priority"] == 7
+    (archive / "c.jpg").write_bytes(b"sent at last")
+    assert at_home("rerun", 1, "--code", "FILE_MISSING") == (0, {"job_id": 1, "items": 1})
+    code, nothing = at_home("rerun", 1, "--item", "one")
+    assert (code, nothing["error"]["code"]) == (cli.BAD_INPUT, "NOTHING_SELECTED")
+    assert at_home("cancel", 1)[1]["state"] == "cancelled"
+
+
+def test_watching_ends_with_the_job_and_speaks_in_lines(
+    at_home: Any, archive: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_home("submit", archive / "m.csv")
+    at_home("cancel", 1)
+    assert cli.run(["watch", "1", "--json", "--home", str(settings.home)]) == cli.FAILURES
+    first, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["progress"]["items_total"] == 5
+    assert last["job"]["state"] == "cancelled"
+
+
+def test_a_dry_run_lists_every_problem_and_writes_nothing(at_home: Any, archive: Path, settings: Settings) -> None:
+    code, found = at_home("plan", archive / "m.csv", "--no-probe")
+    assert (code, found["lines"], found["good_lines"], found["problem_count"]) == (1, 5, 3, 2)
+    assert {each["code"] for each in found["problems"]} == {"ZERO_BYTE", "FILE_MISSING"}
+    assert not settings.home.exists()
+    (archive / "m.csv").write_text("uri\na.jpg\n")
+    assert at_home("plan", archive / "m.csv", "--no-probe")[0] == 0
+
+
+def test_a_strict_refusal_brings_all_problems(at_home: Any, archive: Path) -> None:
+    code, refused = at_home("submit", archive / "m.csv", "--strict")
+    assert code == cli.BAD_INPUT
+    assert [each["line"] for each in refused["error"]["problems"]] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["status", "--nope"],
+        ["status", "one"],
+        ["plan"],
+        ["run"],
+        ["plan", "absent.csv"],
+        ["stages", "denoyse"],
+        ["status", "1"],
+        ["submit", ".", "--recipe", "old-foto"],
+        ["rerun", "1", "--state", "borken"],
+    ],
+)
+def test_wrong_usage_or_input_leaves_with_2_and_one_document(at_home: Any, words: list[str]) -> None:
+    code, said = at_home(*words)
+    assert code == cli.BAD_INPUT
+    assert said["error"]["code"] in CODES
+    assert said["error"]["message"]
+    assert said["error"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("x"), 2),
+        (InputError("x", code="WRONG_STATE"), 4),
+        (InputError("x", code="HOME_IN_USE"), 4),
+        (InputError("x", code="DATABASE_OUTDATED"), 4),
+        (InputError("x", code="WORKER_EXTRA_MISSING"), 3),
+        (BrokerUnavailable("x"), 3),
+        (TransientError("x"), 3),
+        (ReelwrightError("x"), 70),
+    ],
+)
+def test_every_class_of_error_has_its_exit_code(error: ReelwrightError, code: int) -> None:
+    assert cli.exit_code(error) == code
+
+
+def test_an_outdated_or_missing_database_says_so(at_home: Any, settings: Settings) -> None:
+    assert at_home("db", "check")[1]["error"]["code"] == "BAD_SETTING"
+    settings.home.mkdir()
+    (settings.home / "reelwright.db").touch()
+    code, said = at_home("db", "check")
+    assert (code, said["error"]["code"]) == (cli.REFUSED, "DATABASE_OUTDATED")
+    assert at_home("status")[1]["error"]["code"] == "DATABASE_OUTDATED"
+    revision = at_home("db", "upgrade")[1]["revision"]
+    assert at_home("db", "check") == (0, {"revision": revision})
+
+
+def test_a_service_that_is_away_leaves_with_3(at_home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELWRIGHT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=1")
+    code, said = at_home("status")
+    assert (code, said["error"]["code"]) == (cli.UNAVAILABLE, "DATABASE_UNAVAILABLE")
+    code, seen = at_home("doctor")
+    assert (code, seen["healthy"]) == (cli.UNAVAILABLE, False)
+
+
+def test_the_doctor_finds_a_fresh_installation_healthy(at_home: Any) -> None:
+    code, seen = at_home("doctor")
+    assert (code, seen["healthy"]) == (0, True)
+    assert {each["what"] for each in seen["findings"]} >= {"python", "database", "broker", "store", "workers"}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_global_options_may_stand_anywhere(
+    place: int, settings: Settings, home_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["status", "--limit=3"]
+    words[place:place] = ["--home", str(settings.home), "--json"]
+    assert cli.run(words) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_fault_of_ours_is_one_line_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, home_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr(progress, "jobs", broken)
+    assert cli.run(["status", "--home", str(settings.home)]) == cli.FAULT
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError: of all things" in said
+    assert "Traceback" not in said
+    monkeypatch.setenv("REELWRIGHT_LOG_LEVEL", "DEBUG")
+    cli.run(["status", "--home", str(settings.home)])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_with_130(monkeypatch: pytest.MonkeyPatch, at_home: Any, archive: Path) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger, "open_job", interrupted)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    assert cli.run(["submit", str(archive / "m.csv"), "--home", str(archive / "home")]) == cli.INTERRUPTED
+
+
+def test_help_and_stages_are_there_at_once() -> None:
+    script = (
+        "import sys; from orchestrator import cli; code = cli.run(sys.argv[1:]);"
+        f"loaded = [name for name in {HEAVY} if name in sys.modules]; sys.exit(f'{{code}} {{loaded}}')"
+    )
+    for words in (["--help"], ["run", "--help"], ["stages"], ["stages", "denoise"]):
+        begun = time.monotonic()
+        found = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert found.stderr.strip() == "0 []"
+        assert time.monotonic() - begun < 3.0  # far below on a quiet machine; this one may be busy
+
+
+def test_every_command_and_option_says_what_it_is_for() -> None:
+    group: Any = typer.main.get_command(cli.app)
+    commands = dict(group.commands) | dict(group.commands["db"].commands)
+    for name, command in commands.items():
+        assert command.help, name
+        assert all(getattr(parameter, "help", None) for parameter in command.params), name
+
+
+def test_the_pages_say_what_the_code_says() -> None:
+    found = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"],
+        capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, check=False,
+    )  # fmt: skip
+    assert found.stdout == ""
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_the_drawn_states_are_the_tables() -> None:
+    from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
+
+    drawings = (ROOT / "docs" / "states.md").read_text().split("stateDiagram-v2")[1:]
+    for drawing, moves in zip(drawings, (JOB_MOVES, ITEM_MOVES, TASK_MOVES), strict=True):
+        arrows = [line.split(" --> ") for line in drawing.split("```")[0].splitlines() if " --> " in line]
+        drawn = {(one.strip(), other.strip()) for one, other in arrows if "[*]" not in one}
+        assert drawn == {(one.value, other.value) for one, others in moves.items() for other in others}
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    codes = (cli.OK, cli.FAILURES, cli.BAD_INPUT, cli.UNAVAILABLE, cli.REFUSED, cli.FAULT, cli.INTERRUPTED)
+    assert all(f"| {code} | " in page for code in codes)

@@ -1,0 +1,69 @@
+"""What people read: nothing from outside reaches a terminal raw."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from db.progress import Progress
+from orchestrator import cli
+from orchestrator.cli.terminal import duration, progress_line, size
+from orchestrator.spelling import visible
+
+_OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_hostile_names_are_spelled_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "bad\x1b[31m"
+    folder.mkdir()
+    for name in ("\x1b]0;owned\x07.jpg", "two\nlines.jpg", "abc\u202egpj.exe.jpg", "[bold]x.jpg"):
+        (folder / name).write_bytes(b"x")
+    home = ["--home", str(tmp_path / "home")]
+    for words in (
+        ["submit", str(folder)],
+        ["status"],
+        ["status", "1"],
+        ["failures", "1"],
+        ["plan", str(folder), "--no-probe"],
+    ):
+        cli.run([*words, *home])
+        shown = capsys.readouterr()
+        assert not _OBEYED.search(shown.out + shown.err), words
+    cli.run(["status", "1", *home])
+    assert "[bold]x.jpg" in capsys.readouterr().out
+
+
+def test_hostile_words_on_the_command_line_are_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["\x1b[2J"], ["plan", "\x1b[2J"], ["stages", "\x1b[2J"], ["status", "--\x1b[2J"]):
+        cli.run(words)
+        shown = capsys.readouterr()
+        assert "\x1b" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain ü", "plain ü"), ("a\nb", "a\\nb"), ("\x1b", "\\x1b"), ("\u202e", "\\u202e"), ("\udcff", "\\udcff")],
+)
+def test_visible_text(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_numbers_as_people_say_them() -> None:
+    assert [duration(seconds) for seconds in (0.4, 59, 61, 3661)] == ["0 s", "59 s", "1 min 01 s", "1 h 01 min"]
+    assert [size(count) for count in (0, 999, 1500, 2.5e9, 3e12)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.5 kB",
+        "2.5 GB",
+        "3.00 TB",
+    ]
+
+
+def test_a_line_of_progress_says_items_frames_rate_and_failures() -> None:
+    moved = Progress(
+        items_total=10, items_pending=1, items_running=2, items_done=4, items_failed=2, items_quarantined=1,
+        items_cancelled=0, frames_total=100, frames_done=40, bytes_out=0, frames_per_second=2.0, eta_seconds=30.0,
+    )  # fmt: skip
+    assert progress_line(moved) == "7/10 items · 40/100 frames · 2.0 frames/s · 30 s to go · 3 failed"
