@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from db.catalog.stages import STAGES
 from db.ledger import NewTask, ReelPlan, ReelView
 from db.recipe import Recipe
@@ -27,7 +29,8 @@ def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> Ree
     bound = view.signature or signature
     if bound is None:
         return None
-    spans = cut(view.item.facts.frame_count, settings.segment_frames, batch_frames)
+    segment_frames = json.loads(view.job_options_json).get("segment_frames") or settings.segment_frames
+    spans = cut(view.item.facts.frame_count, int(segment_frames), batch_frames)
     if needs_profile(view.item.recipe) and view.item.profile is None:
         if TaskKind.INSPECT in view.done:
             tasks = [NewTask(TaskKind.MERGE)]
@@ -50,9 +53,9 @@ def cut(frame_count: int, segment_frames: int, batch_frames: int) -> list[tuple[
 
 
 def handles(recipe: Recipe, batch_frames: int) -> int:
-    """Frames that are read around a segment: the steps' temporal radii together, rounded up to whole cells."""
-    radius = sum(STAGES[step.stage].temporal_radius(step.params) for step in recipe.steps)
-    return -(-radius // batch_frames) * batch_frames
+    """Frames that are read around a segment at most: each step's temporal radius, rounded up to whole cells, in sum."""
+    radii = (STAGES[step.stage].temporal_radius(step.params) for step in recipe.steps)
+    return sum(-(-radius // batch_frames) * batch_frames for radius in radii)
 
 
 def needs_profile(recipe: Recipe) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +11,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect
+
+# An outside package with a stage of its own, for this process and for every worker that it starts.
+PLUGIN = str(Path(__file__).parent / "support" / "plugin")
+sys.path.insert(0, PLUGIN)
+os.environ["PYTHONPATH"] = PLUGIN
 
 from db import session
 from db.session import Database

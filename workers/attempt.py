@@ -70,6 +70,8 @@ def run(post: Post, task_id: int, epoch: int) -> None:
 
 
 def _take(post: Post, task_id: int, epoch: int) -> ledger.Lease | None:
+    if post.pulse.leaving:
+        return None  # Celery still hands out what comes in while it shuts down; it is rung again elsewhere
     try:
         seconds = post.settings.lease_seconds
         return ledger.lease(post.database, task_id, epoch, post.boot_id, post.signature, seconds)

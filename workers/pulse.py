@@ -49,8 +49,9 @@ class Pulse:
     boot_id: str
     leave_process: Callable[[int], None] = os._exit
     """How a process ends that may not write any more; replaced in tests."""
+    leaving: bool = False
+    """Whether this worker shuts down: no new lease is taken."""
     _held: _Held | None = None
-    _leaving: bool = False
     _wake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: bool = False
@@ -66,7 +67,7 @@ class Pulse:
 
     def leave_soon(self) -> None:
         """Make the work in hand stop at its next frame boundary: this worker shuts down."""
-        self._leaving = True
+        self.leaving = True
         with self._lock:
             if self._held:
                 self._held.stop = WorkerLeaving()
@@ -76,7 +77,7 @@ class Pulse:
         """Renew ``lease`` while the block runs; ``asked_at`` is the monotonic time just before it was asked for."""
         now = time.monotonic()
         held = _Held(lease, ends=asked_at + self.settings.lease_seconds, moved_at=now)
-        held.stop = WorkerLeaving() if self._leaving else None
+        held.stop = WorkerLeaving() if self.leaving else None
         with self._lock:
             self._held = held
         try:

@@ -1,0 +1,130 @@
+"""Whole jobs, and the promise that a reel's result does not depend on who restored it how."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from db import progress
+from tests.journeys.house import House, embedded, film, photo
+from tests.support.servers import wait_until
+
+ALL_STEPS = """
+- deflicker: {window: 9}
+- denoise: {method: temporal, radius: 1, strength: 0.8}
+- trap: {radius: 3}
+- upscale: {scale: 2}
+- color_enhance: {contrast: 0.4}
+"""
+
+
+def test_a_job_of_stills_and_a_reel_with_two_workers(any_house: House, tmp_path: Path) -> None:
+    house = any_house
+    sources = {"reel": film(tmp_path / "reel.mkv", 40)}
+    sources |= {f"photo{number}": photo(tmp_path / f"{number}.png", number) for number in range(5)}
+    sources["gone"] = sources["photo0"].model_copy(update={"uri": str(tmp_path / "gone.png")})
+    house.lead()
+    house.hire(2)
+    job_id = house.submit(sources, "- deflicker\n- denoise: {radius: 1}")
+    assert house.wait_for(job_id) == "done_with_failures"
+    states = house.item_states(job_id)
+    assert states.pop("gone") == "failed"
+    assert set(states.values()) == {"done"}
+    (failure,) = progress.failures(house.database, job_id)
+    assert failure.code == "FILE_MISSING"
+    assert failure.remedy
+    house.assert_sound(job_id)
+    assert len(house.framemd5(job_id)) == 40
+    workers = {attempt.worker for attempt in progress.attempts(house.database, job_id, "reel")}
+    assert len(workers) == 2
+
+
+def test_a_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: Path) -> None:
+    source = film(tmp_path / "reel.mkv", 52)
+    digests: dict[str, list[str]] = {}
+    plans = {"one piece": (1000, 1), "cells": (8, 2), "unequal": (24, 2)}
+    for name, (segment_frames, workers) in plans.items():
+        with embedded(tmp_path / name, segment_frames=segment_frames) as house:
+            house.lead()
+            house.hire(workers)
+            job_id = house.submit({"reel": source}, ALL_STEPS)
+            assert house.wait_for(job_id) == "done"
+            house.assert_sound(job_id)
+            digests[name] = house.framemd5(job_id)
+    with embedded(tmp_path / "killed", segment_frames=16) as house:
+        house.lead()
+        house.hire(2)
+        flag = tmp_path / "killed.flag"
+        steps = ALL_STEPS.replace("radius: 3}", f"radius: 3, frame: 20, action: kill_once, flag: {flag}}}")
+        job_id = house.submit({"reel": source}, steps)
+        wait_until(flag.exists, 60, "a worker dies in the middle of a segment")
+        house.hire(1)
+        assert house.wait_for(job_id) == "done"
+        assert any(worker.poll() == -signal.SIGKILL for worker in house.workers)
+        house.assert_sound(job_id)
+        digests["killed"] = house.framemd5(job_id)
+    assert len(digests["one piece"]) == 52
+    assert [name for name, found in digests.items() if found != digests["one piece"]] == []
+
+
+def test_rerun_of_one_item_with_another_recipe_keeps_the_first_result(house: House, tmp_path: Path) -> None:
+    from db import ledger
+    from db.recipe import parse
+
+    house.lead()
+    house.hire(1)
+    job_id = house.submit({"a": photo(tmp_path / "a.png"), "b": photo(tmp_path / "b.png", 2)}, "[]")
+    assert house.wait_for(job_id) == "done"
+    before = house.result(job_id, "a")
+    selection = ledger.Selection(external_ids=("a",))
+    ledger.rerun(house.database, job_id, selection, recipe=parse("- upscale", "big"))
+    assert house.wait_for(job_id) == "done"
+    after = house.result(job_id, "a")
+    assert (before.generation, after.generation) == (1, 2)
+    assert house.bytes_of(before.outputs["still"]) != house.bytes_of(after.outputs["still"])
+    house.assert_sound(job_id)
+
+
+def test_a_reel_goes_on_where_the_machine_was_switched_off(tmp_path: Path) -> None:
+    """Everything is killed at once in the middle; a second start finishes and keeps the segments that were done."""
+    from orchestrator.embedded import _free_the_dead
+
+    flag = tmp_path / "flag"
+    with embedded(tmp_path / "home") as house:
+        house.lead()
+        house.hire(1)
+        recipe = f"- trap: {{frame: 35, action: wait, flag: {flag}}}"
+        job_id = house.submit({"reel": film(tmp_path / "reel.mkv", 40)}, recipe)
+        wait_until(flag.with_suffix(".reached").exists, 60, "the last segment is under way")
+        assert len(house.tasks(kind="restore", state="done")) == 2
+    flag.touch()
+    with embedded(tmp_path / "home") as house:
+        _free_the_dead(house.database)
+        house.lead()
+        house.hire(1)
+        assert house.wait_for(job_id) == "done"
+        attempts = progress.attempts(house.database, job_id, "reel")
+        assert [(row.start_frame, row.outcome) for row in attempts if row.kind == "restore"] == [
+            (0, "done"), (16, "done"), (32, "lost"), (32, "done"),
+        ]  # fmt: skip
+        house.assert_sound(job_id)
+
+
+@pytest.mark.parametrize("verb", ["leave", "die"])
+def test_a_worker_that_is_told_to_leave_stops_at_a_frame_and_costs_nothing(
+    house: House, tmp_path: Path, verb: str
+) -> None:
+    house.lead()
+    house.hire(1)
+    job_id = house.submit({"reel": film(tmp_path / "reel.mkv", 16)}, "- trap: {seconds: 0.3}")
+    task = house.wait_running("restore")
+    worker = house.worker_of(task)
+    worker.send_signal(signal.SIGTERM if verb == "leave" else signal.SIGKILL)
+    worker.wait(20)
+    house.hire(1)
+    assert house.wait_for(job_id) == "done"
+    outcomes = [row.outcome for row in progress.attempts(house.database, job_id, "reel") if row.kind == "restore"]
+    assert outcomes == ["released" if verb == "leave" else "lost", "done"]
+    house.assert_sound(job_id)
