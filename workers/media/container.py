@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -26,6 +26,9 @@ OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 # Threads over slices give the same samples as one thread, and errors still belong to the frame that has them.
 DECODER_THREADS = 4
 
+# Whatever is wrong with a source is said in our own errors; FFmpeg's lines would tell it twice.
+av.logging.set_level(av.logging.PANIC)
+
 Damage = Callable[[str], None]
 """Called with what is wrong; may raise."""
 
@@ -37,8 +40,11 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     Raises:
         InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
     """
-    with reading(str(path), code=_code_of_head(path)):
-        container = av.open(str(path), "r", options=dict(OPTIONS), metadata_errors="replace")
+    with reading(str(path)):
+        try:
+            container = av.open(str(path), "r", options=dict(OPTIONS), metadata_errors="replace")
+        except (InvalidDataError, ArgumentError, av.error.OSError) as error:
+            raise _unknown(path) from error
     with container:
         yield container, picture_stream(container, path)
 
@@ -52,9 +58,6 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     if stream.codec_context is None:
         raise InputError(f"{path}: its picture codec is not known here", code="UNKNOWN_FORMAT")
     stream.thread_type, stream.thread_count = av.codec.context.ThreadType.SLICE, DECODER_THREADS
-    if stream.codec_context.name == "ffv1":
-        # A slice whose checksum is wrong would be patched from the frame before without a word.
-        stream.codec_context.options = {"err_detect": "crccheck+explode"}
     return stream
 
 
@@ -109,12 +112,10 @@ def _decoded(stream: VideoStream, packet: Packet[Any] | None, damage: Damage) ->
         return []
 
 
-def _code_of_head(path: Path) -> str:
-    """Name the code for a file that no demuxer accepts: one that begins like a film lost its end."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError:
-        return "UNKNOWN_FORMAT"
-    known = head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}
-    return "TRUNCATED" if known else "UNKNOWN_FORMAT"
+def _unknown(path: Path) -> InputError:
+    """Name the error for a file that no demuxer accepts: one that begins like a film lost its end."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}:
+        return InputError(f"{path}: begins like a film, but its table of contents is missing", code="TRUNCATED")
+    return InputError(f"{path}: not a film of a known format", code="UNKNOWN_FORMAT")

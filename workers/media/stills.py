@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import OpenImageIO as oiio
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from db.errors import InputError, TransientError
 from db.settings import Settings
@@ -187,7 +187,7 @@ def _open(path: Path, kind: str) -> Any:
     opened = oiio.ImageInput.open(str(path), wish)
     if opened is None:
         message = says(ValueError(oiio.geterror() or "the header cannot be read"))
-        raise InputError(f"{path}: {message}", code="BAD_HEADER")
+        raise InputError(f"{path}: {message}", code=_code_of(message, "BAD_HEADER"))
     if opened.format_name() != kind:
         raise InputError(f"{path}: named as another format than the {kind} that it is", code="BAD_HEADER")
     return opened
@@ -226,7 +226,7 @@ def _read_oiio(path: Path, found: Header) -> Photo:
         error = opened.geterror()
         opened.close()
     if samples is None or error:
-        raise InputError(f"{path}: {says(ValueError(error or 'cannot be decoded'))}", code=_decode_code(error))
+        raise InputError(f"{path}: {says(ValueError(error or 'cannot be decoded'))}", code=_code_of(error, "CORRUPT"))
     samples = np.asarray(samples).reshape(spec.height, spec.width, spec.nchannels)
     if found.depth_bits not in {8, 16}:
         # The reader stretches 10 and 12 bits to 16; this gives back the samples that are in the file.
@@ -238,9 +238,9 @@ def _read_oiio(path: Path, found: Header) -> Photo:
     return Photo(found.kind, np.ascontiguousarray(colours), found.depth_bits, alpha, found.pages, spec=spec)
 
 
-def _decode_code(error: str) -> str:
-    signs = ("truncat", "eof", "end of file", "read error", "short", "unexpected end", "not enough data", "incomplete")
-    return "TRUNCATED" if any(sign in error.lower() for sign in signs) else "CORRUPT"
+def _code_of(message: str, otherwise: str) -> str:
+    signs = ("truncat", "end of file", "unexpected end", "not enough data", "incomplete", "read directory at offset")
+    return "TRUNCATED" if any(sign in message.lower() for sign in signs) else otherwise
 
 
 def _write_oiio(photo: Photo, path: Path, kind: str) -> None:
@@ -267,8 +267,23 @@ def _write_oiio(photo: Photo, path: Path, kind: str) -> None:
 # -- Pillow
 
 
+def _pillow_open(path: Path, kind: str) -> ImageFile.ImageFile:
+    try:
+        return Image.open(path, formats=[_PILLOW[kind]])
+    except UnidentifiedImageError as error:
+        # Its first bytes are the format's own, so it is not unknown but broken.
+        raise InputError(f"{path}: its {kind} header is damaged", code="BAD_HEADER") from error
+
+
+def _cut_riff(path: Path) -> bool:
+    """Whether a WebP file ends before the size that it begins with."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return head[:4] == b"RIFF" and path.stat().st_size < int.from_bytes(head[4:8], "little") + 8
+
+
 def _pillow_header(path: Path, kind: str) -> Header:
-    with reading(str(path), code="BAD_HEADER"), Image.open(path, formats=[_PILLOW[kind]]) as image:
+    with reading(str(path), code="TRUNCATED" if _cut_riff(path) else "BAD_HEADER"), _pillow_open(path, kind) as image:
         pages = int(getattr(image, "n_frames", 1)) if kind == "gif" else 1
         depth = 16 if image.mode.startswith("I") else 8
         if image.mode == "F":
@@ -277,7 +292,7 @@ def _pillow_header(path: Path, kind: str) -> Header:
 
 
 def _read_pillow(path: Path, found: Header, *, accept_damaged: bool) -> Photo:
-    with reading(str(path)), Image.open(path, formats=[_PILLOW[found.kind]]) as image:
+    with reading(str(path)), _pillow_open(path, found.kind) as image:
         baggage, orientation, notes = _baggage(image)
         _load(image, accept_damaged=accept_damaged)
         plain, more = _plain(image, baggage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,6 +15,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.filter import Graph
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 from db.errors import InputError
 from db.records import AudioTrack, Source
 from db.settings import Settings
-from workers.media import container, planes, sequence
+from workers.media import container, planes, sequence, slices
 from workers.media.index import BLACK, Index
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.reel import read_still
@@ -30,6 +33,10 @@ COLOUR_SPREAD = 0.015
 COMBED_SHARE = 0.3
 """Share of combed frames from which a film counts as interlaced though its flags do not say so."""
 _FLAGGED_SHARE = 0.05
+_SLACK_SECONDS = 0.1
+"""Headers round; sound that ends so much before its promised end is whole."""
+_SLACK_FRAMES = 0.8
+"""The same for the picture."""
 _BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
 _IDET_FRAMES = 200
 _USUAL_RATES = tuple(
@@ -196,23 +203,37 @@ class _Survey:
         self.pts: list[int | None] = []
         self.key: list[bool] = []
         self.digests: list[NDArray[np.uint8]] = []
-        self.flagged = self.packets = self.damages = 0
+        self.flagged = 0
+        self.packets: Counter[int] = Counter()
         self.first_damage = ""
-        self.last_damage_at = 0
-        self.end_seconds = 0.0
+        self.incomplete = False
+        self.ends_seconds: dict[int, float] = {}
+        self.stops_at: int | None = None
+        self.checksums: bool | None = None
 
     def damaged(self, message: str) -> None:
         self.first_damage = self.first_damage or f"after frame {len(self.pts)}: {message}"
-        self.damages += 1
-        self.last_damage_at = len(self.pts)
 
     def saw(self, packet: Packet[Any]) -> None:
         if packet.is_corrupt:
+            self.incomplete = True
             self.damaged("a packet is incomplete")
-        if packet.size and packet.stream.index == self.stream.index:
-            self.packets += 1
         if packet.pts is not None and packet.time_base:
-            self.end_seconds = max(self.end_seconds, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self.ends_seconds[packet.stream.index] = max(end, self.ends_seconds.get(packet.stream.index, 0.0))
+        self.packets[packet.stream.index] += packet.size > 0
+        if packet.size and packet.stream.index == self.stream.index:
+            self._look_inside(packet)
+
+    def _look_inside(self, packet: Packet[Any]) -> None:
+        if self.opened.format.name == "yuv4mpegpipe" and packet.pos is not None:
+            self.stops_at = packet.pos + packet.size
+        if self.stream.codec_context.name == "ffv1":
+            samples = bytes(packet)
+            if self.checksums is None:
+                self.checksums = slices.has_checksums(samples)
+            if self.checksums and (wrong := slices.damaged_slices(samples)):
+                self.damaged(f"{wrong} slices fail their checksum")
 
     def add(self, frame: VideoFrame) -> None:
         if self.look is None:
@@ -242,7 +263,7 @@ class _Survey:
         if self.flagged > _FLAGGED_SHARE * count:
             look.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
         look.audio, look.timecode = audio_tracks(self.opened), timecode(self.opened)
-        look.truncated = bool(self._short()) or (self.damages > 0 and self.last_damage_at >= count - 1)
+        look.truncated = self.incomplete or bool(self._short())
         look.damage = "; ".join(text for text in (self.first_damage, self._short()) if text)
         return look
 
@@ -261,15 +282,36 @@ class _Survey:
         look.index = Index(pts, base, np.array(self.key, bool), np.stack(self.digests), shows)
 
     def _short(self) -> str:
-        declared = self.stream.frames
-        if declared and self.packets < declared:
-            return f"{self.packets} of {declared} declared frames are there"
-        # Only these headers hold a duration; elsewhere FFmpeg reckons it from what it finds.
-        if self.opened.duration and set(self.opened.format.name.split(",")) & {"matroska", "asf", "mov"}:
-            promised = self.opened.duration / 1e6
-            if self.end_seconds < promised - max(0.5, 0.02 * promised):
-                return f"{self.end_seconds:.1f} of {promised:.1f} declared seconds are there"
+        """Say what the header promises and the file does not hold; empty when it holds everything."""
+        if self.stops_at is not None and self.stops_at < self.path.stat().st_size:
+            return "the last frame is incomplete"
+        for stream in (self.stream, *self.opened.streams.audio):
+            declared, count = _promised_packets(stream), self.packets[stream.index]
+            if count < declared:
+                return f"{count} of {stream.frames} declared frames of {stream.type} are there"
+            promised, there = _promised_seconds(stream, self.opened), self.ends_seconds.get(stream.index, 0.0)
+            frame = float(1 / header_rate(self.stream))
+            if there < promised - (_SLACK_FRAMES * frame if stream is self.stream else _SLACK_SECONDS):
+                return f"{there:.2f} of {promised:.2f} declared seconds of {stream.type} are there"
         return ""
+
+
+def _promised_packets(stream: Stream) -> float:
+    """Return how many packets a stream must at least have by its header; edit lists hide some of a sound's first."""
+    if stream.type == "video":
+        return stream.frames
+    known = stream.codec_context and not stream.codec_context.name.startswith("pcm")
+    return 0.98 * stream.frames - 2 if known else 0
+
+
+def _promised_seconds(stream: Stream, opened: InputContainer) -> float:
+    """Return when a stream ends by its header, where the header says so; elsewhere FFmpeg reckons it from the data."""
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    if opened.format.name == "asf" and stream.type == "video":
+        return (opened.duration or 0) / 1e6
+    return 0.0
 
 
 def _first_frame(path: Path, stream: VideoStream, frame: VideoFrame) -> Look:
