@@ -122,14 +122,14 @@ def _text(value: Any) -> str:
 
 
 def _id(value: Any) -> str:
-    name = _text(value)
+    name = value if type(value) is str else _text(value)
     if obeyed(name) or not name.strip() or len(name) > MAX_ID_CHARS:
         raise _bad(f"{name!r:.80} must be plain text of 1 to {MAX_ID_CHARS} characters")
     return name
 
 
 def _uri(value: Any) -> str:
-    uri = _text(value)
+    uri = value if type(value) is str else _text(value)
     if obeyed(uri):
         raise InputError(f"{uri!r:.200} holds control characters or bytes that are no text", code="PATH_UNSAFE")
     return uri

@@ -5,7 +5,6 @@ A suffix only says what to try: the worker looks at the bytes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Set
 
 from db.states import ItemKind
@@ -34,7 +33,8 @@ NAMES = {
 
 def suffix(path: str) -> str:
     """Return the last suffix in lower case, without its dot."""
-    return os.path.splitext(path)[1][1:].lower()
+    _, dot, ending = path.rpartition(".")
+    return ending.lower() if dot and "/" not in ending else ""
 
 
 def by_suffix(path: str) -> ItemKind | None:

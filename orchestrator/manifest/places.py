@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,6 +13,8 @@ from db.errors import InputError
 
 S3 = "s3://"
 _CACHED_FOLDERS = 4096
+_PLAIN = re.compile(r"[^/.:][^/:]*(/[^/.:][^/:]*)*")
+"""Relative paths that need no thought: no empty part, none that begins with a dot, no scheme."""
 
 
 class Places:
@@ -30,6 +33,8 @@ class Places:
         Raises:
             InputError: ``PATH_UNSAFE`` when the path leaves the allowed folders.
         """
+        if _PLAIN.fullmatch(uri):
+            return f"{self.folder}/{uri}"
         if uri.startswith(S3):
             return _s3(uri)
         if "://" in uri:

@@ -20,11 +20,16 @@ from db.recipe import Recipe
 from db.records import Sequence, Source
 from db.states import ItemKind
 from orchestrator.manifest import fields, kinds
-from orchestrator.manifest.digests import Digests
 from orchestrator.manifest.lines import Entry, Line, Problem, from_error, problem
 from orchestrator.manifest.places import S3, Places
 
 _SHOWN_GAPS = 12
+_CLASHES = {
+    "DUPLICATE_ID": "This id stands on an earlier line too",
+    "UNICODE_CLASH": "This id differs from an earlier one only in letter case or Unicode form",
+}
+_CHECKSUMS = frozenset(f"checksum.{name}" for name in fields.DIGEST_CHARS)
+_SEQUENCE = frozenset(name for name in fields.CHECKS if name.startswith("sequence."))
 _SHIPPED = frozenset(recipes.names())
 
 
@@ -36,9 +41,10 @@ class Validator:
         self._places = places
         self._recipe = recipe
         self._check_files = check_files
-        self._ids = Digests()
-        self._folded_ids = Digests()
-        self._sources = Digests()
+        # Hashes of 64 bits instead of the names keep a million lines below 200 MB. Python keys its hash of texts anew
+        # in every process, so nobody can write names that collide.
+        self._ids: dict[int, int | None] = {}
+        self._sources: set[int] = set()
         self._resolve = lru_cache(64)(_shipped)
 
     def lines(self, found: Iterable[Entry | Problem]) -> Iterator[Line]:
@@ -84,18 +90,24 @@ class Validator:
                 name = None
         if name is None:
             return self._spare_id(f"line-{entry.number}")
-        new = self._ids.add(name)
-        folded = name if name.isascii() else unicodedata.normalize("NFC", name)
-        folded_new = self._folded_ids.add(folded.casefold())
-        if not new:
-            problems.append(problem(entry.number, "DUPLICATE_ID", f"The id {name!r:.200} stands on an earlier line"))
-        elif not folded_new:
-            message = f"The id {name!r:.200} differs from an earlier one only in letter case or Unicode form"
-            problems.append(problem(entry.number, "UNICODE_CLASH", message))
-        return name if new else self._spare_id(f"{name}#line-{entry.number}")
+        clash = self._remember(name)
+        if clash is not None:
+            problems.append(problem(entry.number, clash, f"{_CLASHES[clash]}: {name!r:.200}"))
+        return name if clash != "DUPLICATE_ID" else self._spare_id(f"{name}#line-{entry.number}")
+
+    def _remember(self, name: str) -> str | None:
+        """Return how an id clashes with an earlier one; none when it does not."""
+        plain = name if name.isascii() else unicodedata.normalize("NFC", name)
+        folded = plain.casefold()
+        exact = None if folded == name else hash(name)
+        before = len(self._ids)
+        held = self._ids.setdefault(hash(folded), exact)
+        if len(self._ids) > before:
+            return None
+        return "DUPLICATE_ID" if held == exact else "UNICODE_CLASH"
 
     def _spare_id(self, wanted: str) -> str:
-        while not self._ids.add(wanted):
+        while self._remember(wanted):
             wanted += "~"
         return wanted
 
@@ -111,7 +123,7 @@ class Validator:
             uri=uri,
             kind=_kind(values, uri, sequence),
             sequence=sequence,
-            checksum={name[9:]: value for name, value in values.items() if name.startswith("checksum.")},
+            checksum={name[9:]: values[name] for name in values.keys() & _CHECKSUMS},
             bytes=values.get("bytes"),
             fps=values.get("fps"),
             missing=values.get("missing", "error"),
@@ -136,7 +148,9 @@ class Validator:
     def _source_problems(self, number: int, source: Source) -> Iterator[Problem]:
         part = source.sequence
         name = source.uri if part is None else f"{source.uri}/{part.prefix}*{part.suffix}:{part.padding}:{part.start}"
-        if not self._sources.add(name):
+        before = len(self._sources)
+        self._sources.add(hash(name))
+        if len(self._sources) == before:
             yield problem(number, "DUPLICATE_CONTENT", f"{source.uri!r:.300} is named by an earlier line too")
         if not self._check_files or source.uri.startswith(S3):
             return
@@ -149,6 +163,10 @@ class Validator:
 
 
 def _checked(entry: Entry, problems: list[Problem]) -> dict[str, Any]:
+    try:
+        return {name: fields.check(name, value) for name, value in entry.fields.items()}
+    except InputError:
+        pass  # rare: look at each field again to say everything that is wrong
     values = {}
     for name, value in entry.fields.items():
         try:
@@ -175,9 +193,9 @@ def _kind(values: Mapping[str, Any], uri: str, sequence: Sequence | None) -> Ite
 
 
 def _sequence(values: Mapping[str, Any], entry: Entry) -> Sequence | None:
-    given = {name[9:]: value for name, value in values.items() if name.startswith("sequence.")}
-    if not any(name.startswith("sequence.") for name in entry.fields):
+    if entry.fields.keys().isdisjoint(_SEQUENCE):
         return None
+    given = {name[9:]: values[name] for name in values.keys() & _SEQUENCE}
     lacking = sorted({"suffix", "start", "end"} - given.keys())
     if lacking:
         raise InputError(f"The sequence has no usable {', '.join(lacking)}")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.manifest.digests import Digests
 from tests.orchestrator.manifest.reading import codes, lines_of, written
 
 
@@ -174,10 +173,3 @@ def test_the_suffix_says_the_kind_and_the_line_overrides_it(tmp_path: Path) -> N
         None,
     ]
     assert codes(found) == [(4, "UNKNOWN_FORMAT"), (6, "BAD_VALUE")]
-
-
-def test_digests_remember_exactly_what_was_added() -> None:
-    seen = Digests()
-    assert all(seen.add(f"name {number}") for number in range(20_000))
-    assert not any(seen.add(f"name {number}") for number in range(20_000))
-    assert seen.add("another")
