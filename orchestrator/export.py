@@ -96,7 +96,7 @@ def _named(external_id: str, outputs: dict[str, Blob]) -> Iterator[tuple[str, Bl
     for output, blob in sorted(outputs.items()):
         suffix = PurePath(blob.name).suffix
         if output not in _CHIEF:
-            yield f"{base}.{output}{suffix}", blob
+            yield f"{base}{suffix}" if suffix == f".{output}" else f"{base}.{output}{suffix}", blob
         elif base.lower().endswith(suffix.lower()):
             yield base, blob
         else:

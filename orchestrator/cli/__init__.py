@@ -61,7 +61,11 @@ def run(arguments: Sequence[str]) -> int:
     hoisted = _hoisted(arguments)
     terminal = Terminal(as_json="--json" in hoisted)
     try:
-        return int(app(hoisted, prog_name="reelwright", standalone_mode=False) or OK)
+        # Typer turns Ctrl-C into an exit code of its own, which is ours too.
+        code = int(app(hoisted, prog_name="reelwright", standalone_mode=False) or OK)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        return code
     except TyperException as error:
         terminal.fail(InputError(error.format_message(), remedy="See `reelwright --help`."))
         return BAD_INPUT

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 50
 """Rows of problems or failures that a person is shown; ``--json`` gives more."""
 
-ManifestPath = Annotated[Path, typer.Argument(help="A CSV, JSON Lines or YAML file, or a folder of media.")]
+ManifestPath = Annotated[Path, typer.Argument(help="A CSV, JSON Lines or YAML file, a folder, or one film or photo.")]
 RecipeName = Annotated[str | None, typer.Option(help="Name of a shipped recipe, or path of a YAML file.")]
 OutFolder = Annotated[Path | None, typer.Option(help="Where results go; by default results/job-N inside the home.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifest if one line is bad.")]
@@ -39,7 +39,9 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    manifest: Annotated[Path | None, typer.Argument(help="A CSV, JSON Lines or YAML file, or a folder.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Argument(help="A CSV, JSON Lines or YAML file, a folder, or one film or photo.")
+    ] = None,
     job: Annotated[int | None, typer.Option(help="Go on with this job instead of a manifest.")] = None,
     recipe: RecipeName = None,
     out: OutFolder = None,
@@ -139,7 +141,7 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     terminal.say(f"  report   {report.csv_path}, {report.json_path.name}")
     if report.mean_scores:
         means = ", ".join(f"{name} {mean:.3g}" for name, mean in report.mean_scores.items())
-        terminal.say(f"  scores   {means} (means; each frame's in *.scores.parquet)")
+        terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
     if report.failed_path:
         _show_failures(terminal, database, job_id, report.failed_path)
     terminal.document({"job": job, "exported": exported, "report": report})

@@ -1,4 +1,4 @@
-"""Reader of a plain folder: numbered pictures become reels, others stills. Used by ``orchestrator.manifest`` alone."""
+"""Reader of a plain folder, or of one media file. Used by ``orchestrator.manifest`` alone."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _SHOWN_SUFFIXES = 6
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a folder."""
-    return path.is_dir()
+    """Whether ``path`` is a folder, or itself a picture or film."""
+    return path.is_dir() or kinds.by_suffix(path.name) is not None
 
 
 def read(path: Path, limit_bytes: int, notes: list[str]) -> Iterator[Entry | Problem]:
     """Yield an entry for each still and reel below the folder, in the order of their names.
 
+    Numbered pictures that differ in nothing but the number are one reel, other pictures are stills, films are reels.
     Hidden files are passed over, links to folders are not followed, and homes of Reelwright are left out.
 
     Args:
@@ -38,6 +39,9 @@ def read(path: Path, limit_bytes: int, notes: list[str]) -> Iterator[Entry | Pro
         limit_bytes: Unused: there are no lines.
         notes: Gains a sentence for each sort of file that was passed over.
     """
+    if not path.is_dir():
+        yield Entry(1, {"uri": path.name})
+        return
     passed_over: Counter[str] = Counter()
     number = 0
     for folder, names in walk(path):
@@ -137,7 +141,7 @@ def _notes(passed_over: Counter[str]) -> Iterator[str]:
     sounds = sum(count for ending, count in passed_over.items() if ending in kinds.SOUNDS)
     others = Counter({ending: count for ending, count in passed_over.items() if ending not in kinds.SOUNDS})
     if sounds:
-        yield f"{sounds} sound files were passed over; sound is taken from inside the films"
+        yield f"Sound files were passed over ({sounds}); sound is taken from inside the films"
     if others:
         shown = ", ".join(f"{visible(ending)[:20]} ({count})" for ending, count in others.most_common(_SHOWN_SUFFIXES))
-        yield f"{others.total()} files of other kinds were passed over: {shown}"
+        yield f"Files of other kinds were passed over: {shown}"

@@ -60,8 +60,8 @@ def _form(path: Path) -> str | None:
         return "jsonl"
     if start.startswith(("- ", "---", "items:", "recipe:", "[")):
         return "yaml"
-    header = start.partition("\n")[0].lower()
-    return "csv" if "uri" in _split(header, _delimiter(header)) else None
+    header = start.partition("\n")[0].strip("\r").lower()
+    return "csv" if header.replace("\t", " ").isprintable() and "uri" in _split(header, _delimiter(header)) else None
 
 
 def _read_json_lines(path: Path, limit_bytes: int) -> Iterator[Entry | Problem]:

@@ -182,13 +182,15 @@ def test_a_fault_of_ours_is_one_line_without_a_traceback(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_interrupt_leaves_with_130(monkeypatch: pytest.MonkeyPatch, at_home: Any, archive: Path) -> None:
+def test_an_interrupt_leaves_with_130(
+    monkeypatch: pytest.MonkeyPatch, archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ledger, "open_job", interrupted)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
     assert cli.run(["submit", str(archive / "m.csv"), "--home", str(archive / "home")]) == cli.INTERRUPTED
+    assert "Interrupted" in capsys.readouterr().out
 
 
 def test_help_and_stages_are_there_at_once() -> None:

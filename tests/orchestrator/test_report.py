@@ -112,13 +112,14 @@ def test_results_are_linked_under_the_items_names(
         "master": store.put_bytes("jobs/1/x/master.mkv", b"m"),
         "access": store.put_bytes("jobs/1/x/access.mp4", b"a"),
         "scores": store.put_bytes("jobs/1/x/scores.parquet", b"s"),
+        "framemd5": store.put_bytes("jobs/1/x/master.framemd5", b"f"),
     }
     _finish(home_database, job_id, "reel", outputs)
     for _ in range(2):  # a second export replaces the first
         found = export(home_database, store, job_id, tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["reel.access.mp4", "reel.mkv", "reel.scores.parquet"]
-    assert (found.files, found.bytes) == (3, 3)
+    assert names == ["reel.access.mp4", "reel.framemd5", "reel.mkv", "reel.scores.parquet"]
+    assert (found.files, found.bytes) == (4, 4)
     local = store.local_path(outputs["master"].key)
     assert local is not None
     assert os.path.samefile(local, tmp_path / "out" / "reel.mkv")

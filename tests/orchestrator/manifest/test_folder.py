@@ -33,7 +33,7 @@ def test_numbered_pictures_are_a_reel_and_the_rest_are_themselves(tmp_path: Path
     assert reel.sequence is not None
     assert (reel.uri, reel.sequence.padding, reel.sequence.start) == (str(tmp_path / "reel"), 6, 86400)
     assert len(opened.notes) == 2
-    assert "sound" in opened.notes[0]
+    assert "Sound" in opened.notes[0]
 
 
 def test_gaps_steps_and_paddings(tmp_path: Path) -> None:
@@ -63,3 +63,9 @@ def test_names_that_are_no_text_become_problems(tmp_path: Path) -> None:
     found = lines_of(tmp_path, check_files=True)
     assert sorted(code for _, code in codes(found)) == ["PATH_UNSAFE", "PATH_UNSAFE"]
     assert [line.external_id for line in found if not line.problems] == ["fine.jpg"]
+
+
+def test_one_film_or_photo_is_a_manifest_of_itself(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(bytes(range(256)))
+    (line,) = lines_of(tmp_path / "film.mp4", check_files=True)
+    assert (line.external_id, line.problems) == ("film.mp4", ())

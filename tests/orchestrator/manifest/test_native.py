@@ -177,7 +177,8 @@ def test_entries_come_before_the_end_has_been_read(tmp_path: Path) -> None:
 
 
 def test_what_no_reader_knows_is_refused(tmp_path: Path) -> None:
-    for path in (written(tmp_path, "notes.txt", "hello\n"), tmp_path / "absent.csv"):
+    binary = written(tmp_path, "noise", bytes(range(256)) + b"\r,uri\r\n")
+    for path in (written(tmp_path, "notes.txt", "hello\n"), binary, tmp_path / "absent.csv"):
         with pytest.raises(ManifestError) as caught:
             manifest.open_manifest(path)
         assert caught.value.code == "MANIFEST_UNREADABLE"
