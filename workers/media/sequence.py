@@ -17,7 +17,6 @@ from workers.media.index import BLACK
 
 DEFAULT_RATE = Fraction(24)
 _NAMED_NUMBERS = 20
-_UNDEFINED = 0xFFFFFFFF
 
 
 def numbers(sequence: Sequence) -> range:
@@ -89,11 +88,10 @@ def dpx_rate_and_timecode(path: Path) -> tuple[Fraction | None, str]:
 
 def _timecode(packed: int) -> str:
     digits = f"{packed:08x}"
-    return (
-        ""
-        if packed == _UNDEFINED or not re.fullmatch(r"[0-2]\d[0-5]\d[0-5]\d\d\d", digits)
-        else ":".join(digits[at : at + 2] for at in (0, 2, 4, 6))
-    )
+    # All zeros is what a writer leaves that knows nothing of timecode.
+    if not packed or not re.fullmatch(r"[0-2]\d[0-5]\d[0-5]\d\d\d", digits):
+        return ""
+    return ":".join(digits[at : at + 2] for at in (0, 2, 4, 6))
 
 
 def _rational(rate: float) -> Fraction:

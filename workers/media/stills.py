@@ -9,6 +9,7 @@ CMYK, which it can convert by its own profile. The header is read first, and lim
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -239,7 +240,15 @@ def _read_oiio(path: Path, found: Header) -> Photo:
 
 
 def _code_of(message: str, otherwise: str) -> str:
-    signs = ("truncat", "end of file", "unexpected end", "not enough data", "incomplete", "read directory at offset")
+    signs = (
+        "truncat",
+        "end of file",
+        "unexpected end",
+        "not enough data",
+        "incomplete",
+        "read directory at",
+        "read error at",
+    )
     return "TRUNCATED" if any(sign in message.lower() for sign in signs) else otherwise
 
 
@@ -269,7 +278,10 @@ def _write_oiio(photo: Photo, path: Path, kind: str) -> None:
 
 def _pillow_open(path: Path, kind: str) -> ImageFile.ImageFile:
     try:
-        return Image.open(path, formats=[_PILLOW[kind]])
+        with warnings.catch_warnings():
+            # What is wrong with EXIF is found and noted when it is carried over.
+            warnings.simplefilter("ignore")
+            return Image.open(path, formats=[_PILLOW[kind]])
     except UnidentifiedImageError as error:
         # Its first bytes are the format's own, so it is not unknown but broken.
         raise InputError(f"{path}: its {kind} header is damaged", code="BAD_HEADER") from error
@@ -346,7 +358,10 @@ def _baggage(image: Image.Image) -> tuple[dict[str, Any], int, tuple[str, ...]]:
     """Return what Pillow should save again, the orientation, and notes; hostile EXIF costs a note and no more."""
     found = {name: image.info[name] for name in ("icc_profile", "xmp", "dpi") if image.info.get(name)}
     try:
-        exif = image.getexif()
+        with warnings.catch_warnings():
+            # Pillow only warns of EXIF that it cannot follow to its end; half of it is no good to anybody.
+            warnings.simplefilter("error")
+            exif = image.getexif()
         orientation = exif.get(_ORIENTATION_TAG, 1)
         if exif:
             exif.pop(_ORIENTATION_TAG, None)

@@ -33,10 +33,12 @@ COLOUR_SPREAD = 0.015
 COMBED_SHARE = 0.3
 """Share of combed frames from which a film counts as interlaced though its flags do not say so."""
 _FLAGGED_SHARE = 0.05
-_SLACK_SECONDS = 0.1
+_SLACK_SECONDS = 0.5
 """Headers round; sound that ends so much before its promised end is whole."""
 _SLACK_FRAMES = 0.8
 """The same for the picture."""
+_LIMITED_GREY = {"h264", "hevc", "av1", "libdav1d", "vp9"}
+"""Codecs whose samples are of limited range, one channel or three, unless they say otherwise."""
 _BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
 _IDET_FRAMES = 200
 _USUAL_RATES = tuple(
@@ -322,7 +324,9 @@ def _first_frame(path: Path, stream: VideoStream, frame: VideoFrame) -> Look:
     }
     name = frame.format.name
     try:
-        layout = planes.layout_of(name, full_range=full_range(frame), matrix=tags["matrix"], lines=frame.height)
+        layout = planes.layout_of(
+            name, full_range=full_range(frame, stream.codec_context.name), matrix=tags["matrix"], lines=frame.height
+        )
         planes.planar_format(layout)
     except InputError as error:
         raise InputError(f"{path}: {error.message}", code=error.code) from error
@@ -333,11 +337,13 @@ def _first_frame(path: Path, stream: VideoStream, frame: VideoFrame) -> Look:
     return look
 
 
-def full_range(frame: VideoFrame) -> bool:
-    """Return whether samples use the whole range: as tagged, else as is usual for the layout."""
+def full_range(frame: VideoFrame, codec: str) -> bool:
+    """Return whether samples use the whole range: as tagged, else as is usual for layout and codec."""
     if frame.color_range in {1, 2}:
         return frame.color_range == 2
-    return frame.format.name.startswith(("yuvj", "gray", "mono")) or frame.format.is_rgb
+    if frame.format.name.startswith(("gray", "mono")):
+        return codec not in _LIMITED_GREY
+    return frame.format.name.startswith("yuvj") or frame.format.is_rgb
 
 
 def _first_file(path: Path, layout: Layout, size: tuple[int, ...]) -> Look:
