@@ -28,6 +28,7 @@ ENCODER_THREADS = 4
 _PLAYABLE = {"aac", "mp3", "mp3float", "ac3", "eac3"}
 _AAC_RATES_HZ = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000}
 _AAC_SAMPLES = 1024
+_MP3_LEAST_HZ = 16_000
 
 
 def write(
@@ -61,7 +62,7 @@ def write(
         if sound is not None:
             stack.enter_context(reading(str(sound)))
             source = stack.enter_context(opened(sound))
-            copies, _ = copied_tracks(out, source, lambda track: track.codec_context.name in _PLAYABLE)
+            copies, _ = copied_tracks(out, source, _playable)
             encoded = [track for track in source.streams.audio if track.codec_context and track.index not in copies]
             tracks = [sound_packets(source, copies, clock)]
             tracks += [_encoded_sound(out, stack, sound, track.index, clock) for track in encoded]
@@ -71,6 +72,12 @@ def write(
         with writing(path.name):
             out.close()
     return tuple(track.codec_context.name for track in encoded)
+
+
+def _playable(track: AudioStream) -> bool:
+    """Whether players know the sound in MP4, where MP3 of low rates is not standard."""
+    name = track.codec_context.name
+    return name in _PLAYABLE and not ("mp3" in name and track.codec_context.sample_rate < _MP3_LEAST_HZ)
 
 
 def _screen_layout(layout: Layout, lines: int) -> Layout:

@@ -132,7 +132,10 @@ def _chroma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
 
 
 def _scaled(plane: Plane, low: np.float32, span: np.float32, out: Picture) -> Picture:
-    np.subtract(plane, low, out=out, dtype=np.float32)
+    # Converting first and then working in place is several times faster than one mixed-type operation.
+    out[:] = plane
+    if low:
+        out -= low
     out /= span
     return out
 
@@ -158,22 +161,32 @@ def _from_luma(luma: Picture, blue: Picture, red: Picture, weights: tuple[float,
 
 
 def _enlarged(plane: Plane, layout: Layout, size: tuple[int, ...]) -> Picture:
-    values = plane.astype(np.float32)
     across, down = layout.shrink
-    values = _stretched(values, across, layout.centred, size[1])
+    values = _stretched(plane.astype(np.float32), 1, across, layout.centred, size[1])
     # Rows of 4:2:0 lie between luma rows under either convention.
-    return np.ascontiguousarray(_stretched(values.T, down, True, size[0]).T)
+    return _stretched(values, 0, down, True, size[0])
 
 
-def _stretched(values: Picture, factor: int, centred: bool, length: int) -> Picture:
-    """Enlarge along the last axis by linear interpolation, holding the edge samples."""
+def _stretched(values: Picture, axis: int, factor: int, centred: bool, length: int) -> Picture:
+    """Enlarge along one axis by linear interpolation, holding the edge samples."""
     if factor == 1:
         return values
-    before = np.concatenate([values[:, :1], values[:, :-1]], axis=1)
-    after = np.concatenate([values[:, 1:], values[:, -1:]], axis=1)
-    out = np.empty((values.shape[0], values.shape[1] * factor), np.float32)
+    shape = [*values.shape]
+    shape[axis] *= factor
+    out = np.empty(shape, np.float32)
+    step = np.empty_like(values)
+    first, last = (slice(None, 1), slice(1, None)), (slice(-1, None), slice(None, -1))
     for phase in range(factor):
         offset = (phase + 0.5) / factor - 0.5 if centred else phase / factor
-        neighbour = after if offset >= 0 else before
-        out[:, phase::factor] = values + (neighbour - values) * np.float32(abs(offset))
-    return out[:, :length]
+        edge, inner = last if offset >= 0 else first
+        other = first[1] if offset >= 0 else last[1]
+        # The difference to the neighbour on that side; beyond the edge there is none.
+        np.subtract(_along(values, axis, other), _along(values, axis, inner), out=_along(step, axis, inner))
+        _along(step, axis, edge)[:] = 0
+        step *= np.float32(abs(offset))
+        np.add(values, step, out=_along(out, axis, slice(phase, None, factor)))
+    return _along(out, axis, slice(0, length))
+
+
+def _along(values: Picture, axis: int, part: slice) -> Picture:
+    return values[part] if axis == 0 else values[:, part]
