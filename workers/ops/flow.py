@@ -38,9 +38,11 @@ def motion(here: Code, there: Code) -> NDArray[np.float32]:
 def warp(planes: Planes, offsets: NDArray[np.float32]) -> Planes:
     """Return ``planes`` fetched along ``offsets``: what is seen there, drawn here."""
     columns, rows = _grid(*planes.shape[1:])
-    map_x, map_y = columns + offsets[..., 0], rows + offsets[..., 1]
+    # What lies outside is taken from the edge. (Reflecting borders never end in OpenCV's remap on one row or column.)
+    map_x = np.clip(columns + offsets[..., 0], 0, columns[0, -1])
+    map_y = np.clip(rows + offsets[..., 1], 0, rows[-1, 0])
     # Cubic, since linear interpolation would blur detail by an amount that depends on the motion.
-    return np.stack([cv2.remap(p, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101) for p in planes])
+    return np.stack([cv2.remap(p, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for p in planes])
 
 
 def _estimator() -> cv2.DISOpticalFlow:

@@ -35,11 +35,23 @@ def flat_sigma(plane: Plane, low: float = 0.03, high: float = 0.97) -> float:
     Only the quietest fifth of the blocks is asked, and only blocks whose mean lies between ``low`` and ``high``: what
     is clipped shows no noise.
     """
+    return _quiet(_blocks(response(plane)), _blocks(plane), low, high) / _PER_SIGMA
+
+
+def flat_deviation(plane: Plane, difference: Plane) -> float:
+    """Return how far ``difference`` strays from its mean within the quietest fifth of the blocks of ``plane``."""
+    variance = _blocks(difference * difference) - _blocks(difference) ** 2
+    return _quiet(np.sqrt(np.maximum(variance, 0)), _blocks(plane), 0.03, 0.97)
+
+
+def _blocks(plane: Plane) -> Plane:
     size = (max(1, plane.shape[1] // _BLOCK_PX), max(1, plane.shape[0] // _BLOCK_PX))
-    loud = cv2.resize(response(plane), size, interpolation=cv2.INTER_AREA)
-    mean = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+
+def _quiet(loud: Plane, mean: Plane, low: float, high: float) -> float:
     usable: NDArray[Any] = loud[(mean > low) & (mean < high) & (loud > 1e-6)]
-    return float(np.percentile(usable, _FLAT_PERCENTILE)) / _PER_SIGMA if usable.size else 0.0
+    return float(np.percentile(usable, _FLAT_PERCENTILE)) if usable.size else 0.0
 
 
 def non_local_means(plane: Plane, sigma: float, template_px: int = 5, search_px: int = 11) -> Plane:

@@ -8,6 +8,7 @@ far it stands out of the noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -35,33 +36,34 @@ class _Levels:
     def times(self, share: float) -> _Levels:
         return _Levels(self.mean * share, self.red_blue * share, self.green * share)
 
+    def at_least(self, mean: float) -> _Levels:
+        """Raise all three until the first is ``mean``: what hides noise of the mean hides that of colour too."""
+        if self.mean >= mean:
+            return self
+        return self.times(mean / self.mean) if self.mean else _Levels(mean, 0, 0)
+
 
 def restore(window: Clip, start: int, stop: int, params: DenoiseParams, reel: Reel) -> torch.Tensor:
     """Return frames ``[start, stop)`` with less noise, size and channels kept."""
-    pictures = {number: planes.from_frame(window.frame(number)) for number in range(window.start, window.stop)}
-    temporal = params.method != "spatial"
-    codes: dict[int, flow.Code] = {}
+    picture = cache(lambda number: planes.from_frame(window.frame(number)))
+    code = cache(lambda number: flow.code(planes.luma(picture(number))))
     out = []
     for number in range(start, stop):
-        near = [other for other in reel.neighbours(number, params.radius) if temporal and other != number]
-        for other in (number, *near):
-            if near and other not in codes:
-                codes[other] = flow.code(planes.luma(pictures[other]))
-        levels = _levels(pictures[number], params.sigma)
-        out.append(_denoised(number, near, pictures, codes, levels))
+        near = reel.neighbours(number, params.radius) if params.method != "spatial" else range(number, number + 1)
+        moved = [flow.warp(picture(other), flow.motion(code(number), code(other))) for other in near if other != number]
+        out.append(_denoised(picture(number), moved, params.sigma))
     return planes.to_frames(out, window.frames)
 
 
-def _denoised(
-    number: int, near: list[int], pictures: dict[int, Planes], codes: dict[int, flow.Code], levels: _Levels
-) -> Planes:
-    picture = pictures[number]
+def _denoised(picture: Planes, moved: list[Planes], sigma: float | None) -> Planes:
+    levels = _levels(picture, sigma)
+    if moved and sigma is None:
+        levels = levels.at_least(_restless_sigma(planes.luma(picture), [planes.luma(other) for other in moved]))
     if levels.mean == 0:
         return picture
-    if not near:
+    if not moved:
         return _spatial(picture, levels)
-    averaged, left = _averaged(number, near, pictures, codes, levels.mean)
-    return _finished(averaged, left, levels)
+    return _finished(*_averaged(picture, moved, levels.mean), levels)
 
 
 def _levels(picture: Planes, sigma: float | None) -> _Levels:
@@ -76,21 +78,27 @@ def _levels(picture: Planes, sigma: float | None) -> _Levels:
 # -- in time
 
 
-def _averaged(
-    number: int, near: list[int], pictures: dict[int, Planes], codes: dict[int, flow.Code], sigma: float
-) -> tuple[Planes, Plane]:
-    """Average the frame with its neighbours along motion; also return what share of the noise is left where."""
-    picture, total = pictures[number], pictures[number].copy()
-    here = planes.luma(picture)
+def _restless_sigma(here: Plane, moved: list[Plane]) -> float:
+    """Return the noise that differs from frame to frame where motion is followed well.
+
+    Film grain that a scan has blurred or a codec has smoothed shows little at the scale of single pixels; in time it
+    shows whole. Differences of mean exposure do not count.
+    """
+    return min(noise.flat_deviation(here, here - other) for other in moved) / float(np.sqrt(2))
+
+
+def _averaged(picture: Planes, moved: list[Planes], sigma: float) -> tuple[Planes, Plane]:
+    """Average a frame with what its neighbours show of it; also return what share of the noise is left where."""
+    here, total = planes.luma(picture), picture.copy()
     weight_sum, square_sum = np.ones_like(here), np.ones_like(here)
-    for other in near:
-        moved = flow.warp(pictures[other], flow.motion(codes[number], codes[other]))
-        weight = _trust(here, planes.luma(moved), sigma)
-        total += weight * moved
+    for other in moved:
+        weight = _trust(here, planes.luma(other), sigma)
+        total += weight * other
         weight_sum += weight
         square_sum += weight * weight
     total /= weight_sum
-    return total, np.sqrt(square_sum) / weight_sum
+    left: Plane = np.sqrt(square_sum) / weight_sum
+    return total, left
 
 
 def _trust(here: Plane, moved: Plane, sigma: float) -> Plane:

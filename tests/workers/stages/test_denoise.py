@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from tests.support.damage import clip, film, psnr_db, reel, step, with_grain
 from workers import stages
@@ -71,3 +72,19 @@ def test_noise_is_measured_where_the_picture_is_flat(sigma: float) -> None:
     noisy = with_grain(picture, sigma)
     noisy[..., :16, :] = 0
     assert noise.flat_sigma(noisy[0, 0].numpy()) == pytest.approx(sigma, rel=0.12)
+
+
+def test_blurred_grain_that_single_pixels_hide_is_found_in_time() -> None:
+    clean = film(5, 96, 128)
+    grain = functional.avg_pool2d(with_grain(torch.zeros(5, 1, 98, 130), 0.12), 3, stride=1)
+    noisy = clean + grain
+    got = stages.apply(step("denoise", method="temporal"), clip(noisy), 2, 3, reel(noisy, ((0, 5),)))
+    assert psnr_db(got, clean[2:3]) > psnr_db(noisy, clean) + 2
+    assert psnr_db(still(noisy[2:3]), clean[2:3]) < psnr_db(got, clean[2:3]) - 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_a_single_row_or_column_can_be_followed(size: tuple[int, int]) -> None:
+    noisy = with_grain(film(3, *size), 0.1)
+    got = stages.apply(step("denoise", sigma=0.1), clip(noisy), 0, 3, reel(noisy, ((0, 3),)))
+    assert got.shape == noisy.shape
