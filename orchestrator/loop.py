@@ -47,6 +47,8 @@ class Loop:
     led_until: float = 0.0
     outage_at: float = float("-inf")
     upkeep_at: float = float("-inf")
+    away: str = ""
+    """Code of the service that did not answer in the last round."""
 
     def tick(self) -> bool:
         """Do one round; returns whether something moved, so that the next should come soon.
@@ -64,14 +66,21 @@ class Loop:
             folded = ledger.fold(self.database)
             # Jobs end by their counters, so there is nothing to end where no counter moved.
             ended = ledger.finish_jobs(self.database) if folded else 0
+            self._away("")
             return bool(planned or rung or ended)
         except BrokerUnavailable as error:
-            log.warning("broker away", error=error.message)
+            self._away(error.code, error.message)
         except OutageError as error:
             self.leading = False
             self.outage_at = time.monotonic()
-            log.warning("service away", code=error.code, error=error.message)
+            self._away(error.code, error.message)
         return False
+
+    def _away(self, code: str, message: str = "") -> None:
+        """Log that a service went away or came back: once, not every round."""
+        if code != self.away:
+            self.away = code
+            log.warning("service away", code=code, error=message) if code else log.info("services back")
 
     def resign(self) -> None:
         """Let a standby take over at once."""

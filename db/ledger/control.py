@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from db.errors import CODES, InputError
 from db.ledger.counting import add_delta, by_state
 from db.ledger.leasing import CHUNK, cancel_tasks
-from db.ledger.submission import add_bundle, add_probes
+from db.ledger.submission import add_bundles, add_probes
 from db.ledger.upkeep import add_sweep
 from db.recipe import Recipe
 from db.session import Database
@@ -140,8 +140,8 @@ def _restart(
     }  # fmt: skip
     if recipe:
         values["recipe_json"] = recipe.model_dump_json()
-    for first in range(0, len(stills), bundle_stills):
-        bundle = add_bundle(connection, job_id, TaskState.READY)
+    bundles = add_bundles(connection, job_id, TaskState.READY, -(-len(stills) // bundle_stills))
+    for first, bundle in zip(range(0, len(stills), bundle_stills), bundles, strict=True):
         part = stills[first : first + bundle_stills]
         connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"task_id": bundle}))
     for first in range(0, len(reels), CHUNK):

@@ -14,7 +14,7 @@ from db.errors import CODES, LeaseLost
 from db.ledger.counting import move_items
 from db.ledger.leasing import Lease, cancel_tasks, end_attempt, held_task, sweep_attempt
 from db.ledger.planning import drop_around, replan
-from db.ledger.submission import add_bundle
+from db.ledger.submission import add_bundles
 from db.ledger.upkeep import add_sweep
 from db.recipe import Recipe
 from db.session import Database
@@ -236,7 +236,7 @@ def _split_bundle(db: Database, connection: Connection, task: Row[Any]) -> None:
     # Stills are committed one by one in order, so the first that is open is the suspect: it travels alone.
     _set_state(connection, task.id, TaskState.SPLIT)
     for group, lost_count in ((items[:1], CRASHES_ALLOWED - 1), (items[1:], 0)):
-        bundle = add_bundle(connection, task.job_id, TaskState.READY, lost_count=lost_count)
+        (bundle,) = add_bundles(connection, task.job_id, TaskState.READY, 1, lost_count=lost_count)
         connection.execute(update(Item).where(Item.id.in_(group)).values(task_id=bundle))
 
 

@@ -103,10 +103,8 @@ def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_sti
         stills = [line for line in good if line.source and line.source.kind is ItemKind.STILL]
         reels = [line for line in good if line.source and line.source.kind is ItemKind.REEL]
         rows = [_row(job_id, line, None) for line in bad]
-        for first in range(0, len(stills), bundle_stills):
-            bundle = stills[first : first + bundle_stills]
-            task_id = add_bundle(connection, job_id, TaskState.WAITING)
-            rows += [_row(job_id, line, task_id) for line in bundle]
+        bundles = add_bundles(connection, job_id, TaskState.WAITING, -(-len(stills) // bundle_stills))
+        rows += [_row(job_id, line, bundles[place // bundle_stills]) for place, line in enumerate(stills)]
         if rows:
             connection.execute(insert(Item), rows)
         if reels:
@@ -131,21 +129,20 @@ def close_ingest(db: Database, job_id: int) -> None:
             )
 
 
-def add_bundle(connection: Connection, job_id: int, state: TaskState, *, lost_count: int = 0) -> int:
-    """Add an empty bundle task and return its id; stills join it by pointing at it."""
-    made = connection.execute(
-        insert(Task)
-        .values(
-            job_id=job_id,
-            kind=TaskKind.RESTORE,
-            generation=1,
-            queue=RESTORE,
-            state=state,
-            lost_count=lost_count,
-        )
-        .returning(Task.id)
-    )
-    return int(made.scalar_one())
+def add_bundles(connection: Connection, job_id: int, state: TaskState, count: int, *, lost_count: int = 0) -> list[int]:
+    """Add empty bundle tasks and return their ids; stills join one by pointing at it."""
+    if not count:
+        return []
+    bundle = {
+        "job_id": job_id,
+        "kind": TaskKind.RESTORE,
+        "generation": 1,
+        "queue": RESTORE,
+        "state": state,
+        "lost_count": lost_count,
+    }
+    made = connection.execute(insert(Task).returning(Task.id, sort_by_parameter_order=True), [bundle] * count)
+    return [task_id for (task_id,) in made]
 
 
 def add_probes(connection: Connection, job_id: int, items: Sequence[tuple[int, int]], state: TaskState) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,12 +95,18 @@ class House:
 
     # -- work -----------------------------------------------------------------------------------------------------
 
-    def submit(self, sources: dict[str, Source], recipe: Recipe | str, **options: Any) -> int:
-        """Submit sources by id; returns the job."""
+    def submit(
+        self, sources: dict[str, Source], recipe: Recipe | str, *, recipes: Mapping[str, Recipe | None] | None = None
+    ) -> int:
+        """Submit sources by id, some with recipes of their own; returns the job."""
+        own = recipes or {}
         made = parse(recipe, "journey") if isinstance(recipe, str) else recipe
-        request = ledger.JobRequest("journey", "test", uuid.uuid4().hex * 2, made, options=options)
+        request = ledger.JobRequest("journey", "test", uuid.uuid4().hex * 2, made)
         job = ledger.open_job(self.database, request)
-        lines = [ledger.NewLine(seq, name, seq + 1, source) for seq, (name, source) in enumerate(sources.items())]
+        lines = [
+            ledger.NewLine(seq, name, seq + 1, source, recipe=own.get(name))
+            for seq, (name, source) in enumerate(sources.items())
+        ]
         ledger.add_lines(self.database, job.id, lines, bundle_stills=self.settings.bundle_stills)
         ledger.close_ingest(self.database, job.id)
         return job.id

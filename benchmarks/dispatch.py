@@ -1,0 +1,88 @@
+"""How many frames a second pass through dispatch, lease and completion when the work itself costs nothing.
+
+Real message files, real worker processes, the real loop; only the restoration of a segment is replaced by nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from benchmarks.house import House, house
+from benchmarks.rows import Row, at_least
+from db import progress
+from db.broker import CeleryBroker
+from db.recipe import parse
+from db.records import Blob, ReelFacts, TaskResult
+from db.settings import environment
+from db.states import TaskKind
+from db.store import open_store
+from orchestrator.loop import BUSY_SECONDS, Loop
+
+TASKS, FRAMES, WORKERS = 600, 64, 2
+
+
+def run(folder: Path) -> list[Row]:
+    with house(folder, slots=WORKERS, segment_frames=FRAMES) as made:
+        workers = [start_worker(made) for _ in range(WORKERS)]
+        try:
+            while len(progress.workers(made.database)) < WORKERS:
+                time.sleep(0.1)
+            seconds = burn_down(made)
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+    rate = TASKS * FRAMES / seconds
+    detail = f"{TASKS / seconds:.0f} tasks/s, {WORKERS} workers"
+    return [at_least(f"dispatcher, no-op tasks of {FRAMES} frames", rate, 2000, " frames/s", detail)]
+
+
+def start_worker(made: House) -> subprocess.Popen[bytes]:
+    variables = os.environ | environment(made.settings)
+    variables |= {"REELWRIGHT_BOOT_ID": uuid.uuid4().hex[:12], "REELWRIGHT_PARENT_PID": str(os.getpid())}
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([sys.executable, "-m", "benchmarks.dispatch"], env=variables, stdout=quiet, stderr=quiet)
+
+
+def burn_down(made: House) -> float:
+    """Dispatch one reel of many segments; returns the seconds from the first lease to the last completion."""
+    made.submit([folder_film(made)], parse("[]", "nothing"))
+    loop = Loop(made.database, CeleryBroker(made.settings), open_store(made.settings), made.settings)
+    while len(made.attempts("restore")) < TASKS:
+        for _ in range(20):
+            time.sleep(BUSY_SECONDS if loop.tick() else made.settings.tick_seconds)
+    attempts = made.attempts("restore")
+    return max(row.ended_at for row in attempts) - attempts[0].started_at
+
+
+def folder_film(made: House) -> Path:
+    return made.settings.home / "film"
+
+
+def nothing_worker() -> None:
+    """Be a worker for which a probe knows the reel and a segment costs nothing."""
+    from db import settings
+    from workers import app, attempt
+
+    blob = Blob(key="jobs/nothing", sha256="0" * 64, bytes=0)
+    facts = ReelFacts(
+        frame_count=TASKS * FRAMES, rate="24", width=16, height=16, depth_bits=8, pixel_format="gray", mono=True,
+        bytes=0, sha256="0" * 64, index=blob,
+    )  # fmt: skip
+
+    def work(assignment, bench):  # type: ignore[no-untyped-def]
+        if assignment.kind is TaskKind.PROBE:
+            return TaskResult(facts=facts)
+        return TaskResult(outputs={"chunk": blob}, frames=FRAMES)
+
+    attempt._task_work = lambda assignment: work
+    app.serve(settings.load())
+
+
+if __name__ == "__main__":
+    nothing_worker()
