@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 
 from db.errors import InputError
+from db.recipe import Recipe
 from db.records import Blob, ItemResult
 from db.session import Database
 from db.states import ItemState, JobState, TaskState
@@ -29,6 +30,7 @@ class JobRow:
     priority: int
     tenant: str
     recipe_name: str
+    recipe: Recipe
     manifest_uri: str
     created_at: float
     finished_at: float | None
@@ -78,6 +80,8 @@ class ItemRow:
     remedy: str | None
     frames_total: int
     frames_done: int
+    recipe: Recipe | None = None
+    """None when the job's recipe holds."""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -268,13 +272,15 @@ def _paged(db: Database, job_id: int, wanted: Select[Any]) -> Iterator[Row[Any]]
 
 
 def _job_row(row: Row[Any]) -> JobRow:
+    recipe = Recipe.model_validate_json(row.recipe_json)
     return JobRow(
         id=row.id,
         name=row.name,
         state=JobState(row.state),
         priority=row.priority,
         tenant=row.tenant,
-        recipe_name=json.loads(row.recipe_json)["name"],
+        recipe_name=recipe.name,
+        recipe=recipe,
         manifest_uri=row.manifest_uri,
         created_at=row.created_at,
         finished_at=row.finished_at,
@@ -296,6 +302,7 @@ def _item_row(row: Row[Any]) -> ItemRow:
         remedy=row.error_remedy,
         frames_total=row.frames_total,
         frames_done=row.frames_done,
+        recipe=Recipe.model_validate_json(row.recipe_json) if row.recipe_json else None,
         extra=json.loads(row.extra_json),
     )
 

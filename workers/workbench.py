@@ -53,8 +53,19 @@ class Workbench:
         """Store bytes as this attempt's blob ``name``."""
         return self.store.put_bytes(check(f"{self.key_prefix}/{name}"), data)
 
-    def fetch(self, blob: Blob) -> Path:
-        """Return a local file with the blob's bytes, checked: the store's own where it is a folder, else a copy."""
+    def fetch(self, blob: Blob, *, check: bool = True) -> Path:
+        """Return a file with the blob's bytes, to be read only: the store's own where it is a folder, else a copy.
+
+        ``check`` compares the digest; without it the caller checks what it reads in a way of its own.
+
+        Raises:
+            InputError: ``BLOB_MISSING`` or ``CHECKSUM_MISMATCH``.
+        """
+        own = self.store.local_path(blob.key)
+        if own is not None:
+            if check:
+                self.store.check(blob, moved=self._bytes_moved)
+            return own
         here = self.scratch / f"{blob.sha256[:16]}-{blob.name}"
         if not here.exists():
             self.store.get(blob, here, moved=self._bytes_moved)

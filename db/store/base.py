@@ -42,6 +42,10 @@ class Store(Protocol):
         """Fetch a small blob into memory and check its digest; raises as :meth:`get`."""
         ...
 
+    def check(self, blob: Blob, *, moved: Moved | None = None) -> None:
+        """Read a blob through and compare its digest; raises as :meth:`get`."""
+        ...
+
     def size(self, key: str) -> int | None:
         """Size in bytes, or none when there is no such key."""
         ...

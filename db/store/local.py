@@ -61,6 +61,11 @@ class LocalStore:
         check_digest(blob, hashlib.sha256(data).hexdigest())
         return data
 
+    def check(self, blob: Blob, *, moved: Moved | None = None) -> None:
+        """See :class:`db.store.base.Store`."""
+        with _translated(blob.key), self._path(blob.key).open("rb") as source, open(os.devnull, "wb") as sink:
+            check_digest(blob, copy_and_digest(source, sink, moved))
+
     def size(self, key: str) -> int | None:
         """See :class:`db.store.base.Store`."""
         try:

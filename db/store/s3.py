@@ -7,6 +7,7 @@ a request that timed out may have succeeded, and every attempt has keys of its o
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,10 @@ class S3Store:
             data = self.client.get_object(Bucket=self.bucket, Key=self._name(blob.key))["Body"].read()
         check_digest(blob, hashlib.sha256(data).hexdigest())
         return cast(bytes, data)
+
+    def check(self, blob: Blob, *, moved: Moved | None = None) -> None:
+        """See :class:`db.store.base.Store`."""
+        self.get(blob, Path(os.devnull), moved=moved)
 
     def size(self, key: str) -> int | None:
         """See :class:`db.store.base.Store`."""

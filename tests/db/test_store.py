@@ -26,6 +26,7 @@ def test_what_is_put_comes_back_with_its_digest(store: Store, tmp_path: Path) ->
     store.get(blob, copy)
     assert copy.read_bytes() == source.read_bytes()
     assert store.size(blob.key) == 2_500_000
+    store.check(blob)
 
 
 def test_bytes_round_trip(store: Store) -> None:
@@ -54,7 +55,7 @@ def test_missing_blob_is_named(store: Store, tmp_path: Path) -> None:
 def test_changed_blob_is_noticed(store: Store, tmp_path: Path) -> None:
     blob = store.put_bytes(f"{KEY}/blob", b"abc")
     lie = blob.model_copy(update={"sha256": "f" * 64})
-    for read in (lambda: store.read(lie), lambda: store.get(lie, tmp_path / "x")):
+    for read in (lambda: store.read(lie), lambda: store.get(lie, tmp_path / "x"), lambda: store.check(lie)):
         with pytest.raises(InputError) as changed:
             read()
         assert changed.value.code == "CHECKSUM_MISMATCH"

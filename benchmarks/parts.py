@@ -1,0 +1,108 @@
+"""The parts of restoring a reel, each alone, and all of them in a plain script: one process, one thread, no queue."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+from benchmarks.restore import FRAMES, SIZE
+from db.recipe import Recipe
+from db.records import Blob, ReelFacts
+from workers import device, scores, stages
+from workers.frames import Clip, Reel
+from workers.media import ffv1, planes
+from workers.media.pixels import Layout, to_picture, to_planes
+
+CELL = 8
+LAYOUT = Layout("gray", 8)
+FACTS = ReelFacts(
+    frame_count=FRAMES, rate="24", width=SIZE[1], height=SIZE[0], depth_bits=8, pixel_format="gray", mono=True,
+    bytes=1, sha256="0", index=Blob(key="none", sha256="0", bytes=0),
+)  # fmt: skip
+AROUND = Reel(FRAMES, Fraction(24), ((0, FRAMES),), mono_source=True)
+
+
+def pictures(film: Path) -> Iterator[np.ndarray]:
+    with av.open(str(film)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for frame in container.decode(video=0):
+            yield to_picture(planes.to_planes(frame, LAYOUT), LAYOUT)
+
+
+def cells(film: Path) -> Iterator[Clip]:
+    held = []
+    for number, picture in enumerate(pictures(film)):
+        held.append(picture)
+        if len(held) == CELL:
+            start = number + 1 - CELL
+            yield Clip(torch.from_numpy(np.stack(held)), start, tuple(range(start, number + 1)))
+            held.clear()
+
+
+def compute(cell: Clip, recipe: Recipe) -> Clip:
+    clip = cell
+    for step in recipe.steps:
+        clip = Clip(stages.apply(step, clip, cell.start, cell.stop, AROUND), cell.start, cell.sources)
+    scores.score(clip, cell)
+    return clip
+
+
+@contextmanager
+def written() -> Iterator[ffv1.Write]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mkv"
+        with ffv1.film(path, LAYOUT, SIZE, Fraction(24), FACTS) as write:
+            yield write
+
+
+def decode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
+    def work() -> None:
+        for _ in pictures(film):
+            pass
+
+    return work
+
+
+def compute_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
+    device.settle("cpu")
+    some = next(cells(film))
+    compute(some, recipe)
+
+    def work() -> None:
+        for _ in range(FRAMES // CELL):
+            compute(some, recipe)
+
+    return work
+
+
+def encode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
+    some = [picture for picture, _ in zip(pictures(film), range(CELL), strict=False)]
+
+    def work() -> None:
+        with written() as write:
+            for number in range(FRAMES):
+                write(to_planes(some[number % CELL], LAYOUT))
+
+    return work
+
+
+def script(film: Path, recipe: Recipe) -> Callable[[], None]:
+    device.settle("cpu")
+
+    def work() -> None:
+        with written() as write:
+            for cell in cells(film):
+                for frame in compute(cell, recipe).frames:
+                    write(to_planes(frame.numpy(), LAYOUT))
+
+    return work
+
+
+PARTS = {"decode": decode_alone, "compute": compute_alone, "encode": encode_alone, "script": script}

@@ -1,0 +1,106 @@
+"""Restoring a reel: throughput of the whole house beside its bound, and beside a plain script that does the same.
+
+The bound is the larger of the slowest of decode, compute and encode alone, and their CPU seconds divided by the cores.
+All of it is measured here, in one run, in processes of one thread, alternating, because the machine may be noisy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from benchmarks.house import house
+from benchmarks.rows import Row, at_least, at_most
+from db.recipe import parse
+
+SIZE, FRAMES, SEGMENT = (480, 640), 512, 64
+# Decode, compute and encode cost about the same here, so that none of the three hides the others.
+RECIPE = "- color_enhance: {contrast: 0.5, saturation: 1, white_balance: 0}"
+ROUNDS = 3
+"""Runs of the house and of the script, in turn; medians are compared."""
+
+
+def run(folder: Path) -> list[Row]:
+    film = folder / "film.mkv"
+    make_film(film)
+    cores = len(os.sched_getaffinity(0))
+    many, one, alone, script = [], [], [], []
+    for number in range(ROUNDS):
+        many.append(housed(folder / f"many{number}", film, cores))
+        alone.append({part: in_process(part, film) for part in ("decode", "compute", "encode")})
+        one.append(housed(folder / f"one{number}", film, 1))
+        script.append(in_process("script", film)["wall"])
+    parts = {part: statistics.median(found[part]["cpu"] for found in alone) for part in alone[0]}
+    bound = max(*parts.values(), sum(parts.values()) / cores) if cores > 1 else sum(parts.values())
+    detail = ", ".join(f"{part} {value / FRAMES * 1000:.1f}" for part, value in parts.items())
+    return [
+        at_least(
+            f"restore throughput ÷ bound, {cores} workers", bound / median(many, "wall"), 0.9, "",
+            f"CPU ms a frame: {detail}; {cores} cores",
+        ),
+        at_least("one worker against a plain sequential script", statistics.median(script) / median(one, "wall"), 1.3),
+        at_most("orchestration in a 100 ms frame", 100 * median(many, "queue_seconds_a_frame") / 0.1, 2, " %"),
+    ]  # fmt: skip
+
+
+def median(found: list[dict[str, float]], name: str) -> float:
+    return statistics.median(entry[name] for entry in found)
+
+
+def housed(home: Path, film: Path, workers: int) -> dict[str, float]:
+    """Restore the film; seconds from the first segment's lease to the last one's end."""
+    with house(home, slots=workers, segment_frames=SEGMENT, batch_frames=8) as made:
+        made.run(made.submit([film], parse(RECIPE, "bench")))
+        attempts = made.attempts("restore")
+        wall = max(row.ended_at for row in attempts) - min(row.started_at for row in attempts)
+        busy = sum(row.ended_at - row.started_at for row in attempts)
+        return {"wall": wall, "queue_seconds_a_frame": max(0.0, workers * wall - busy) / FRAMES}
+
+
+def make_film(path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows, columns = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(24), options={"level": "3", "g": "1"})
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "gray"
+        for number in range(FRAMES):
+            wave = 120 + 70 * np.sin((columns + 3 * number) / 40) * np.cos(rows / 30)
+            picture = np.clip(wave + rng.normal(0, 4, SIZE), 0, 255).astype(np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def in_process(part: str, film: Path) -> dict[str, float]:
+    """Measure one part in a process of its own: wall and CPU seconds without start-up."""
+    variables = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "benchmarks.restore", part, str(film)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure(part: str, film: Path) -> dict[str, float]:
+    from benchmarks.parts import PARTS
+
+    work = PARTS[part](film, parse(RECIPE, "bench"))
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    work()
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall": wall, "cpu": cpu}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]))))
