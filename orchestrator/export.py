@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -17,6 +17,7 @@ from db.errors import InputError
 from db.records import Blob
 from db.session import Database
 from db.store.base import Store
+from orchestrator.manifest import kinds
 
 MAX_NAME_BYTES = 180
 """Longest part of a path that is made; file systems take 255 with the suffixes behind it."""
@@ -60,11 +61,12 @@ def export(
     """
     root = os.path.realpath(folder)
     os.makedirs(root, exist_ok=True)
-    sources = _sources_inside(database, job_id, root)
+    sources, clashing = _survey(database, job_id, root)
     files = items = moved_bytes = 0
     for item, result in progress.results(database, job_id, external_ids=external_ids):
         items += 1
-        for name, blob in _named(item.external_id, result.outputs if result else {}):
+        base = _base(item.external_id, clashing)
+        for name, blob in _named(base, result.outputs if result else {}):
             target = os.path.join(root, name)
             _check_target(target, root, sources)
             _placed(store, blob, target)
@@ -79,8 +81,10 @@ def safe_path(external_id: str) -> str:
     """Return a relative path that people recognise the id by; a changed one ends in a piece of the id's digest."""
     parts = [part for part in (_safe_part(part) for part in external_id.split("/")) if part]
     name = "/".join(parts[-8:])
-    if name == external_id:
-        return name
+    return name if name == external_id else _marked(name, external_id)
+
+
+def _marked(name: str, external_id: str) -> str:
     return f"{name or 'item'}-{hashlib.sha256(external_id.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
@@ -91,8 +95,25 @@ def _safe_part(part: str) -> str:
     return kept.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
-def _named(external_id: str, outputs: dict[str, Blob]) -> Iterator[tuple[str, Blob]]:
-    base = safe_path(external_id)
+def _stem(name: str) -> str:
+    """Return a name without the suffixes of pictures and films at its end: the result of `x.avi` is `x.mkv`."""
+    while kinds.by_suffix(name):
+        name = name[: -len(kinds.suffix(name)) - 1]
+    return name
+
+
+def _base(external_id: str, clashing: Set[int]) -> str:
+    """Return what the names of an item's files begin with: its stem, or more where another item has the same one."""
+    name = safe_path(external_id)
+    stem = _stem(name)
+    if hash(stem.casefold()) not in clashing:
+        return stem
+    # Exactly one suffix tells them apart. With none or several, `x.avi.mkv` could be the result of `x.avi` as well.
+    one_suffix = PurePath(name).stem == PurePath(stem).name != PurePath(name).name
+    return name if one_suffix else _marked(name, external_id)
+
+
+def _named(base: str, outputs: dict[str, Blob]) -> Iterator[tuple[str, Blob]]:
     for output, blob in sorted(outputs.items()):
         suffix = PurePath(blob.name).suffix
         if output not in _CHIEF:
@@ -103,21 +124,28 @@ def _named(external_id: str, outputs: dict[str, Blob]) -> Iterator[tuple[str, Bl
             yield base + suffix, blob
 
 
-def _sources_inside(database: Database, job_id: int, root: str) -> frozenset[str]:
-    """Return the job's sources that lie below the folder: nothing else can be overwritten there."""
+def _survey(database: Database, job_id: int, root: str) -> tuple[Set[str], Set[int]]:
+    """Return the job's sources below the folder, as nothing else can be overwritten there, and stems of several items.
+
+    Stems come as hashes, so that a million of them fit into memory.
+    """
     real_folder = lru_cache(4096)(os.path.realpath)
-    found = set()
+    found: set[str] = set()
+    seen: set[int] = set()
+    clashing: set[int] = set()
     for item in progress.items(database, job_id):
+        stem = hash(_stem(safe_path(item.external_id)).casefold())
+        (clashing if stem in seen else seen).add(stem)
         if not item.uri.startswith("/"):
             continue
         folder, name = os.path.split(item.uri)
         path = os.path.join(real_folder(folder), name)
         if path.startswith(root + "/") or path == root:
             found.add(path)
-    return frozenset(found)
+    return found, clashing
 
 
-def _check_target(target: str, root: str, sources: frozenset[str]) -> None:
+def _check_target(target: str, root: str, sources: Set[str]) -> None:
     folder = os.path.realpath(os.path.dirname(target))
     if not (folder + "/").startswith(root + "/"):
         raise InputError(f"{target!r:.300} leads out of {root!r:.200} by a link", code="PATH_UNSAFE")

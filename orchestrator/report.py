@@ -12,12 +12,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
 from db import progress
+from db import recipe as recipes
 from db.errors import CODES
 from db.progress import ItemRow, ResultRow
+from db.recipe import Recipe
 from db.session import Database
 from db.states import ItemState
 from orchestrator.manifest import fields
@@ -28,6 +31,7 @@ COLUMNS = (
 )
 _HTTP_STATUS = {"FILE_MISSING": 404, "BLOB_MISSING": 404, "SOURCE_DENIED": 403, "PATH_UNSAFE": 403, "CANCELLED": 499}
 _NOT_CARRIED = frozenset({"line", "x_extra", "x_state", "x_generation", "x_frames", "x_scores", "x_notes"})
+_RECIPE_CELLS = frozenset({"recipe", "outputs"})
 _FAILED = frozenset({ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED})
 
 
@@ -83,12 +87,12 @@ def write_report(database: Database, job_id: int, folder: Path) -> Report:
         failed = _csv(stack.enter_context(_opened(paths["report-failed.csv"])))
         for item, result in progress.results(database, job_id):
             sums.add(item, result)
-            row = report_row(item, result)
+            row = report_row(job.recipe, item, result)
             every.writerow(row)
             if item.state in _FAILED:
                 failed.writerow(row)
     summary = {
-        "job": asdict(job),
+        "job": asdict(job) | {"recipe": job.recipe.model_dump(mode="json")},
         "progress": asdict(progress.progress(database, job_id)),
         "bytes_out": sums.bytes_out,
         "mean_scores": sums.means(),
@@ -101,14 +105,18 @@ def write_report(database: Database, job_id: int, folder: Path) -> Report:
     return Report(paths["report.json"], paths["report.csv"], failed_path, dict(sums.by_code), sums.means())
 
 
-def report_row(item: ItemRow, result: ResultRow | None) -> dict[str, Any]:
-    """Return one line of the report: the manifest's own fields, then what became of it."""
+def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[str, Any]:
+    """Return one line of the report: the manifest's own fields, then what became of it.
+
+    ``recipe`` is the job's; every line names the one that held for it, so that it asks for the same in another job.
+    """
     carried = dict(item.extra)
     known = {name: carried.pop(name) for name in list(carried) if name in fields.CHECKS}
     free = {name: value for name, value in carried.items() if name not in _NOT_CARRIED}
     failed = item.state in _FAILED
     return {
-        **{name: _cell(value) for name, value in known.items()},
+        **_recipe_cells(item.recipe or recipe),
+        **{name: _cell(value) for name, value in known.items() if item.recipe is None or name not in _RECIPE_CELLS},
         "id": item.external_id,
         "uri": item.uri or known.get("uri", ""),
         "x_extra": json.dumps(free, ensure_ascii=False) if free else carried.get("x_extra", ""),
@@ -122,6 +130,19 @@ def report_row(item: ItemRow, result: ResultRow | None) -> dict[str, Any]:
         "http_status_code": _http_status(item),
         "result_message": item.message or "",
     }
+
+
+def _recipe_cells(recipe: Recipe) -> dict[str, str]:
+    """Spell a recipe as a manifest does: a shipped one by its name, any other as JSON."""
+    shipped = _shipped(recipe.name)
+    document = {"recipe": [{step.stage: step.params} for step in recipe.steps], "bad_frames": recipe.bad_frames}
+    same = shipped is not None and (shipped.steps, shipped.bad_frames) == (recipe.steps, recipe.bad_frames)
+    return {"recipe": recipe.name if same else json.dumps(document), "outputs": " ".join(recipe.outputs)}
+
+
+@lru_cache(64)
+def _shipped(name: str) -> Recipe | None:
+    return recipes.resolve(name) if name in recipes.names() else None
 
 
 def _http_status(item: ItemRow) -> int | str:

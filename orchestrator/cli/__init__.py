@@ -1,6 +1,6 @@
 """The command line: the one room that prints. ``main`` is the installed command ``reelwright``.
 
-Exit codes: 0 fine · 1 finished, and something failed · 2 wrong usage or input · 3 a service is away · 4 refused in the
+Exit codes: 0 fine · 1 something failed or is undone · 2 wrong usage or input · 3 a service is away · 4 refused in the
 present state · 70 a fault of ours · 130 interrupted.
 """
 

@@ -13,7 +13,7 @@ import typer
 
 from orchestrator.cli.desk import desk
 from orchestrator.cli.terminal import Terminal, progress_line, size
-from orchestrator.cli.work import RecipeName
+from orchestrator.cli.work import RecipeName, show_failures
 
 if TYPE_CHECKING:
     from db.session import Database
@@ -48,7 +48,10 @@ def status(
 
 
 def watch(context: typer.Context, job: JobId) -> None:
-    """Follow a job until it is over or paused."""
+    """Follow a job until it is over or paused.
+
+    Leaves with 0 only if everything in it is done.
+    """
     from db import progress
     from db.states import JOB_OVER, JobState
 
@@ -64,7 +67,7 @@ def watch(context: typer.Context, job: JobId) -> None:
         moved = progress.progress(database, job)
     here.terminal.say(f"Job {job} is {row.state.value}: {progress_line(moved)}")
     here.terminal.document({"job": row, "progress": moved})
-    if row.state not in (JobState.DONE, JobState.PAUSED):
+    if row.state is not JobState.DONE:
         raise typer.Exit(1)
 
 
@@ -75,12 +78,13 @@ def failures(context: typer.Context, job: JobId) -> None:
 
     here = desk(context)
     with here.database(here.settings()) as database:
-        progress.job(database, job)
-        rows = list(failure_rows(progress.failures(database, job)))
-    here.terminal.table(
-        ("item", "code", "cause", "remedy"), [(row["id"], row["code"], row["message"], row["remedy"]) for row in rows]
-    )
-    here.terminal.document(rows)
+        found = progress.progress(database, job)
+        if here.terminal.as_json:
+            here.terminal.document(list(failure_rows(progress.failures(database, job))))
+        elif found.items_failed + found.items_quarantined:
+            show_failures(here.terminal, database, job)
+        else:
+            here.terminal.say(f"Nothing failed in job {job}.")
 
 
 def rerun(

@@ -123,7 +123,7 @@ class Follower:
 
 def progress_line(progress: Progress) -> str:
     """Return one line about a job's progress."""
-    over = progress.items_done + progress.items_failed + progress.items_quarantined + progress.items_cancelled
+    over = progress.items_over
     parts = [f"{over}/{progress.items_total} items"]
     if progress.frames_total:
         parts.append(f"{progress.frames_done}/{progress.frames_total} frames")
@@ -132,7 +132,8 @@ def progress_line(progress: Progress) -> str:
     if progress.eta_seconds is not None and over < progress.items_total:
         parts.append(f"{duration(progress.eta_seconds)} to go")
     failed = progress.items_failed + progress.items_quarantined
-    return " · ".join([*parts, f"{failed} failed"] if failed else parts)
+    sums = ((failed, "failed"), (progress.items_cancelled, "cancelled"))
+    return " · ".join([*parts, *(f"{count} {word}" for count, word in sums if count)])
 
 
 def duration(seconds: float) -> str:

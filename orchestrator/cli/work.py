@@ -125,8 +125,9 @@ def plan(
 
 
 def finish(terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path) -> None:
-    """Put out a job's results and its report, say where they are, and leave with 1 if something failed."""
+    """Put out a job's results and its report, say where they are, and leave with 1 unless everything is done."""
     from db import progress
+    from db.states import JobState
     from orchestrator.export import export
     from orchestrator.report import write_report
 
@@ -143,9 +144,10 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
         means = ", ".join(f"{name} {mean:.3g}" for name, mean in report.mean_scores.items())
         terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
     if report.failed_path:
-        _show_failures(terminal, database, job_id, report.failed_path)
+        show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
+        terminal.say(f"Mend the causes, then `reelwright rerun {job_id}`; or submit {report.failed_path} again.")
     terminal.document({"job": job, "exported": exported, "report": report})
-    if report.failed_path:
+    if job.state is not JobState.DONE:
         raise typer.Exit(1)
 
 
@@ -177,16 +179,18 @@ def _work_off(here: Desk, settings: Settings, database: Database, job_id: int) -
         embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow)
 
 
-def _show_failures(terminal: Terminal, database: Database, job_id: int, failed_path: Path) -> None:
+def show_failures(terminal: Terminal, database: Database, job_id: int, most: int | None = None) -> None:
+    """List what failed, each with its cause and its remedy; of very many only the first."""
     from itertools import islice
 
     from db import progress
 
-    terminal.say("\nFailed:")
-    rows = islice(progress.failures(database, job_id), SHOWN_PROBLEMS)
-    for row in rows:
-        terminal.say(f"  {row.external_id}  {row.code}: {row.message}\n    {row.remedy}")
-    terminal.say(f"\nMend the causes, then `reelwright rerun {job_id}`; or submit {failed_path} again.")
+    rows = progress.failures(database, job_id)
+    for row in islice(rows, most):
+        terminal.say(f"\n{row.external_id}\n  {row.code}: {row.message}\n  {row.remedy}")
+    if next(rows, None):
+        terminal.say(f"\n… and more: `reelwright failures {job_id}` lists them all.")
+    terminal.say()
 
 
 def _show_preview(terminal: Terminal, found: Preview) -> None:

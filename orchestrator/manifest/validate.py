@@ -136,13 +136,14 @@ class Validator:
         if wanted is None and outputs is None:
             return None
         recipe = self._recipe
-        if isinstance(wanted, str):  # a list of steps in a cell is JSON, as the report writes it
-            recipe = recipes.parse(wanted, "of the line") if wanted.startswith("[") else self._resolve(wanted)
+        if isinstance(wanted, str):  # steps in a cell are JSON, as the report writes them
+            recipe = recipes.parse(wanted, "of the line") if wanted.startswith(("[", "{")) else self._resolve(wanted)
         elif wanted is not None:
             recipe = recipes.from_document(wanted, "of the line")
         if outputs is not None:
             steps = [{step.stage: step.params} for step in recipe.steps]
-            recipe = recipes.from_document({"recipe": steps, "outputs": outputs}, recipe.name)
+            document = {"recipe": steps, "outputs": outputs, "bad_frames": recipe.bad_frames}
+            recipe = recipes.from_document(document, recipe.name)
         return None if recipe == self._recipe else recipe
 
     def _source_problems(self, number: int, source: Source) -> Iterator[Problem]:

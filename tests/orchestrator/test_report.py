@@ -94,6 +94,31 @@ def test_the_failed_part_is_a_manifest_that_asks_for_the_same_again(
     assert before[3][3] == "PATH_UNSAFE"
 
 
+def test_each_line_of_the_failed_part_names_the_recipe_that_held(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    """Submitted under no recipe at all, or under another one, it asks for the same."""
+    own = archive / "own.yaml"
+    own.write_text("recipe:\n  - denoise: {strength: 0.25}\noutputs: [scores]\nbad_frames: black\n")
+    (archive / "m.csv").write_text(
+        "uri,recipe,outputs\n1.jpg,,\n2.jpg,old-photo,\n3.jpg,old-photo,scores\n4.jpg,,access\n"
+    )
+
+    def wanted(job_id: int) -> list[str]:
+        job = progress.job(home_database, job_id)
+        return [(item.recipe or job.recipe).fingerprint() for item in progress.items(home_database, job_id)]
+
+    for number, name in enumerate((str(own), "silent-film")):
+        first = submit(settings, home_database, archive / "m.csv", Options(recipe=name)).job_id
+        report = write_report(home_database, first, settings.home / "results" / f"job-{number}")
+        assert report.failed_path is not None
+        again = submit(settings, home_database, report.failed_path, Options()).job_id
+        assert wanted(again) == wanted(first)
+        assert len(set(wanted(again))) == 4
+    recipes = [row["recipe"] for row in _rows(report.failed_path)]
+    assert recipes == ["silent-film", "old-photo", "old-photo", "silent-film"]
+
+
 def test_a_job_without_failures_leaves_no_failed_part(
     settings: Settings, home_database: Database, archive: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +148,24 @@ def test_results_are_linked_under_the_items_names(
     local = store.local_path(outputs["master"].key)
     assert local is not None
     assert os.path.samefile(local, tmp_path / "out" / "reel.mkv")
+
+
+def test_a_result_drops_its_sources_suffix_unless_names_would_clash(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    ids = ["Boy.jpg", "sea.jpg", "sea.tif", "film.avi", "box/film.avi", "reel", "reel.avi", "reel.mkv", "reel.avi.mov"]
+    (archive / "m.jsonl").write_text("\n".join(json.dumps({"id": name, "uri": f"{name}.mkv"}) for name in ids))
+    job_id = submit(settings, home_database, archive / "m.jsonl", Options()).job_id
+    for number, name in enumerate(ids):
+        master = store.put_bytes(f"jobs/1/{number}/m{'.jpg' if name == 'Boy.jpg' else '.mkv'}", b"m")
+        outputs = {"master": master, "access": store.put_bytes(f"jobs/1/{number}/a.mp4", b"a")}
+        _finish(home_database, job_id, name, outputs)
+    assert export(home_database, store, job_id, tmp_path / "out").files == 18
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
+    assert len(names) == 18
+    assert names > {"Boy.jpg", "Boy.access.mp4", "film.mkv", "box/film.mkv", "sea.jpg.mkv", "sea.tif.mkv", "reel.mkv"}
+    export(home_database, store, job_id, tmp_path / "one", external_ids=["sea.tif"])
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["sea.tif.access.mp4", "sea.tif.mkv"]
 
 
 def test_only_the_items_asked_for_are_put_out(
