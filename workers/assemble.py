@@ -24,7 +24,6 @@ from workers.media import access, container, ffv1, index, planes, remux
 from workers.media.pixels import Layout
 from workers.media.reel import layout_of
 from workers.media.source import local
-from workers.restore import makes_colour, restored_size
 from workers.workbench import Workbench
 
 
@@ -43,9 +42,9 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     _check_parts(assignment.parts, facts)
     clock = _clock(facts, index.loads(bench.store.read(facts.index)))
     sound = local(item.source, bench) if facts.audio else None
-    layout = ffv1.master_layout(facts, layout_of(facts), makes_colour=makes_colour(item.recipe))
+    layout = ffv1.master_layout(layout_of(facts), item.recipe)
     master = bench.scratch / "master.mkv"
-    plan = remux.Plan(layout, restored_size(facts, item.recipe), clock, facts, _tags(item, facts))
+    plan = remux.Plan(layout, ffv1.master_size(facts, item.recipe), clock, facts, _tags(item, facts))
     refused = remux.master(master, _chunks(assignment.parts, bench), plan, sound)
     notes = list(_notes(item, facts))
     outputs = {"master": bench.put("master.mkv", master)}

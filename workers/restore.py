@@ -8,7 +8,6 @@ was cut.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from db.catalog.stages import STAGES
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
-from db.records import Assignment, Item, ItemResult, ReelFacts, TaskResult
+from db.records import Assignment, Item, ItemResult, TaskResult
 from workers import scores, stages
 from workers.frames import STILL, Clip, Reel
 from workers.media import ffv1, index, reel, relay, stills
@@ -47,8 +46,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     opened = reel.open_reel(item, bench)
     assert item.facts is not None
     path = bench.scratch / "chunk.mkv"
-    layout = ffv1.master_layout(item.facts, opened.layout, makes_colour=makes_colour(item.recipe))
-    size = restored_size(item.facts, item.recipe)
+    layout, size = ffv1.master_layout(opened.layout, item.recipe), ffv1.master_size(item.facts, item.recipe)
     values: list[dict[str, NDArray[np.float64]]] = []
     with ffv1.film(path, layout, size, item.facts.rate, item.facts) as write:
 
@@ -111,17 +109,6 @@ def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
         alone = replace(around, shots=((number, number + 1),))
         for step in item.recipe.steps:
             clip = clip.with_frames(stages.apply(step, clip, number, number + 1, alone))
-
-
-def makes_colour(recipe: Recipe) -> bool:
-    """Return whether a grey source comes out with colour."""
-    return any(STAGES[step.stage].makes_colour for step in recipe.steps if step.stage in STAGES)
-
-
-def restored_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
-    """Return height and width of the pictures that come out."""
-    factor = math.prod(stages.scale(step) for step in recipe.steps)
-    return facts.height * factor, facts.width * factor
 
 
 def spans(item: Item, span: Span) -> list[Span]:

@@ -11,9 +11,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.codec.context import ThreadType
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from db.catalog.stages import STAGES
+from db.recipe import Recipe
 from db.records import ReelFacts
 from workers.media import planes
 from workers.media.edge import writing
@@ -23,20 +26,32 @@ MEZZANINE_TICK_MS = 10
 """A mezzanine's frames are so far apart: whole Matroska ticks, so a time stamp names its frame."""
 BITEXACT = {"fflags": "bitexact"}
 """No library versions, dates or random numbers in our files: equal work gives equal bytes."""
+# Slices are coded apart, so the bytes are the same with any number of threads.
+ENCODER_THREADS = 4
 _FEW_SLICES_BELOW_PIXELS = 64 * 64
 
 Write = Callable[[Planes], None]
 
 
-def master_layout(facts: ReelFacts, source: Layout, *, makes_colour: bool) -> Layout:
+def master_layout(source: Layout, recipe: Recipe) -> Layout:
     """Return the layout of a reel's chunks and master.
 
     Grey stays grey and RGB stays RGB, at the source's depth. YUV becomes 4:4:4 of the same depth, range and matrix:
     what processing made of the colour is kept whole instead of thinned out again. Grey that is coloured becomes RGB.
     """
-    if source.model == "gray" and makes_colour:
+    coloured = any(STAGES[step.stage].makes_colour for step in recipe.steps if step.stage in STAGES)
+    if source.model == "gray" and coloured:
         return Layout("rgb", source.depth_bits)
     return source.unsubsampled
+
+
+def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
+    """Return height and width of the pictures that come out."""
+    factor = 1
+    for step in recipe.steps:
+        if step.stage in STAGES and step.params.get("strength"):
+            factor *= STAGES[step.stage].scale(step.params)
+    return facts.height * factor, facts.width * factor
 
 
 @contextmanager
@@ -87,7 +102,8 @@ def add_stream(
     stream.height, stream.width = size
     stream.pix_fmt = planes.ffv1_format(layout)
     coder = stream.codec_context
-    coder.gop_size, coder.thread_count, coder.time_base = 1, 1, 1 / rate
+    coder.gop_size, coder.time_base = 1, 1 / rate
+    coder.thread_type, coder.thread_count = ThreadType.SLICE, ENCODER_THREADS
     coder.color_range = 2 if layout.full_range else 1
     coder.colorspace = planes.MATRICES[layout.matrix] if layout.model == "yuv" else planes.MATRICES["unknown"]
     coder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)
