@@ -84,7 +84,9 @@ def _chunks(parts: tuple[Part, ...], bench: Workbench) -> Iterator[Path]:
         path = bench.fetch(part.outputs["chunk"])
         yield path
         bench.moved()
-        path.unlink()
+        if path.is_relative_to(bench.scratch):
+            # A copy of our own; a store that is a folder lends its own file, which must stay.
+            path.unlink()
 
 
 def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:

@@ -200,3 +200,14 @@ def test_a_missing_segment_is_noticed(at: House, tmp_path: Path) -> None:
     for wrong in (parts[1:], parts[:-1], (parts[0], parts[2])):
         with pytest.raises(WorkError, match="do not add up"):
             assemble.assemble(order(item_, TaskKind.ASSEMBLE, parts=wrong), at.bench())
+
+
+def test_assembling_leaves_the_segments_and_the_source_alone(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(20), "gray", sound="aac")
+    before = path.read_bytes()
+    item_ = probed(at, item(path))
+    parts = restored(at, item_, 8)
+    first = assemble.assemble(order(item_, TaskKind.ASSEMBLE, parts=parts), at.bench())
+    again = assemble.assemble(order(item_, TaskKind.ASSEMBLE, parts=parts), at.bench())
+    assert first.outputs["master"].sha256 == again.outputs["master"].sha256
+    assert path.read_bytes() == before

@@ -61,7 +61,8 @@ def open_reel(item: Item, bench: Workbench) -> Reel:
     if facts is None:
         raise InputError(f"{item.source.uri}: the reel has not been probed", code="BAD_VALUE")
     index = loads(bench.store.read(facts.index))
-    path = bench.fetch(facts.mezzanine) if facts.mezzanine else local(item.source, bench)
+    # Every frame is held against the index, so a mezzanine need not be read whole for its digest before each segment.
+    path = bench.fetch(facts.mezzanine, check=False) if facts.mezzanine else local(item.source, bench)
     replaced = {entry.frame: BLACK if entry.use is None else entry.use for entry in item.substitutes}
     return Reel(path, item.source, facts, index, layout_of(facts), bench.settings, replaced)
 
