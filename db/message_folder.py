@@ -20,6 +20,8 @@ from kombu.transport.virtual import BrokerState
 from kombu.utils.json import dumps, loads
 
 SCHEME = "reelwright-folder"
+LOOK_SECONDS = 0.25
+"""Longest wait for a message before Celery gets to look at anything else."""
 PROCESSED_SECONDS = 3600.0
 """How long a claimed message file that its reader did not finish is kept for inspection."""
 
@@ -69,6 +71,10 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
 
     Channel = Channel
     global_state = BrokerState()
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Look for messages; never for long, as a worker that is told to leave notices between two looks."""
+        super().drain_events(connection, min(timeout or LOOK_SECONDS, LOOK_SECONDS))
 
 
 def prepare(folder: Path) -> dict[str, Any]:

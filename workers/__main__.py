@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from db import settings as settings_module
@@ -28,6 +29,8 @@ def main() -> int:
 
             app.log_to_stderr(settings.log_level)
             app.serve(settings)
+            # Everything is handed back; tearing torch down in order takes seconds that somebody waits for.
+            os._exit(0)
     except ReelwrightError as error:
         print(f"{error.code}: {error.message} {error.remedy}", file=sys.stderr)  # noqa: T201 -- last words
         return 2

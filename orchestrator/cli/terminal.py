@@ -73,13 +73,14 @@ class Terminal:
     @contextmanager
     def counting(self, what: str, total: int | None = None) -> Iterator[Counter]:
         """Show a count that grows, with its rate and, if the total is known, the time to go."""
-        with _bar(self, f"{what}: {{task.completed}} · {{task.fields[rate]}}", total) as bar:
+        text = f"{what}: {{task.completed}}{f' of {total}' if total else ''} · {{task.fields[rate]}}"
+        with _bar(self, text, total, timed=total is not None) as bar:
             yield Counter(self, what, total, bar)
 
     @contextmanager
     def following(self) -> Iterator[Follower]:
         """Show a job's progress as it moves."""
-        with _bar(self, "{task.description}", 1) as bar:
+        with _bar(self, "{task.description}", None) as bar:
             yield Follower(self, bar)
 
 
@@ -177,13 +178,13 @@ def _share(progress: Progress) -> tuple[float, float]:
 
 
 @contextmanager
-def _bar(terminal: Terminal, text: str, total: float | None) -> Iterator[Any]:
+def _bar(terminal: Terminal, text: str, total: float | None, *, timed: bool = False) -> Iterator[Any]:
     if terminal.as_json or not sys.stdout.isatty():
         yield None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(bar_width=30), TextColumn(text, markup=False), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
-        bar.add_task("", total=total, rate="")
+    columns = [BarColumn(bar_width=30), TextColumn(text, markup=False)]
+    with Progress(*columns, *([TimeRemainingColumn()] if timed else []), transient=True) as bar:
+        bar.add_task("starting …", total=total, rate="")
         yield bar

@@ -139,7 +139,7 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     if job.pause_reason:
         terminal.say(f"  paused: {job.pause_reason}")
     terminal.say(f"  results  {exported.folder} ({exported.files} files, {size(exported.bytes)})")
-    terminal.say(f"  report   {report.csv_path}, {report.json_path.name}")
+    terminal.say(f"  report   {report.csv_path.name}, {report.json_path.name} in the same folder")
     if report.mean_scores:
         means = ", ".join(f"{name} {mean:.3g}" for name, mean in report.mean_scores.items())
         terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
@@ -161,7 +161,8 @@ def _submitted(
     for note in submission.notes:
         terminal.say(f"Note: {note}")
     if submission.created:
-        terminal.say(f"Job {submission.job_id}: {submission.lines} items, {submission.bad_lines} of them bad.")
+        bad = f", {submission.bad_lines} of them bad" if submission.bad_lines else ""
+        terminal.say(f"Job {submission.job_id}: {submission.lines} items{bad}.")
     else:
         terminal.say(f"Job {submission.job_id} was made of this manifest before; --new makes another.")
     return submission
