@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from db import settings as settings_module
 from db.errors import CODES, ReelwrightError
@@ -42,19 +45,27 @@ def main() -> int:
 
 def _probe(settings: Settings) -> None:
     """Describe one source a line: JSON ``{"source": …, "recipe": …}`` in, facts and seconds of work out."""
-    from workers import device, estimate, probe
+    from workers import device
 
     device.settle("cpu")
     for line in sys.stdin:
         try:
-            order = json.loads(line)
-            facts = probe.describe(Source.model_validate(order["source"]), settings)
-            recipe = Recipe.model_validate(order["recipe"])
-            per_frame = estimate.seconds_per_frame(recipe, facts["width"], facts["height"], facts["mono"])
-            said = {"facts": facts, "seconds": per_frame * facts["frame_count"]}
+            said = _described(json.loads(line), settings)
         except ReelwrightError as error:
             said = {"code": error.code, "message": error.message, "remedy": error.remedy}
         print(json.dumps(said), flush=True)  # noqa: T201 -- the answer
+
+
+def _described(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    from workers import estimate, probe
+    from workers.media.source import fetched
+
+    with TemporaryDirectory(prefix="reelwright-probe-") as folder:
+        source = fetched(Source.model_validate(order["source"]), Path(folder), settings)
+        facts = probe.describe(source, settings)
+    recipe = Recipe.model_validate(order["recipe"])
+    per_frame = estimate.seconds_per_frame(recipe, facts["width"], facts["height"], facts["mono"])
+    return {"facts": facts, "seconds": per_frame * facts["frame_count"]}
 
 
 if __name__ == "__main__":

@@ -161,23 +161,27 @@ def connect(settings: Settings) -> Any:
 
 
 def fetch_source(settings: Settings, uri: str, path: Path, moved: Moved | None = None) -> None:
-    """Download the source at ``s3://bucket/key`` into ``path``.
+    """Download the source at ``s3://bucket/key`` into ``path``, all of it or nothing.
 
     Raises:
         InputError: ``FILE_MISSING``, or ``SOURCE_DENIED``.
         StoreUnavailable: The server does not answer.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    try:
-        with _translated(uri), path.open("wb") as sink:
+    part = path.with_name(f".{path.name}.part")
+    with _translated(uri):
+        try:
             body = connect(settings).get_object(Bucket=bucket, Key=key)["Body"]
+        except boto_errors.ClientError as error:
+            code = _code(error)
+            if code in _MISSING or code == "NoSuchBucket":
+                raise InputError(f"{uri}: there is no such object", code="FILE_MISSING") from error
+            if code in {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
+                raise InputError(f"{uri}: not readable with these keys ({code})", code="SOURCE_DENIED") from error
+            raise
+        with part.open("wb") as sink:
             copy_and_digest(cast(BinaryIO, body), sink, moved)
-    except InputError as error:
-        raise InputError(f"Source {uri} is not there", code="FILE_MISSING") from error
-    except TransientError as error:
-        if "AccessDenied" in error.message or "403" in error.message:
-            raise InputError(f"Source {uri} may not be read", code="SOURCE_DENIED") from error
-        raise
+    part.replace(path)
 
 
 def _digest(path: Path, moved: Moved | None) -> str:

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from db import progress
+from db import ledger, progress
+from db.recipe import parse
+from db.records import Source
+from db.states import ItemKind
+from db.store.s3 import connect
+from orchestrator.embedded import _free_the_dead
 from tests.journeys.house import House, embedded, film, photo
+from tests.support import servers
 from tests.support.servers import wait_until
 
 ALL_STEPS = """
@@ -70,9 +76,6 @@ def test_a_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: Path) -> 
 
 
 def test_rerun_of_one_item_with_another_recipe_keeps_the_first_result(house: House, tmp_path: Path) -> None:
-    from db import ledger
-    from db.recipe import parse
-
     house.lead()
     house.hire(1)
     job_id = house.submit({"a": photo(tmp_path / "a.png"), "b": photo(tmp_path / "b.png", 2)}, "[]")
@@ -89,8 +92,6 @@ def test_rerun_of_one_item_with_another_recipe_keeps_the_first_result(house: Hou
 
 def test_a_reel_goes_on_where_the_machine_was_switched_off(tmp_path: Path) -> None:
     """Everything is killed at once in the middle; a second start finishes and keeps the segments that were done."""
-    from orchestrator.embedded import _free_the_dead
-
     flag = tmp_path / "flag"
     with embedded(tmp_path / "home") as house:
         house.lead()
@@ -127,4 +128,28 @@ def test_a_worker_that_is_told_to_leave_stops_at_a_frame_and_costs_nothing(
     assert house.wait_for(job_id) == "done"
     outcomes = [row.outcome for row in progress.attempts(house.database, job_id, "reel") if row.kind == "restore"]
     assert outcomes == ["released" if verb == "leave" else "lost", "done"]
+    house.assert_sound(job_id)
+
+
+def test_sources_in_s3_are_restored_and_missing_ones_are_named(
+    served_house: House, s3: servers.S3, tmp_path: Path
+) -> None:
+    house = served_house
+    client = connect(house.settings)
+    client.create_bucket(Bucket="archive-in")
+    for name, source in {"reel": film(tmp_path / "reel.mkv", 16), "still": photo(tmp_path / "still.png")}.items():
+        client.upload_file(source.uri, "archive-in", f"folder/{name}{Path(source.uri).suffix}")
+    sources = {
+        "reel": Source(uri="s3://archive-in/folder/reel.mkv", kind=ItemKind.REEL),
+        "still": Source(uri="s3://archive-in/folder/still.png", kind=ItemKind.STILL),
+        "gone": Source(uri="s3://archive-in/folder/gone.png", kind=ItemKind.STILL),
+    }
+    house.lead()
+    house.hire(1)
+    job_id = house.submit(sources, "[]")
+    assert house.wait_for(job_id) == "done_with_failures"
+    assert house.item_states(job_id) == {"reel": "done", "still": "done", "gone": "failed"}
+    (failure,) = progress.failures(house.database, job_id)
+    assert failure.code == "FILE_MISSING"
+    assert len(house.framemd5(job_id)) == 16
     house.assert_sound(job_id)

@@ -13,24 +13,45 @@ from pathlib import Path
 
 from db.errors import InputError
 from db.records import Source
+from db.settings import Settings
+from db.store.keys import safe_name
 from workers.workbench import Workbench
 
 BLOCK_BYTES = 1 << 20
 
 
 def local(source: Source, bench: Workbench) -> Path:
-    """Return the local file (for a sequence: folder) of a source.
+    """Return a local file (for a sequence: folder) of a source; one in S3 is fetched into the scratch folder first.
 
     Raises:
         InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
+        StoreUnavailable: S3 does not answer.
     """
-    return find(source)
+    return find(fetched(source, bench.scratch, bench.settings, lambda count: bench.moved()))
+
+
+def fetched(source: Source, folder: Path, settings: Settings, moved: Callable[[int], None] | None = None) -> Source:
+    """Return the source as it lies on this machine, after fetching it from S3 into ``folder`` where it lies there.
+
+    Raises:
+        InputError: There is no such object, or it is a sequence, which cannot be fetched file by file yet.
+        StoreUnavailable: S3 does not answer.
+    """
+    if not source.uri.startswith("s3://"):
+        return source
+    if source.sequence is not None:
+        remedy = "Copy the sequence to a folder that the workers can read, or make a film of it."
+        raise InputError(f"{source.uri}: an image sequence in S3 cannot be read", code="NOT_A_FILE", remedy=remedy)
+    from db.store.s3 import fetch_source  # boto3 is only there, and only needed, where sources lie in S3
+
+    path = folder / f"source-{safe_name(source.uri.rpartition('/')[2])}"
+    if not path.exists():
+        fetch_source(settings, source.uri, path, moved)
+    return source.model_copy(update={"uri": str(path)})
 
 
 def find(source: Source) -> Path:
     """Return the path of a source that lies on this machine; raises as :func:`local`."""
-    if source.uri.startswith("s3://"):
-        raise InputError(f"{source.uri}: sources in S3 are fetched by a worker first", code="FILE_MISSING")
     path = Path(source.uri)
     if source.sequence is None:
         check_file(path)
