@@ -13,7 +13,7 @@ from db.states import JobState, TaskState
 from db.tables import Job, Task
 
 OUTSTANDING_PER_SLOT = 2
-"""Queued and running tasks for each live worker: enough that none waits, few enough that the broker stays short."""
+"""Queued tasks for each live worker: enough that none waits, few enough that the broker stays short."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,12 @@ def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> li
 def _room(connection: Connection, slots: dict[str, int]) -> dict[str, int]:
     capacity = {LIGHT: sum(slots.values()), RESTORE: sum(slots.values())}
     capacity |= {f"{RESTORE}-{signature}": count for signature, count in slots.items()}
-    outstanding = dict(
+    queued = dict(
         connection.execute(
-            select(Task.queue, func.count())
-            .where(Task.state.in_((TaskState.QUEUED, TaskState.RUNNING)))
-            .group_by(Task.queue)
+            select(Task.queue, func.count()).where(Task.state == TaskState.QUEUED).group_by(Task.queue)
         ).all()
     )
-    return {queue: OUTSTANDING_PER_SLOT * count - outstanding.get(queue, 0) for queue, count in capacity.items()}
+    return {queue: OUTSTANDING_PER_SLOT * count - queued.get(queue, 0) for queue, count in capacity.items()}
 
 
 def _dispatch_job(
