@@ -14,10 +14,12 @@ from pathlib import Path, PurePath
 
 from db import progress
 from db.errors import InputError
+from db.progress import JobRow
 from db.records import Blob
 from db.session import Database
 from db.store.base import Store
 from orchestrator.manifest import kinds
+from orchestrator.report import REPORTS
 
 MAX_NAME_BYTES = 180
 """Longest part of a path that is made; file systems take 255 with the suffixes behind it."""
@@ -65,16 +67,31 @@ def export(
     files = items = moved_bytes = 0
     for item, result in progress.results(database, job_id, external_ids=external_ids):
         items += 1
-        base = _base(item.external_id, clashing)
-        for name, blob in _named(base, result.outputs if result else {}):
-            target = os.path.join(root, name)
+        named = _named(_base(item.external_id, clashing), result.outputs if result else {})
+        placed = [(os.path.join(root, name), blob) for name, blob in named]
+        for target, _ in placed:
             _check_target(target, root, sources)
+        for target, blob in placed:
             _placed(store, blob, target)
             files, moved_bytes = files + 1, moved_bytes + blob.bytes
         on_item(items)
     if external_ids and items < len(set(external_ids)):
         raise InputError(f"Job {job_id} has not all of the {len(set(external_ids))} items named", code="UNKNOWN_ITEM")
     return Exported(Path(root), files, moved_bytes, items)
+
+
+def check_folder(folder: Path, job: JobRow, home: Path) -> None:
+    """Refuse a folder for results that is, or lies in, the folder that the job was made of.
+
+    The next run would take the results for sources. A home may lie there: it is left out when a folder is read.
+
+    Raises:
+        InputError: ``OUTPUT_ON_SOURCE``.
+    """
+    place, manifest = folder.resolve(), Path(job.manifest_uri)
+    among_sources = manifest.is_dir() and place.is_relative_to(manifest) and not place.is_relative_to(home.resolve())
+    if among_sources or (manifest.parent == place and manifest.name in REPORTS):
+        raise InputError(f"Results in {str(place)!r:.300} would lie among the job's sources", code="OUTPUT_ON_SOURCE")
 
 
 def safe_path(external_id: str) -> str:

@@ -29,6 +29,7 @@ COLUMNS = (
     *("id", "kind", "uri", *(name for name in fields.CHECKS if name not in {"id", "kind", "uri"})),
     *("x_extra", "x_state", "x_generation", "x_frames", "x_scores", "x_notes", *fields.REPORTED),
 )
+REPORTS = ("report.csv", "report-failed.csv", "report.json")
 _HTTP_STATUS = {"FILE_MISSING": 404, "BLOB_MISSING": 404, "SOURCE_DENIED": 403, "PATH_UNSAFE": 403, "CANCELLED": 499}
 _NOT_CARRIED = frozenset({"line", "x_extra", "x_state", "x_generation", "x_frames", "x_scores", "x_notes"})
 _RECIPE_CELLS = frozenset({"recipe", "outputs"})
@@ -81,7 +82,7 @@ def write_report(database: Database, job_id: int, folder: Path) -> Report:
     job = progress.job(database, job_id)
     folder.mkdir(parents=True, exist_ok=True)
     sums = _Sums()
-    paths = {name: folder / name for name in ("report.csv", "report-failed.csv", "report.json")}
+    paths = {name: folder / name for name in REPORTS}
     with ExitStack() as stack:
         every = _csv(stack.enter_context(_opened(paths["report.csv"])))
         failed = _csv(stack.enter_context(_opened(paths["report-failed.csv"])))

@@ -171,12 +171,13 @@ def get(
     """
     from db import progress
     from db.store import open_store
-    from orchestrator.export import export
+    from orchestrator.export import check_folder, export
 
     here = desk(context)
     settings = here.settings()
     folder = out or settings.home / "results" / f"job-{job}"
     with here.database(settings) as database:
+        check_folder(folder, progress.job(database, job), settings.home)
         total = len(item) if item else progress.progress(database, job).items_total
         with here.terminal.counting("items", total) as count:
             found = export(database, open_store(settings), job, folder, external_ids=item or (), on_item=count)

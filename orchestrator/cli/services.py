@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.desk import desk
+from orchestrator.cli.logs import log_to
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +32,7 @@ def worker(
     from orchestrator import supervise
 
     settings = desk(context).settings(slots=slots, device=device)
+    log_to(sys.stderr, settings.log_level)
     with _stopped_by_signal() as stop:
         supervise.serve_workers(settings, stop)
 
@@ -43,6 +46,7 @@ def orchestrate(context: typer.Context) -> None:
 
     here = desk(context)
     settings = here.settings()
+    log_to(sys.stderr, settings.log_level)
     with here.database(settings, make=True) as database, _stopped_by_signal() as stop:
         loop.serve(settings, database, stop=stop)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 5.0
 """Pause between lines of progress where there is no terminal to draw on."""
+CELL_CHARS = 60
+"""Widest cell of a table, but for its last column."""
 EVENT_SECONDS = 1.0
 """Pause between JSON lines of progress."""
 
@@ -52,10 +54,10 @@ class Terminal:
             print(json.dumps(plain(value), ensure_ascii=False), flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Show a person a table, with the last column as wide as it likes."""
+        """Show a person a table; only the last column is as wide as it likes."""
         if self.as_json:
             return
-        cells = [[visible(str(cell)) for cell in row] for row in rows]
+        cells = [[*(_short(visible(str(cell))) for cell in row[:-1]), visible(str(row[-1]))] for row in rows]
         widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
         for row in [[name.upper() for name in columns], *cells]:
             padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -120,6 +122,13 @@ class Follower:
             self._told = time.monotonic()
             self._terminal.event({"progress": progress})
             self._terminal.say(progress_line(progress))
+
+
+def _short(text: str) -> str:
+    """Cut the middle out of a long text: names of an archive differ at their ends."""
+    return (
+        text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS // 3]}…{text[-(CELL_CHARS - CELL_CHARS // 3 - 1) :]}"
+    )
 
 
 def progress_line(progress: Progress) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.desk import Desk, desk
+from orchestrator.cli.logs import log_to
 from orchestrator.cli.terminal import Terminal, duration, progress_line, size
 
 if TYPE_CHECKING:
@@ -59,8 +60,10 @@ def run(
     Submits it, works until it is over, puts the results into a folder and writes a report. Run again, it goes on where
     it stopped.
     """
+    from db import progress
     from db.errors import InputError
     from db.store import open_store
+    from orchestrator.export import check_folder
     from orchestrator.submit import Options
 
     if (manifest is None) == (job is None):
@@ -71,8 +74,9 @@ def run(
     with here.database(settings, make=True) as database:
         submission = _submitted(here.terminal, settings, database, manifest, options) if manifest is not None else None
         job_id = submission.job_id if submission else int(job or 0)
-        _work_off(here, settings, database, job_id)
         folder = out or settings.home / "results" / f"job-{job_id}"
+        check_folder(folder, progress.job(database, job_id), settings.home)
+        _work_off(here, settings, database, job_id)
         finish(here.terminal, database, open_store(settings), job_id, folder)
 
 
@@ -176,7 +180,9 @@ def _work_off(here: Desk, settings: Settings, database: Database, job_id: int) -
 
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
-    with here.terminal.following() as follow:
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    with (settings.logs / "run.log").open("a", encoding="utf-8") as log, here.terminal.following() as follow:
+        log_to(log, settings.log_level)
         embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow)
 
 

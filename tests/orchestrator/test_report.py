@@ -19,7 +19,7 @@ from db.store import open_store
 from db.store.base import Store
 from db.tables import Item, Result
 from orchestrator import export as exporting
-from orchestrator.export import export, safe_path
+from orchestrator.export import check_folder, export, safe_path
 from orchestrator.report import write_report
 from orchestrator.submit import Options, submit
 
@@ -189,6 +189,18 @@ def test_a_source_is_never_replaced(settings: Settings, home_database: Database,
             export(home_database, store, job_id, folder)
         assert caught.value.code == "OUTPUT_ON_SOURCE"
     assert (archive / "a.jpg").read_bytes() == b"a.jpg"
+
+
+def test_results_do_not_go_among_the_sources(settings: Settings, home_database: Database, archive: Path) -> None:
+    home = archive / "home"
+    by_folder = progress.job(home_database, submit(settings, home_database, archive, Options()).job_id)
+    by_file = progress.job(home_database, submit(settings, home_database, archive / "m.csv", Options()).job_id)
+    for folder in (archive, archive / "restored"):
+        with pytest.raises(InputError) as caught:
+            check_folder(folder, by_folder, home)
+        assert caught.value.code == "OUTPUT_ON_SOURCE"
+    check_folder(home / "results", by_folder, home)
+    check_folder(archive / "restored", by_file, home)
 
 
 def test_nothing_is_put_outside_the_folder(
