@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -105,8 +107,7 @@ def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_sti
         rows = [_row(job_id, line, None) for line in bad]
         bundles = add_bundles(connection, job_id, TaskState.WAITING, -(-len(stills) // bundle_stills))
         rows += [_row(job_id, line, bundles[place // bundle_stills]) for place, line in enumerate(stills)]
-        if rows:
-            connection.execute(insert(Item), rows)
+        _insert_items(connection, rows)
         if reels:
             made = connection.execute(
                 insert(Item).returning(Item.id, sort_by_parameter_order=True),
@@ -195,6 +196,17 @@ def _make(db: Database, connection: Connection, request: JobRequest) -> OpenedJo
     return OpenedJob(job_id, JobState.INGESTING, created=True, ingested=0)
 
 
+def _insert_items(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows as the driver takes them: SQLAlchemy's own way looks at every value, half the cost of a line."""
+    if not rows:
+        return
+    statement = insert(Item).compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    given: Sequence[Any] = rows
+    if statement.positiontup:
+        given = list(map(itemgetter(*statement.positiontup), rows))
+    connection.exec_driver_sql(str(statement), given)
+
+
 def _row(job_id: int, line: NewLine, task_id: int | None) -> dict[str, Any]:
     source, error = line.source, line.error
     still = source is not None and source.kind is ItemKind.STILL
@@ -206,12 +218,15 @@ def _row(job_id: int, line: NewLine, task_id: int | None) -> dict[str, Any]:
         "uri": source.uri if source else str(line.extra.get("uri", "")),
         "source_json": source.model_dump_json(exclude_defaults=True) if source else None,
         "recipe_json": line.recipe.model_dump_json() if line.recipe else None,
-        "extra_json": json.dumps({"line": line.line, **line.extra}),
-        "state": ItemState.FAILED if error or not source else ItemState.PENDING,
+        "extra_json": to_json({"line": line.line, **line.extra}).decode(),
+        "state": "failed" if error or not source else "pending",
         "generation": 1,
         "task_id": task_id,
         "error_code": error.code if error else None,
         "error_message": error.message if error else None,
         "error_remedy": error.remedy if error else None,
         "frames_total": 1 if still else 0,
+        "substitutes_json": "[]",
+        "handle_frames": 0,
+        "frames_done": 0,
     }
