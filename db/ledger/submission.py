@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, func, insert, select, update
@@ -61,8 +62,7 @@ class LineError:
     remedy: str
 
 
-@dataclass(frozen=True)
-class NewLine:
+class NewLine(NamedTuple):  # a million are made at a time, and tuples are made thrice as fast
     """One line of a manifest, ready to become an item."""
 
     seq: int
@@ -74,7 +74,7 @@ class NewLine:
     recipe: Recipe | None = None
     """None when the job's recipe holds."""
     error: LineError | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = MappingProxyType({})
 
 
 def open_job(db: Database, request: JobRequest) -> OpenedJob:

@@ -29,6 +29,14 @@ _CLASHES = {
     "UNICODE_CLASH": "This id differs from an earlier one only in letter case or Unicode form",
 }
 _CHECKSUMS = frozenset(f"checksum.{name}" for name in fields.DIGEST_CHARS)
+_SOURCE_FIELDS = (
+    ("bytes", "bytes"),
+    ("fps", "fps"),
+    ("missing", "missing"),
+    ("params.accept_damaged", "accept_damaged"),
+    ("params.accept_interlaced", "accept_interlaced"),
+)
+"""Fields of a line, and what a ``Source`` calls them."""
 _SEQUENCE = frozenset(name for name in fields.CHECKS if name.startswith("sequence."))
 _SHIPPED = frozenset(recipes.names())
 
@@ -119,17 +127,10 @@ class Validator:
             return None
         uri = self._places.resolve(values["uri"])
         sequence = _sequence(values, entry)
-        return Source(
-            uri=uri,
-            kind=_kind(values, uri, sequence),
-            sequence=sequence,
-            checksum={name[9:]: values[name] for name in values.keys() & _CHECKSUMS},
-            bytes=values.get("bytes"),
-            fps=values.get("fps"),
-            missing=values.get("missing", "error"),
-            accept_damaged=values.get("params.accept_damaged", False),
-            accept_interlaced=values.get("params.accept_interlaced", False),
-        )
+        given = {field: values[name] for name, field in _SOURCE_FIELDS if name in values}
+        if checksums := values.keys() & _CHECKSUMS:
+            given["checksum"] = {name[9:]: values[name] for name in checksums}
+        return Source(uri=uri, kind=_kind(values, uri, sequence), sequence=sequence, **given)
 
     def _own_recipe(self, values: Mapping[str, Any]) -> Recipe | None:
         wanted, outputs = values.get("recipe"), values.get("outputs")
