@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from db.session import Database
     from db.settings import Settings
 
+EXTRAS = {
+    "worker": ("av", "numpy", "OpenImageIO", "cv2", "PIL", "pyarrow", "torch"),
+    "server": ("boto3", "psycopg", "redis"),
+}
+"""What each extra of the installation brings."""
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -60,6 +66,26 @@ class Desk:
             elif make:
                 session.check(database)
             yield database
+
+
+def lacks(extra: str) -> list[str]:
+    """Return the modules of an extra that are not installed; nothing is imported."""
+    from importlib.util import find_spec
+
+    return [module for module in EXTRAS[extra] if find_spec(module) is None]
+
+
+def need_pixels() -> None:
+    """Make sure that workers can start here.
+
+    Raises:
+        InputError: ``WORKER_EXTRA_MISSING``.
+    """
+    from db.errors import InputError
+
+    lacking = lacks("worker")
+    if lacking:
+        raise InputError(f"No workers can run here without {', '.join(lacking)}", code="WORKER_EXTRA_MISSING")
 
 
 def desk(context: typer.Context) -> Desk:

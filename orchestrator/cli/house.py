@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.desk import Desk, desk
+from orchestrator.cli.desk import EXTRAS, Desk, desk, lacks
 
 if TYPE_CHECKING:
     from db.settings import Settings
 
-_EXTRAS = {
-    "worker": ("av", "numpy", "OpenImageIO", "cv2", "PIL", "pyarrow", "torch"),
-    "server": ("boto3", "psycopg", "redis"),
-}
 _LOW_SPACE_BYTES = 2_000_000_000
 
 
@@ -124,12 +120,11 @@ def check(context: typer.Context) -> None:
 
 def _examined(here: Desk, settings: Settings) -> Iterator[Finding]:
     from importlib.metadata import version
-    from importlib.util import find_spec
 
     yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
     yield Finding("reelwright", True, version("reelwright"))
-    for extra, modules in _EXTRAS.items():
-        lacking = [module for module in modules if find_spec(module) is None]
+    for extra in EXTRAS:
+        lacking = lacks(extra)
         needed = extra == "server" and not settings.embedded
         yield Finding(f"extra {extra}", not lacking, f"lacks {', '.join(lacking)}" if lacking else "installed", needed)
     for what, look in _PLACES.items():

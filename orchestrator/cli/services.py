@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.desk import desk
+from orchestrator.cli.desk import desk, need_pixels
 from orchestrator.cli.logs import log_to
 
 
@@ -31,6 +31,7 @@ def worker(
     """Run this machine's workers until stopped."""
     from orchestrator import supervise
 
+    need_pixels()
     settings = desk(context).settings(slots=slots, device=device)
     log_to(sys.stderr, settings.log_level)
     with _stopped_by_signal() as stop:

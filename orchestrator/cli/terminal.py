@@ -64,8 +64,9 @@ class Terminal:
             print("  ".join(padded).rstrip())
 
     def fail(self, error: ReelwrightError, **more: Any) -> None:
-        """Say what went wrong: in red on standard error, or as the one JSON document."""
+        """Say what went wrong: in red on standard error, or as the one JSON document, the last line of several."""
         if self.as_json:
+            self._in_lines = True  # whatever another terminal of this process may have said before
             facts = {"code": error.code, "message": error.message, "remedy": error.remedy, **more}
             self.document({"error": facts})
             return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.desk import Desk, desk
+from orchestrator.cli.desk import Desk, desk, need_pixels
 from orchestrator.cli.logs import log_to
 from orchestrator.cli.terminal import Terminal, duration, progress_line, size
 
@@ -68,6 +68,7 @@ def run(
 
     if (manifest is None) == (job is None):
         raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")
+    need_pixels()
     here = desk(context)
     settings = here.settings(slots=workers, source_roots=source_root)
     options = Options(recipe, name, strict, new, check_files, segment_frames, priority)
