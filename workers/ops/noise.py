@@ -15,6 +15,11 @@ _PER_SIGMA = float(6 * np.sqrt(2 / np.pi))
 """Mean absolute response of that mask to white noise of sigma 1."""
 _BLOCK_PX = 16
 _FLAT_PERCENTILE = 20
+_QUIETEST_PERCENTILE = 3
+_ALIKE, _UNLIKE = 1.25, 1.55
+"""How far quiet and quietest blocks of a picture may differ: grain lies alike everywhere, texture does not."""
+_FEWEST_BLOCKS = 48
+"""Fewer cannot show whether they are alike by chance."""
 _HEADROOM = 0.5
 """What lies beyond 0..1 on either side survives the trip through 16 bits."""
 
@@ -38,20 +43,57 @@ def flat_sigma(plane: Plane, low: float = 0.03, high: float = 0.97) -> float:
     return _quiet(_blocks(response(plane)), _blocks(plane), low, high) / _PER_SIGMA
 
 
+def grain_sigmas(plane: Plane, low: float = 0.03, high: float = 0.97) -> tuple[float, float]:
+    """Return noise that a filter at full size reaches, and noise of coarse grain left for one at half size.
+
+    A scan, a resize or JPEG blurs grain over pixels, where the mask hardly sees it; on a smaller picture it does. White
+    noise halves with every halving of the size, so what is measured there tells how strong it is here.
+    """
+    half = halved(plane)
+    fine = flat_sigma(plane, low, high)
+    wide = 2 * _even_sigma(half, _BLOCK_PX, low, high)
+    # A little more at half size than white noise would leave is texture, not blur.
+    fine += max(0.0, wide - fine) * float(np.clip((wide / max(fine, 1e-6) - 1.4) / 0.6, 0, 1))
+    coarse = 2 * _even_sigma(halved(half), _BLOCK_PX // 2, low, high)
+    # What passes the filter at full size has lost most of the noise of white spectrum, but not all.
+    return fine, float(np.sqrt(max(0.0, coarse**2 - 1.5 * (fine / 2) ** 2)))
+
+
+def halved(plane: Plane) -> Plane:
+    """Return the plane at half its size, the mean of 2 x 2 pixels for each."""
+    size = (max(1, plane.shape[1] // 2), max(1, plane.shape[0] // 2))
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+
+def like(plane: Plane, large: Plane) -> Plane:
+    """Return the plane enlarged to the size of another."""
+    return cv2.resize(plane, large.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _even_sigma(plane: Plane, block_px: int, low: float, high: float) -> float:
+    """Return noise sigma where the picture is flat, down to 0 where quiet blocks are not alike: that is texture."""
+    loud, mean = _blocks(response(plane), block_px), _blocks(plane, block_px)
+    quiet = _quiet(loud, mean, low, high)
+    if loud.size < _FEWEST_BLOCKS:
+        return 0.0
+    spread = quiet / max(_quiet(loud, mean, low, high, _QUIETEST_PERCENTILE), 1e-6)
+    return quiet / _PER_SIGMA * float(np.clip((_UNLIKE - spread) / (_UNLIKE - _ALIKE), 0, 1))
+
+
 def flat_deviation(plane: Plane, difference: Plane) -> float:
     """Return how far ``difference`` strays from its mean within the quietest fifth of the blocks of ``plane``."""
     variance = _blocks(difference * difference) - _blocks(difference) ** 2
     return _quiet(np.sqrt(np.maximum(variance, 0)), _blocks(plane), 0.03, 0.97)
 
 
-def _blocks(plane: Plane) -> Plane:
-    size = (max(1, plane.shape[1] // _BLOCK_PX), max(1, plane.shape[0] // _BLOCK_PX))
+def _blocks(plane: Plane, block_px: int = _BLOCK_PX) -> Plane:
+    size = (max(1, plane.shape[1] // block_px), max(1, plane.shape[0] // block_px))
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
-def _quiet(loud: Plane, mean: Plane, low: float, high: float) -> float:
+def _quiet(loud: Plane, mean: Plane, low: float, high: float, percentile: float = _FLAT_PERCENTILE) -> float:
     usable: NDArray[Any] = loud[(mean > low) & (mean < high) & (loud > 1e-6)]
-    return float(np.percentile(usable, _FLAT_PERCENTILE)) if usable.size else 0.0
+    return float(np.percentile(usable, percentile)) if usable.size else 0.0
 
 
 def non_local_means(plane: Plane, sigma: float, template_px: int = 5, search_px: int = 11) -> Plane:

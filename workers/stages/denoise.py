@@ -32,6 +32,8 @@ class _Levels:
     mean: float
     red_blue: float
     green: float
+    coarse: float = 0
+    """What of the mean's noise is left for a filter at half size."""
 
     def times(self, share: float) -> _Levels:
         return _Levels(self.mean * share, self.red_blue * share, self.green * share)
@@ -56,23 +58,45 @@ def restore(window: Clip, start: int, stop: int, params: DenoiseParams, reel: Re
 
 
 def _denoised(picture: Planes, moved: list[Planes], sigma: float | None) -> Planes:
-    levels = _levels(picture, sigma)
-    if moved and sigma is None:
-        levels = levels.at_least(_restless_sigma(planes.luma(picture), [planes.luma(other) for other in moved]))
-    if levels.mean == 0:
+    levels = _known(len(picture), sigma) if sigma is not None else _seen(picture, moved)
+    if levels.mean == levels.coarse == 0:
         return picture
     if not moved:
         return _spatial(picture, levels)
     return _finished(*_averaged(picture, moved, levels.mean), levels)
 
 
-def _levels(picture: Planes, sigma: float | None) -> _Levels:
+# -- how much
+
+
+def _known(channels: int, sigma: float) -> _Levels:
+    if channels == 1:
+        return _Levels(sigma, 0, 0)
+    return _Levels(sigma / np.sqrt(3), sigma * np.sqrt(2), sigma * np.sqrt(1.5))
+
+
+def _seen(picture: Planes, moved: list[Planes]) -> _Levels:
+    if not moved:
+        return _seen_in_space(picture)
+    restless = _restless_sigma(planes.luma(picture), [planes.luma(other) for other in moved])
+    return _levels(picture).at_least(restless)
+
+
+def _levels(picture: Planes) -> _Levels:
     if len(picture) == 1:
-        return _Levels(noise.flat_sigma(picture[0]) if sigma is None else sigma, 0, 0)
-    if sigma is not None:
-        return _Levels(sigma / np.sqrt(3), sigma * np.sqrt(2), sigma * np.sqrt(1.5))
+        return _Levels(noise.flat_sigma(picture[0]), 0, 0)
     mean, red_blue, green = _split(picture)
     return _Levels(noise.flat_sigma(mean), noise.flat_sigma(red_blue, -1, 1), noise.flat_sigma(green, -1, 1))
+
+
+def _seen_in_space(picture: Planes) -> _Levels:
+    """Measure at several scales: with no neighbours, nothing else tells blurred grain."""
+    if len(picture) == 1:
+        fine, coarse = noise.grain_sigmas(picture[0])
+        return _Levels(fine, 0, 0, coarse)
+    mean, red_blue, green = _split(picture)
+    fine, coarse = noise.grain_sigmas(mean)
+    return _Levels(fine, noise.grain_sigmas(red_blue, -1, 1)[0], noise.grain_sigmas(green, -1, 1)[0], coarse)
 
 
 # -- in time
@@ -127,24 +151,29 @@ def _finished(averaged: Planes, left: Plane, levels: _Levels) -> Planes:
 
 def _spatial(picture: Planes, levels: _Levels) -> Planes:
     if len(picture) == 1:
-        return noise.non_local_means(picture[0], levels.mean)[None]
+        return _calm(picture[0], levels)[None]
     mean, red_blue, green = _split(picture)
     return _joined(
-        noise.non_local_means(mean, levels.mean),
+        _calm(mean, levels),
         _calm_difference(red_blue, levels.red_blue),
         _calm_difference(green, levels.green),
     )
 
 
+def _calm(mean: Plane, levels: _Levels) -> Plane:
+    fine = noise.non_local_means(mean, levels.mean)
+    if levels.coarse == 0:
+        return fine
+    half = noise.halved(fine)
+    return fine + noise.like(noise.non_local_means(half, levels.coarse) - half, fine)
+
+
 def _calm_difference(plane: Plane, sigma: float) -> Plane:
-    height, width = plane.shape
-    if sigma == 0 or min(height, width) < 2:
+    if sigma == 0 or min(plane.shape) < 2:
         return plane
-    half = cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    coarse = cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR)
-    fine = plane - coarse
-    calm = noise.non_local_means(half, sigma / 2)
-    return cv2.resize(calm, (width, height), interpolation=cv2.INTER_LINEAR) + fine * _wiener_gain(fine, sigma)
+    half = noise.halved(plane)
+    fine = plane - noise.like(half, plane)
+    return noise.like(noise.non_local_means(half, sigma / 2), plane) + fine * _wiener_gain(fine, sigma)
 
 
 def _wiener_gain(fine: Plane, sigma: float) -> Plane:
