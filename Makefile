@@ -20,7 +20,7 @@ demo: setup ## Restore five photos and a film reel; results and report in demo-h
 	$(BIN)/reelwright --home demo-home run examples/demo/manifest.csv
 
 test: setup ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not shared"
 
 test-shared: setup ## Run the tests that need the shared media folder
 	$(BIN)/pytest -m shared

@@ -61,11 +61,20 @@ def describe(source: Source, settings: Settings) -> dict[str, Any]:
     with container.opened(path) as (opened, stream):
         coder = stream.codec_context
         survey.check_size(coder.width, coder.height, settings, str(path))
-        rate = source.fps or survey.header_rate(stream)
-        count = stream.frames or round(Fraction(opened.duration or 0, 1_000_000) * rate)
+        header_rate = survey.header_rate(stream)
+        count = stream.frames or round(Fraction(opened.duration or 0, 1_000_000) * header_rate)
         layout = planes.layout_of(coder.pix_fmt or "", full_range=True, matrix="unknown", lines=coder.height)
         mono = layout.model == "gray"
-        return _described("reel", coder.width, coder.height, count, rate, layout.depth_bits, mono, path.stat().st_size)
+        return _described(
+            "reel",
+            coder.width,
+            coder.height,
+            count,
+            source.fps or header_rate,
+            layout.depth_bits,
+            mono,
+            path.stat().st_size,
+        )
 
 
 def _describe_sequence(folder: Path, source: Source, settings: Settings) -> dict[str, Any]:

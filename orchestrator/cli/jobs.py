@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.desk import desk
-from orchestrator.cli.terminal import Terminal, progress_line, size
+from orchestrator.cli.terminal import Terminal, many, progress_line, size
 from orchestrator.cli.work import RecipeName, show_failures
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def rerun(
     wanted = resolve(recipe) if recipe is not None else None
     with here.database(settings) as database:
         count = ledger.rerun(database, job, selection, recipe=wanted, bundle_stills=settings.bundle_stills)
-    here.terminal.say(f"{count} items of job {job} start again.")
+    here.terminal.say(f"{many(count, 'item')} of job {job} to do again.")
     if settings.embedded:
         here.terminal.say(f"Work on them with `reelwright run --job {job}`.")
     here.terminal.document({"job_id": job, "items": count})
@@ -181,7 +181,9 @@ def get(
         total = len(item) if item else progress.progress(database, job).items_total
         with here.terminal.counting("items", total) as count:
             found = export(database, open_store(settings), job, folder, external_ids=item or (), on_item=count)
-    here.terminal.say(f"{found.files} files, {size(found.bytes)}, of {found.items} items in {found.folder}")
+    here.terminal.say(
+        f"{many(found.files, 'file')}, {size(found.bytes)}, of {many(found.items, 'item')} in {found.folder}"
+    )
     here.terminal.document(found)
 
 

@@ -98,7 +98,7 @@ class Counter:
     def __call__(self, count: int) -> None:
         """Take the count as it stands now."""
         seconds = max(1e-6, time.monotonic() - self._begun)
-        rate = f"{count / seconds:,.0f}/s"
+        rate = f"{count / seconds:,.{0 if count > 10 * seconds else 1}f}/s"
         if self._bar is not None:
             self._bar.update(0, completed=count, rate=rate)
         elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
@@ -145,6 +145,11 @@ def progress_line(progress: Progress) -> str:
     failed = progress.items_failed + progress.items_quarantined
     sums = ((failed, "failed"), (progress.items_cancelled, "cancelled"))
     return " · ".join([*parts, *(f"{count} {word}" for count, word in sums if count)])
+
+
+def many(count: int, word: str) -> str:
+    """Write a number of things: one item, two items."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def duration(seconds: float) -> str:

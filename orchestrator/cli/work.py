@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.cli.desk import Desk, desk, need_pixels
 from orchestrator.cli.logs import log_to
-from orchestrator.cli.terminal import Terminal, duration, progress_line, size
+from orchestrator.cli.terminal import Terminal, duration, many, progress_line, size
 
 if TYPE_CHECKING:
     from db.session import Database
@@ -143,14 +143,14 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
     if job.pause_reason:
         terminal.say(f"  paused: {job.pause_reason}")
-    terminal.say(f"  results  {exported.folder} ({exported.files} files, {size(exported.bytes)})")
+    terminal.say(f"  results  {exported.folder} ({many(exported.files, 'file')}, {size(exported.bytes)})")
     terminal.say(f"  report   {report.csv_path.name}, {report.json_path.name} in the same folder")
     if report.mean_scores:
         means = ", ".join(f"{name} {mean:.3g}" for name, mean in report.mean_scores.items())
         terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
-        terminal.say(f"Mend the causes, then `reelwright rerun {job_id}`; or submit {report.failed_path} again.")
+        terminal.say(f"Mend the causes, then `reelwright rerun {job_id}`; or correct and run {report.failed_path}")
     terminal.document({"job": job, "exported": exported, "report": report})
     if job.state is not JobState.DONE:
         raise typer.Exit(1)
@@ -167,7 +167,7 @@ def _submitted(
         terminal.say(f"Note: {note}")
     if submission.created:
         bad = f", {submission.bad_lines} of them bad" if submission.bad_lines else ""
-        terminal.say(f"Job {submission.job_id}: {submission.lines} items{bad}.")
+        terminal.say(f"Job {submission.job_id}: {many(submission.lines, 'item')}{bad}.")
     else:
         terminal.say(f"Job {submission.job_id} was made of this manifest before; --new makes another.")
     return submission
@@ -210,9 +210,9 @@ def _show_preview(terminal: Terminal, found: Preview) -> None:
         terminal.say(f"… {found.problem_count} problems in all: {counts}")
     for note in found.notes:
         terminal.say(f"Note: {note}")
-    terminal.say(f"{found.lines} lines, {found.good_lines} good: {found.stills} stills, {found.reels} reels")
+    kinds = f"{many(found.stills, 'still')}, {many(found.reels, 'reel')}"
+    terminal.say(f"{many(found.lines, 'line')}, {found.good_lines} good: {kinds}")
     if found.probed:
-        terminal.say(
-            f"{found.frames} frames, {size(found.source_bytes)} of sources; about {size(found.expected_bytes)} of room "
-            f"and {duration(found.wall_seconds)} on {found.slots} workers with recipe {found.recipe_name}"
-        )
+        cost = f"{size(found.expected_bytes)} of room and {duration(found.wall_seconds)}"
+        terminal.say(f"{many(found.frames, 'frame')}, {size(found.source_bytes)} of sources")
+        terminal.say(f"With recipe {found.recipe_name} about {cost} on {many(found.slots, 'worker')}")
