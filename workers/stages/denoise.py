@@ -2,7 +2,8 @@
 
 Colour is split into the mean of the channels and two differences. The mean, which carries the detail, is filtered at
 full size; the differences, where the eye resolves less, at half size, and what half size cannot hold is shrunk by how
-far it stands out of the noise.
+far it stands out of the noise. Grain too coarse for full size is filtered at half size as well. With neighbours in time
+it is known by what differs between them, alone by how much of it is seen at each scale.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ def _calm(mean: Plane, levels: _Levels) -> Plane:
     if levels.coarse == 0:
         return fine
     half = noise.halved(fine)
-    return fine + noise.like(noise.non_local_means(half, levels.coarse) - half, fine)
+    return cv2.add(fine, noise.like(noise.non_local_means(half, levels.coarse) - half, fine))
 
 
 def _calm_difference(plane: Plane, sigma: float) -> Plane:
@@ -173,7 +174,9 @@ def _calm_difference(plane: Plane, sigma: float) -> Plane:
         return plane
     half = noise.halved(plane)
     fine = plane - noise.like(half, plane)
-    return noise.like(noise.non_local_means(half, sigma / 2), plane) + fine * _wiener_gain(fine, sigma)
+    fine *= _wiener_gain(fine, sigma)
+    fine += noise.like(noise.non_local_means(half, sigma / 2), plane)
+    return fine
 
 
 def _wiener_gain(fine: Plane, sigma: float) -> Plane:
