@@ -91,7 +91,7 @@ _SHIPPED = (
         False,
         False,
         "reel",
-        "Root mean square of the second difference of mean luma over the reel.",
+        "Root mean square of the second difference of mean luma within shots: steps at cuts are left out.",
     ),
 )
 

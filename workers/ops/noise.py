@@ -26,12 +26,13 @@ _HEADROOM = 0.5
 
 def response(plane: Plane) -> Plane:
     """Return the absolute response to the mask that edges and slopes hardly excite (Immerkaer 1996)."""
-    return np.abs(cv2.filter2D(plane, cv2.CV_32F, _SECOND_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101))
+    signed = cv2.filter2D(plane, cv2.CV_32F, _SECOND_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
+    return np.abs(signed, out=signed)
 
 
 def immerkaer_sigma(plane: Plane) -> float:
     """Return noise sigma over the whole plane; fine texture counts as noise."""
-    return float(response(plane).mean(dtype=np.float64)) / _PER_SIGMA
+    return float(cv2.mean(response(plane))[0]) / _PER_SIGMA
 
 
 def flat_sigma(plane: Plane, low: float = 0.03, high: float = 0.97) -> float:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Plane = NDArray[Any]
 Planes = NDArray[Any]
 
-_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+_RED, _GREEN, _BLUE = np.float32(0.299), 0.587, 0.114
 _DARK = 0.02
 """Below this luma a ratio would amplify noise without bound."""
 
@@ -40,8 +40,8 @@ def luma(planes: Planes) -> Plane:
         return first
     # Summed plane by plane: a matrix product may round in another order on another number of threads.
     out: Plane = first * _RED
-    out += planes[1] * _GREEN
-    out += planes[2] * _BLUE
+    cv2.scaleAdd(planes[1], _GREEN, out, out)
+    cv2.scaleAdd(planes[2], _BLUE, out, out)
     return out
 
 

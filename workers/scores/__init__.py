@@ -4,6 +4,8 @@ A metric ``x`` is one entry in ``db.catalog.metrics`` and one module ``x`` here 
 
     update(restored (C, H, W), source (C, H, W)) -> float     # one frame; equal in size
     compute(values (N,)) -> float                             # all frames of the reel, in order
+
+One that says ``LUMA_ONLY = True`` is given luma ``(1, H, W)``, made once for all.
 """
 
 from __future__ import annotations
@@ -52,9 +54,21 @@ def summarize(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 
 def _row(restored: Planes, small: Planes, source: Planes) -> dict[str, float]:
-    return {
-        name: _module(name).update(small if spec.needs_source else restored, source) for name, spec in METRICS.items()
-    }
+    luma, source_luma = _luma(restored), _luma(source)
+    small_luma = luma if small is restored else _luma(small)
+    row = {}
+    for name, spec in METRICS.items():
+        module = _module(name)
+        if getattr(module, "LUMA_ONLY", False):
+            row[name] = module.update(small_luma if spec.needs_source else luma, source_luma)
+        else:
+            row[name] = module.update(small if spec.needs_source else restored, source)
+    return row
+
+
+def _luma(picture: Planes) -> Planes:
+    luma: Planes = planes.luma(picture)[None]
+    return luma
 
 
 def _pair(restored: Clip, source: Clip, number: int) -> tuple[Planes, Planes, Planes]:

@@ -18,7 +18,8 @@ def update(restored: Planes, source: Planes) -> float:
     if len(restored) == 1:
         return 0.0
     red, green, blue = restored
-    (rg_mean, rg_std), (yb_mean, yb_std) = (_moments(axis) for axis in (red - green, (red + green) / 2 - blue))
+    rg_mean, rg_std = _moments(red - green)
+    yb_mean, yb_std = _moments(cv2.subtract(cv2.addWeighted(red, 0.5, green, 0.5, 0), blue))
     return float(255 * (np.hypot(rg_std, yb_std) + 0.3 * np.hypot(rg_mean, yb_mean)))
 
 

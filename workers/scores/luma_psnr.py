@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from workers.ops import planes
 from workers.ops.planes import Planes
 
+LUMA_ONLY = True
 _MOST_DB = 100.0
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from workers.ops import noise, planes
 from workers.ops.planes import Planes
 
+LUMA_ONLY = True
+
 
 def update(restored: Planes, source: Planes) -> float:
     """Return the noise of one restored frame's luma; ``source`` is not looked at."""

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from workers.ops import planes
 from workers.ops.planes import Planes
 
+LUMA_ONLY = True
+
 
 def update(restored: Planes, source: Planes) -> float:
     """Return the sharpness of one restored frame (4-neighbour Laplacian); ``source`` is not looked at."""

@@ -86,6 +86,29 @@ def test_flicker_by_hand() -> None:
     assert flicker.compute(np.linspace(1, 0, 20)) == pytest.approx(0, abs=1e-12)
 
 
+def test_a_cut_is_no_flicker_but_a_flash_is() -> None:
+    steady = 0.5 + 0.002 * np.cos(np.arange(40.0))
+    cut, flash = steady.copy(), steady.copy()
+    cut[17:] -= 0.3
+    flash[17] -= 0.3
+    assert flicker.compute(cut) == pytest.approx(flicker.compute(steady), rel=0.1)
+    # The second differences of a flash of height h are h, -2 h and h.
+    assert flicker.compute(flash) == pytest.approx(0.3 * math.sqrt(6 / 38), rel=0.05)
+
+
+def test_flicker_is_measured_in_full_on_both_sides_of_a_cut() -> None:
+    wild = 0.5 + 0.03 * np.random.default_rng(0).standard_normal(200)
+    expected = np.sqrt(np.mean(np.diff(wild, 2) ** 2))
+    assert flicker.compute(wild) == pytest.approx(expected, rel=1e-9)
+    wild[100:] += 0.4
+    assert flicker.compute(wild) == pytest.approx(expected, rel=0.05)
+
+
+def test_a_cut_beside_the_first_or_last_frame_is_no_flicker() -> None:
+    assert flicker.compute(np.array([0.1, 0.1, 0.1, 0.9])) == 0
+    assert flicker.compute(np.array([0.9, 0.1, 0.1, 0.1])) == 0
+
+
 def test_a_fade_is_no_flicker_but_jumps_are() -> None:
     clean = film(16)
 
@@ -116,6 +139,17 @@ def test_values_of_segments_joined_equal_those_of_the_whole() -> None:
     for name, values in whole.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
     assert set(whole) == {"mean_luma", *(n for n, s in METRICS.items() if s.scope == "frame")}
+
+
+@pytest.mark.parametrize("larger", [1, 2])
+def test_luma_made_once_for_all_gives_what_each_metric_gives_alone(larger: int) -> None:
+    source = film(1, 20, 30, channels=3)
+    restored = with_grain(source, 0.05).repeat_interleave(larger, 2).repeat_interleave(larger, 3)
+    small = torch.nn.functional.avg_pool2d(restored, larger)
+    got = scores.score(clip(restored), clip(source))
+    for metric, picture in ((luma_psnr, small), (luma_ssim, small), (sharpness, restored), (noise_sigma, restored)):
+        name = metric.__name__.rsplit(".", 1)[1]
+        assert got[name][0] == pytest.approx(metric.update(picture[0].numpy(), source[0].numpy()), rel=1e-4)
 
 
 def test_an_enlarged_picture_is_compared_at_the_sources_size() -> None:
