@@ -68,7 +68,7 @@ def complete_still(db: Database, lease: Lease, item_id: int, result: ItemResult)
     with db.write() as connection:
         task = held_task(connection, lease)
         connection.execute(update(Task).where(Task.id == task.id).values(frames_done=Task.frames_done + 1))
-        own = connection.scalar(select(Item.task_id).where(Item.id == item_id))
+        own = connection.scalar(select(Item.task_id).where(Item.id == item_id).with_for_update(key_share=True))
         if own != task.id:
             raise LeaseLost(f"item {item_id} does not travel in task {task.id}")
         _accept(db, connection, lease, item_id, result)

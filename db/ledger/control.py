@@ -78,6 +78,8 @@ def cancel_job(db: Database, job_id: int) -> None:
                 plan_due_at=None,
             )
         )
+        # Once more: while this waited for a lock, its holder may have added tasks (a split, a plan).
+        cancel_tasks(db, connection, Task.job_id == job_id)
         changes = {f"items_{state}": -count for state, count in counts}
         add_delta(connection, job_id, items_cancelled=sum(count for _, count in counts), **changes)
 
@@ -162,7 +164,7 @@ def _restart(
 
 
 def _job(connection: Connection, job_id: int) -> Row[*tuple[Any, ...]]:
-    row = connection.execute(select(Job.id, Job.state).where(Job.id == job_id).with_for_update()).first()
+    row = connection.execute(select(Job.id, Job.state).where(Job.id == job_id).with_for_update(key_share=True)).first()
     if row is None:
         raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
     return row

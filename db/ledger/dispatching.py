@@ -36,10 +36,13 @@ def dispatch(db: Database, lease_seconds: float) -> list[Doorbell]:
         if not slots:
             return []
         room = _room(connection, slots)
+        ready = select(Task.id).where(Task.job_id == Job.id, Task.state == TaskState.READY)
+        # Locked, or a pause that comes in between would be overwritten, and its tasks queued under a void epoch.
         jobs = connection.execute(
             select(Job.id, Job.epoch, Job.state)
-            .where(Job.state.in_((JobState.READY, JobState.RUNNING)))
+            .where(Job.state.in_((JobState.READY, JobState.RUNNING)), ready.exists())
             .order_by(Job.priority.desc(), Job.id)
+            .with_for_update(key_share=True)
         ).all()
         # Fairness between tenants has its place here: jobs of one priority would take turns by tenant.
         bells: list[Doorbell] = []
@@ -68,9 +71,14 @@ def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> li
         # Where every worker is busy a queued task waits in order. Workers take from several queues, so count them all.
         if sum(running.values()) >= sum(slots.values()):
             return []
+        silent = (
+            select(Task.id)
+            .where(Task.state == TaskState.QUEUED, Task.queued_at < db.now - requeue_seconds)
+            .with_for_update(skip_locked=True)  # whoever holds it is answering
+        )
         rows = connection.execute(
             update(Task)
-            .where(Task.state == TaskState.QUEUED, Task.queued_at < db.now - requeue_seconds)
+            .where(Task.id.in_(silent), Task.state == TaskState.QUEUED)
             .values(dispatch_epoch=Task.dispatch_epoch + 1, queued_at=db.now)
             .returning(Task.id, Task.dispatch_epoch, Task.queue)
         )

@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
 
 from db.errors import CODES, LeaseLost
 from db.ledger.counting import move_items
-from db.ledger.leasing import Lease, cancel_tasks, end_attempt, held_task, sweep_attempt
+from db.ledger.leasing import (
+    Lease,
+    cancel_tasks,
+    end_attempt,
+    held_reel,
+    held_task,
+    lock_tasks,
+    sweep_attempt,
+)
 from db.ledger.planning import drop_around, replan
 from db.ledger.submission import add_bundles
 from db.ledger.upkeep import add_sweep
@@ -36,15 +44,15 @@ class Failure:
 
 
 def fail_item(db: Database, lease: Lease, failure: Failure) -> None:
-    """End a reel's item: the input is wrong. Its other tasks are cancelled.
+    """End a reel's item, or the open stills of a bundle: the input is wrong. A reel's other tasks are cancelled.
 
     Raises:
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = held_reel(connection, lease)
         _close(db, connection, lease, TaskState.FAILED, failure)
-        _end_item(db, connection, task.item_id, ItemState.FAILED, failure)
+        _end_items(db, connection, task, ItemState.FAILED, failure)
 
 
 def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure) -> None:
@@ -68,14 +76,13 @@ def retry(db: Database, lease: Lease, failure: Failure, *, max_attempts: int, ba
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = held_reel(connection, lease)
         sweep_attempt(db, connection, task)
         if task.failure_count + 1 >= max_attempts:
             _close(db, connection, lease, TaskState.FAILED, failure)
             message = f"Failed {max_attempts} times; the last: {failure.code}: {failure.message}"
             last = Failure("TOO_MANY_ATTEMPTS", message, CODES["TOO_MANY_ATTEMPTS"].remedy)
-            for item_id in _items_of(connection, task):
-                _end_item(db, connection, item_id, ItemState.FAILED, last)
+            _end_items(db, connection, task, ItemState.FAILED, last)
             return
         pause_seconds = backoff_seconds * 2**task.failure_count * random.uniform(0.5, 1.0)
         connection.execute(
@@ -97,17 +104,19 @@ def retry(db: Database, lease: Lease, failure: Failure, *, max_attempts: int, ba
 def shrink(db: Database, lease: Lease, failure: Failure) -> None:
     """Answer to too little memory: plan the whole reel again with cells of half the size, or fail it at one frame.
 
+    Stills are not cut, so a bundle's open ones fail.
+
     Raises:
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = held_reel(connection, lease)
         batch_frames = connection.scalar(select(Item.batch_frames).where(Item.id == task.item_id)) or 1
         _close(db, connection, lease, TaskState.CANCELLED if batch_frames > 1 else TaskState.FAILED, failure)
         if batch_frames > 1:
             replan(db, connection, task.item_id, batch_frames=batch_frames // 2)
         else:
-            _end_item(db, connection, task.item_id, ItemState.FAILED, failure)
+            _end_items(db, connection, task, ItemState.FAILED, failure)
 
 
 def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> None:
@@ -117,7 +126,7 @@ def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> Non
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = held_reel(connection, lease)
         item = connection.execute(select(Item.__table__).where(Item.id == task.item_id)).one()
         recipe_json = item.recipe_json or connection.scalar(select(Job.recipe_json).where(Job.id == item.job_id))
         policy = Recipe.model_validate_json(recipe_json or "").bad_frames
@@ -177,12 +186,15 @@ def worker_gone(db: Database, boot_id: str, *, forgive: bool) -> int:
 def _take_back(
     db: Database, connection: Connection, which: ColumnElement[bool], *, forgive: bool
 ) -> Sequence[Row[Any]]:
-    # The rows are locked by the look, so a heartbeat either renewed before it or finds the task gone.
-    found = connection.execute(
-        select(Task.__table__).where(Task.state == TaskState.RUNNING, which).with_for_update()
-    ).all()
-    if not found:
+    which = and_(Task.state == TaskState.RUNNING, which)
+    seen = connection.execute(select(Task.id, Task.item_id).where(which)).all()
+    if not seen:
         return []
+    # A crash may be answered by ending the whole reel.
+    ids, reels = [row.id for row in seen], [row.item_id for row in seen if row.item_id is not None]
+    lock_tasks(connection, or_(Task.id.in_(ids), Task.item_id.in_(reels)))
+    # A heartbeat either renewed before the lock, and is looked at again here, or finds the task gone.
+    found = connection.execute(select(Task.__table__).where(which, Task.id.in_(ids))).all()
     rows = connection.execute(
         update(Task)
         .where(Task.id.in_([row.id for row in found]))
@@ -206,6 +218,8 @@ def _take_back(
 
 
 def _answer_crashes(db: Database, connection: Connection, task: Row[Any]) -> None:
+    if connection.scalar(select(Task.state).where(Task.id == task.id)) != TaskState.READY:
+        return  # its reel has just been put in quarantine for another of its tasks
     if task.item_id is None:
         _split_bundle(db, connection, task)
     elif task.kind == TaskKind.RESTORE and not task.isolate:
@@ -270,6 +284,11 @@ def _close(db: Database, connection: Connection, lease: Lease, state: TaskState,
 
 def _set_state(connection: Connection, task_id: int, state: TaskState) -> None:
     connection.execute(update(Task).where(Task.id == task_id).values(state=state, lease_until=None))
+
+
+def _end_items(db: Database, connection: Connection, task: Row[Any], state: ItemState, failure: Failure) -> None:
+    for item_id in _items_of(connection, task):
+        _end_item(db, connection, item_id, state, failure)
 
 
 def _end_item(db: Database, connection: Connection, item_id: int, state: ItemState, failure: Failure) -> None:

@@ -185,6 +185,22 @@ def held_task(connection: Connection, lease: Lease) -> Row[Any]:
     return row
 
 
+def held_reel(connection: Connection, lease: Lease) -> Row[Any]:
+    """Lock every live task of the lease's reel, then do as :func:`held_task`: for what changes more than one task."""
+    item_id = select(Task.item_id).where(Task.id == lease.task_id).scalar_subquery()
+    lock_tasks(connection, Task.item_id == item_id)
+    return held_task(connection, lease)
+
+
+def lock_tasks(connection: Connection, *which: ColumnElement[bool]) -> None:
+    """Lock live tasks in the order of their ids, before anything else that the transaction locks but a job.
+
+    Jobs, tasks, items: with one order for everybody, no two transactions wait for each other.
+    """
+    rows = select(Task.id).where(Task.state.in_(TASK_LIVE), *which).order_by(Task.id).with_for_update().subquery()
+    connection.execute(select(func.count()).select_from(rows))
+
+
 def end_attempt(
     db: Database,
     connection: Connection,
@@ -204,6 +220,7 @@ def end_attempt(
 
 def cancel_tasks(db: Database, connection: Connection, *which: ColumnElement[bool]) -> None:
     """Cancel every live task that fits; attempts at them end as refused, whatever they still bring."""
+    lock_tasks(connection, *which)
     rows = connection.execute(
         update(Task)
         .where(Task.state.in_(TASK_LIVE), *which)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from db.ledger.counting import add_delta
-from db.ledger.leasing import cancel_tasks, item_record, prefix_of
+from db.ledger.leasing import cancel_tasks, item_record, lock_tasks, prefix_of
 from db.ledger.submission import LIGHT, RESTORE
 from db.ledger.upkeep import add_sweep
 from db.records import Item as ItemRecord
@@ -71,25 +71,27 @@ def due_reels(db: Database, limit: int = 64) -> list[ReelView]:
 
 def add_tasks(db: Database, view: ReelView, plan: ReelPlan) -> bool:
     """Write a plan down, unless the reel changed since it was seen; returns whether it was written."""
+    present = (
+        Item.id == view.item.id,
+        Item.generation == view.item.generation,
+        Item.state == ItemState.RUNNING,
+        Item.plan_due_at == view.seen_at,
+    )
     with db.write() as connection:
-        row = connection.execute(
+        row = connection.execute(select(Item.__table__).where(*present).with_for_update(key_share=True)).first()
+        # The mark alone could deceive: two tasks may finish within one tick of the clock.
+        if row is None or _counted(connection, row) != (view.done, view.live):
+            return False
+        connection.execute(
             update(Item)
-            .where(
-                Item.id == view.item.id,
-                Item.generation == view.item.generation,
-                Item.state == ItemState.RUNNING,
-                Item.plan_due_at == view.seen_at,
-            )
+            .where(Item.id == row.id)
             .values(
                 plan_due_at=None,
                 signature=plan.signature,
                 batch_frames=plan.batch_frames,
                 handle_frames=plan.handle_frames,
             )
-            .returning(Item.job_id)
-        ).first()
-        if row is None:
-            return False
+        )
         if plan.tasks:
             rows = [_task_row(row.job_id, view.item, plan.signature, task) for task in plan.tasks]
             connection.execute(insert(Task), rows)
@@ -100,6 +102,7 @@ def replan(db: Database, connection: Connection, item_id: int, *, batch_frames: 
     """Start a reel's restoration anew (other cells, or other workers): what was restored so far is dropped."""
     generation = select(Item.generation).where(Item.id == item_id).scalar_subquery()
     which = and_(Task.item_id == item_id, Task.generation == generation, Task.kind != TaskKind.PROBE)
+    lock_tasks(connection, Task.item_id == item_id)
     for row in connection.execute(
         select(Task.__table__).where(which, Task.state == TaskState.DONE, Task.dropped.is_(False))
     ).all():
@@ -113,7 +116,10 @@ def replan(db: Database, connection: Connection, item_id: int, *, batch_frames: 
 
 
 def drop_around(db: Database, connection: Connection, item: Row[Any], frame: int, *, keep: int) -> None:
-    """Plan again every restore task of the reel that reads ``frame``, but for the task ``keep``."""
+    """Plan again every restore task of the reel that reads ``frame``, but for the task ``keep``.
+
+    The caller holds the reel's live tasks: one that is queued cannot be leased, and read the reel as it was, meanwhile.
+    """
     rows = connection.execute(
         select(Task.__table__).where(
             Task.item_id == item.id,
@@ -159,7 +165,8 @@ def strand(db: Database, wait_seconds: float) -> int:
         return len(rows)
 
 
-def _view(connection: Connection, row: Row[Any]) -> ReelView:
+def _counted(connection: Connection, row: Row[Any]) -> tuple[dict[TaskKind, int], dict[TaskKind, int]]:
+    """Tasks of a reel's present generation that are done, and those that are live, by kind."""
     counts = connection.execute(
         select(Task.kind, Task.state, func.count())
         .where(Task.item_id == row.id, Task.generation == row.generation, Task.dropped.is_(False))
@@ -170,6 +177,11 @@ def _view(connection: Connection, row: Row[Any]) -> ReelView:
     for kind, state, count in counts:
         if state in TASK_LIVE:
             live[TaskKind(kind)] = live.get(TaskKind(kind), 0) + count
+    return done, live
+
+
+def _view(connection: Connection, row: Row[Any]) -> ReelView:
+    done, live = _counted(connection, row)
     return ReelView(
         item=item_record(row, row.job_recipe_json),
         job_options_json=row.options_json,

@@ -97,7 +97,8 @@ def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_sti
     Tasks stay ``waiting`` until :func:`close_ingest`, so nothing starts on half a manifest.
     """
     with db.write() as connection:
-        state = connection.scalar(select(Job.state).where(Job.id == job_id))
+        # Shared with other writers of lines, but nobody may end the job before these are in.
+        state = connection.scalar(select(Job.state).where(Job.id == job_id).with_for_update(read=True))
         if state != JobState.INGESTING:
             raise InputError(f"Job {job_id} takes no more lines: it is {state or 'unknown'}", code="WRONG_STATE")
         bad = [line for line in lines if line.error or line.source is None]

@@ -6,9 +6,10 @@ from collections import Counter
 
 from sqlalchemy import Connection, Integer, delete, func, insert, or_, select, update
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.exc import IntegrityError
 
 from db.session import Database
-from db.states import ITEM_LIVE, JobState, TaskState
+from db.states import ITEM_LIVE, ItemState, JobState, TaskState
 from db.tables import COUNTERS, CounterDelta, Item, Job, JobProgress, Leader, Sweep, Task
 
 SWEEP_AFTER_SECONDS = 120.0
@@ -17,22 +18,26 @@ FOLD_AT_ONCE = 10_000
 """Deltas that one transaction folds."""
 RATE_MEMORY_SECONDS = 30.0
 """Time over which the frame rate is smoothed."""
+_UNDER_WAY = Job.state.in_((JobState.READY, JobState.RUNNING))
 
 
 def lead(db: Database, holder: str, term_seconds: float) -> bool:
     """Take or renew the leader's term; returns whether ``holder`` leads now."""
-    with db.write() as connection:
-        taken = connection.execute(
-            update(Leader)
-            .where(Leader.name == "loop", or_(Leader.holder == holder, Leader.until < db.now))
-            .values(holder=holder, term=Leader.term + 1, until=db.now + term_seconds)
-        )
-        if taken.rowcount:
+    try:
+        with db.write() as connection:
+            taken = connection.execute(
+                update(Leader)
+                .where(Leader.name == "loop", or_(Leader.holder == holder, Leader.until < db.now))
+                .values(holder=holder, term=Leader.term + 1, until=db.now + term_seconds)
+            )
+            if taken.rowcount:
+                return True
+            if connection.scalar(select(Leader.name).where(Leader.name == "loop")) is not None:
+                return False
+            connection.execute(insert(Leader).values(name="loop", holder=holder, term=1, until=db.now + term_seconds))
             return True
-        if connection.scalar(select(Leader.name).where(Leader.name == "loop")) is not None:
-            return False
-        connection.execute(insert(Leader).values(name="loop", holder=holder, term=1, until=db.now + term_seconds))
-        return True
+    except IntegrityError:  # another, just as new, was quicker to write the first term
+        return False
 
 
 def resign(db: Database, holder: str) -> None:
@@ -83,25 +88,25 @@ def _rate(db: Database, connection: Connection, job_id: int) -> None:
 
 def finish_jobs(db: Database) -> int:
     """End every job whose items are all over; returns how many ended."""
+    # The counters are asked first: looking for open items costs a scan of millions while a job still runs.
+    nearly = JobProgress.items_pending + JobProgress.items_running <= 0
     with db.write() as connection:
-        ended = 0
-        open_items = select(Item.id).where(Item.job_id == Job.id, Item.state.in_(ITEM_LIVE)).exists()
-        # The counters are asked first: looking for open items costs a scan of millions while a job still runs.
-        nearly = JobProgress.items_pending + JobProgress.items_running <= 0
-        for job_id, state in connection.execute(
-            select(Job.id, Job.state)
-            .join(JobProgress, JobProgress.job_id == Job.id)
-            .where(Job.state.in_((JobState.RUNNING, JobState.READY)), nearly, ~open_items)
-        ).all():
-            if state == JobState.READY:
-                _move(connection, job_id, JobState.RUNNING)
-            _move(connection, job_id, JobState.FINISHING)
-            ended += 1
-        for (job_id,) in connection.execute(select(Job.id).where(Job.state == JobState.FINISHING)).all():
-            bad = select(Item.id).where(Item.job_id == job_id, Item.state != "done").limit(1)
-            state = JobState.DONE if connection.execute(bad).first() is None else JobState.DONE_WITH_FAILURES
-            connection.execute(update(Job).where(Job.id == job_id).values(state=state, finished_at=db.now))
-        return ended
+        found = connection.scalars(
+            select(Job.id).join(JobProgress, JobProgress.job_id == Job.id).where(_UNDER_WAY, nearly).order_by(Job.id)
+        ).all()
+        return sum(_finish_job(db, connection, job_id) for job_id in found)
+
+
+def _finish_job(db: Database, connection: Connection, job_id: int) -> bool:
+    # Locked before the items are looked at: a rerun or a cancel in between would be overwritten.
+    job = select(Job.id).where(Job.id == job_id, _UNDER_WAY).with_for_update(key_share=True)
+    of_job = select(Item.id).where(Item.job_id == job_id).limit(1)
+    if connection.execute(job).first() is None or connection.execute(of_job.where(Item.state.in_(ITEM_LIVE))).first():
+        return False
+    bad = connection.execute(of_job.where(Item.state != ItemState.DONE)).first()
+    state = JobState.DONE_WITH_FAILURES if bad else JobState.DONE
+    connection.execute(update(Job).where(Job.id == job_id).values(state=state, finished_at=db.now))
+    return True
 
 
 def over_threshold(db: Database, share: float, least_items: int) -> list[tuple[int, int, int]]:
@@ -134,10 +139,6 @@ def swept(db: Database, sweep_ids: list[int]) -> None:
     """Forget prefixes whose blobs are removed."""
     with db.write() as connection:
         connection.execute(delete(Sweep).where(Sweep.id.in_(sweep_ids)))
-
-
-def _move(connection: Connection, job_id: int, state: JobState) -> None:
-    connection.execute(update(Job).where(Job.id == job_id).values(state=state))
 
 
 def running_tasks(db: Database) -> tuple[int, int]:
