@@ -146,7 +146,7 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     terminal.say(f"  results  {exported.folder} ({many(exported.files, 'file')}, {size(exported.bytes)})")
     terminal.say(f"  report   {report.csv_path.name}, {report.json_path.name} in the same folder")
     if report.mean_scores:
-        means = ", ".join(f"{name} {mean:.3g}" for name, mean in report.mean_scores.items())
+        means = ", ".join(f"{name} {round(mean, 6):.3g}" for name, mean in report.mean_scores.items())
         terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
