@@ -33,6 +33,7 @@ from db.ledger.leasing import (
 )
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, strand
 from db.ledger.submission import (
+    FINISH,
     LIGHT,
     RESTORE,
     JobRequest,
@@ -55,7 +56,7 @@ from db.ledger.upkeep import (
 )
 
 __all__ = [
-    "LIGHT", "RESTORE", "Doorbell", "Failure", "JobRequest", "Lease", "LineError", "NewLine", "NewTask", "OpenedJob",
+    "FINISH", "LIGHT", "RESTORE", "Doorbell", "Failure", "JobRequest", "Lease", "LineError", "NewLine", "NewTask", "OpenedJob",
     "ReelPlan", "ReelView", "Renewal", "Selection", "WorkerCard", "add_lines", "add_tasks", "cancel_job",
     "close_ingest", "complete_item", "complete_still", "complete_task", "dispatch", "due_reels", "due_sweeps",
     "fail_item", "fail_still", "finish_bundle", "finish_jobs", "fold", "heartbeat", "hold_leases", "lead", "lease",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, update
 
 from db.ledger.leasing import live_slots
-from db.ledger.submission import LIGHT, RESTORE
+from db.ledger.submission import FINISH, LIGHT, RESTORE
 from db.session import Database
 from db.states import JobState, TaskState
 from db.tables import Job, Task
@@ -86,7 +86,7 @@ def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> li
 
 
 def _room(connection: Connection, slots: dict[str, int]) -> dict[str, int]:
-    capacity = {LIGHT: sum(slots.values()), RESTORE: sum(slots.values())}
+    capacity = dict.fromkeys((FINISH, RESTORE, LIGHT), sum(slots.values()))
     capacity |= {f"{RESTORE}-{signature}": count for signature, count in slots.items()}
     queued = dict(
         connection.execute(

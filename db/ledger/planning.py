@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from db.ledger.counting import add_delta
 from db.ledger.leasing import cancel_tasks, item_record, lock_tasks, prefix_of
-from db.ledger.submission import LIGHT, RESTORE
+from db.ledger.submission import FINISH, RESTORE
 from db.ledger.upkeep import add_sweep
 from db.records import Item as ItemRecord
 from db.session import Database
@@ -202,7 +202,7 @@ def _task_row(job_id: int, item: ItemRecord, signature: str | None, task: NewTas
         "generation": item.generation,
         "start_frame": task.start_frame,
         "stop_frame": task.stop_frame,
-        "queue": f"{RESTORE}-{signature}" if bound else LIGHT,
+        "queue": f"{RESTORE}-{signature}" if bound else FINISH,
         "signature": signature if bound else None,
         "state": TaskState.READY,
     }

@@ -22,7 +22,9 @@ from db.states import ItemKind, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, JobProgress, Task
 
 LIGHT = "light"
-"""Queue of tasks that any worker may do: probes and assemblies."""
+"""Queue of probes, which any worker may do."""
+FINISH = "finish"
+"""Queue of merges and assemblies: beside the others, so that the first reel is whole before the last is restored."""
 RESTORE = "restore"
 """Queue class of tasks that compute; a reel's carry the compute signature behind it."""
 
