@@ -56,8 +56,8 @@ from db.ledger.upkeep import (
 )
 
 __all__ = [
-    "FINISH", "LIGHT", "RESTORE", "Doorbell", "Failure", "JobRequest", "Lease", "LineError", "NewLine", "NewTask", "OpenedJob",
-    "ReelPlan", "ReelView", "Renewal", "Selection", "WorkerCard", "add_lines", "add_tasks", "cancel_job",
+    "FINISH", "LIGHT", "RESTORE", "Doorbell", "Failure", "JobRequest", "Lease", "LineError", "NewLine", "NewTask",
+    "OpenedJob", "ReelPlan", "ReelView", "Renewal", "Selection", "WorkerCard", "add_lines", "add_tasks", "cancel_job",
     "close_ingest", "complete_item", "complete_still", "complete_task", "dispatch", "due_reels", "due_sweeps",
     "fail_item", "fail_still", "finish_bundle", "finish_jobs", "fold", "heartbeat", "hold_leases", "lead", "lease",
     "leave", "open_job", "over_threshold", "pause_job", "quarantine_frame", "read_assignment", "reap",
