@@ -6,13 +6,10 @@ process is free, on every transport, and a process that dies takes exactly one t
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 import time
 import uuid
 from typing import Any
@@ -27,10 +24,10 @@ from db.store import open_store
 from workers import device as devices
 from workers import tasks
 from workers.attempt import Post
+from workers.isolate import end_with_parent
 from workers.pulse import Pulse
 
 BOOT_ID = "REELWRIGHT_BOOT_ID"
-PARENT = "REELWRIGHT_PARENT_PID"
 log = structlog.get_logger(__name__)
 
 
@@ -63,7 +60,7 @@ def serve(settings: Settings) -> None:
 def _consume(settings: Settings, post: Post) -> None:
     from celery.signals import worker_shutting_down
 
-    queues = (f"{ledger.RESTORE}-{post.signature}", ledger.RESTORE, ledger.LIGHT)
+    queues = (ledger.FINISH, f"{ledger.RESTORE}-{post.signature}", ledger.RESTORE, ledger.LIGHT)
     app = celery_app(settings, queues)
     tasks.register(app, post)
 
@@ -95,24 +92,6 @@ def _wait_for_schema(database: session.Database) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(1)
-
-
-def end_with_parent() -> None:
-    """Make sure that this process ends when the one that started it does, however that one ends."""
-    parent = int(os.environ.get(PARENT, "0"))
-    if not parent:
-        return
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    # Where the kernel cannot tell, and for a parent that ended before the line above: look.
-    threading.Thread(target=_watch_parent, args=(parent,), name="parent-watch", daemon=True).start()
-
-
-def _watch_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(0)
 
 
 def log_to_stderr(level: str) -> None:
