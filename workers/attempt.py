@@ -60,11 +60,12 @@ def run(post: Post, task_id: int, epoch: int) -> None:
     lease = _take(post, task_id, epoch)
     if lease is None:
         return
-    with post.pulse.holding(lease, asked_at), _scratch(post) as scratch:
+    with post.pulse.holding(lease, asked_at):
         try:
-            assignment = ledger.read_assignment(post.database, lease)
-            bench = _bench(post, assignment, scratch)
-            _work(post, lease, assignment, bench)
+            with _scratch(post) as scratch:
+                assignment = ledger.read_assignment(post.database, lease)
+                bench = _bench(post, assignment, scratch)
+                _work(post, lease, assignment, bench)
         except Exception as error:
             _answer(post, lease, error)
 
@@ -129,7 +130,7 @@ def _work_on_bundle(post: Post, lease: ledger.Lease, assignment: Assignment, ben
         own.scratch.mkdir()
         try:
             made: ItemResult = restore.restore_still(still, own)
-        except (InputError, OutOfMemoryError) as error:
+        except (InputError, OutOfMemoryError, MemoryError) as error:
             failure = _failure(error)
             _write(post, lambda i=still.id, f=failure: ledger.fail_still(post.database, lease, i, f))  # type: ignore[misc]
         else:
