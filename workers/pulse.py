@@ -124,6 +124,9 @@ class Pulse:
         except DatabaseUnavailable as error:
             log.warning("heartbeat failed", error=error.message)
             return RETRY_SECONDS
+        except Exception:  # whatever it is: without its beat, this process would outlive its lease
+            log.exception("heartbeat failed")
+            return RETRY_SECONDS
         return self.settings.heartbeat_seconds * random.uniform(0.9, 1.1)
 
     def _renew(self, held: _Held | None, asked_at: float) -> None:
