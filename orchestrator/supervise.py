@@ -67,12 +67,13 @@ class Fleet:
             status = slot.process.poll()
             if status is None:
                 continue
-            early = time.monotonic() - slot.started_at < EARLY_SECONDS
+            # One that held a task died of its work, however soon: the ledger answers that.
+            worked = self._free(slot.boot_id, forgive=False) > 0
+            early = not worked and time.monotonic() - slot.started_at < EARLY_SECONDS
             slot.early_deaths = slot.early_deaths + 1 if early else 0
             log.warning("worker died", slot=slot.number, pid=slot.process.pid, status=status)
             if slot.early_deaths >= EARLY_DEATHS:
                 raise ReelwrightError(f"Workers die right after their start (status {status}); {self._where_logs()}")
-            self._free(slot.boot_id, forgive=False)
             slot.boot_id = uuid.uuid4().hex[:12]
             slot.process, slot.started_at = self._spawn(slot.number, slot.boot_id), time.monotonic()
 
@@ -121,11 +122,13 @@ class Fleet:
     def _where_logs(self) -> str:
         return f"see {self.log_folder / 'worker-0.log'}" if self.log_folder else "see the messages above"
 
-    def _free(self, boot_id: str, *, forgive: bool) -> None:
+    def _free(self, boot_id: str, *, forgive: bool) -> int:
+        """Take back what a dead worker held; returns how many tasks."""
         try:
-            ledger.worker_gone(self.database, boot_id, forgive=forgive)
+            return ledger.worker_gone(self.database, boot_id, forgive=forgive)
         except DatabaseUnavailable as error:
             log.warning("leases left to run out", error=error.message)
+            return 0
 
 
 def serve_workers(settings: Settings, stop: threading.Event) -> None:
