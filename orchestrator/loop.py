@@ -11,13 +11,14 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
 
 from db import ledger
 from db.broker import Broker, CeleryBroker
-from db.errors import BrokerUnavailable, DatabaseUnavailable, OutageError, ReelwrightError
+from db.errors import BrokerUnavailable, DatabaseUnavailable, InputError, OutageError, ReelwrightError
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
@@ -138,7 +139,8 @@ class Loop:
         for job_id, failed, finished in ledger.over_threshold(self.database, share, least):
             reason = f"{failed} of {finished} items failed, more than the share of {share:g} that is allowed"
             log.warning("job paused", job=job_id, reason=reason)
-            ledger.pause_job(self.database, job_id, reason=reason)
+            with suppress(InputError):  # somebody paused or ended it since the look
+                ledger.pause_job(self.database, job_id, reason=reason)
 
     def _sweep(self) -> None:
         due = ledger.due_sweeps(self.database)
