@@ -73,12 +73,11 @@ def like(plane: Plane, large: Plane) -> Plane:
 
 def _even_sigma(plane: Plane, block_px: int, low: float, high: float) -> float:
     """Return noise sigma where the picture is flat, down to 0 where quiet blocks are not alike: that is texture."""
-    loud, mean = _blocks(response(plane), block_px), _blocks(plane, block_px)
-    quiet = _quiet(loud, mean, low, high)
-    if loud.size < _FEWEST_BLOCKS:
+    usable = _usable(_blocks(response(plane), block_px), _blocks(plane, block_px), low, high)
+    if usable.size < _FEWEST_BLOCKS:
         return 0.0
-    spread = quiet / max(_quiet(loud, mean, low, high, _QUIETEST_PERCENTILE), 1e-6)
-    return quiet / _PER_SIGMA * float(np.clip((_UNLIKE - spread) / (_UNLIKE - _ALIKE), 0, 1))
+    quietest, quiet = np.percentile(usable, (_QUIETEST_PERCENTILE, _FLAT_PERCENTILE))
+    return float(quiet / _PER_SIGMA * np.clip((_UNLIKE - quiet / quietest) / (_UNLIKE - _ALIKE), 0, 1))
 
 
 def flat_deviation(plane: Plane, difference: Plane) -> float:
@@ -92,9 +91,13 @@ def _blocks(plane: Plane, block_px: int = _BLOCK_PX) -> Plane:
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
-def _quiet(loud: Plane, mean: Plane, low: float, high: float, percentile: float = _FLAT_PERCENTILE) -> float:
-    usable: NDArray[Any] = loud[(mean > low) & (mean < high) & (loud > 1e-6)]
-    return float(np.percentile(usable, percentile)) if usable.size else 0.0
+def _quiet(loud: Plane, mean: Plane, low: float, high: float) -> float:
+    usable = _usable(loud, mean, low, high)
+    return float(np.percentile(usable, _FLAT_PERCENTILE)) if usable.size else 0.0
+
+
+def _usable(loud: Plane, mean: Plane, low: float, high: float) -> NDArray[Any]:
+    return loud[(mean > low) & (mean < high) & (loud > 1e-6)]
 
 
 def non_local_means(plane: Plane, sigma: float, template_px: int = 5, search_px: int = 11) -> Plane:
