@@ -36,11 +36,15 @@ def dispatch(db: Database, lease_seconds: float) -> list[Doorbell]:
         if not slots:
             return []
         room = _room(connection, slots)
+        if not any(free > 0 for free in room.values()):
+            return []
+        # Ordered and limited, so that the partial index is walked, whatever the tables' statistics say.
         ready = select(Task.id).where(Task.job_id == Job.id, Task.state == TaskState.READY)
+        ready = ready.order_by(Task.queue).limit(1)
         # Locked, or a pause that comes in between would be overwritten, and its tasks queued under a void epoch.
         jobs = connection.execute(
             select(Job.id, Job.epoch, Job.state)
-            .where(Job.state.in_((JobState.READY, JobState.RUNNING)), ready.exists())
+            .where(Job.state.in_((JobState.READY, JobState.RUNNING)), ready.scalar_subquery().is_not(None))
             .order_by(Job.priority.desc(), Job.id)
             .with_for_update(key_share=True)
         ).all()

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from db.ledger.counting import add_delta
-from db.ledger.leasing import cancel_tasks, item_record, lock_tasks, prefix_of
+from db.ledger.leasing import CHUNK, cancel_tasks, item_record, lock_tasks, prefix_of
 from db.ledger.submission import FINISH, RESTORE
 from db.ledger.upkeep import add_sweep
 from db.records import Item as ItemRecord
@@ -147,18 +147,28 @@ def drop_around(db: Database, connection: Connection, item: Row[Any], frame: int
 def strand(db: Database, wait_seconds: float) -> int:
     """Plan reels again that are bound to a compute signature which no worker has shown for ``wait_seconds``.
 
-    Returns how many. Nothing happens while no worker lives at all: they may all come back as they were.
+    Returns how many, a few hundred at most at once. Nothing happens while no worker lives at all: they may all come
+    back as they were.
     """
     seen = select(Worker.signature).where(Worker.heartbeat_at > db.now - wait_seconds)
     live = select(Worker.signature).where(Worker.state == "live", Worker.heartbeat_at > db.now - wait_seconds)
-    stuck = select(Task.item_id).where(
-        Task.state.in_((TaskState.READY, TaskState.QUEUED)), Task.signature.is_not(None), Task.signature.not_in(seen)
-    )
+    gone = select(Worker.signature).where(Worker.signature.not_in(seen)).distinct()
     with db.write() as connection:
-        if connection.execute(live.limit(1)).first() is None:
+        queues = [f"{RESTORE}-{signature}" for signature in connection.scalars(gone)]
+        if not queues or connection.execute(live.limit(1)).first() is None:
             return 0
+        # Asked job by job and queue by queue, as the partial indexes lie: a job may have millions of ready tasks.
+        ready = select(Task.item_id).where(
+            Task.job_id.in_(select(Job.id).where(Job.state.in_((JobState.RUNNING, JobState.PAUSED)))),
+            Task.queue.in_(queues),
+            Task.state == TaskState.READY,
+        )
+        queued = select(Task.item_id).where(Task.queue.in_(queues), Task.state == TaskState.QUEUED)
+        stuck = {item for which in (ready, queued) for item in connection.scalars(which.distinct()) if item}
         rows = connection.execute(
-            select(Item.id, Item.batch_frames).where(Item.id.in_(stuck), Item.state == ItemState.RUNNING)
+            select(Item.id, Item.batch_frames)
+            .where(Item.id.in_(sorted(stuck)[:CHUNK]), Item.state == ItemState.RUNNING)
+            .order_by(Item.id)
         ).all()
         for row in rows:
             replan(db, connection, row.id, batch_frames=row.batch_frames)
