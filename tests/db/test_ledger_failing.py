@@ -241,3 +241,30 @@ def _all(desk: Desk) -> list[ledger.Lease]:
             leases.append(lease)
         desk.hire(f"more{len(leases)}")
     return leases
+
+
+@pytest.mark.parametrize("end", [ledger.shrink, ledger.fail_item])
+def test_a_bundle_that_ends_as_a_whole_ends_its_open_stills(desk: Desk, end) -> None:  # type: ignore[no-untyped-def]
+    job_id = desk.submit([still(0), still(1)])
+    desk.hire()
+    lease = desk.next_lease()
+    ledger.complete_still(desk.db, lease, 1, done_still())
+    end(desk.db, lease, FAILURE)
+    assert [item.state for item in desk.items()] == ["done", "failed"]
+    ledger.fold(desk.db)
+    assert ledger.finish_jobs(desk.db) == 1
+    desk.assert_counted(job_id)
+
+
+def test_two_tasks_of_a_reel_that_crash_together_leave_nothing_alive_in_quarantine(desk: Desk) -> None:
+    job_id = desk.probed_reel(24, (0, 8), (8, 24))
+    for _ in range(3):  # the single cell is isolated by then, and its sibling not yet split
+        crash(desk)
+    with desk.db.write() as connection:
+        connection.exec_driver_sql("UPDATE tasks SET state = 'ready', lost_count = 1 WHERE kind = 'restore'")
+    for bell in desk.dispatch():
+        assert desk.lease(bell) is not None
+    assert ledger.reap(desk.later(LEASE_SECONDS + 1).db) == 2
+    assert desk.items()[0].state == ItemState.QUARANTINED
+    assert desk.open_tasks() == []
+    desk.assert_counted(job_id)
