@@ -23,9 +23,9 @@ from benchmarks.house import house
 from benchmarks.rows import Row, at_least, at_most
 from db.recipe import parse
 
-SIZE, FRAMES, SEGMENT = (480, 640), 256, 64
+SIZE, FRAMES, SEGMENT = (480, 640), 512, 64
 # Decode, compute and encode cost about the same here, so that none of the three hides the others.
-RECIPE = "recipe: [color_enhance: {contrast: 0.5, saturation: 1, white_balance: 0}]\noutputs: [master]"
+RECIPE = "recipe: [deflicker]\noutputs: [master]"
 ROUNDS = 3
 """Runs of the house and of the script, in turn; medians are compared."""
 
