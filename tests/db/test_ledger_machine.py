@@ -446,7 +446,7 @@ def _reachable(state: JobState) -> set[JobState]:
 
 
 Machine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True,
+    max_examples=30, stateful_step_count=40, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )  # fmt: skip
 test_the_ledger_stays_true = Machine.TestCase
