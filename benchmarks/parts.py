@@ -19,6 +19,7 @@ from workers import device, scores, stages
 from workers.frames import Clip, Reel
 from workers.media import ffv1, planes
 from workers.media.pixels import Layout, to_picture, to_planes
+from workers.ops import exposure
 
 CELL = 8
 LAYOUT = Layout("gray", 8)
@@ -26,7 +27,6 @@ FACTS = ReelFacts(
     frame_count=FRAMES, rate="24", width=SIZE[1], height=SIZE[0], depth_bits=8, pixel_format="gray", mono=True,
     bytes=1, sha256="0", index=Blob(key="none", sha256="0", bytes=0),
 )  # fmt: skip
-AROUND = Reel(FRAMES, Fraction(24), ((0, FRAMES),), mono_source=True)
 
 
 def pictures(film: Path) -> Iterator[np.ndarray]:
@@ -46,10 +46,16 @@ def cells(film: Path) -> Iterator[Clip]:
             held.clear()
 
 
-def compute(cell: Clip, recipe: Recipe) -> Clip:
+def seen_around(film: Path) -> Reel:
+    """What ``inspect`` and ``merge`` find out: without it a stage that evens out a reel has nothing to do."""
+    profile = exposure.profile(np.concatenate([exposure.measure(cell.frames) for cell in cells(film)]))
+    return Reel(FRAMES, Fraction(24), exposure.shots(profile), profile, mono_source=True)
+
+
+def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:
     clip = cell
     for step in recipe.steps:
-        clip = Clip(stages.apply(step, clip, cell.start, cell.stop, AROUND), cell.start, cell.sources)
+        clip = Clip(stages.apply(step, clip, cell.start, cell.stop, around), cell.start, cell.sources)
     scores.score(clip, cell)
     return clip
 
@@ -72,12 +78,12 @@ def decode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
 
 def compute_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
     device.settle("cpu")
-    some = next(cells(film))
-    compute(some, recipe)
+    some, around = next(cells(film)), seen_around(film)
+    compute(some, recipe, around)
 
     def work() -> None:
         for _ in range(FRAMES // CELL):
-            compute(some, recipe)
+            compute(some, recipe, around)
 
     return work
 
@@ -95,11 +101,12 @@ def encode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
 
 def script(film: Path, recipe: Recipe) -> Callable[[], None]:
     device.settle("cpu")
+    around = seen_around(film)
 
     def work() -> None:
         with written() as write:
             for cell in cells(film):
-                for frame in compute(cell, recipe).frames:
+                for frame in compute(cell, recipe, around).frames:
                     write(to_planes(frame.numpy(), LAYOUT))
 
     return work

@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     slots: int = Field(
         0, ge=0, le=256, description="Worker processes on this machine; 0 means one per GPU, else one per core."
     )
+    codec_threads: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Threads to decode with, and to encode with; 0: this worker's share of the cores.",
+    )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:N`."
     )

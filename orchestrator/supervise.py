@@ -96,6 +96,7 @@ class Fleet:
         variables |= environment(self.settings)
         variables |= {"REELWRIGHT_BOOT_ID": boot_id, "REELWRIGHT_PARENT_PID": str(os.getpid())}
         variables["REELWRIGHT_DEVICE"] = _device(self.settings, number)
+        variables["REELWRIGHT_CODEC_THREADS"] = str(codec_threads(self.settings))
         # One thread a process: two give other roundings than one, and the machine is filled by processes.
         variables |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         sink = self._log_file(number)
@@ -149,13 +150,23 @@ def slot_count(settings: Settings) -> int:
         return settings.slots
     if settings.device in {"auto", "cuda"} and gpu_count():
         return gpu_count()
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return _cores()
+
+
+def codec_threads(settings: Settings) -> int:
+    """Threads for decoding and as many for encoding in each worker here: its share of the cores, 4 at most."""
+    return settings.codec_threads or max(1, min(4, _cores() // slot_count(settings)))
 
 
 def gpu_count() -> int:
     """NVIDIA GPUs that the driver shows, found without importing torch."""
     folder = Path("/proc/driver/nvidia/gpus")
     return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def _device(settings: Settings, number: int) -> str:

@@ -158,7 +158,8 @@ def _with_mezzanine(look: survey.Look, facts: ReelFacts, path: Path, item: Item,
     """
     copy = bench.scratch / "mezzanine.mkv"
     layout = layout_of(facts)
-    with ffv1.film(copy, layout, look.size, Fraction(1000, ffv1.MEZZANINE_TICK_MS), facts) as write:
+    rate = Fraction(1000, ffv1.MEZZANINE_TICK_MS)
+    with ffv1.film(copy, layout, look.size, rate, facts, container.LONE_THREADS) as write:
         for samples in stored(_reel(look.index, facts, path, item, bench)):
             write(samples)
             bench.moved()

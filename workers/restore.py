@@ -48,7 +48,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     path = bench.scratch / "chunk.mkv"
     layout, size = ffv1.master_layout(opened.layout, item.recipe), ffv1.master_size(item.facts, item.recipe)
     values: list[dict[str, NDArray[np.float64]]] = []
-    with ffv1.film(path, layout, size, item.facts.rate, item.facts) as write:
+    with ffv1.film(path, layout, size, item.facts.rate, item.facts, max(1, bench.settings.codec_threads)) as write:
 
         def encode(picture: Picture) -> None:
             write(to_planes(picture, layout))

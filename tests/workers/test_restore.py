@@ -58,6 +58,15 @@ def test_an_empty_recipe_keeps_luma_exactly_and_makes_444(at: House, tmp_path: P
     assert made[0][1].shape == made[0][0].shape
 
 
+def test_codec_threads_change_no_byte_of_a_chunk(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(6, 96, 128, seed=3), "gray")
+    chunks = set()
+    for threads in (1, 4):
+        at = house(tmp_path / f"threads{threads}", codec_threads=threads)
+        chunks |= {at.path(part.outputs["chunk"]).read_bytes() for part in restored(at, probed(at, item(path)), 6)}
+    assert len(chunks) == 1
+
+
 @pytest.mark.parametrize("pixel_format", ["gray", "yuv420p"])
 def test_no_cut_changes_a_bit(at: House, tmp_path: Path, pixel_format: str) -> None:
     frames = moving(21, 32, 48, seed=5)

@@ -23,8 +23,8 @@ _DEMUXERS = (
     "h264,hevc,m4v,mjpeg,apng,gif,wav,w64,aiff,mp3,flac,aac,ac3,au,caf"
 )
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
-# Threads over slices give the same samples as one thread, and errors still belong to the frame that has them.
-DECODER_THREADS = 4
+LONE_THREADS = 4
+"""Where a container is read with nothing computed beside it."""
 
 # Whatever is wrong with a source is said in our own errors; FFmpeg's lines would tell it twice.
 av.logging.set_level(av.logging.PANIC)
@@ -34,8 +34,8 @@ Damage = Callable[[str], None]
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a container and its picture stream.
+def opened(path: Path, threads: int = LONE_THREADS) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a container and its picture stream, to be decoded in so many threads.
 
     Raises:
         InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
@@ -46,10 +46,10 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         except (InvalidDataError, ArgumentError, av.error.OSError) as error:
             raise _unknown(path) from error
     with container:
-        yield container, picture_stream(container, path)
+        yield container, picture_stream(container, path, threads)
 
 
-def picture_stream(container: InputContainer, path: Path) -> VideoStream:
+def picture_stream(container: InputContainer, path: Path, threads: int = LONE_THREADS) -> VideoStream:
     """Return the first stream that is a film and not a cover picture, its decoder set up."""
     covers = av.stream.Disposition.attached_pic
     stream = next((stream for stream in container.streams.video if not stream.disposition & covers), None)
@@ -57,7 +57,8 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
         raise InputError(f"{path}: there is no picture stream in it", code="NO_PICTURE")
     if stream.codec_context is None:
         raise InputError(f"{path}: its picture codec is not known here", code="UNKNOWN_FORMAT")
-    stream.thread_type, stream.thread_count = av.codec.context.ThreadType.SLICE, DECODER_THREADS
+    # Threads over slices give the same samples as one thread, and errors still belong to the frame that has them.
+    stream.thread_type, stream.thread_count = av.codec.context.ThreadType.SLICE, threads
     return stream
 
 

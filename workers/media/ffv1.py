@@ -26,8 +26,6 @@ MEZZANINE_TICK_MS = 10
 """A mezzanine's frames are so far apart: whole Matroska ticks, so a time stamp names its frame."""
 BITEXACT = {"fflags": "bitexact"}
 """No library versions, dates or random numbers in our files: equal work gives equal bytes."""
-# Slices are coded apart, so the bytes are the same with any number of threads.
-ENCODER_THREADS = 4
 _FEW_SLICES_BELOW_PIXELS = 64 * 64
 
 Write = Callable[[Planes], None]
@@ -55,7 +53,9 @@ def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
 
 
 @contextmanager
-def film(path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts) -> Iterator[Write]:
+def film(
+    path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts, threads: int = 1
+) -> Iterator[Write]:
     """Open a film for writing; yields a function that takes the samples of one frame after the other.
 
     Args:
@@ -64,6 +64,7 @@ def film(path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, fact
         size: Height and width.
         rate: Frames per second.
         facts: For the colour tags.
+        threads: Over slices, which are coded apart: the bytes are the same with any number.
 
     Raises:
         TransientError: The file cannot be written.
@@ -82,6 +83,7 @@ def film(path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, fact
 
     with container:
         stream = add_stream(container, layout, size, rate, facts)
+        stream.codec_context.thread_count = threads
         yield write
         with writing(path.name):
             container.mux(stream.encode(None))
@@ -103,7 +105,7 @@ def add_stream(
     stream.pix_fmt = planes.ffv1_format(layout)
     coder = stream.codec_context
     coder.gop_size, coder.time_base = 1, 1 / rate
-    coder.thread_type, coder.thread_count = ThreadType.SLICE, ENCODER_THREADS
+    coder.thread_type = ThreadType.SLICE
     coder.color_range = 2 if layout.full_range else 1
     coder.colorspace = planes.MATRICES[layout.matrix] if layout.model == "yuv" else planes.MATRICES["unknown"]
     coder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)

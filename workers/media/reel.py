@@ -188,7 +188,7 @@ def _decoded(reel: Reel, start: int) -> Iterator[tuple[int, Planes]]:
     """Decode from frame ``start``; numbers come from counting at the very start, else from time stamps."""
     tick = MEZZANINE_TICK_MS if reel.facts.mezzanine else 0
     numbers = {number * tick if tick else int(pts): number for number, pts in enumerate(reel.index.pts)}
-    with container.opened(reel.path) as (film, stream):
+    with container.opened(reel.path, max(1, reel.settings.codec_threads)) as (film, stream):
         if start > 0:
             container.seek(film, stream, start * tick if tick else int(reel.index.pts[start]))
         for count, frame in enumerate(container.frames(film, stream, _nothing)):
