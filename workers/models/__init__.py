@@ -1,1 +1,24 @@
-"""Network architectures, one module each, built so that published weights load strictly. Only stages import these."""
+"""Networks, built so that their published checkpoints load complete and strict. Stages and training may import this.
+
+An architecture ``x`` is one entry in ``db.catalog.architectures`` and one module ``x`` here. A colorizer's module has::
+
+    build(name) -> Module
+        The bare network: ``state_dict()`` has exactly the published keys and shapes. Random values, eval mode.
+        A system of several networks is one module whose children are called as the published files call them.
+    chroma(network, pictures, **options) -> Tensor (N, 2, h, w)
+        a and b of CIE Lab as float32, at the network's own size (``h, w``), for RGB pictures (N, 3, H, W) float32
+        0..1 whose colour is not looked at. Everything the published system does before the network is done here, on
+        the whole picture (never a crop of it: what lies outside would stay grey). A picture's result does not depend
+        on the others in its batch.
+    published(network, picture, **options) -> uint8 (H', W', 3)
+        The whole path of the published program for one 8-bit RGB picture (H, W, 3), its own size and rounding.
+
+A detector's module has ``build`` and ``boxes(network, pictures)``: for each picture its objects, left, top, right,
+bottom in pixels and a score.
+
+``options`` are keyword-only, with the published defaults; the catalogue's entry names those that the system has.
+"""
+
+from workers.models.loading import boxes, build, chroma, load, published
+
+__all__ = ["boxes", "build", "chroma", "load", "published"]

@@ -1,0 +1,85 @@
+"""The whole golden set of siggraph17: every key, every stored array, and a photo through the whole path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from tests.support import fill
+from tests.workers.models import golden
+from workers.models import siggraph17
+
+FOLDER = Path(__file__).parents[3] / "shared" / "checkpoints"
+
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="no shared checkpoints beside the checkout"),
+]
+
+
+@pytest.fixture(scope="module")
+def facts() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / "siggraph17.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def stored() -> Iterator[Any]:
+    with np.load(FOLDER / "siggraph17.shared.npz") as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def network(facts: dict[str, Any]) -> nn.Module:
+    built = siggraph17.build("siggraph17")
+    fill.prepare(built.state_dict(), "shared", facts["fill"])
+    return built
+
+
+def test_every_key_has_the_published_shape_and_type(network: nn.Module, facts: dict[str, Any]) -> None:
+    found = [[key, list(value.shape), str(value.dtype)[6:]] for key, value in network.state_dict().items()]
+    assert found == facts["state_dict"]
+
+
+@pytest.mark.parametrize("case", ["a", "b", "hints"])
+@torch.inference_mode()
+def test_each_case_gives_the_published_numbers(network: nn.Module, stored: Any, case: str) -> None:
+    names = [f"{case}_input{index}" for index in range(3)] if case == "hints" else [f"{case}_input"]
+    out = network(*(torch.from_numpy(stored[name]) for name in names))
+    assert golden.worst(out, stored[f"{case}_out"]) <= 5e-5
+
+
+@torch.inference_mode()
+def test_each_inner_map_has_the_published_numbers(network: nn.Module, facts: dict[str, Any], stored: Any) -> None:
+    seen: dict[str, Tensor] = {}
+    taps = facts["golden"]["taps"]
+    hooks = [
+        network.get_submodule(name).register_forward_hook(
+            lambda _, __, out, name=name: seen.update({name: out.clone()})
+        )
+        for name in taps
+    ]
+    network(torch.from_numpy(stored["a_input"]))
+    for hook in hooks:
+        hook.remove()
+    for name, tap in taps.items():
+        assert golden.worst(seen[name][:, :: tap["channel_stride"]], stored[f"a_tap_{name}"]) <= 5e-5, name
+        whole = seen[name].double()
+        stats = [float(whole.mean()), float(whole.std()), float(whole.abs().max())]
+        assert stats == pytest.approx(stored[f"a_tap_{name}_stats"], rel=1e-4, abs=1e-5), name
+
+
+def test_a_photo_comes_out_as_published(network: nn.Module) -> None:
+    photo = np.asarray(Image.open(FOLDER / "photos" / "nipomo-1936-205x256.png").convert("RGB"))
+    expected = np.asarray(Image.open(FOLDER / "siggraph17.shared.e2e.png").convert("RGB"))
+    difference = np.abs(siggraph17.published(network, photo).astype(int) - expected)
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 0.001

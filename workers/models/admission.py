@@ -1,0 +1,88 @@
+"""Examines files that a person wants to register: which card they belong to, and whether every key fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from db.catalog.weights import CARDS, Card, card
+from db.errors import InputError
+from workers.models import loading
+
+
+def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, Any]:
+    """Load files completely and strictly, and say what to register.
+
+    Args:
+        given: Paths, or ``NETWORK=PATH`` where the published names are not kept; one folder stands for what is in it.
+        name: The card; none recognises it.
+        folder: Where converted files go (TensorFlow checkpoints become safetensors).
+
+    Returns:
+        ``card``; ``files``, each with ``path``, ``networks``, ``sha256`` and ``bytes``; ``parameters``, their number;
+        ``notes`` for people.
+
+    Raises:
+        InputError: As ``workers.models.load``.
+    """
+    named = dict(_named(each) for each in given if "=" in each and not Path(each).exists())
+    paths = [Path(each) for each in given if each.partition("=")[0] not in named]
+    if len(paths) == 1 and paths[0].is_dir() and not named:
+        paths = sorted(each for each in paths[0].iterdir() if not each.name.startswith(".")) or paths
+    chosen, notes = _chosen(paths, name)
+    files = named | (dict(loading.assign(chosen, paths)) if paths else {})
+    network = loading.build(chosen.name)
+    loading.fill(network, chosen, files)
+    by_path = {path: [net for net in files if files[net] == path] for path in files.values()}
+    return {
+        "card": chosen.name,
+        "files": [_file(chosen, network, path, networks, folder, notes) for path, networks in by_path.items()],
+        "parameters": sum(tensor.numel() for tensor in network.state_dict().values()),
+        "notes": notes,
+    }
+
+
+def _named(text: str) -> tuple[str, Path]:
+    network, _, path = text.partition("=")
+    if not Path(path).exists():
+        raise InputError(f"{path}: there is no such file", code="FILE_MISSING")
+    return network, Path(path)
+
+
+def _chosen(paths: Sequence[Path], name: str | None) -> tuple[Card, list[str]]:
+    """Return the card: as named, by the files' published names, or by their keys."""
+    if name is not None:
+        return card(name), []
+    names = {path.name for path in paths}
+    for each in CARDS.values():
+        needed = {file.name for file in each.files if not file.optional}
+        if needed <= names:
+            return each, []
+    build = loading.recognise(paths)
+    fitting = [each for each in CARDS.values() if each.build == build]
+    others = ", ".join(each.name for each in fitting[1:])
+    note = f"By its keys it may be {others} as well; `--card` says so." if others else ""
+    return fitting[0], [note] if note else []
+
+
+def _file(
+    chosen: Card, network: Any, path: Path, networks: list[str], folder: Path, notes: list[str]
+) -> dict[str, Any]:
+    networks = [name for name in networks if name]
+    if not path.is_file():
+        path = _converted(network, path, networks, folder, notes)
+    digest = loading.sha256_of(path)
+    expected = next((file for file in chosen.files if file.sha256_prefix and file.name == path.name), None)
+    if expected and not digest.startswith(expected.sha256_prefix):
+        notes.append(f"{path.name} is not the published file: its sha256 does not begin {expected.sha256_prefix}.")
+    return {"path": str(path), "networks": networks, "sha256": digest, "bytes": path.stat().st_size}
+
+
+def _converted(network: Any, path: Path, networks: list[str], folder: Path, notes: list[str]) -> Path:
+    made = folder / f"{path.name.removesuffix('.index')}.safetensors"
+    save_file({key: value.contiguous() for key, value in getattr(network, networks[0]).state_dict().items()}, made)
+    notes.append(f"{path.name} was a TensorFlow checkpoint; its moving averages are kept as safetensors.")
+    return made

@@ -1,0 +1,101 @@
+"""Networks of registered weights: fetched from the store by digest, kept on this machine, loaded once a process."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from db import progress
+from db import settings as settings_module
+from db.catalog.weights import card
+from db.errors import InputError
+from db.recipe import Pin, PinnedFile
+from db.records import Blob
+from db.session import open_database
+from db.settings import Settings
+from db.store import open_store
+from db.store.base import Store
+from workers import device as devices
+from workers.models import loading
+from workers.workbench import Workbench
+
+_KEPT = 3
+"""Networks that stay in memory: those of one recipe, and one to compare with."""
+_loaded: OrderedDict[tuple[str, ...], nn.Module] = OrderedDict()
+
+
+def network(pin: Pin, bench: Workbench) -> nn.Module:
+    """Return the network of pinned weights on the bench's device, from memory where it is there already.
+
+    Raises:
+        InputError: ``BLOB_MISSING``, ``CHECKSUM_MISMATCH`` or ``BAD_CHECKPOINT``.
+    """
+    name = (pin.build, bench.device, *(file.sha256 for file in pin.files))
+    if name not in _loaded:
+        while len(_loaded) >= _KEPT:
+            _loaded.popitem(last=False)
+        _loaded[name] = _load(pin, bench.store, bench.settings, bench.device, bench.moved)
+        bench.moved()
+    _loaded.move_to_end(name)
+    return _loaded[name]
+
+
+def from_home(name: str) -> nn.Module:
+    """Return the network of weights that are registered in the home that the settings name, on the CPU.
+
+    Raises:
+        InputError: ``MODEL_MISSING``, or as :func:`network`.
+    """
+    settings = settings_module.load()
+    return _load(pin_from_home(name, settings), open_store(settings), settings, "cpu", lambda: None)
+
+
+def pin_from_home(name: str, settings: Settings) -> Pin:
+    """Return the pin of registered weights.
+
+    Raises:
+        InputError: ``MODEL_MISSING``.
+    """
+    missing = InputError(f"The weights {card(name).name} are not registered in {settings.home}", code="MODEL_MISSING")
+    if not settings.database_url and not (settings.home / "reelwright.db").exists():
+        raise missing
+    with open_database(settings) as database:
+        found = progress.weights(database).get(name)
+    if found is None:
+        raise missing
+    return found.pin
+
+
+def _load(pin: Pin, store: Store, settings: Settings, device: str, moved: Callable[[], None]) -> nn.Module:
+    files: dict[str, Path] = {}
+    for file in pin.files:
+        path = _fetched(file, store, settings, moved)
+        files |= dict.fromkeys(file.networks or ("",), path)
+    made = loading.build(pin.build)
+    with devices.translate():
+        loading.fill(made, card(pin.card), files)
+        return made.to(device)
+
+
+def _fetched(file: PinnedFile, store: Store, settings: Settings, moved: Callable[[], None]) -> Path:
+    """Return a file with the pinned digest: the store's own where that is a folder, else a copy that is kept here."""
+    blob = Blob(key=file.key, sha256=file.sha256, bytes=file.bytes)
+    own = store.local_path(file.key)
+    if own is not None:
+        store.check(blob, moved=lambda count: moved())
+        return own
+    kept = settings.weights_folder / file.sha256 / blob.name
+    if not (kept.exists() and loading.sha256_of(kept) == file.sha256):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Several workers of this machine may fetch the same file at once: each its own copy, the last one stays.
+        fetched = kept.with_name(f"{os.getpid()}-{kept.name}")
+        try:
+            store.get(blob, fetched, moved=lambda count: moved())
+            fetched.replace(kept)
+        finally:
+            fetched.unlink(missing_ok=True)
+    return kept

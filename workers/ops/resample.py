@@ -1,0 +1,27 @@
+"""Resizes 8-bit pictures just as the published systems do, through Pillow. Anybody in ``workers`` may import it.
+
+Pillow's filters widen with the factor when shrinking (they antialias) and round twice to 8 bits; a network that was
+trained behind them sees slightly other pictures behind anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Bytes = NDArray[np.uint8]
+Filter = Literal["bilinear", "bicubic", "lanczos"]
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def resized(picture: Bytes, height: int, width: int, method: Filter) -> Bytes:
+    """Return an 8-bit picture ``(H, W)`` or ``(H, W, 3)`` at another size, aspect ratio not kept."""
+    return np.asarray(Image.fromarray(picture).resize((width, height), _FILTERS[method]))
