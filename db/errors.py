@@ -175,6 +175,22 @@ CODES: dict[str, CodeFacts] = {
     "BLOB_MISSING": CodeFacts(
         "A blob that a record points to is not in the store.", "Restore the store from its backup, or rerun the item."
     ),
+    "UNKNOWN_MODEL": CodeFacts("There is no model of that name.", "See `reelwright models list` for the names."),
+    "MODEL_MISSING": CodeFacts(
+        "The weights are not registered here.",
+        "Register them: `reelwright models add FILE`; `models show NAME` says where they are.",
+    ),
+    "BAD_CHECKPOINT": CodeFacts(
+        "The file does not hold the weights that it should.",
+        "Download it again from its authors, or name the right card.",
+    ),
+    "UNSAFE_CHECKPOINT": CodeFacts(
+        "The file would run code of its own when it is read; nothing of it was run.",
+        "Do not trust it. Take the file from its authors, or one in safetensors form.",
+    ),
+    "LICENCE_NOT_ACCEPTED": CodeFacts(
+        "The terms of these weights must be accepted first.", "Read them, then add --accept-licence."
+    ),
     "KEY_UNSAFE": CodeFacts(
         "A blob key is not of the allowed form.", "Report this: keys are made by Reelwright itself."
     ),

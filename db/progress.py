@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, true
 
+from db.catalog.weights import CARDS
 from db.errors import InputError
-from db.recipe import Recipe
+from db.recipe import Pin, PinnedFile, Recipe
 from db.records import Blob, ItemResult
 from db.session import Database
 from db.states import ItemState, JobState, TaskState
-from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Worker
+from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Weights, Worker
 
 PAGE = 1000
 """Rows read at once when items are streamed."""
@@ -107,6 +108,23 @@ class WorkerRow:
     signature: str
     state: str
     heartbeat_age_seconds: float
+
+
+@dataclass(frozen=True)
+class WeightsRow:
+    """Registered weights."""
+
+    card: str
+    files: tuple[PinnedFile, ...]
+    source: str
+    licence_accepted: bool
+    added_at: float
+
+    @property
+    def pin(self) -> Pin:
+        """What a job of now would pin."""
+        facts = CARDS[self.card]
+        return Pin(card=self.card, architecture=facts.architecture, build=facts.build, files=self.files)
 
 
 @dataclass(frozen=True)
@@ -311,3 +329,15 @@ def _item_row(row: Row[Any]) -> ItemRow:
 def _result_row(row: Row[Any]) -> ResultRow:
     found = ItemResult.model_validate_json(row.result_json)
     return ResultRow(row.result_generation, found.outputs, found.scores, found.facts, found.notes)
+
+
+def weights(db: Database) -> dict[str, WeightsRow]:
+    """All registered weights whose card this release knows, by the card's name."""
+    with db.read() as connection:
+        rows = connection.execute(select(Weights.__table__).order_by(Weights.card)).all()
+    return {row.card: _weights_row(row) for row in rows if row.card in CARDS}
+
+
+def _weights_row(row: Row[Any]) -> WeightsRow:
+    files = tuple(PinnedFile.model_validate(file) for file in json.loads(row.files_json))
+    return WeightsRow(row.card, files, row.source, row.licence_accepted, row.added_at)

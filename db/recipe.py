@@ -12,12 +12,37 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from db.catalog import stages
-from db.errors import RecipeError, nearest
+from db.errors import InputError, RecipeError, nearest
 
 DEFAULT = "conservation"
 OUTPUTS = ("master", "access", "scores")
 FIELDS = ("recipe", "outputs", "bad_frames", "name", "description")
 MAX_STEPS = 64
+
+
+class PinnedFile(BaseModel):
+    """One registered file of weights: where it lies in the store, and its digest."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    networks: tuple[str, ...] = ()
+    """The system's networks that it holds; empty for a system of one."""
+    key: str
+    sha256: str
+    bytes: int
+
+
+class Pin(BaseModel):
+    """The registered weights that a step runs with, fixed when its job is submitted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    card: str
+    """Name of the weights."""
+    architecture: str
+    build: str
+    """What ``workers.models.build`` calls the network."""
+    files: tuple[PinnedFile, ...]
 
 
 class Step(BaseModel):
@@ -27,6 +52,13 @@ class Step(BaseModel):
 
     stage: str
     params: dict[str, Any] = Field(default_factory=dict)
+    pins: tuple[Pin, ...] = Field((), exclude_if=lambda pins: not pins)
+    """In the order in which the stage's entry names its weights; empty until the job is submitted."""
+
+    def cards(self) -> tuple[str, ...]:
+        """Names of the weights that the step needs; none when it has no effect."""
+        spec = stages.STAGES.get(self.stage)
+        return spec.weights(self.params) if spec and self.params.get("strength") else ()
 
 
 class Recipe(BaseModel):
@@ -128,7 +160,10 @@ def _step(entry: Any, number: int, name: str) -> Step:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         hint = nearest(field, spec.params.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise RecipeError(f"{where}: {stage}.{field}: {first['msg']}.{hint}", code="BAD_PARAMETER") from error
+        said = f"{stage}{'.' if field else ''}{field}: {first['msg'].removeprefix('Value error, ')}.{hint}"
+        raise RecipeError(f"{where}: {said}", code="BAD_PARAMETER") from error
+    except InputError as error:
+        raise RecipeError(f"{where}: {stage}: {error.message}", code=error.code, remedy=error.remedy) from error
     return Step(stage=str(stage), params=checked.model_dump(mode="json"))
 
 

@@ -77,6 +77,8 @@ class Source(Record):
     """Restore what can be decoded of a truncated or corrupt source."""
     accept_interlaced: bool = False
     """Treat interlaced frames as if they were whole."""
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    """Objects in it, for colorizers that want to know: left, top, right, bottom in pixels."""
 
 
 class AudioTrack(Record):

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     s3_secret_key: str = Field("", description="S3 secret key; empty leaves it to boto3's own chain.", repr=False)
     s3_region: str = Field("us-east-1", description="S3 region.")
     scratch: Path | None = Field(None, description="Folder for files in work; none means `scratch` inside the home.")
+    weights_cache: Path | None = Field(
+        None, description="Folder for weights fetched from S3; none means `weights` inside the home."
+    )
     source_roots: tuple[Path, ...] = Field(
         (), description="Folders outside the manifest's own from which sources may be read."
     )
@@ -116,6 +119,11 @@ class Settings(BaseSettings):
     def scratch_folder(self) -> Path:
         """Folder for files in work."""
         return (self.scratch or self.home / "scratch").resolve()
+
+    @property
+    def weights_folder(self) -> Path:
+        """Folder of weights that were fetched from a store elsewhere."""
+        return (self.weights_cache or self.home / "weights").resolve()
 
     @property
     def logs(self) -> Path:

@@ -271,5 +271,21 @@ class Sweep(Base):
     due_at: Mapped[float] = mapped_column(Float, index=True)
 
 
+class Weights(Base):
+    """Registered weights of one card. A job pins the files; so a row may be replaced while jobs run."""
+
+    __tablename__ = "weights"
+
+    card: Mapped[str] = mapped_column(String(100), primary_key=True)
+    """Name of the card in ``db.catalog.weights``."""
+    files_json: Mapped[str] = mapped_column(Text)
+    """A list of ``db.recipe.PinnedFile``."""
+    source: Mapped[str] = mapped_column(Text)
+    """Where a person took them from, for people."""
+    licence_accepted: Mapped[bool] = mapped_column(Boolean)
+    """Whether a person accepted terms that must be accepted."""
+    added_at: Mapped[float] = mapped_column(Float)
+
+
 COUNTERS = tuple(column.name for column in CounterDelta.__table__.columns if column.name not in {"id", "job_id"})
 """Names of the counters that deltas and progress share."""

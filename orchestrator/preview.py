@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from db import settings as settings_module
-from db.errors import CODES, InputError
+from db.errors import CODES, InputError, RecipeError
 from db.recipe import Recipe
 from db.settings import Settings
 from orchestrator import manifest as manifests
-from orchestrator import submit
+from orchestrator import pinning, submit
 from orchestrator.manifest import Line, Problem
 from orchestrator.manifest.lines import problem
+from orchestrator.submit import Registered
 
 MAX_PROBLEMS = 10_000
 """Problems that are kept; the others are only counted."""
@@ -76,6 +77,7 @@ def preview(
     recipe: str | None = None,
     probe: bool = True,
     check_files: bool = True,
+    registered: Registered | None = None,
     on_lines: Callable[[int], None] = lambda count: None,
 ) -> Preview:
     """Check a whole manifest and estimate the work.
@@ -86,6 +88,7 @@ def preview(
         recipe: Name or file; none takes the manifest's own, else the default.
         probe: Whether to look into the files, with a worker process.
         check_files: Whether to look at the files at all.
+        registered: Weights that recipes may run with; none where nothing is registered yet.
         on_lines: Called with the number of lines after each.
 
     Raises:
@@ -95,17 +98,33 @@ def preview(
     """
     manifest = manifests.open_manifest(path)
     chosen = manifests.recipe_for(manifest, recipe, settings.max_manifest_line_bytes)
+    registered = registered or {}
     found = Preview(chosen.name, probed=probe, slots=settings.slots or os.cpu_count() or 1)
     checked = submit.checked_lines(settings, manifest, chosen, settings.source_roots, check_files=check_files)
     lines = _counted(found, checked, on_lines)
+    chosen = _pinned(found, 0, chosen, registered)
     if probe:
-        for line, answer in _probed(settings, chosen, lines):
+        for line, answer in _probed(settings, chosen, _with_pins(found, lines, registered)):
             _add_answer(found, line, answer)
     else:
         deque(lines, maxlen=0)
     found.notes.extend(manifest.notes)
     _check_space(found, settings)
     return found
+
+
+def _with_pins(found: Preview, lines: Iterator[Line], registered: Registered) -> Iterator[Line]:
+    for line in lines:
+        yield line._replace(recipe=_pinned(found, line.number, line.recipe, registered)) if line.recipe else line
+
+
+def _pinned(found: Preview, number: int, recipe: Recipe, registered: Registered) -> Recipe:
+    """Pin a recipe's weights; that they are not registered is a problem like others."""
+    try:
+        return pinning.pinned(recipe, registered)
+    except RecipeError as error:
+        found.add(problem(number, error.code, error.message, error.remedy))
+        return recipe
 
 
 def _counted(found: Preview, lines: Iterator[Line], on_lines: Callable[[int], None]) -> Iterator[Line]:

@@ -6,20 +6,21 @@ import gc
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from db import ledger, progress
-from db.errors import ManifestError
+from db.errors import ManifestError, RecipeError
 from db.ledger import JobRequest, LineError, NewLine
 from db.recipe import Recipe
 from db.session import Database
 from db.settings import Settings
 from db.states import JobState
 from orchestrator import manifest as manifests
+from orchestrator import pinning
 from orchestrator.manifest import Line, Manifest, Problem, folder
 from orchestrator.spelling import visible
 
@@ -39,6 +40,7 @@ _MENDED_OUTSIDE = frozenset(
 )
 """Problems that a person can mend without touching the line: only such items keep their source and can be rerun."""
 _SHOWN_PROBLEMS = 1000
+Registered = Mapping[str, progress.WeightsRow]
 
 
 class StrictRefusal(ManifestError):
@@ -114,10 +116,12 @@ def submit(
 
     Raises:
         ManifestError: It cannot be read, lists nothing, or has problems and ``strict`` is set.
-        RecipeError: There is no such recipe, or it is wrong.
+        RecipeError: There is no such recipe, it is wrong, or weights that it needs are not registered.
     """
     manifest = manifests.open_manifest(path)
     recipe = manifests.recipe_for(manifest, options.recipe, settings.max_manifest_line_bytes)
+    registered = progress.weights(database)
+    pinned = pinning.pinned(recipe, registered)
     roots = source_roots(settings, database, manifest)
     if options.strict:
         _refuse_problems(checked_lines(settings, manifest, recipe, roots, check_files=options.check_files))
@@ -125,11 +129,11 @@ def submit(
     first = list(islice(lines, CHUNK_LINES))  # what cannot be read at all fails here, before there is a job
     if not first:
         raise ManifestError(f"{visible(str(path))} lists nothing", code="MANIFEST_EMPTY")
-    opened = ledger.open_job(database, _request(manifest, recipe, options))
+    opened = ledger.open_job(database, _request(manifest, pinned, options))
     added = bad = 0
     if opened.state is JobState.INGESTING:
         with _rare_collections():
-            for chunk in _chunks(database, opened.id, first, lines, skip=opened.ingested):
+            for chunk in _chunks(database, opened.id, first, lines, registered, skip=opened.ingested):
                 ledger.add_lines(database, opened.id, chunk, bundle_stills=settings.bundle_stills)
                 added += len(chunk)
                 bad += sum(line.error is not None for line in chunk)
@@ -193,13 +197,15 @@ def _refuse_problems(lines: Iterator[Line]) -> None:
 
 
 def _chunks(
-    database: Database, job_id: int, first: list[Line], rest: Iterator[Line], *, skip: int
+    database: Database, job_id: int, first: list[Line], rest: Iterator[Line], registered: Registered, *, skip: int
 ) -> Iterator[list[NewLine]]:
     """Yield the lines that are not in yet. A manifest that breaks off takes its job with it."""
     chunk, seq = first, 0
     try:
         while chunk:
-            fresh = [_new_line(seq + place, line) for place, line in enumerate(chunk) if seq + place >= skip]
+            fresh = [
+                _new_line(seq + place, line, registered) for place, line in enumerate(chunk) if seq + place >= skip
+            ]
             if fresh:
                 yield fresh
             seq += len(chunk)
@@ -220,9 +226,16 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _new_line(seq: int, line: Line) -> NewLine:
+def _new_line(seq: int, line: Line, registered: Registered) -> NewLine:
     if not line.problems:
-        return NewLine(seq, line.external_id, line.number, line.source, line.recipe, None, line.extra)
+        try:
+            recipe = line.recipe and pinning.pinned(line.recipe, registered)
+        except RecipeError as lacking:
+            # Its recipe can never be pinned any more: the line is mended by submitting it anew.
+            lacks = LineError(lacking.code, lacking.message, f"{lacking.remedy} Then submit the line again.")
+            extra = {"uri": line.source.uri if line.source else "", **line.extra}
+            return NewLine(seq, line.external_id, line.number, None, line.recipe, lacks, extra)
+        return NewLine(seq, line.external_id, line.number, line.source, recipe, None, line.extra)
     first = line.problems[0]
     error = LineError(first.code, "; ".join(found.message for found in line.problems), first.remedy)
     source = line.source

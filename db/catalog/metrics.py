@@ -20,8 +20,9 @@ class MetricSpec:
     """None where neither direction is better by itself."""
     needs_source: bool
     """Whether it compares with the source's frame."""
-    scope: Literal["frame", "reel"]
-    """``frame``: one value a frame, and their mean; ``reel``: per-frame values reduced once over the reel."""
+    scope: Literal["frame", "reel", "pair"]
+    """``frame``: one value a frame, and their mean; ``reel``: per-frame values reduced once over the reel; ``pair``:
+    one value for each pair of neighbouring frames of a finished film in colour, and their mean."""
     source: str
     """Paper or definition."""
 
@@ -92,6 +93,28 @@ _SHIPPED = (
         False,
         "reel",
         "Root mean square of the second difference of mean luma within shots: steps at cuts are left out.",
+    ),
+    MetricSpec(
+        "color_consistency",
+        "How much the colours of neighbouring frames differ.",
+        "1",
+        0,
+        0.6932,
+        False,
+        False,
+        "pair",
+        "CDC (Liu et al. 2021): Jensen-Shannon divergence of 256-bin histograms 1, 2 and 4 frames apart, within shots.",
+    ),
+    MetricSpec(
+        "warp_error",
+        "How far a frame is from the one before it, moved along.",
+        "1",
+        0,
+        1,
+        False,
+        False,
+        "pair",
+        "Lai et al. 2018: mean square along optical flow where nothing is hidden, at most 480 pixels a side.",
     ),
 )
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from db.catalog.architectures import ARCHITECTURES
+from db.catalog.weights import Card, card, resolve
 
 GROUP = "reelwright.stages"
 """Entry points of this group name a ``StageSpec``; its ``module`` holds the code."""
@@ -63,8 +66,84 @@ class UpscaleParams(StageParams):
     method: Literal["lanczos"] = Field("lanczos", description="How new pixels are made.")
 
 
+class ColorizeParams(StageParams):
+    """Parameters of ``colorize``. Those that not every system has are none unless given: then the published default."""
+
+    model: str | None = Field(
+        None, description="Architecture, or weights by name; see `reelwright models list`. None takes DDColor."
+    )
+    weights: str | None = Field(None, description="Weights by name; none takes those that stand for the model.")
+    already_coloured: Literal["keep", "recolor"] = Field(
+        "keep", description="Sources that have colour of their own are left as they are, or coloured anew."
+    )
+    input_size: int | None = Field(
+        None, ge=64, le=2048, multiple_of=32, description="Side of the square that the network sees, in pixels."
+    )
+    render_factor: int | None = Field(
+        None, ge=7, le=45, description="Side of that square in steps of 16 pixels: small is bold, large is fine."
+    )
+    sampling: Literal["greedy", "random"] | None = Field(
+        None, description="Take the likeliest colour everywhere, or draw by likelihood."
+    )
+    seed: int | None = Field(None, ge=0, lt=2**32, description="Of all drawing; the same seed gives the same picture.")
+    imagenet_class: int | None = Field(None, ge=0, le=999, description="What the picture shows, by ImageNet's number.")
+    direction: int | None = Field(None, ge=0, le=118, description="Way in which colours depart from the likeliest.")
+    amount: float | None = Field(None, ge=-16, le=16, description="How far they depart.")
+    hints: list[tuple[float, float, int, int, int] | tuple[float, float, int, int, int, int]] | None = Field(
+        None, max_length=1000, description="Known colours: x, y, red, green, blue (0..255) and, if wanted, a radius."
+    )
+    boxes: list[tuple[float, float, float, float]] | None = Field(
+        None, max_length=1000, description="Objects: left, top, right, bottom in pixels of the source."
+    )
+    detector: str | None = Field(None, description="Weights that find the boxes; none looks for no objects.")
+
+    @model_validator(mode="after")
+    def _has_its_options(self) -> ColorizeParams:
+        chosen = self.card
+        spec = ARCHITECTURES[chosen.architecture]
+        if spec.task != "colorizer":
+            raise ValueError(f"{chosen.name} colours nothing: it is a {spec.task}")
+        for name in _OPTIONS:
+            if getattr(self, name) is not None and name not in spec.options:
+                has = ", ".join(spec.options) or "none"
+                raise ValueError(f"{spec.title} has no option {name}; its options: {has}")
+        if self.detector is not None and ARCHITECTURES[card(self.detector).architecture].task != "detector":
+            raise ValueError(f"{self.detector} finds no objects")
+        if spec.name == "gcp" and self.imagenet_class is None:
+            raise ValueError("GCP must be told what the picture shows: give imagenet_class")
+        return self
+
+    @property
+    def card(self) -> Card:
+        """The weights that are meant."""
+        return resolve(self.model or (None if self.weights else "ddcolor"), self.weights)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is given for the network, by the names of its options; the detector's part is not the network's."""
+        return {
+            name: getattr(self, name) for name in _OPTIONS if name != "detector" and getattr(self, name) is not None
+        }
+
+
+_OPTIONS = (
+    "input_size", "render_factor", "sampling", "seed", "imagenet_class", "direction", "amount", "hints", "boxes",
+    "detector",
+)  # fmt: skip
+
+
+class StabilizeColorParams(StageParams):
+    """Parameters of ``stabilize_color``."""
+
+    radius: int = Field(4, ge=1, le=15, description="Frames before and after that colour is averaged over.")
+
+
 def _no_radius(params: Any) -> int:
     return 0
+
+
+def _no_weights(params: Any) -> tuple[str, ...]:
+    return ()
 
 
 def _same_size(params: Any) -> int:
@@ -91,6 +170,8 @@ class StageSpec:
     """Factor on width and height, from the parameters."""
     reel_needs: frozenset[ReelNeed] = frozenset()
     """What must be known of the whole reel first; anything here brings in ``inspect`` and ``merge`` tasks."""
+    weights: Callable[[Any], tuple[str, ...]] = _no_weights
+    """Cards of the weights that it runs with, from the parameters."""
     makes_colour: bool = False
     """Whether a single-channel source comes out with colour."""
     source: str = ""
@@ -100,6 +181,11 @@ class StageSpec:
     def module_name(self) -> str:
         """The module that holds the stage's code."""
         return self.module or f"workers.stages.{self.name}"
+
+
+def _colorizer_weights(params: Any) -> tuple[str, ...]:
+    chosen = ColorizeParams.model_validate(params)
+    return (chosen.card.name,) if chosen.detector is None else (chosen.card.name, chosen.detector)
 
 
 def _denoise_radius(params: Any) -> int:
@@ -122,6 +208,25 @@ _SHIPPED = (
         order=7,
         temporal_radius=_denoise_radius,
         source="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for alignment.",
+    ),
+    StageSpec(
+        name="colorize",
+        summary="Gives colour to black-and-white pictures, by one of eight published systems.",
+        params=ColorizeParams,
+        order=11,
+        weights=_colorizer_weights,
+        makes_colour=True,
+        source="The network predicts a and b of CIE Lab at its own size; they join the source's own L at full size.",
+    ),
+    StageSpec(
+        name="stabilize_color",
+        summary="Takes out colour that flickers from frame to frame, along the motion of what is seen.",
+        params=StabilizeColorParams,
+        order=12,
+        temporal_radius=lambda params: int(params["radius"]),
+        reel_needs=frozenset({"exposure"}),
+        source="Chroma averaged along optical flow of luma (dense inverse search, Kroeger et al. 2016) where going "
+        "there and back agrees, within the shot.",
     ),
     StageSpec(
         name="upscale",

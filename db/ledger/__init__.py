@@ -1,8 +1,8 @@
 """Every change of state: one function, one transaction. The only code that writes to the tables.
 
 ``submission`` brings jobs and items in, ``dispatching`` rings doorbells, ``leasing`` hands tasks out, ``completing``
-accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``upkeep`` is the
-leader's housekeeping. ``counting`` keeps the counters for all of them.
+accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``weights`` registers
+networks, ``upkeep`` is the leader's housekeeping. ``counting`` keeps the counters for all of them.
 """
 
 from db.ledger.completing import complete_item, complete_still, complete_task, finish_bundle
@@ -54,13 +54,15 @@ from db.ledger.upkeep import (
     running_tasks,
     swept,
 )
+from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_in_use
 
 __all__ = [
     "FINISH", "LIGHT", "RESTORE", "Doorbell", "Failure", "JobRequest", "Lease", "LineError", "NewLine", "NewTask",
-    "OpenedJob", "ReelPlan", "ReelView", "Renewal", "Selection", "WorkerCard", "add_lines", "add_tasks", "cancel_job",
-    "close_ingest", "complete_item", "complete_still", "complete_task", "dispatch", "due_reels", "due_sweeps",
-    "fail_item", "fail_still", "finish_bundle", "finish_jobs", "fold", "heartbeat", "hold_leases", "lead", "lease",
-    "leave", "open_job", "over_threshold", "pause_job", "quarantine_frame", "read_assignment", "reap",
-    "register_worker", "release", "rerun", "resign", "resume_job", "retry", "ring_again", "running_tasks",
-    "set_priority", "shrink", "slots", "strand", "swept", "worker_gone",
+    "NewWeights", "OpenedJob", "ReelPlan", "ReelView", "Renewal", "Selection", "WorkerCard", "add_lines",
+    "add_tasks", "add_weights", "cancel_job", "close_ingest", "complete_item", "complete_still", "complete_task",
+    "dispatch", "due_reels", "due_sweeps", "fail_item", "fail_still", "finish_bundle", "finish_jobs", "fold",
+    "heartbeat", "hold_leases", "lead", "lease", "leave", "open_job", "over_threshold", "pause_job",
+    "quarantine_frame", "read_assignment", "reap", "register_worker", "release", "remove_weights", "rerun",
+    "resign", "resume_job", "retry", "ring_again", "running_tasks", "set_priority", "shrink", "slots", "strand",
+    "swept", "weights_in_use", "worker_gone",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from db.errors import InputError, OutageError, ReelwrightError, TransientError
 from orchestrator.cli.desk import Desk
 from orchestrator.cli.house import register as add_house
 from orchestrator.cli.jobs import register as add_jobs
+from orchestrator.cli.models import register as add_models
 from orchestrator.cli.services import register as add_services
 from orchestrator.cli.terminal import Terminal
 from orchestrator.cli.work import register as add_work
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for add in (add_work, add_jobs, add_services, add_house):
+for add in (add_work, add_jobs, add_models, add_services, add_house):
     add(app)
 
 

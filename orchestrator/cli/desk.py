@@ -40,6 +40,16 @@ class Desk:
         return settings.load({"home": self.home, **overrides})
 
     @contextmanager
+    def perhaps_database(self) -> Iterator[tuple[Settings, Database | None]]:
+        """Open the database where there is one already: some things can be shown or tried before there is."""
+        settings = self.settings()
+        if not settings.database_url and not (settings.home / "reelwright.db").exists():
+            yield settings, None
+            return
+        with self.database(settings) as database:
+            yield settings, database
+
+    @contextmanager
     def database(self, settings: Settings, *, make: bool = False) -> Iterator[Database]:
         """Open the database.
 

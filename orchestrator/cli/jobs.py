@@ -101,12 +101,15 @@ def rerun(
     """
     from db import ledger
     from db.recipe import resolve
+    from orchestrator.pinning import pinned, registered_for
 
     here = desk(context)
     settings = here.settings()
     selection = ledger.Selection(_states(state or []), _codes(code or []), tuple(item or ()))
     wanted = resolve(recipe) if recipe is not None else None
     with here.database(settings) as database:
+        if wanted is not None:
+            wanted = pinned(wanted, registered_for(wanted, database))
         count = ledger.rerun(database, job, selection, recipe=wanted, bundle_stills=settings.bundle_stills)
     here.terminal.say(f"{many(count, 'item')} of job {job} to do again.")
     if settings.embedded:

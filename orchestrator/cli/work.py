@@ -117,12 +117,22 @@ def plan(
 
     A dry run: nothing is written down. Leaves with 1 if there are problems.
     """
+    from db import progress
     from orchestrator.preview import preview
 
     here = desk(context)
     settings = here.settings(source_roots=source_root)
-    with here.terminal.counting("lines") as count:
-        found = preview(settings, manifest, recipe=recipe, probe=probe, check_files=check_files, on_lines=count)
+    with here.perhaps_database() as (_, database), here.terminal.counting("lines") as count:
+        registered = progress.weights(database) if database else None
+        found = preview(
+            settings,
+            manifest,
+            recipe=recipe,
+            probe=probe,
+            check_files=check_files,
+            registered=registered,
+            on_lines=count,
+        )
     _show_preview(here.terminal, found)
     here.terminal.document({**vars(found), "wall_seconds": found.wall_seconds})
     if found.problem_count:

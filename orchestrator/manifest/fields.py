@@ -20,6 +20,7 @@ DIGEST_CHARS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
 """Columns that the completion report adds; a manifest may have them, and they are passed over."""
 MAX_ID_CHARS = 512
+_MAX_BOXES, _MAX_BOXES_CHARS = 1000, 100_000
 _OPEN = ("recipe", "outputs")
 """Fields whose value is a document of its own, kept as it is."""
 _MISSING = ("error", "hold", "black")
@@ -195,6 +196,21 @@ def _outputs(value: Any) -> list[str]:
     return words
 
 
+def _boxes(value: Any) -> list[tuple[float, ...]]:
+    """Objects as ``[[left, top, right, bottom], …]``; a CSV cell holds that as text."""
+    try:
+        found = json.loads(value) if isinstance(value, str) and len(value) < _MAX_BOXES_CHARS else value
+        boxes = [tuple(float(side) for side in box) for box in found]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _bad(f"{value!r:.60} is not a list of [left, top, right, bottom]") from error
+    for box in boxes[:_MAX_BOXES]:
+        if len(box) != 4 or not (0 <= box[0] < box[2] < 1e6 and 0 <= box[1] < box[3] < 1e6):
+            raise _bad(f"{list(box)!r:.60} is no box: left < right and top < bottom, in pixels")
+    if len(boxes) > _MAX_BOXES:
+        raise _bad(f"{len(boxes)} boxes are more than {_MAX_BOXES}")
+    return boxes
+
+
 def _as_is(value: Any) -> Any:
     return value
 
@@ -219,6 +235,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "sequence.step": _whole(1, 10**9),
     "params.accept_damaged": _flag,
     "params.accept_interlaced": _flag,
+    "params.boxes": _boxes,
     **{f"checksum.{name}": _digest(name) for name in DIGEST_CHARS},
 }
 """Every known field and its check."""

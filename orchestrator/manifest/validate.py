@@ -35,6 +35,7 @@ _SOURCE_FIELDS = (
     ("missing", "missing"),
     ("params.accept_damaged", "accept_damaged"),
     ("params.accept_interlaced", "accept_interlaced"),
+    ("params.boxes", "boxes"),
 )
 """Fields of a line, and what a ``Source`` calls them."""
 _SEQUENCE = frozenset(name for name in fields.CHECKS if name.startswith("sequence."))

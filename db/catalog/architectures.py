@@ -1,0 +1,232 @@
+"""The network architectures: what each is, and which options its published system has. Anybody may import this.
+
+Also what a card is: the facts on one set of weights. The cards themselves are in ``db.catalog.weights``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Literal
+
+GROUP = "reelwright.models"
+"""Entry points of this group name an ``ArchitectureSpec``; its ``module`` holds the code."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One published file."""
+
+    name: str
+    """As published; for a folder (TensorFlow) its name."""
+    networks: tuple[str, ...] = ()
+    """The system's networks that it holds; empty for a system of one network."""
+    sha256_prefix: str = ""
+    """What its digest begins with, where the authors say so."""
+    megabytes: int = 0
+    """About how large."""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """Facts on one set of weights."""
+
+    name: str
+    """Name in recipes (``weights:``) and in ``reelwright models``."""
+    architecture: str
+    build: str
+    """What ``workers.models.build`` calls the network."""
+    summary: str
+    files: tuple[WeightsFile, ...]
+    published: str
+    """Where the authors publish them."""
+    licence: str
+    """The terms, as far as they are stated."""
+    accept: str = ""
+    """Why a person must accept the terms before the weights are registered; empty where nothing stands against use."""
+    autocast: bool = False
+    """Whether half precision on a GPU was found to change results by less than a level of 8 bits."""
+
+    @property
+    def megabytes(self) -> int:
+        """Size of all files that are needed."""
+        return sum(file.megabytes for file in self.files if not file.optional)
+
+
+@dataclass(frozen=True)
+class ArchitectureSpec:
+    """What validation and the documentation must know about an architecture."""
+
+    name: str
+    """Name in recipes (``model:``)."""
+    task: Literal["colorizer", "detector"]
+    """``colorizer``: grey in, colour out; ``detector``: finds the objects that a colorizer wants to know of."""
+    title: str
+    """What the field calls it."""
+    paper: str
+    """Title, authors, year."""
+    idea: str
+    """How it works, in a sentence or two."""
+    choose: str
+    """When to choose it, and what it is bad at."""
+    default: str
+    """The card that stands for the architecture where a recipe names no weights."""
+    size: str
+    """What the network sees of a picture."""
+    options: tuple[str, ...] = ()
+    """Parameters of ``colorize`` that the published system really has."""
+    cards: tuple[Card, ...] = ()
+    """Its weights, where an outside package brings them; those of the shipped ones are in ``db.catalog.weights``."""
+    module: str = ""
+    """Where the code is; empty means ``workers.models.<name>``."""
+
+    @property
+    def module_name(self) -> str:
+        """The module that holds the network."""
+        return self.module or f"workers.models.{self.name}"
+
+
+_SHIPPED = (
+    ArchitectureSpec(
+        name="eccv16",
+        task="colorizer",
+        title="CIC",
+        paper="Colorful Image Colorization (Zhang, Isola, Efros; ECCV 2016)",
+        idea="A plain convolutional network says for every place how likely each of 313 colours is; the colours are "
+        "then mixed by their likelihood. Rare colours count more in training, so it dares to be vivid.",
+        choose="The quickest of all, and the yardstick that every later paper compares with. Colours are lively but "
+        "blotchy, and bleed over edges.",
+        default="eccv16",
+        size="256 x 256, stretched",
+    ),
+    ArchitectureSpec(
+        name="siggraph17",
+        task="colorizer",
+        title="Interactive CIC (siggraph17)",
+        paper="Real-Time User-Guided Image Colorization with Learned Deep Priors (Zhang, Zhu, Isola and others, 2017)",
+        idea="A network with short cuts between its two halves, trained with a few true colours given at random "
+        "places, so it also takes colours that a person gives.",
+        choose="Whenever somebody knows what colour a thing had: it alone takes `hints`. Without them it is calm and "
+        "a little brown.",
+        default="siggraph17",
+        size="256 x 256, stretched",
+        options=("hints",),
+    ),
+    ArchitectureSpec(
+        name="instcolorization",
+        task="colorizer",
+        title="InstColorization",
+        paper="Instance-aware Image Colorization (Su, Chu, Huang; CVPR 2020)",
+        idea="One network colours the whole picture, one each object cut out of it, and a third weighs the two at "
+        "every place.",
+        choose="Groups of people or animals whose boxes are known, or found by a registered Mask R-CNN. Without boxes "
+        "it is another siggraph17.",
+        default="instcolorization",
+        size="256 x 256, stretched; as much again for each box, of which eight at most",
+        options=("boxes", "detector"),
+    ),
+    ArchitectureSpec(
+        name="deoldify",
+        task="colorizer",
+        title="DeOldify",
+        paper="DeOldify (Antic, 2018 to 2019; no paper)",
+        idea="A U-Net with self-attention on a ResNet, trained against a critic for short spells only (NoGAN), which "
+        "keeps it from flickering.",
+        choose="Film: the `deoldify-video` weights are the steadiest of the eight. `deoldify-artistic` is the most "
+        "vivid, `deoldify-stable` the safest for landscapes and portraits. Skin and uniforms tend to orange and blue.",
+        default="deoldify-stable",
+        size="a square of 16 times `render_factor`, stretched",
+        options=("render_factor",),
+    ),
+    ArchitectureSpec(
+        name="gcp",
+        task="colorizer",
+        title="GCP",
+        paper="Towards Vivid and Diverse Image Colorization with Generative Color Prior (Wu and others; ICCV 2021)",
+        idea="A generator that knows ImageNet's classes paints a colour picture of the same kind; its features are "
+        "laid over the grey picture by likeness and lend it their colour.",
+        choose="One clear object of an ImageNet class (bird, car, fruit) and several versions of it. The class must be "
+        "given; a wrong one gives wrong colours.",
+        default="gcp",
+        size="256 x 256, stretched",
+        options=("imagenet_class", "direction", "amount", "seed"),
+    ),
+    ArchitectureSpec(
+        name="coltran",
+        task="colorizer",
+        title="ColTran",
+        paper="Colorization Transformer (Kumar, Weissenborn, Kalchbrenner; ICLR 2021)",
+        idea="An axial transformer draws a coarse 64 x 64 colour picture, one place after the other; two more networks "
+        "refine its colours and its size.",
+        choose="Several honest guesses of one photo: each `seed` gives another. By far the slowest; not for reels.",
+        default="coltran",
+        size="64 x 64, then 256 x 256, stretched",
+        options=("sampling", "seed"),
+    ),
+    ArchitectureSpec(
+        name="ct2",
+        task="colorizer",
+        title="CT2",
+        paper="CT2: Colorization Transformer via Color Tokens (Weng and others; ECCV 2022)",
+        idea="A vision transformer compares every patch with 313 colour tokens; a table of which colours occur at "
+        "which lightness keeps it from impossible ones.",
+        choose="Rich yet even colours where a licence for non-commercial use only is no obstacle.",
+        default="ct2",
+        size="256 x 256, stretched",
+    ),
+    ArchitectureSpec(
+        name="colorformer",
+        task="colorizer",
+        title="ColorFormer",
+        paper="ColorFormer: Image Colorization via Color Memory Assisted Hybrid-Attention Transformer (Ji and others; "
+        "ECCV 2022)",
+        idea="Attention in windows and over the whole picture at once, and a memory that ties what is seen to typical "
+        "colours.",
+        choose="Natural, balanced colours at moderate cost: close to DDColor, calmer.",
+        default="colorformer",
+        size="256 x 256, stretched",
+    ),
+    ArchitectureSpec(
+        name="ddcolor",
+        task="colorizer",
+        title="DDColor",
+        paper="DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders (Kang and others; ICCV 2023)",
+        idea="One decoder rebuilds the picture, another asks it with a hundred learned colour queries; together they "
+        "say where which colour goes.",
+        choose="The first choice for photos. `ddcolor-artistic` avoids the red spots of the others; `ddcolor-tiny` "
+        "costs a third. Vivid on film too, but follow it with `stabilize_color`.",
+        default="ddcolor-large",
+        size="a square of `input_size`, 512 as published, stretched",
+        options=("input_size",),
+    ),
+    ArchitectureSpec(
+        name="mask_rcnn",
+        task="detector",
+        title="Mask R-CNN",
+        paper="Mask R-CNN (He, Gkioxari, Dollar, Girshick; ICCV 2017), as built by torchvision",
+        idea="Proposes regions and says what is in each.",
+        choose="To give InstColorization its boxes.",
+        default="mask-rcnn",
+        size="800 pixels on the short side, 1333 at most on the long one",
+    ),
+)
+
+
+def _load() -> dict[str, ArchitectureSpec]:
+    found = {spec.name: spec for spec in _SHIPPED}
+    for point in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            spec = point.load()
+        except Exception as error:  # an outside package must not take the house down with it
+            logging.getLogger(__name__).warning("outside model %s cannot be loaded: %s", point.name, error)
+            continue
+        if isinstance(spec, ArchitectureSpec) and spec.name == point.name and spec.name not in found:
+            found[spec.name] = spec
+    return found
+
+
+ARCHITECTURES: Mapping[str, ArchitectureSpec] = _load()
+"""All architectures by name: the shipped ones and those of outside packages."""

@@ -1,0 +1,136 @@
+"""The cards of published weights: whose they are, under which terms, and how to know them. Anybody may import this.
+
+A card describes; the weights themselves are registered by a person (``reelwright models add``) and pinned by their
+digest. A card's ``files`` say which file holds which network of a system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from db.catalog.architectures import ARCHITECTURES, Card, WeightsFile
+from db.errors import InputError, nearest
+
+_UNSTATED = "no separate terms are stated for the weights"
+_CIC = "the authors' own bucket, named in richzhang/colorization"
+_DEOLDIFY = "data.deepai.org/deoldify, named in jantic/DeOldify"
+_DDCOLOR = "piddnad/DDColor-models on Hugging Face, and ModelScope"
+
+
+def _deoldify(name: str, build: str, summary: str, file: str, megabytes: int) -> Card:
+    files = (WeightsFile(file, megabytes=megabytes),)
+    return Card(name, "deoldify", build, summary, files, _DEOLDIFY, f"MIT; {_UNSTATED}")
+
+
+def _ddcolor(name: str, build: str, summary: str, file: str, megabytes: int) -> Card:
+    files = (WeightsFile(file, megabytes=megabytes),)
+    return Card(name, "ddcolor", build, summary, files, _DDCOLOR, f"Apache-2.0; {_UNSTATED}")
+
+
+_SHIPPED = (
+    Card(
+        "eccv16", "eccv16", "eccv16", "CIC as its authors released it for PyTorch.",
+        (WeightsFile("colorization_release_v2-9b330a0b.pth", sha256_prefix="9b330a0bae53f4de", megabytes=129),),
+        _CIC, f"BSD-2-Clause; {_UNSTATED}",
+    ),
+    Card(
+        "siggraph17", "siggraph17", "siggraph17", "The interactive network.",
+        (WeightsFile("siggraph17-df00044c.pth", sha256_prefix="df00044c0a4d7c3e", megabytes=137),),
+        _CIC, f"BSD-2-Clause; {_UNSTATED}",
+    ),
+    Card(
+        "instcolorization", "instcolorization", "instcolorization",
+        "Three networks finetuned on COCO-Stuff (folder coco_finetuned_mask_256_ffs).",
+        (
+            WeightsFile("latest_net_G.pth", ("G",), megabytes=137),
+            WeightsFile("latest_net_GF.pth", ("GF",), megabytes=141),
+            WeightsFile("latest_net_GComp.pth", ("GComp",), megabytes=137),
+        ),
+        "one archive on Google Drive, named in ericsujw/InstColorization", f"MIT; {_UNSTATED}",
+    ),
+    _deoldify("deoldify-artistic", "deoldify-artistic", "Vivid; for single photos.", "ColorizeArtistic_gen.pth", 255),
+    _deoldify("deoldify-stable", "deoldify-stable", "Safe; for single photos.", "ColorizeStable_gen.pth", 874),
+    _deoldify("deoldify-video", "deoldify-stable", "Steady; for film.", "ColorizeVideo_gen.pth", 874),
+    Card(
+        "gcp", "gcp", "gcp", "The system for ImageNet's thousand classes.",
+        (
+            WeightsFile("biggan_E.pth", ("biggan_E",), megabytes=181),
+            WeightsFile("biggan_G_ema_256.pth", ("biggan_G",), megabytes=282),
+            WeightsFile("biggan_D_256.pth", ("biggan_D",), megabytes=352),
+            WeightsFile("colorization_model.pth", ("net_corr", "net_gen"), megabytes=430),
+            WeightsFile("deformator_for_biggan.pt", ("deformator",), megabytes=1, optional=True),
+        ),
+        "a Google Drive folder, named in ToTheBeginning/GCP-Colorization", f"Apache-2.0; {_UNSTATED}",
+    ),
+    Card(
+        "coltran", "coltran", "coltran", "The three networks of the paper, as TensorFlow checkpoints.",
+        (
+            WeightsFile("colorizer", ("colorizer",), megabytes=556),
+            WeightsFile("color_upsampler", ("color_upsampler",), megabytes=162),
+            WeightsFile("spatial_upsampler", ("spatial_upsampler",), megabytes=131),
+        ),
+        "coltran.zip in the bucket gresearch, named in google-research/google-research", f"Apache-2.0; {_UNSTATED}",
+    ),
+    Card(
+        "ct2", "ct2", "ct2", "ViT-L/16 with 313 colour tokens; its luminance table is registered with it.",
+        (
+            WeightsFile("checkpoint.pth", megabytes=1852),
+            WeightsFile("luminance.json", ("luminance_table",), megabytes=1),
+        ),
+        "Baidu and Google Drive, named in shuchenweng/CT2",
+        "CC BY-NC 4.0, code, weights and table", "The licence (CC BY-NC 4.0) allows non-commercial use only.",
+    ),
+    Card(
+        "colorformer", "colorformer", "colorformer", "The model of the paper, 200,000 steps.",
+        (WeightsFile("net_g_200000.pth", megabytes=180),),
+        "a Google Drive folder, named in jixiaozhong/ColorFormer",
+        f"Terms of THL A29 Limited (Tencent) in the style of BSD-3-Clause; {_UNSTATED}",
+    ),
+    _ddcolor("ddcolor-large", "ddcolor-large", "The default of its authors.", "ddcolor_modelscope.pth", 912),
+    _ddcolor("ddcolor-paper", "ddcolor-large", "The model of the paper's tables.", "ddcolor_paper.pth", 912),
+    _ddcolor("ddcolor-artistic", "ddcolor-large", "Without the colourfulness loss.", "ddcolor_artistic.pth", 912),
+    _ddcolor("ddcolor-tiny", "ddcolor-tiny", "The paper's recipe on ConvNeXt-T.", "ddcolor_paper_tiny.pth", 220),
+    Card(
+        "mask-rcnn", "mask_rcnn", "mask-rcnn", "ResNet-50-FPN on COCO, of torchvision.",
+        (WeightsFile("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", sha256_prefix="bf2d0c1e", megabytes=178),),
+        "download.pytorch.org, named in torchvision", f"BSD-3-Clause; {_UNSTATED}",
+    ),
+)  # fmt: skip
+
+CARDS: Mapping[str, Card] = {
+    card.name: card for card in (*(card for spec in ARCHITECTURES.values() for card in spec.cards), *_SHIPPED)
+}
+"""All cards by name: the shipped ones and those that outside architectures bring along."""
+
+__all__ = ["CARDS", "Card", "WeightsFile", "card", "resolve"]
+
+
+def card(name: str) -> Card:
+    """Return the card of a name.
+
+    Raises:
+        InputError: ``UNKNOWN_MODEL``, with the nearest name.
+    """
+    if name not in CARDS:
+        raise InputError(f"No weights are called {name!r:.60}.{nearest(name, CARDS)}", code="UNKNOWN_MODEL")
+    return CARDS[name]
+
+
+def resolve(model: str | None, weights: str | None) -> Card:
+    """Return the card that a step means: its ``weights``, else those that stand for its ``model``.
+
+    ``model`` may name a card as well, as the field's tutorials do.
+
+    Raises:
+        InputError: ``UNKNOWN_MODEL``; ``BAD_PARAMETER`` when the weights are of another architecture.
+    """
+    if model is None and weights is None:
+        raise InputError("Name a model", code="BAD_PARAMETER")
+    if weights is None:
+        assert model is not None
+        spec = ARCHITECTURES.get(model)
+        return card(spec.default if spec else model)
+    chosen = card(weights)
+    if model not in (None, chosen.architecture, weights):
+        raise InputError(f"The weights {weights} are not of model {model!r:.60}", code="BAD_PARAMETER")
+    return chosen

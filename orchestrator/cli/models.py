@@ -1,0 +1,197 @@
+"""Commands about networks: ``models list|show|add|verify|remove``, ``compare``. Used by ``orchestrator.cli`` alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.desk import desk, need_pixels
+from orchestrator.cli.terminal import many, size
+
+if TYPE_CHECKING:
+    from db.catalog.weights import Card
+    from db.progress import WeightsRow
+
+CardName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the weights; `models list` shows them.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    group = typer.Typer(help="Networks and their weights.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list")(list_)
+    for command in (show, add, verify, remove):
+        group.command()(command)
+    app.add_typer(group, name="models")
+    app.command()(compare)
+
+
+def list_(context: typer.Context) -> None:
+    """List the weights that are known, and which of them are registered here."""
+    from orchestrator import models
+
+    here = desk(context)
+    with here.perhaps_database() as (_, database):
+        found = models.known(database)
+    rows = [
+        (each.name, each.architecture, _state(row), size(each.megabytes * 1e6), _terms(each), each.summary)
+        for each, row in found
+    ]
+    here.terminal.table(("weights", "model", "registered", "size", "licence", "what they are"), rows)
+    here.terminal.document([_facts(each, row) for each, row in found])
+
+
+def show(context: typer.Context, name: CardName) -> None:
+    """Show all that is known of some weights: system, terms, files, where they are published."""
+    from db.catalog.architectures import ARCHITECTURES
+    from db.catalog.weights import card
+    from orchestrator import models
+
+    here = desk(context)
+    with here.perhaps_database() as (_, database):
+        row = {each.name: row for each, row in models.known(database)}[card(name).name]
+    chosen = card(name)
+    spec = ARCHITECTURES[chosen.architecture]
+    say = here.terminal.say
+    say(f"{chosen.name}: {chosen.summary}\n")
+    say(f"  system     {spec.title}. {spec.paper}")
+    say(f"  idea       {spec.idea}")
+    say(f"  choose     {spec.choose}")
+    say(f"  sees       {spec.size}")
+    say(f"  options    {', '.join(spec.options) or 'none'}")
+    say(f"  licence    {chosen.licence}{f'. {chosen.accept}' if chosen.accept else ''}")
+    say(f"  published  {chosen.published}")
+    for file in chosen.files:
+        held = f" holds {', '.join(file.networks)}" if file.networks else ""
+        say(f"  file       {file.name}, about {file.megabytes} MB{held}{' (optional)' if file.optional else ''}")
+    for pinned in row.files if row else ():
+        say(f"  registered {pinned.key.rpartition('/')[2]}, {size(pinned.bytes)}, sha256 {pinned.sha256}")
+    if row is None:
+        say("  registered no")
+    here.terminal.document(_facts(chosen, row))
+
+
+def add(
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files, NETWORK=FILE, s3:// or https:// addresses, or one folder with all of a system."),
+    ],
+    card: Annotated[str | None, typer.Option(help="Which weights they are; else known by names and keys.")] = None,
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="I accept their terms.")] = False,
+) -> None:
+    """Register published weights: loaded completely, kept in the store, pinned by digest."""
+    from db.store import open_store
+    from orchestrator import models
+
+    need_pixels()
+    here = desk(context)
+    settings = here.settings()
+    with here.database(settings, make=True) as database, here.terminal.counting("bytes") as count:
+        moved = _Sum(count)
+        made = models.add(
+            settings, database, open_store(settings), files, name=card, accept_licence=accept_licence, moved=moved
+        )
+    total = size(sum(file.bytes for file in made.files))
+    here.terminal.say(f"{made.card}: {made.parameters:,} numbers in {many(len(made.files), 'file')}, {total}.")
+    here.terminal.say(f"Licence: {made.licence}.")
+    for file in made.files:
+        here.terminal.say(f"  sha256 {file.sha256}  {file.key.rpartition('/')[2]}")
+    for note in made.notes:
+        here.terminal.say(f"Note: {note}")
+    here.terminal.document(made)
+
+
+def verify(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAMES]", help="Weights; all by default.")] = None,
+) -> None:
+    """Read registered weights back, compare their digests, load them again.
+
+    Leaves with 1 if any are not as they were registered.
+    """
+    from db.store import open_store
+    from orchestrator import models
+
+    need_pixels()
+    here = desk(context)
+    settings = here.settings()
+    with here.database(settings) as database:
+        found = list(models.verify(settings, database, open_store(settings), names or ()))
+    rows = [(name, "as registered" if error is None else f"{error.code}: {error.message}") for name, error in found]
+    here.terminal.table(("weights", "state"), rows)
+    here.terminal.document(
+        [{"card": name, "code": error and error.code, "message": error and error.message} for name, error in found]
+    )
+    if any(error for _, error in found):
+        raise typer.Exit(1)
+
+
+def remove(context: typer.Context, name: CardName) -> None:
+    """Forget registered weights, and delete their files unless a job that is not over needs them."""
+    from db.store import open_store
+    from orchestrator import models
+
+    here = desk(context)
+    settings = here.settings()
+    with here.database(settings) as database:
+        deleted = models.remove(database, open_store(settings), name)
+    here.terminal.say(f"{name} is forgotten; {many(deleted, 'file')} deleted.")
+    here.terminal.document({"card": name, "files_deleted": deleted})
+
+
+def compare(
+    context: typer.Context,
+    sources: Annotated[list[Path], typer.Argument(help="Photos and films.")],
+    models: Annotated[str, typer.Option(help="Models or weights, with commas between; one may be a recipe's name.")],
+    out: Annotated[Path, typer.Option(help="The sheet: a PNG; an HTML page is put beside it.")] = Path("compare.png"),
+    frames: Annotated[int, typer.Option(min=1, max=24, help="Frames taken of a film, evenly.")] = 3,
+    height: Annotated[int, typer.Option(min=64, max=2048, help="Height of a picture on the sheet, in pixels.")] = 320,
+) -> None:
+    """Put the same pictures through several models and show them side by side on one sheet."""
+    from orchestrator import errand, pinning
+
+    need_pixels()
+    here = desk(context)
+    with here.perhaps_database() as (settings, database):
+        columns = pinning.columns([name.strip() for name in models.split(",") if name.strip()], database)
+    order = {
+        "sources": [str(path.resolve()) for path in sources],
+        "columns": [{"title": title, "recipe": recipe.model_dump(mode="json")} for title, recipe in columns],
+        "out": str(out.resolve()),
+        "frames": frames,
+        "height_px": height,
+    }
+    made = errand.run(settings, "compare", order)
+    here.terminal.say(
+        f"{many(made['rows'], 'picture')}, {many(len(columns), 'model')}: {made['png']} and {made['html']}"
+    )
+    for note in made["notes"]:
+        here.terminal.say(f"Note: {note}")
+    here.terminal.document(made)
+
+
+class _Sum:
+    """Turns pieces into the sum that a counter shows."""
+
+    def __init__(self, count: Any) -> None:
+        self._count, self._sum = count, 0
+
+    def __call__(self, pieces: int) -> None:
+        self._sum += pieces
+        self._count(self._sum)
+
+
+def _state(row: WeightsRow | None) -> str:
+    return "yes" if row else "no"
+
+
+def _terms(chosen: Card) -> str:
+    return chosen.licence.partition(";")[0]
+
+
+def _facts(chosen: Card, row: WeightsRow | None) -> dict[str, Any]:
+    facts = {"name": chosen.name, "model": chosen.architecture, "summary": chosen.summary, "licence": chosen.licence}
+    facts |= {"must_accept": chosen.accept, "published": chosen.published, "megabytes": str(chosen.megabytes)}
+    return {**facts, "files": list(chosen.files), "registered": row}

@@ -1,0 +1,193 @@
+"""Registers weights: examined by a worker process, kept in the store by digest, written down. The CLI calls this."""
+
+from __future__ import annotations
+
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from db import ledger, progress
+from db.catalog.weights import CARDS, Card, card
+from db.errors import InputError
+from db.progress import WeightsRow
+from db.recipe import PinnedFile
+from db.records import Blob
+from db.session import Database
+from db.settings import Settings
+from db.store.base import Store
+from db.store.keys import safe_name
+from orchestrator import errand
+
+MAX_BYTES = 8_000_000_000
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of registering."""
+
+    card: str
+    files: tuple[PinnedFile, ...]
+    parameters: int
+    licence: str
+    notes: tuple[str, ...]
+
+
+def add(
+    settings: Settings,
+    database: Database,
+    store: Store,
+    sources: Sequence[str],
+    *,
+    name: str | None = None,
+    accept_licence: bool = False,
+    moved: Callable[[int], None] = lambda count: None,
+) -> Added:
+    """Examine files of weights and register them.
+
+    Args:
+        settings: Where to work.
+        database: Where the record goes.
+        store: Where the files go.
+        sources: Paths, ``NETWORK=PATH``, ``s3://`` or ``https://`` addresses; or one folder.
+        name: The card; none recognises it by names and keys.
+        accept_licence: Whether the caller accepts terms that must be accepted.
+        moved: Called with the number of bytes of each piece that is fetched or stored.
+
+    Raises:
+        InputError: ``LICENCE_NOT_ACCEPTED``, ``FILE_MISSING``, or what is wrong with a file.
+    """
+    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
+        here = [_local(source, Path(scratch), settings, moved) for source in sources]
+        order = {"files": here, "card": card(name).name if name else None, "folder": scratch}
+        found = errand.run(settings, "weights", order)
+        chosen = card(found["card"])
+        check_terms(chosen, accept_licence)
+        files = tuple(_stored(store, file, moved) for file in found["files"])
+    ledger.add_weights(database, ledger.NewWeights(chosen.name, files, ", ".join(sources), accept_licence))
+    return Added(chosen.name, files, found["parameters"], chosen.licence, tuple(found["notes"]))
+
+
+def check_terms(chosen: Card, accepted: bool) -> None:
+    """Make sure that terms which must be accepted are.
+
+    Raises:
+        InputError: ``LICENCE_NOT_ACCEPTED``.
+    """
+    if chosen.accept and not accepted:
+        raise InputError(f"{chosen.name}: {chosen.accept} {chosen.licence}.", code="LICENCE_NOT_ACCEPTED")
+
+
+def verify(
+    settings: Settings, database: Database, store: Store, names: Sequence[str]
+) -> Iterator[tuple[str, InputError | None]]:
+    """Read registered weights back, compare their digests and load them strictly.
+
+    Yields:
+        Each card's name, and what is wrong with it, if anything.
+    """
+    registered = progress.weights(database)
+    for name in names or registered:
+        try:
+            _verify_one(settings, store, _row(registered, name))
+        except InputError as error:
+            yield name, error
+        else:
+            yield name, None
+
+
+def remove(database: Database, store: Store, name: str) -> int:
+    """Forget registered weights; returns how many of their files were deleted: those that no unfinished job needs.
+
+    Raises:
+        InputError: ``MODEL_MISSING``.
+    """
+    row = _row(progress.weights(database), name)
+    ledger.remove_weights(database, name)
+    unused = [file for file in row.files if not ledger.weights_in_use(database, file.sha256)]
+    for file in unused:
+        store.delete(f"{file.key.rpartition('/')[0]}/")
+    return len(unused)
+
+
+def _row(registered: dict[str, WeightsRow], name: str) -> WeightsRow:
+    if name not in registered:
+        raise InputError(f"The weights {card(name).name} are not registered here", code="MODEL_MISSING")
+    return registered[name]
+
+
+def _verify_one(settings: Settings, store: Store, row: WeightsRow) -> None:
+    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
+        given = []
+        for number, file in enumerate(row.files):
+            blob = Blob(key=file.key, sha256=file.sha256, bytes=file.bytes)
+            path = store.local_path(file.key)
+            if path is None:
+                path = Path(scratch) / f"{number}-{blob.name}"
+                store.get(blob, path)
+            else:
+                store.check(blob)
+            given += [f"{network}={path}" for network in file.networks] or [str(path)]
+        errand.run(settings, "weights", {"files": given, "card": row.card, "folder": scratch})
+
+
+def _stored(store: Store, file: dict[str, object], moved: Callable[[int], None]) -> PinnedFile:
+    path = Path(str(file["path"]))
+    networks = file["networks"]
+    assert isinstance(networks, list)
+    # Keyed by digest: the same file is kept once, whatever cards name it.
+    blob = store.put(f"weights/{file['sha256']}/{safe_name(path.name)}", path, moved=moved)
+    if blob.sha256 != file["sha256"]:
+        raise InputError(f"{path}: the file changed while it was stored", code="CHANGED_DURING_WORK")
+    return PinnedFile(networks=tuple(networks), key=blob.key, sha256=blob.sha256, bytes=blob.bytes)
+
+
+def _local(source: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:
+    network, equals, address = source.partition("=")
+    if not equals or "://" in network or Path(source).exists():
+        network, address = "", source
+    fetched = _fetched(address, scratch, settings, moved)
+    return f"{network}={fetched}" if network else fetched
+
+
+def _fetched(address: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:
+    """Return a path on this machine; what lies elsewhere is fetched under its own name, by which it is recognised."""
+    scheme = urlsplit(address).scheme if "://" in address else ""
+    if not scheme:
+        return str(Path(address).resolve())
+    target = scratch / safe_name(urlsplit(address).path.rpartition("/")[2])
+    if scheme == "s3":
+        from db.store.s3 import fetch_source  # boto3 is only needed where weights lie in S3
+
+        fetch_source(settings, address, target, moved)
+    elif scheme == "https":
+        _download(address, target, moved)
+    else:
+        raise InputError(f"{address!r:.200}: only files, https:// and s3:// are read", code="PATH_UNSAFE")
+    return str(target)
+
+
+def _download(address: str, target: Path, moved: Callable[[int], None]) -> None:
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer, target.open("wb") as sink:
+            if urlsplit(answer.url).scheme != "https":
+                raise InputError(f"{address}: leads away from https", code="PATH_UNSAFE")
+            while chunk := answer.read(_CHUNK_BYTES):
+                sink.write(chunk)
+                moved(len(chunk))
+                if sink.tell() > MAX_BYTES:
+                    raise InputError(f"{address}: more than {MAX_BYTES:,} bytes", code="TOO_LARGE")
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise InputError(f"{address}: {error}", code="FILE_MISSING") from error
+
+
+def known(database: Database | None) -> list[tuple[Card, WeightsRow | None]]:
+    """Return every card with its registration, if there is one."""
+    registered = progress.weights(database) if database is not None else {}
+    return [(each, registered.get(name)) for name, each in CARDS.items()]
