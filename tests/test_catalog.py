@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from db.catalog.architectures import ARCHITECTURES
 from db.catalog.metrics import METRICS
 from db.catalog.stages import STAGES
+from db.catalog.weights import CARDS, Card
 
 WORKERS = Path(__file__).parents[1] / "workers"
 
@@ -36,7 +38,34 @@ def test_a_stage_has_one_public_function(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules("scores").values(), ids=lambda path: path.stem)
 def test_a_metric_has_two_public_functions(path: Path) -> None:
-    assert public_functions(path) == {"update", "compute"}
+    pair = METRICS[path.stem].scope == "pair"
+    assert public_functions(path) == ({"observe", "compare"} if pair else {"update", "compute"})
+
+
+@pytest.mark.parametrize("name", [name for name, spec in ARCHITECTURES.items() if not spec.module])
+def test_an_architecture_has_its_module_with_the_functions_of_its_task(name: str) -> None:
+    functions = public_functions(modules("models")[name])
+    assert {"build"} <= functions
+    assert ({"chroma", "published"} if ARCHITECTURES[name].task == "colorizer" else {"boxes"}) <= functions
+
+
+def test_every_module_that_builds_a_network_by_name_is_in_the_catalogue() -> None:
+    entrances = {name for name, path in modules("models").items() if {"build", "chroma"} <= public_functions(path)}
+    assert entrances - {"loading"} == {n for n, s in ARCHITECTURES.items() if s.task == "colorizer" and not s.module}
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.name)
+def test_a_card_is_complete_and_of_a_known_architecture(card: Card) -> None:
+    assert card.architecture in ARCHITECTURES
+    assert card.summary
+    assert card.licence
+    assert card.published
+    assert card.files
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architectures_default_weights_are_its_own(name: str) -> None:
+    assert CARDS[ARCHITECTURES[name].default].architecture == name
 
 
 @pytest.mark.parametrize("name", STAGES)

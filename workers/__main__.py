@@ -1,10 +1,11 @@
-"""``python -m workers``: a worker process; ``probe`` and ``isolate`` are its children's errands."""
+"""``python -m workers``: a worker process; other first arguments are errands that end by themselves."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +24,8 @@ def main() -> int:
         settings = settings_module.load()
         if errand == "probe":
             _probe(settings)
+        elif errand in _ANSWERED:
+            _answer(_ANSWERED[errand], settings)
         elif errand == "isolate":
             from workers import isolate
 
@@ -43,29 +46,66 @@ def main() -> int:
     return 0
 
 
+def _answer(errand: Callable[[dict[str, Any], Settings], Any], settings: Settings) -> None:
+    """Read one order as JSON, do it, and print what came of it as JSON, errors too."""
+    order = json.loads(sys.stdin.read())
+    try:
+        said = errand(order, settings)
+    except ReelwrightError as error:
+        said = {"code": error.code, "message": error.message, "remedy": error.remedy}
+    print(json.dumps(said), flush=True)  # noqa: T201 -- the answer
+
+
+def _weights(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Examine files of weights: ``{"files": […], "card": …, "folder": …}``."""
+    from workers.models import admission
+
+    return admission.examine(order["files"], order["card"], Path(order["folder"]))
+
+
+def _compare(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Make a contact sheet; ``workers.contact`` says of what."""
+    from workers import contact
+
+    return contact.sheet(contact.Order.model_validate(order), settings)
+
+
+_ANSWERED = {"weights": _weights, "compare": _compare}
+
+
 def _probe(settings: Settings) -> None:
     """Describe one source a line: JSON ``{"source": …, "recipe": …}`` in, facts and seconds of work out."""
     from workers import device
 
     device.settle("cpu")
+    known: dict[tuple[Any, ...], float] = {}
     for line in sys.stdin:
         try:
-            said = _described(json.loads(line), settings)
+            said = _described(json.loads(line), settings, known)
         except ReelwrightError as error:
             said = {"code": error.code, "message": error.message, "remedy": error.remedy}
         print(json.dumps(said), flush=True)  # noqa: T201 -- the answer
 
 
-def _described(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _described(order: dict[str, Any], settings: Settings, known: dict[tuple[Any, ...], float]) -> dict[str, Any]:
+    """Describe a source and estimate its work; what a recipe costs a size is tried once and then ``known``."""
+    from db.store import open_store
     from workers import estimate, probe
     from workers.media.source import fetched
+    from workers.workbench import Workbench
 
     with TemporaryDirectory(prefix="reelwright-probe-") as folder:
         source = fetched(Source.model_validate(order["source"]), Path(folder), settings)
         facts = probe.describe(source, settings)
     recipe = Recipe.model_validate(order["recipe"])
-    per_frame = estimate.seconds_per_frame(recipe, facts["width"], facts["height"], facts["mono"])
-    return {"facts": facts, "seconds": per_frame * facts["frame_count"]}
+    case = (recipe.fingerprint(), facts["width"], facts["height"], facts["mono"])
+    if case not in known:
+        with TemporaryDirectory(prefix="reelwright-probe-") as folder:
+            # A dry run opens no store unless weights must be read from it.
+            pinned = any(step.pins for step in recipe.steps)
+            bench = Workbench(open_store(settings), Path(folder), settings, "probe") if pinned else None
+            known[case] = estimate.seconds_per_frame(recipe, *case[1:], bench)
+    return {"facts": facts, "seconds": known[case] * facts["frame_count"]}
 
 
 if __name__ == "__main__":

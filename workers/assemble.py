@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from db.errors import InputError, WorkError
 from db.records import Assignment, Blob, Item, ItemResult, Part, ReelFacts
-from workers import scores
+from workers import scores, stages
 from workers.media import access, container, ffv1, index, planes, remux
-from workers.media.pixels import Layout
+from workers.media.pixels import Layout, to_picture
 from workers.media.reel import layout_of
 from workers.media.source import local
 from workers.workbench import Workbench
@@ -50,8 +50,9 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     outputs = {"master": bench.put("master.mkv", master)}
     if refused and sound:
         outputs |= _sound_beside(sound, clock, refused, notes, bench)
-    outputs |= _from_frames(master, item, facts, layout, clock, sound, notes, bench)
-    values, outputs["scores"] = _scores(assignment.parts, clock, bench)
+    pairs = _pairs(item, layout, bench)
+    outputs |= _from_frames(master, item, facts, layout, clock, sound, notes, pairs, bench)
+    values, outputs["scores"] = _scores(assignment.parts, pairs.values() if pairs else {}, clock, bench)
     return ItemResult(
         outputs=outputs,
         scores=scores.summarize(values),
@@ -110,6 +111,7 @@ def _substitutes(item: Item) -> Iterator[str]:
 
 def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
     yield from (f"In place of a frame that could not be restored, {text}." for text in _substitutes(item))
+    yield from stages.notes(item.recipe, facts.already_colour)
     if facts.damaged:
         yield f"The source is damaged: {facts.damaged}."
     if facts.rotation_degrees:
@@ -133,11 +135,13 @@ def _sound_beside(
 
 def _from_frames(
     master: Path, item: Item, facts: ReelFacts, layout: Layout, clock: remux.Clock, sound: Path | None,
-    notes: list[str], bench: Workbench,
+    notes: list[str], pairs: scores.Pairs | None, bench: Workbench,
 ) -> dict[str, Blob]:  # fmt: skip
-    """Decode the master once: hash every frame, and encode the access copy where it is wanted."""
+    """Decode the master once: hash and compare its frames, and encode the access copy where it is wanted."""
     sums = bench.scratch / "master.framemd5"
     frames = _hashed(master, sums, facts, bench)
+    if pairs is not None:
+        frames = _compared(frames, layout, pairs)
     outputs = {}
     if "access" in item.recipe.outputs:
         path = bench.scratch / "access.mp4"
@@ -148,6 +152,20 @@ def _from_frames(
     for _ in frames:
         pass
     return outputs | {"framemd5": bench.put("master.framemd5", sums)}
+
+
+def _pairs(item: Item, layout: Layout, bench: Workbench) -> scores.Pairs | None:
+    """Return what compares neighbouring frames, for film in colour: in grey nothing of it can be seen."""
+    if layout.channels == 1 or "scores" not in item.recipe.outputs:
+        return None
+    profile = index.unpack(bench.store.read(item.profile)) if item.profile else {}
+    return scores.Pairs(frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else ())
+
+
+def _compared(frames: Iterator[VideoFrame], layout: Layout, pairs: scores.Pairs) -> Iterator[VideoFrame]:
+    for frame in frames:
+        pairs.add(to_picture(planes.to_planes(frame, layout), layout))
+        yield frame
 
 
 def _hashed(master: Path, sums: Path, facts: ReelFacts, bench: Workbench) -> Iterator[VideoFrame]:
@@ -189,11 +207,11 @@ def _unreadable(damage: str) -> None:
 
 
 def _scores(
-    parts: tuple[Part, ...], clock: remux.Clock, bench: Workbench
+    parts: tuple[Part, ...], compared: dict[str, NDArray[np.float64]], clock: remux.Clock, bench: Workbench
 ) -> tuple[dict[str, NDArray[np.float64]], Blob]:
     """Concatenate the segments' values into one Parquet file, a row a frame."""
     found = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
-    values = {name: np.concatenate([part[name] for part in found]) for name in sorted(found[0])}
+    values = {name: np.concatenate([part[name] for part in found]) for name in sorted(found[0])} | compared
     count = len(next(iter(values.values())))
     seconds = [_seconds(clock, number) for number in range(count)]
     table = pa.table(

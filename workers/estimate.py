@@ -13,6 +13,7 @@ from db.recipe import Recipe, Step
 from workers import stages
 from workers.frames import Clip, Reel
 from workers.ops import exposure
+from workers.workbench import Workbench
 
 _WIDTH, _HEIGHT = 192, 144
 _FRAMES = 2
@@ -27,32 +28,37 @@ class _Trial:
     seconds: float
 
 
-def seconds_per_frame(recipe: Recipe, width: int, height: int, mono: bool, device: str = "cpu") -> float:
+def seconds_per_frame(recipe: Recipe, width: int, height: int, mono: bool, bench: Workbench | None = None) -> float:
     """Return how long the recipe's steps take for one frame of ``width`` x ``height``, reading and writing not counted.
 
-    The steps run on a small clip with grain and motion; their time grows with the number of pixels.
+    The steps run on a small clip with grain and motion. Their time grows with the number of pixels; that of a network
+    does not, which sees every picture at its own size. Steps whose weights were not pinned are left out.
     """
     clip = _clip(1 if mono else 3, 1 + 2 * max((stages.temporal_radius(step) for step in recipe.steps), default=0))
-    frames, seconds = clip.to(device), 0.0
+    frames, seconds, larger = clip.to(bench.device if bench else "cpu"), 0.0, width * height / (_WIDTH * _HEIGHT)
     for step in recipe.steps:
-        trial = _try(step, frames)
-        frames, seconds = trial.frames, seconds + trial.seconds
-    return seconds * width * height / (_WIDTH * _HEIGHT)
+        if len(step.pins) == len(step.cards()):
+            trial = _try(step, frames, bench)
+            frames, seconds = trial.frames, seconds + trial.seconds * (1 if step.pins else larger)
+    return seconds
 
 
-def _try(step: Step, frames: torch.Tensor) -> _Trial:
+def _try(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Trial:
     """Run one step on frames in the middle of the clip, and enlarge the clip as the step would."""
     count = len(frames)
+    if step.pins and bench:
+        stages.prepare(step, bench)
     profile = exposure.profile(exposure.measure(frames))
     reel = Reel(count, Fraction(24), ((0, count),), profile, mono_source=frames.shape[1] == 1)
     window, first = Clip(frames, 0, tuple(range(count))), (count - _FRAMES) // 2
     seconds = []
-    # The first round also loads modules, so the quickest round counts.
-    for _ in range(_ROUNDS + 1):
+    # The first round also loads modules, so the quickest round counts; a network is slow enough for one frame to do.
+    wanted, rounds = (1, 1) if step.pins else (_FRAMES, _ROUNDS + 1)
+    for _ in range(rounds):
         began = time.perf_counter()
-        restored = stages.apply(step, window, first, first + _FRAMES, reel)
+        restored = stages.apply(step, window, first, first + wanted, reel, bench)
         _finish(restored)
-        seconds.append((time.perf_counter() - began) / _FRAMES)
+        seconds.append((time.perf_counter() - began) / wanted)
     return _Trial(restored[:1].expand(count, -1, -1, -1), min(seconds))
 
 

@@ -57,6 +57,10 @@ class Reel:
     """Reel-level values by name, one row a frame, from ``merge``; empty when no step needs any."""
     mono_source: bool = False
     """Whether the source had one channel."""
+    already_coloured: bool = False
+    """Whether the source has colours of its own; a tint over all (sepia) is none."""
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    """Objects that the manifest names: left, top, right, bottom in pixels."""
 
     def shot_of(self, number: int) -> Shot:
         """Return the shot that frame ``number`` belongs to."""

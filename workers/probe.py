@@ -16,6 +16,7 @@ from db.settings import Settings
 from db.states import ItemKind
 from workers.media import container, ffv1, planes, sequence, stills, survey
 from workers.media.index import Index
+from workers.media.pixels import COLOUR_SPREAD
 from workers.media.reel import Reel, layout_of, seeks_exactly, stored
 from workers.media.source import check_file, find, fixity, local
 from workers.workbench import Workbench
@@ -142,7 +143,7 @@ def _facts(look: survey.Look, digest: str, size_bytes: int, index: Blob) -> Reel
         sha256=digest,
         index=index,
         damaged=look.damage,
-        already_colour=look.colour > survey.COLOUR_SPREAD,
+        already_colour=look.colour > COLOUR_SPREAD,
         **look.tags,
     )
 

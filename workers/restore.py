@@ -23,7 +23,7 @@ from db.records import Assignment, Item, ItemResult, TaskResult
 from workers import scores, stages
 from workers.frames import STILL, Clip, Reel
 from workers.media import ffv1, index, reel, relay, stills
-from workers.media.pixels import Layout, Picture, to_planes
+from workers.media.pixels import COLOUR_SPREAD, Layout, Picture, to_planes
 from workers.media.source import check_file, fixity, local
 from workers.ops import exposure
 from workers.workbench import Workbench
@@ -78,7 +78,9 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
     photo = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged)
     bench.moved()
     source = Clip(_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
-    restored = _still_steps(item.recipe, source, photo.mono, bench)
+    coloured = stills.colour_spread(photo) > COLOUR_SPREAD
+    around = replace(STILL, mono_source=photo.mono, already_coloured=coloured, boxes=item.source.boxes)
+    restored = _still_steps(item.recipe, source, around, bench)
     values = scores.score(restored, source)
     made = stills.with_picture(photo, restored.frames[0].cpu().numpy())
     written, notes = stills.write(made, bench.scratch / "still")
@@ -89,7 +91,8 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
         "depth_bits": photo.depth_bits, "pages": photo.pages, "sha256": digest, "bytes": check_file(path),
     }  # fmt: skip
     pages = (f"{photo.pages - 1} more pages of the file were left out.",) if photo.pages > 1 else ()
-    return ItemResult(outputs=outputs, scores=scores.summarize(values), facts=facts, notes=photo.notes + pages + notes)
+    notes = (*photo.notes, *pages, *notes, *stages.notes(item.recipe, coloured))
+    return ItemResult(outputs=outputs, scores=scores.summarize(values), facts=facts, notes=notes)
 
 
 def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
@@ -108,7 +111,7 @@ def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
         # A shot of its own: then no stage looks for frames beside it.
         alone = replace(around, shots=((number, number + 1),))
         for step in item.recipe.steps:
-            clip = clip.with_frames(stages.apply(step, clip, number, number + 1, alone))
+            clip = clip.with_frames(stages.apply(step, clip, number, number + 1, alone, bench))
 
 
 def spans(item: Item, span: Span) -> list[Span]:
@@ -126,7 +129,8 @@ def seen_by(opened: reel.Reel, profile: dict[str, NDArray[np.float64]] | None = 
     """Return what stages may know about a reel."""
     count = opened.facts.frame_count
     shots = exposure.shots(profile) if profile else ((0, count),)
-    return Reel(count, opened.facts.rate, shots, profile or {}, opened.facts.mono)
+    facts, boxes = opened.facts, opened.source.boxes
+    return Reel(count, facts.rate, shots, profile or {}, facts.mono, facts.already_colour, boxes)
 
 
 def _restored(opened: reel.Reel, item: Item, span: Span, bench: Workbench) -> Iterator[tuple[Clip, Clip]]:
@@ -144,7 +148,7 @@ def _restored(opened: reel.Reel, item: Item, span: Span, bench: Workbench) -> It
     with relay.ahead(_read(opened, needed[0], item.batch_frames, bench), 1) as decoded:
         cells = remembered(decoded)
         for step, wanted in zip(item.recipe.steps, needed[1:], strict=True):
-            cells = _stepped(step, cells, wanted, item.batch_frames, around)
+            cells = _stepped(step, cells, wanted, item.batch_frames, around, bench)
         for cell in cells:
             yield cell, originals.popleft()
 
@@ -163,7 +167,9 @@ def _read(opened: reel.Reel, span: Span, cell_frames: int, bench: Workbench) -> 
         yield Clip(_tensor(frames, bench), start, tuple(sources))
 
 
-def _stepped(step: Step, cells: Iterator[Clip], wanted: Span, cell_frames: int, around: Reel) -> Iterator[Clip]:
+def _stepped(
+    step: Step, cells: Iterator[Clip], wanted: Span, cell_frames: int, around: Reel, bench: Workbench
+) -> Iterator[Clip]:
     """Apply one step to every cell of ``wanted``, with a window of exactly its temporal radius."""
     radius, window = stages.temporal_radius(step), None
     for start in range(wanted[0], wanted[1], cell_frames):
@@ -175,7 +181,7 @@ def _stepped(step: Step, cells: Iterator[Clip], wanted: Span, cell_frames: int, 
             window = _joined(window, cell) if window and window.stop > low else cell
         seen = window.part(low, high)
         sources = seen.part(start, stop).sources
-        yield Clip(stages.apply(step, seen, start, stop, around), start, sources)
+        yield Clip(stages.apply(step, seen, start, stop, around, bench), start, sources)
 
 
 def _joined(first: Clip, second: Clip) -> Clip:
@@ -184,12 +190,12 @@ def _joined(first: Clip, second: Clip) -> Clip:
     return Clip(frames, first.start, first.sources + second.sources)
 
 
-def _still_steps(recipe: Recipe, source: Clip, mono: bool, bench: Workbench) -> Clip:
-    around, clip = replace(STILL, mono_source=mono), source
+def _still_steps(recipe: Recipe, source: Clip, around: Reel, bench: Workbench) -> Clip:
+    clip = source
     if any(STAGES[step.stage].reel_needs for step in recipe.steps if step.stage in STAGES):
         around = replace(around, profile=exposure.profile(exposure.measure(source.frames)))
     for step in recipe.steps:
-        clip = clip.with_frames(stages.apply(step, clip, 0, 1, around))
+        clip = clip.with_frames(stages.apply(step, clip, 0, 1, around, bench))
         bench.moved()
     return clip
 

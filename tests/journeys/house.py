@@ -31,6 +31,7 @@ from db.states import ITEM_OVER, JOB_OVER, TASK_LIVE, ItemKind, ItemState
 from db.store import open_store
 from db.store.base import Store
 from db.tables import Item, Result, Task
+from orchestrator import pinning
 from orchestrator.loop import Loop, serve
 from tests.support.servers import wait_until
 
@@ -101,6 +102,7 @@ class House:
         """Submit sources by id, some with recipes of their own; returns the job."""
         own = recipes or {}
         made = parse(recipe, "journey") if isinstance(recipe, str) else recipe
+        made = pinning.pinned(made, pinning.registered_for(made, self.database))
         request = ledger.JobRequest("journey", "test", uuid.uuid4().hex * 2, made)
         job = ledger.open_job(self.database, request)
         lines = [
@@ -181,7 +183,13 @@ class House:
         path = self.settings.home / f"{uuid.uuid4().hex}.mkv"
         path.write_bytes(self.bytes_of(self.result(job_id, name).outputs["master"]))
         with av.open(str(path)) as film:
-            return [hashlib.md5(frame.to_ndarray().tobytes()).hexdigest() for frame in film.decode(video=0)]
+            return [_md5(frame) for frame in film.decode(video=0)]
+
+
+def _md5(frame: av.VideoFrame) -> str:
+    """Digest of a decoded frame's samples; 8-bit RGB, which FFV1 keeps as BGR0, is unpacked for it."""
+    known = frame.reformat(format="rgb24") if frame.format.name == "bgr0" else frame
+    return hashlib.md5(known.to_ndarray().tobytes()).hexdigest()
 
 
 @contextmanager

@@ -29,6 +29,9 @@ WEIGHTS = {
     "bt2020nc": (0.2627, 0.0593),
 }
 """Share of red and of blue in luma, by FFmpeg's name of the matrix."""
+COLOUR_SPREAD = 0.015
+"""``chroma_spread`` above which a picture has colours of its own: toned prints on uneven paper reach 0.014."""
+_TONE_DEGREE = 3
 
 
 @dataclass(frozen=True)
@@ -108,14 +111,26 @@ def black(layout: Layout, size: tuple[int, int]) -> Picture:
 def chroma_spread(planes: Planes, layout: Layout) -> float:
     """Return how far colours differ from one another in a picture, as a share of full scale.
 
-    The standard deviation of the colour differences; a uniform tint (sepia, a cast) has none.
+    The standard deviation of what of the colour differences does not follow from luma: a print's tone (sepia,
+    a cast) is one colour for each lightness, and has none.
     """
     if layout.model == "gray":
         return 0.0
-    step = max(1, planes[0].shape[0] // 256)
-    small = [plane[::step, ::step].astype(np.float32) for plane in planes]
-    pair = (small[1], small[2]) if layout.model == "yuv" else (small[0] - small[1], small[2] - small[1])
-    return float(max(np.std(difference) for difference in pair) / (2**layout.depth_bits - 1))
+    across, down = layout.shrink
+    step = max(1, planes[1].shape[0] // 256)
+    first = planes[0][:: down * step, :: across * step].astype(np.float64)
+    second, third = (plane[::step, ::step].astype(np.float64) for plane in planes[1:])
+    luma, pair = first, (second, third)
+    if layout.model == "rgb":
+        luma, pair = 0.299 * first + 0.587 * second + 0.114 * third, (first - second, third - second)
+    top = 2**layout.depth_bits - 1
+    tone = np.vander(luma.ravel() / top, _TONE_DEGREE + 1)
+    return max(_departure(difference.ravel() / top, tone) for difference in pair)
+
+
+def _departure(values: NDArray[np.float64], tone: NDArray[np.float64]) -> float:
+    follows, *_ = np.linalg.lstsq(tone, values, rcond=None)
+    return float(np.std(values - tone @ follows))
 
 
 def _luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:

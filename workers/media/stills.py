@@ -160,6 +160,11 @@ def to_picture(photo: Photo) -> Picture:
     return pixels.to_picture(tuple(np.moveaxis(photo.samples, 2, 0)), _layout(photo, photo.samples.shape[2]))
 
 
+def colour_spread(photo: Photo) -> float:
+    """Return how far the colours of a still differ from one another, as ``pixels.chroma_spread``."""
+    return pixels.chroma_spread(tuple(np.moveaxis(photo.samples, 2, 0)), _layout(photo, photo.samples.shape[2]))
+
+
 def with_picture(photo: Photo, picture: Picture) -> Photo:
     """Return the still with other colours, at its own depth; alpha goes along, enlarged where the picture was.
 

@@ -28,8 +28,6 @@ from workers.media.index import BLACK, Index
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.reel import read_still
 
-COLOUR_SPREAD = 0.015
-"""Pictures whose colours differ more than this have colour of their own; noise of compression stays below."""
 COMBED_SHARE = 0.3
 """Share of combed frames from which a film counts as interlaced though its flags do not say so."""
 _FLAGGED_SHARE = 0.05

@@ -4,8 +4,8 @@ A stage ``x`` is one entry in ``db.catalog.stages`` and one module ``x`` here wi
 
     restore(window: Clip, start: int, stop: int, params: XParams, reel: Reel) -> Tensor (stop - start, C', H', W')
 
-``window`` holds the frames that the result may depend on. What every stage shares (``strength``, ``shots``) is done
-here once.
+``window`` holds the frames that the result may depend on. A stage whose entry names weights is given their networks
+behind that, in the entry's order. What every stage shares (``strength``, ``shots``) is done here once.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from itertools import groupby
 from typing import cast
 
 import torch
+from torch import nn
 from torch.nn import functional
 
+from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages import STAGES, StageParams, StageSpec
-from db.errors import WorkError
-from db.recipe import Step
+from db.errors import InputError, WorkError
+from db.recipe import Recipe, Step
 from workers import device
 from workers.frames import Clip, Reel
+from workers.models import registered
+from workers.workbench import Workbench
 
 
-def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel) -> torch.Tensor:
+def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Workbench | None = None) -> torch.Tensor:
     """Return frames ``[start, stop)`` after one step, ``(stop - start, C', H', W')`` float32.
 
     Args:
@@ -34,8 +38,10 @@ def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel) -> torch.
         start: Absolute number of the first frame wanted.
         stop: Absolute number after the last.
         reel: What is known of the whole reel.
+        bench: Where the step's weights are fetched; a step without weights needs none.
 
     Raises:
+        InputError: ``MODEL_MISSING`` when the step's weights were not pinned, or as ``workers.models.load``.
         WorkError: ``NO_MODULE`` when this worker lacks the stage.
         OutOfMemoryError: The device was too small.
     """
@@ -43,15 +49,35 @@ def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel) -> torch.
     frames = window.part(start, stop).frames
     if params.strength == 0:
         return frames
+    networks = _networks(step, spec, bench)
     with device.translate():
         parts = [
-            _restored(spec, params, window, first, last, reel)
+            _restored(spec, params, window, first, last, reel, networks)
             if inside
             else _untouched(frames[first - start : last - start], step)
             for inside, first, last in _runs(params, start, stop)
         ]
         channels = max(part.shape[1] for part in parts)
         return torch.cat([part.expand(-1, channels, -1, -1) for part in parts]) if len(parts) > 1 else parts[0]
+
+
+def prepare(step: Step, bench: Workbench) -> None:
+    """Load what the step needs beforehand; raises as :func:`apply`."""
+    _networks(step, _find(step)[0], bench)
+
+
+def notes(recipe: Recipe, already_coloured: bool) -> Iterator[str]:
+    """Say what a person should know of the steps that ran with weights: whose colour it is, or that it was kept."""
+    for step in recipe.steps:
+        if not step.cards():
+            continue
+        if already_coloured and step.params.get("already_coloured") == "keep":
+            yield f"ALREADY_COLOUR: the source has colours of its own; {step.stage} left them as they are."
+            continue
+        for pin in step.pins:
+            digests = ", ".join(file.sha256 for file in pin.files)
+            title = ARCHITECTURES[pin.architecture].title
+            yield f"{step.stage} ran with {title}, weights {pin.card} (sha256 {digests})."
 
 
 def temporal_radius(step: Step) -> int:
@@ -73,15 +99,25 @@ def _find(step: Step) -> tuple[StageSpec, StageParams]:
     return spec, spec.params.model_validate(step.params)
 
 
-def _restored(spec: StageSpec, params: StageParams, window: Clip, start: int, stop: int, reel: Reel) -> torch.Tensor:
+def _networks(step: Step, spec: StageSpec, bench: Workbench | None) -> list[nn.Module]:
+    names = spec.weights(step.params)
+    if names and (bench is None or len(step.pins) != len(names)):
+        raise InputError(f"{step.stage}: the weights {', '.join(names)} are not pinned", code="MODEL_MISSING")
+    return [registered.network(pin, bench) for pin in step.pins] if bench is not None else []
+
+
+def _restored(
+    spec: StageSpec, params: StageParams, window: Clip, start: int, stop: int, reel: Reel, networks: list[nn.Module]
+) -> torch.Tensor:
     try:
         module = importlib.import_module(spec.module_name)
     except ModuleNotFoundError as error:
         raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
-    result = cast(torch.Tensor, module.restore(window, start, stop, params, reel))
+    result = cast(torch.Tensor, module.restore(window, start, stop, params, reel, *networks))
     if params.strength == 1:
         return result
-    return torch.lerp(_fitted(window.part(start, stop).frames, result.shape[-2:]), result, params.strength)
+    before = _fitted(window.part(start, stop).frames, result.shape[-2:])
+    return torch.lerp(before.expand_as(result), result, params.strength)
 
 
 def _untouched(frames: torch.Tensor, step: Step) -> torch.Tensor:

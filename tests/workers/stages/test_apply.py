@@ -12,7 +12,8 @@ from tests.support.damage import clip, film, reel, step, with_flicker, with_grai
 from workers import stages
 from workers.frames import STILL, Clip
 
-NAMES = sorted(catalog.STAGES)
+# Networks change what they are given by design, and have tests of their own.
+NAMES = sorted(name for name in catalog.STAGES if not step(name).cards())
 
 
 @pytest.mark.parametrize("name", NAMES)

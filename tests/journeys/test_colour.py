@@ -1,0 +1,117 @@
+"""Weights are registered, pinned, and colour photos and film, whoever works on them."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+from PIL import Image
+
+from db import ledger, progress
+from db.records import Source
+from db.states import ItemKind
+from orchestrator import models
+from tests.journeys.house import SIZE, House, embedded, film, photo
+from tests.support import tint
+from tests.support.servers import wait_until
+
+COLOUR = """
+- deflicker: {window: 5}
+- colorize: {model: tint, seed: 3}
+- trap: {radius: 1}
+- stabilize_color: {radius: 2}
+"""
+
+
+def still(path: Path, picture: np.ndarray) -> Source:
+    Image.fromarray(picture).save(path)
+    return Source(uri=str(path), kind=ItemKind.STILL)
+
+
+def test_photos_and_a_reel_are_coloured_by_registered_weights(any_house: House, tmp_path: Path) -> None:
+    house = any_house
+    made = models.add(house.settings, house.database, house.store, [str(tint.weights(tmp_path))])
+    assert (made.card, made.parameters, made.files[0].networks) == ("tint", 13, ())
+    assert [error for _, error in models.verify(house.settings, house.database, house.store, ())] == [None]
+    rng = np.random.default_rng(1)
+    grey = rng.integers(40, 200, SIZE, np.uint8)
+    sepia = np.clip(grey[..., None] * np.array([1.0, 0.85, 0.65]) + [12, 6, 0], 0, 255).astype(np.uint8)
+    colour = rng.integers(0, 255, (*SIZE, 3), np.uint8)
+    sources = {
+        "grey": still(tmp_path / "grey.png", grey),
+        "deep": still(tmp_path / "deep.png", grey.astype(np.uint16) * 257),
+        "sepia": still(tmp_path / "sepia.png", sepia),
+        "colour": still(tmp_path / "colour.png", colour),
+        "reel": film(tmp_path / "reel.mkv", 20),
+    }
+    house.lead()
+    house.hire(2)
+    job_id = house.submit(sources, "- colorize: {model: tint}")
+    # What a job pinned stays, whatever becomes of the registration.
+    models.remove(house.database, house.store, "tint")
+    assert house.wait_for(job_id) == "done"
+    house.assert_sound(job_id)
+    shown = {name: _picture(house, job_id, name, tmp_path) for name in ("grey", "deep", "sepia", "colour")}
+    assert np.array_equal(shown["colour"], colour)
+    assert {name: shown[name].dtype.itemsize for name in shown} == {"grey": 1, "deep": 2, "sepia": 1, "colour": 1}
+    for name in ("grey", "deep", "sepia"):
+        red, green, blue = shown[name].reshape(-1, 3).mean(0)
+        assert red > green > blue
+    assert any("ALREADY_COLOUR" in note for note in house.result(job_id, "colour").notes)
+    assert any("tint" in note for note in house.result(job_id, "grey").notes)
+    reel = house.result(job_id, "reel")
+    assert any("tint" in note for note in reel.notes)
+    assert reel.scores["colorfulness"] > 5
+    assert {"color_consistency", "warp_error"} <= set(reel.scores)
+
+
+def test_a_coloured_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: Path) -> None:
+    source = film(tmp_path / "reel.mkv", 36)
+    digests: dict[str, list[str]] = {}
+    for name, (segment_frames, workers) in {"one piece": (1000, 1), "cells": (8, 2)}.items():
+        with embedded(tmp_path / name, segment_frames=segment_frames) as house:
+            tint.register(house.database, house.store, tmp_path / name)
+            house.lead()
+            house.hire(workers)
+            job_id = house.submit({"reel": source}, COLOUR)
+            assert house.wait_for(job_id) == "done"
+            house.assert_sound(job_id)
+            digests[name] = house.framemd5(job_id)
+    with embedded(tmp_path / "killed", segment_frames=16) as house:
+        tint.register(house.database, house.store, tmp_path / "killed")
+        house.lead()
+        house.hire(2)
+        flag = tmp_path / "killed.flag"
+        trap = f"radius: 1, frame: 20, action: kill_once, flag: {flag}}}"
+        job_id = house.submit({"reel": source}, COLOUR.replace("radius: 1}", trap))
+        wait_until(flag.exists, 60, "a worker dies in the middle of a segment")
+        house.hire(1)
+        assert house.wait_for(job_id) == "done"
+        assert any(worker.poll() == -signal.SIGKILL for worker in house.workers)
+        digests["killed"] = house.framemd5(job_id)
+    assert len(digests["one piece"]) == 36
+    assert [name for name, found in digests.items() if found != digests["one piece"]] == []
+
+
+def test_weights_lost_from_the_store_fail_the_items_that_need_them_alone(house: House, tmp_path: Path) -> None:
+    tint.register(house.database, house.store, tmp_path, warmth=0.31)
+    sources = {"plain": photo(tmp_path / "plain.png"), "reel": film(tmp_path / "reel.mkv", 8)}
+    house.lead()
+    house.hire(1)
+    recipe = "- colorize: {model: tint}"
+    shutil.rmtree(house.settings.home / "store" / "weights")
+    job_id = house.submit(sources, recipe)
+    assert house.wait_for(job_id) == "done_with_failures"
+    assert {row.code for row in progress.failures(house.database, job_id)} == {"BLOB_MISSING"}
+    tint.register(house.database, house.store, tmp_path, warmth=0.31)
+    ledger.rerun(house.database, job_id, ledger.Selection(), bundle_stills=8)
+    assert house.wait_for(job_id) == "done"
+
+
+def _picture(house: House, job_id: int, name: str, folder: Path) -> np.ndarray:
+    path = folder / f"result-{name}.png"
+    path.write_bytes(house.bytes_of(house.result(job_id, name).outputs["still"]))
+    return np.asarray(oiio.ImageInput.open(str(path)).read_image(format=oiio.UNKNOWN))

@@ -1,0 +1,45 @@
+"""An outside package with a colorizer so small that whole jobs can run with it: it comes in by the users' own door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from db.catalog.architectures import ArchitectureSpec, Card, WeightsFile
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SPEC = ArchitectureSpec(
+    name="tint",
+    task="colorizer",
+    title="Tint",
+    paper="none",
+    idea="Light places become warm, dark ones cold.",
+    choose="In tests.",
+    default="tint",
+    size="8 x 8",
+    module="reelwright_tint",
+    options=("seed",),
+    cards=(
+        Card("tint", "tint", "tint", "Two numbers a channel.", (WeightsFile("tint.pth"),), "nowhere", "Apache-2.0"),
+        Card(
+            "tint-nc", "tint", "tint", "The same on other terms.", (WeightsFile("tint_nc.pth"),), "nowhere",
+            "CC BY-NC 4.0", accept="Not for money.",
+        ),
+    ),
+)  # fmt: skip
+
+
+def build(name: str) -> nn.Module:
+    from torch import nn
+
+    return nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval()
+
+
+def chroma(network: nn.Module, pictures: Tensor, *, seed: int = 0) -> Tensor:
+    import torch
+    from torch.nn import functional
+
+    light = functional.adaptive_avg_pool2d(pictures.mean(1, keepdim=True), 8)
+    shift = torch.rand((1, 2, 1, 1), generator=torch.Generator().manual_seed(seed)) if seed else 0
+    return torch.cat([40 * network(each[None]) + shift for each in light])

@@ -1,0 +1,53 @@
+"""Gives colour to black-and-white pictures, by a published network. Only ``workers.stages`` loads it.
+
+The network sees the picture at its own size and says a and b of CIE Lab; these are enlarged and join the lightness that
+the source has at full size and depth. Colour depends on the whole picture, so there are no tiles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from db.catalog.stages import ColorizeParams
+from workers import models
+from workers.frames import Clip, Reel
+from workers.ops import lab
+
+Box = tuple[float, ...]
+
+
+def restore(
+    window: Clip,
+    start: int,
+    stop: int,
+    params: ColorizeParams,
+    reel: Reel,
+    colorizer: nn.Module,
+    detector: nn.Module | None = None,
+) -> Tensor:
+    """Return frames ``[start, stop)`` in colour, ``(T, 3, H, W)``; of a coloured source, as they are if so wished."""
+    frames = window.part(start, stop).frames
+    if reel.already_coloured and params.already_coloured == "keep":
+        return frames
+    pictures = frames.expand(-1, 3, -1, -1)
+    return torch.cat([_coloured(picture[None], params, reel, colorizer, detector) for picture in pictures])
+
+
+def _coloured(
+    picture: Tensor, params: ColorizeParams, reel: Reel, colorizer: nn.Module, detector: nn.Module | None
+) -> Tensor:
+    options = params.options | _boxes(picture, params, reel, detector)
+    chroma = models.chroma(colorizer, picture, **options).to(picture.device, torch.float32)
+    return lab.joined(lab.lightness(picture), chroma)
+
+
+def _boxes(picture: Tensor, params: ColorizeParams, reel: Reel, detector: nn.Module | None) -> dict[str, Any]:
+    """Return the objects for a colorizer that asks for them: the recipe's, else the manifest's, else found ones."""
+    if params.card.architecture != "instcolorization" or params.boxes is not None:
+        return {}
+    if reel.boxes:
+        return {"boxes": list(reel.boxes)}
+    return {"boxes": models.boxes(detector, picture)[0]} if detector is not None else {}

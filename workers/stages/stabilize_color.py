@@ -1,0 +1,99 @@
+"""Takes out colour that flickers, along the motion of what is seen. Only ``workers.stages`` loads it.
+
+Colour is what red and blue differ from green by. For each frame the colour of its neighbours in the shot is fetched
+along the optical flow of luma, and averaged where flow there and back agrees and luma is alike. What the average
+departs from the frame's own colour is the flicker; it is found on a small picture, enlarged and taken out, so luma and
+fine colour stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from db.catalog.stages import StabilizeColorParams
+from workers.frames import Clip, Reel
+from workers.ops import flow, planes
+from workers.ops.flow import Code
+from workers.ops.planes import Plane, Planes
+
+_SIDE_PX = 480
+"""Longest side of the pictures on which motion is followed and colour averaged."""
+_LUMA_SIGMA = 0.06
+"""How unlike in luma two places may be and still count as the same thing."""
+_RED, _BLUE = np.float32(0.299), np.float32(0.114)
+"""Shares of luma (BT.601)."""
+
+Motion = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Small:
+    """A frame as colour is compared on it."""
+
+    luma: Plane
+    colour: Planes
+    """Red and blue less green: exactly nothing where channels are equal."""
+    code: Code
+
+
+def restore(window: Clip, start: int, stop: int, params: StabilizeColorParams, reel: Reel) -> torch.Tensor:
+    """Return frames ``[start, stop)`` with steady colour; grey ones come back as they are."""
+    frames = window.part(start, stop).frames
+    if frames.shape[1] == 1:
+        return frames
+    small = cache(lambda number: _small(planes.from_frame(window.frame(number))))
+    # From one frame to another is asked twice: on the way there, and to check the way back.
+    motion = cache(lambda here, there: flow.motion(small(here).code, small(there).code))
+    out = []
+    for number in range(start, stop):
+        steady = _steady(number, reel.neighbours(number, params.radius), params.radius, small, motion)
+        out.append(_moved(planes.from_frame(window.frame(number)), steady - small(number).colour))
+    return planes.to_frames(out, frames)
+
+
+def _small(picture: Planes) -> _Small:
+    small = planes.at_most(picture, _SIDE_PX)
+    luma = planes.luma(small)
+    return _Small(luma, np.stack([small[0] - small[1], small[2] - small[1]]), flow.code(luma))
+
+
+def _steady(
+    number: int, near: range, radius: int, small: Callable[[int], _Small], motion: Callable[[int, int], Motion]
+) -> Planes:
+    """Return the colour of a frame averaged with that of its neighbours, nearer ones counting more."""
+    here = small(number)
+    total, weights = here.colour.copy(), np.ones_like(here.luma)
+    for other in near:
+        if other == number:
+            continue
+        there = motion(number, other)
+        fetched = flow.warp(np.concatenate([small(other).luma[None], small(other).colour]), there)
+        weight = _trust(here.luma, fetched[0]) * flow.agrees(there, motion(other, number))
+        weight *= np.float32(np.exp(-(((number - other) / radius) ** 2)))
+        total += weight * fetched[1:]
+        weights += weight
+    total /= weights
+    return total
+
+
+def _trust(here: Plane, fetched: Plane) -> Plane:
+    """Return 1 where luma is the same, falling to 0 where it shows another thing."""
+    unlike = cv2.GaussianBlur(here - fetched, (0, 0), 1.0) / _LUMA_SIGMA
+    trust: Plane = np.exp(-unlike * unlike).astype(np.float32)
+    return trust
+
+
+def _moved(picture: Planes, change: Planes) -> Planes:
+    """Return the picture with ``change`` (small) added to red and blue less green, luma kept."""
+    size = (picture.shape[2], picture.shape[1])
+    red, blue = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in change)
+    green = -(_RED * red + _BLUE * blue)
+    moved: Planes = picture + np.stack([green + red, green, green + blue])
+    return moved
