@@ -34,6 +34,7 @@ types: setup ## Check types
 	$(BIN)/mypy
 
 bench: setup ## Measure against the bars in docs/benchmarks.md
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 docs: setup ## Write the generated parts of the pages anew

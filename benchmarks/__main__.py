@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.rows import Row
 
-NAMES = ("dispatch", "progress", "ingest", "restore")
+NAMES = ("dispatch", "progress", "ingest", "restore", "models")
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 #
 # BASE_IMAGE: any image with Python 3.11 or newer and its venv module. torch's own wheels bring the CUDA libraries, so
 # the plain image serves GPUs too (`docker run --gpus all`); name a CUDA image where a site requires one.
-# WHEELS: a further index for wheels. https://download.pytorch.org/whl/cpu gives an image without CUDA, several
-# gigabytes smaller.
+# WHEELS: a further index for wheels. PyTorch's own index of CPU builds gives an image without CUDA, several gigabytes
+# smaller.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,8 +15,10 @@ from typing import Any
 import typer.main
 
 from db import recipe as recipes
+from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.metrics import METRICS
-from db.catalog.stages import STAGES
+from db.catalog.stages import STAGES, ColorizeParams
+from db.catalog.weights import CARDS, Card
 from db.errors import CODES
 from db.settings import PREFIX, Settings
 from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
@@ -98,14 +101,76 @@ def states() -> Iterator[str]:
         yield "\n".join([f"### {title}\n", "```mermaid", "stateDiagram-v2", f"    [*] --> {first}", *edges, "```\n"])
 
 
+def model_table() -> Iterator[str]:
+    shipped = [spec for spec in ARCHITECTURES.values() if not spec.module]
+    yield _table(
+        ("model", "system", "weights", "options", "cost of a picture on one core"),
+        [
+            (
+                f"[`{spec.name}`](models/{spec.name}.md)",
+                spec.title,
+                ", ".join(f"`{card.name}`" for card in _cards(spec)),
+                ", ".join(f"`{option}`" for option in spec.options) or "–",
+                spec.cost or "–",
+            )
+            for spec in shipped
+        ],
+    )
+
+
+def model_page(spec: ArchitectureSpec) -> Iterator[str]:
+    yield f"{spec.paper}.\n"
+    yield f"{spec.idea}\n"
+    yield f"**When.** {spec.choose}\n"
+    yield f"**What it sees.** {spec.size}.\n"
+    if spec.cost:
+        yield f"**What it costs.** {spec.cost} (a picture, on one core of a shared server without a GPU).\n"
+    if spec.options:
+        fields = ColorizeParams.model_json_schema()["properties"]
+        rows = [(f"`{name}`", shown_type(fields[name]), fields[name]["description"]) for name in spec.options]
+        yield _table(("option", "values", "meaning"), rows)
+    for card in _cards(spec):
+        yield f"### `{card.name}`\n\n{card.summary}\n"
+        yield f"- **Licence:** {card.licence}.{f' {card.accept} `--accept-licence` accepts it.' if card.accept else ''}"
+        yield f"- **Published:** {card.published}."
+        for file in card.files:
+            holds = f", holds {', '.join(f'`{name}`' for name in file.networks)}" if file.networks else ""
+            begins = f", sha256 begins `{file.sha256_prefix}`" if file.sha256_prefix else ""
+            yield f"- `{file.name}`: about {file.megabytes} MB{holds}{begins}{', optional' if file.optional else ''}."
+        yield ""
+    yield _use(spec)
+
+
+def _use(spec: ArchitectureSpec) -> str:
+    card = next(card for card in _cards(spec) if card.name == spec.default)
+    files = " ".join(file.name for file in card.files if not file.optional)
+    given = files if len(card.files) == 1 else f"folder-with-{card.name}/"
+    accept = " --accept-licence" if card.accept else ""
+    if spec.task != "colorizer":
+        return f"```console\n$ reelwright models add {given}{accept}\n```\n"
+    needed = "{imagenet_class: 263}" if spec.name == "gcp" else ""
+    step = f"{{model: {spec.name}{', ' + needed.strip('{}') if needed else ''}}}"
+    return f"```console\n$ reelwright models add {given}{accept}\n```\n\n```yaml\nrecipe:\n  - colorize: {step}\n```\n"
+
+
+def _cards(spec: ArchitectureSpec) -> list[Card]:
+    return [card for card in CARDS.values() if card.architecture == spec.name]
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "cli.md": cli,
+    "colour.md": model_table,
     "errors.md": errors,
     "recipes.md": recipe_list,
     "scores.md": scores,
     "settings.md": settings,
     "stages.md": stages,
     "states.md": states,
+    **{
+        f"models/{spec.name}.md": functools.partial(model_page, spec)
+        for spec in ARCHITECTURES.values()
+        if not spec.module
+    },
 }
 
 

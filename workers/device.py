@@ -15,8 +15,8 @@ import torch
 
 from db.errors import InputError, OutOfMemoryError
 
-_PACKAGES = ("torch", "numpy", "opencv-python-headless", "av", "OpenImageIO")
-"""Everything that computes or decodes a sample."""
+_PACKAGES = ("reelwright", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "av", "OpenImageIO")
+"""Everything that computes or decodes a sample: another release of ours may round otherwise, too."""
 _CV2_NO_MEMORY = -4
 
 

@@ -57,6 +57,8 @@ class Reel:
     """Reel-level values by name, one row a frame, from ``merge``; empty when no step needs any."""
     mono_source: bool = False
     """Whether the source had one channel."""
+    cell_frames: int = 1
+    """Frames in a cell of the batch grid: what an accelerator is given at once."""
     already_coloured: bool = False
     """Whether the source has colours of its own; a tint over all (sepia) is none."""
     boxes: tuple[tuple[float, float, float, float], ...] = ()

@@ -103,7 +103,7 @@ def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
     """
     item, span = _item_of(assignment), (assignment.start_frame, assignment.stop_frame)
     opened = reel.open_reel(item, bench)
-    around = seen_by(opened)
+    around = seen_by(opened, item)
     first, last = spans(item, span)[0]
     for number in range(first, last):
         yield opened.shown(number) if opened.shown(number) >= 0 else number
@@ -125,18 +125,18 @@ def spans(item: Item, span: Span) -> list[Span]:
     return found
 
 
-def seen_by(opened: reel.Reel, profile: dict[str, NDArray[np.float64]] | None = None) -> Reel:
+def seen_by(opened: reel.Reel, item: Item, profile: dict[str, NDArray[np.float64]] | None = None) -> Reel:
     """Return what stages may know about a reel."""
     count = opened.facts.frame_count
     shots = exposure.shots(profile) if profile else ((0, count),)
     facts, boxes = opened.facts, opened.source.boxes
-    return Reel(count, facts.rate, shots, profile or {}, facts.mono, facts.already_colour, boxes)
+    return Reel(count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colour, boxes)
 
 
 def _restored(opened: reel.Reel, item: Item, span: Span, bench: Workbench) -> Iterator[tuple[Clip, Clip]]:
     """Restore cell by cell; yields each cell restored and as it came in."""
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
-    around, needed = seen_by(opened, profile), spans(item, span)
+    around, needed = seen_by(opened, item, profile), spans(item, span)
     originals: deque[Clip] = deque()
 
     def remembered(cells: Iterator[Clip]) -> Iterator[Clip]:

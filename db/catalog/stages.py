@@ -121,9 +121,8 @@ class ColorizeParams(StageParams):
     @property
     def options(self) -> dict[str, Any]:
         """What is given for the network, by the names of its options; the detector's part is not the network's."""
-        return {
-            name: getattr(self, name) for name in _OPTIONS if name != "detector" and getattr(self, name) is not None
-        }
+        given = {name: getattr(self, name) for name in _OPTIONS if name != "detector"}
+        return dict(self.card.defaults) | {name: value for name, value in given.items() if value is not None}
 
 
 _OPTIONS = (

@@ -17,9 +17,9 @@ _DEOLDIFY = "data.deepai.org/deoldify, named in jantic/DeOldify"
 _DDCOLOR = "piddnad/DDColor-models on Hugging Face, and ModelScope"
 
 
-def _deoldify(name: str, build: str, summary: str, file: str, megabytes: int) -> Card:
-    files = (WeightsFile(file, megabytes=megabytes),)
-    return Card(name, "deoldify", build, summary, files, _DEOLDIFY, f"MIT; {_UNSTATED}")
+def _deoldify(name: str, build: str, summary: str, file: str, megabytes: int, factor: int = 35) -> Card:
+    files, defaults = (WeightsFile(file, megabytes=megabytes),), (("render_factor", factor),)
+    return Card(name, "deoldify", build, summary, files, _DEOLDIFY, f"MIT; {_UNSTATED}", defaults=defaults)
 
 
 def _ddcolor(name: str, build: str, summary: str, file: str, megabytes: int) -> Card:
@@ -50,7 +50,7 @@ _SHIPPED = (
     ),
     _deoldify("deoldify-artistic", "deoldify-artistic", "Vivid; for single photos.", "ColorizeArtistic_gen.pth", 255),
     _deoldify("deoldify-stable", "deoldify-stable", "Safe; for single photos.", "ColorizeStable_gen.pth", 874),
-    _deoldify("deoldify-video", "deoldify-stable", "Steady; for film.", "ColorizeVideo_gen.pth", 874),
+    _deoldify("deoldify-video", "deoldify-stable", "Steady; for film.", "ColorizeVideo_gen.pth", 874, 21),
     Card(
         "gcp", "gcp", "gcp", "The system for ImageNet's thousand classes.",
         (
@@ -93,7 +93,7 @@ _SHIPPED = (
     Card(
         "mask-rcnn", "mask_rcnn", "mask-rcnn", "ResNet-50-FPN on COCO, of torchvision.",
         (WeightsFile("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", sha256_prefix="bf2d0c1e", megabytes=178),),
-        "download.pytorch.org, named in torchvision", f"BSD-3-Clause; {_UNSTATED}",
+        "PyTorch's own server, named in torchvision", f"BSD-3-Clause; {_UNSTATED}",
     ),
 )  # fmt: skip
 

@@ -42,7 +42,16 @@ def test_the_signature_is_stable_and_changes_with_what_changes_bits(monkeypatch:
 
 def test_versions_name_every_library_that_computes_or_decodes() -> None:
     assert device.versions()["torch"] == torch.__version__
-    assert set(device.versions()) == {"torch", "numpy", "opencv-python-headless", "av", "OpenImageIO"}
+    assert set(device.versions()) == {
+        "reelwright",
+        "torch",
+        "torchvision",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "av",
+        "OpenImageIO",
+    }
 
 
 def exhaust_torch() -> object:

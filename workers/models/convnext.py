@@ -6,6 +6,7 @@ A ConvNet for the 2020s (Liu and others, 2022), in the form that DDColor uses.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -23,7 +24,8 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        pixels: Tensor = nn.LayerNorm.forward(self, x.permute(0, 2, 3, 1))
+        return pixels.permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
@@ -41,7 +43,8 @@ class Block(nn.Module):
         """Return a map of the same shape."""
         pixels = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
         pixels = self.gamma * self.pwconv2(functional.gelu(self.pwconv1(pixels)))
-        return x + pixels.permute(0, 3, 1, 2)
+        out: Tensor = x + pixels.permute(0, 3, 1, 2)
+        return out
 
 
 class ConvNeXt(nn.Module):
@@ -57,7 +60,7 @@ class ConvNeXt(nn.Module):
         stem = nn.Sequential(nn.Conv2d(3, widths[0], 4, stride=4), ChannelNorm(widths[0]))
         steps = [
             nn.Sequential(ChannelNorm(inputs), nn.Conv2d(inputs, outputs, 2, stride=2))
-            for inputs, outputs in zip(widths, widths[1:], strict=False)
+            for inputs, outputs in pairwise(widths)
         ]
         self.downsample_layers = nn.ModuleList([stem, *steps])
         self.stages = nn.ModuleList(

@@ -19,6 +19,7 @@ from workers.models import imagenet
 from workers.models.convnext import ConvNeXt
 from workers.models.dynamic_unet import last_shuffle, wide_blocks
 from workers.models.spectral import SpectralConv
+from workers.ops.resample import Bytes
 
 _ENCODERS = {
     "ddcolor-large": ((3, 3, 27, 3), (192, 384, 768, 1536)),
@@ -28,13 +29,21 @@ _QUERIES, _CHANNELS, _HEADS, _HIDDEN, _LAYERS = 100, 256, 8, 2048, 9
 _SOURCES = (512, 512, 256)
 """Channels of the decoder's maps that the queries read, coarsest first."""
 _MULTIPLE_PX = 32
+SPARE_KEYS = ("encoder.arch.head_cls.weight", "encoder.arch.head_cls.bias")
+"""Entries of some published files that the network does not use: a classifier of four outputs."""
 
 
 # -- the contract of a colorizer
 
 
-def build(name: str) -> DDColor:
-    """Return ``ddcolor-large`` or ``ddcolor-tiny``: random values, eval mode."""
+def build(name: str) -> nn.Module:
+    """Return ``ddcolor-large`` or ``ddcolor-tiny``: random values, eval mode.
+
+    Raises:
+        ValueError: There is no network of this name here.
+    """
+    if name not in _ENCODERS:
+        raise ValueError(f"{' and '.join(_ENCODERS)} are the networks of this module, not {name}")
     depths, widths = _ENCODERS[name]
     return DDColor(depths, widths).eval()
 
@@ -51,35 +60,36 @@ def chroma(network: nn.Module, pictures: Tensor, *, input_size: int = 512) -> Te
         ValueError: ``input_size`` is no multiple of 32.
     """
     # One at a time: kernels round otherwise when a batch has another size.
-    interleaved = pictures.permute(0, 2, 3, 1).float().cpu().numpy()
+    interleaved = pictures.permute(0, 2, 3, 1).detach().float().cpu().contiguous().numpy()
     return torch.cat([_ab(network, picture, input_size) for picture in interleaved])
 
 
-def published(network: nn.Module, picture: NDArray[np.uint8], *, input_size: int = 512) -> NDArray[np.uint8]:
+@torch.inference_mode()
+def published(network: nn.Module, picture: Bytes, *, input_size: int = 512) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the published program makes of one, at its own size.
 
     Raises:
         ValueError: ``input_size`` is no multiple of 32.
     """
-    rgb = picture.astype(np.float32) / 255
+    rgb = picture.astype(np.float32) / np.float32(255)
     light = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., :1]
     ab = functional.interpolate(_ab(network, rgb, input_size).cpu(), picture.shape[:2], mode="nearest")
     lab = np.concatenate([light, ab[0].permute(1, 2, 0).numpy()], axis=2)
-    out: NDArray[np.uint8] = np.rint(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255).astype(np.uint8)
+    out: Bytes = np.rint(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255).astype(np.uint8)
     return out
 
 
 def _ab(network: nn.Module, rgb: NDArray[np.float32], input_size: int) -> Tensor:
     if input_size < _MULTIPLE_PX or input_size % _MULTIPLE_PX:
         raise ValueError(f"input_size is a multiple of {_MULTIPLE_PX} pixels, not {input_size}")
-    grey = _grey(cv2.resize(rgb, (input_size, input_size), interpolation=cv2.INTER_LINEAR))
-    out: Tensor = network(grey.to(next(network.parameters()).device))
-    return out
+    out: Tensor = network(_grey(rgb, input_size).to(next(network.parameters()).device))
+    return out.float()
 
 
-def _grey(rgb: NDArray[np.float32]) -> Tensor:
-    """Return ``(1, 3, H, W)`` sRGB of the same L without colour, of sRGB ``(H, W, 3)``."""
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+def _grey(rgb: NDArray[np.float32], side_px: int) -> Tensor:
+    """Return ``(1, 3, side_px, side_px)`` sRGB of the same L without colour, of sRGB ``(H, W, 3)``."""
+    square = cv2.resize(rgb, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
+    lab = cv2.cvtColor(square, cv2.COLOR_RGB2LAB)
     lab[..., 1:] = 0
     return torch.from_numpy(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)).permute(2, 0, 1)[None].contiguous()
 
@@ -102,7 +112,7 @@ class DDColor(nn.Module):
         self.refine_net = nn.Sequential(nn.Sequential(SpectralConv(_QUERIES + 3, 2, 1, bias=True)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a and b ``(N, 2, H, W)`` in units of Lab for grey sRGB ``(N, 3, H, W)`` 0..1, sides multiples of 32."""
+        """Return a and b of Lab ``(N, 2, H, W)`` for grey sRGB ``(N, 3, H, W)`` 0..1, sides multiples of 32."""
         normalised = (x - self.mean) / self.std
         shares: Tensor = self.decoder(self.encoder["arch"](normalised))
         out: Tensor = self.refine_net(torch.cat([shares, normalised], dim=1))
@@ -158,7 +168,7 @@ class _ColorDecoder(nn.Module):
             content = cross(content, place, memories[level], positions[level])
             content = feed_forward(own(content, place))
         colors: Tensor = self.color_embed(self.decoder_norm(content).transpose(0, 1))
-        return (colors @ pixels.flatten(2)).unflatten(2, pixels.shape[2:])
+        return (colors @ pixels.flatten(2)).reshape(len(pixels), _QUERIES, *pixels.shape[2:])
 
     def _memories(self, sources: list[Tensor]) -> list[Tensor]:
         levels = zip(self.input_proj, sources, self.level_embed.weight, strict=True)

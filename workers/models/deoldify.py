@@ -71,10 +71,9 @@ def published(network: nn.Module, picture: Bytes, *, render_factor: int = 35) ->
     """
     painted = _painted(network, picture, render_factor)[0] * 255
     square = np.ascontiguousarray(painted.permute(1, 2, 0).to(torch.uint8).cpu().numpy())
-    yuv = cv2.cvtColor(resized(square, *picture.shape[:2], "bilinear"), cv2.COLOR_RGB2YUV)
+    yuv = cv2.cvtColor(resized(square, picture.shape[0], picture.shape[1], "bilinear"), cv2.COLOR_RGB2YUV)
     yuv[..., 0] = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV)[..., 0]
-    out: Bytes = cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB)
-    return out
+    return cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB).astype(np.uint8, copy=False)
 
 
 def _painted(network: nn.Module, picture: Bytes, render_factor: int) -> Tensor:
@@ -91,8 +90,8 @@ def _painted(network: nn.Module, picture: Bytes, render_factor: int) -> Tensor:
 
 def _grey(picture: Bytes) -> Bytes:
     """Return an 8-bit picture ``(H, W, 3)`` without colour, by luma in whole numbers."""
-    luma = (picture.astype(np.int64) @ np.array(_LUMA) + (1 << 15)) >> 16
-    return luma.astype(np.uint8)[..., None].repeat(3, axis=2)
+    luma: Bytes = ((picture.astype(np.int64) @ np.array(_LUMA) + (1 << 15)) >> 16).astype(np.uint8)
+    return luma[..., None].repeat(3, axis=2)
 
 
 # -- the network
@@ -177,7 +176,7 @@ class _SelfAttention(nn.Module):
         pixels = x.flatten(2)
         shares = torch.softmax(self.query(pixels).transpose(1, 2) @ self.key(pixels), dim=1)
         out: Tensor = self.gamma * (self.value(pixels) @ shares) + pixels
-        return out.unflatten(2, x.shape[2:])
+        return out.reshape(x.shape)
 
 
 class _WeightNormConv(nn.Module):
@@ -197,7 +196,8 @@ class _WeightNormConv(nn.Module):
 
 
 def _lengths(kernels: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(kernels, dim=(1, 2, 3), keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(kernels, dim=(1, 2, 3), keepdim=True)
+    return lengths
 
 
 class _Residual(nn.Module):

@@ -1,7 +1,7 @@
 """The decoder blocks of fastai's dynamic U-Net under spectral norm. ``workers.models`` may import it.
 
-Three systems build on them: DeOldify, DDColor and ColorFormer. Upscaling is sub-pixel convolution (Shi and others, 2016)
-followed by the blur that takes out its checkerboard (Sugawara and others, 2018).
+DeOldify, DDColor and ColorFormer build on them. Upscaling is sub-pixel convolution (Shi and others, 2016), followed by
+the blur that takes out its checkerboard (Sugawara and others, 2018).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class UpBlock(nn.Module):
         skip: Channels of the skip.
         up: Channels of the map once it is doubled.
         outputs: Channels that go out.
-        names: Names of the 3x3 convolutions behind, as checkpoints call them; one in the wide block, two in the deep one.
+        names: Names of the 3x3 convolutions behind, as checkpoints call them: the wide block has one, the deep one two.
         tail: What follows the last of them, as its next child.
     """
 
@@ -73,9 +73,10 @@ class UpBlock(nn.Module):
         self.bn = nn.BatchNorm2d(skip)
         self._names = tuple(names)
         for name, channels in zip(names, [up + skip, outputs], strict=False):
-            self.add_module(name, conv_relu_norm(channels, outputs))
+            convolution = conv_relu_norm(channels, outputs)
+            self.add_module(name, convolution)
         if tail is not None:
-            self.get_submodule(names[-1]).append(tail)
+            convolution.append(tail)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return ``(N, outputs, H, W)`` at the skip's size, which is near twice that of ``x``."""

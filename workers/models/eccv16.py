@@ -5,10 +5,12 @@ Colorful Image Colorization (Zhang, Isola and Efros, 2016), in its authors' late
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from workers.models import lab_planes
+from workers.models import batches, lab_planes
 from workers.models.conv_groups import doubling, group
 from workers.ops.resample import Bytes
 
@@ -33,20 +35,18 @@ def build(name: str) -> nn.Module:
 
 def chroma(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return a and b of CIE Lab ``(N, 2, 256, 256)`` float32 for sRGB pictures ``(N, 3, H, W)`` float32 0..1."""
-    # One at a time: kernels round otherwise when a batch has another size.
-    return torch.cat([_ab(network, picture) for picture in lab_planes.eight_bit(pictures)])
+    return _ab(network, lab_planes.eight_bit(pictures))
 
 
 @torch.inference_mode()
 def published(network: nn.Module, picture: Bytes) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the published program makes of one, at its own size."""
-    return lab_planes.truncated(picture, _ab(network, picture).cpu())
+    return lab_planes.truncated(picture, _ab(network, [picture]).cpu())
 
 
-def _ab(network: nn.Module, picture: Bytes) -> Tensor:
-    light = lab_planes.square_lightness(picture, _SIDE_PX, "bicubic")
-    out: Tensor = network(light.to(next(network.parameters()).device))
-    return out
+def _ab(network: nn.Module, pictures: Sequence[Bytes]) -> Tensor:
+    lights = [[lab_planes.square_lightness(picture, _SIDE_PX, "bicubic")] for picture in pictures]
+    return batches.predicted(network, lights, network)
 
 
 # -- the network

@@ -134,7 +134,8 @@ def assign(card: Card, paths: Sequence[Path]) -> Named:
     """
     if len(card.files) == 1 and len(paths) == 1:
         return {"": paths[0]}
-    by_name = {path.name: path for path in paths}
+    # ColTran's folders were once called so.
+    by_name = {path.name.removesuffix("_v2"): path for path in paths}
     found: dict[str, Path] = {}
     strange = set(by_name) - {file.name for file in card.files}
     for file in card.files:

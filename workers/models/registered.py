@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from db import progress
 from db import settings as settings_module
+from db.catalog.architectures import ARCHITECTURES
 from db.catalog.weights import card
 from db.errors import InputError
 from db.recipe import Pin, PinnedFile
@@ -78,7 +80,16 @@ def _load(pin: Pin, store: Store, settings: Settings, device: str, moved: Callab
     made = loading.build(pin.build)
     with devices.translate():
         loading.fill(made, card(pin.card), files)
-        return made.to(device)
+        return settled(made, device)
+
+
+def settled(network: nn.Module, device: str) -> nn.Module:
+    """Bring a network to a device, its kernels laid out as they run fastest there.
+
+    Channels last is what convolutions want, on tensor cores above all; a network of attention gains nothing by it.
+    """
+    layout = torch.channels_last if ARCHITECTURES[str(network.architecture)].channels_last else torch.preserve_format
+    return network.to(device).to(memory_format=layout)
 
 
 def _fetched(file: PinnedFile, store: Store, settings: Settings, moved: Callable[[], None]) -> Path:

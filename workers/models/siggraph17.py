@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workers.models import lab_planes
+from workers.models import batches, lab_planes
 from workers.models.user_guided import AB_SCALE, L_MIDDLE, L_SCALE, SIDE_PX, UserGuided
 from workers.ops import lab
 from workers.ops.resample import Bytes
@@ -49,8 +49,7 @@ def chroma(network: nn.Module, pictures: Tensor, *, hints: Sequence[Hint] = ()) 
     Raises:
         ValueError: A hint lies outside of the picture or is none.
     """
-    # One at a time: kernels round otherwise when a batch has another size.
-    return torch.cat([_ab(network, picture, hints) for picture in lab_planes.eight_bit(pictures)])
+    return _ab(network, lab_planes.eight_bit(pictures), hints)
 
 
 @torch.inference_mode()
@@ -60,15 +59,15 @@ def published(network: nn.Module, picture: Bytes, *, hints: Sequence[Hint] = ())
     Raises:
         ValueError: A hint lies outside of the picture or is none.
     """
-    return lab_planes.truncated(picture, _ab(network, picture, hints).cpu())
+    return lab_planes.truncated(picture, _ab(network, [picture], hints).cpu())
 
 
-def _ab(network: nn.Module, picture: Bytes, hints: Sequence[Hint]) -> Tensor:
-    device = next(network.parameters()).device
-    light = lab_planes.square_lightness(picture, SIDE_PX, "bicubic")
-    ab, mask = hint_planes(hints, *picture.shape[:2])
-    out: Tensor = network(light.to(device), ab.to(device), mask.to(device))
-    return out
+def _ab(network: nn.Module, pictures: Sequence[Bytes], hints: Sequence[Hint]) -> Tensor:
+    inputs = [
+        (lab_planes.square_lightness(picture, SIDE_PX, "bicubic"), *hint_planes(hints, *picture.shape[:2]))
+        for picture in pictures
+    ]
+    return batches.predicted(network, inputs, network)
 
 
 # -- hints

@@ -33,21 +33,31 @@ def restore(
     if reel.already_coloured and params.already_coloured == "keep":
         return frames
     pictures = frames.expand(-1, 3, -1, -1)
-    return torch.cat([_coloured(picture[None], params, reel, colorizer, detector) for picture in pictures])
+    if frames.device.type == "cpu":
+        return torch.cat([_coloured(picture[None], params, reel, colorizer, detector) for picture in pictures])
+    # Accelerators compute a cell at once. A shorter one is filled up: bits must not depend on how many frames it has.
+    filled = _filled(pictures, reel.cell_frames)
+    return _coloured(filled, params, reel, colorizer, detector)[: len(pictures)]
+
+
+def _filled(pictures: Tensor, count: int) -> Tensor:
+    """Return at least ``count`` pictures: the last one again as often as needed."""
+    lacking = max(0, count - len(pictures))
+    return torch.cat([pictures, pictures[-1:].expand(lacking, -1, -1, -1)]) if lacking else pictures
 
 
 def _coloured(
-    picture: Tensor, params: ColorizeParams, reel: Reel, colorizer: nn.Module, detector: nn.Module | None
+    pictures: Tensor, params: ColorizeParams, reel: Reel, colorizer: nn.Module, detector: nn.Module | None
 ) -> Tensor:
-    options = params.options | _boxes(picture, params, reel, detector)
-    chroma = models.chroma(colorizer, picture, **options).to(picture.device, torch.float32)
-    return lab.joined(lab.lightness(picture), chroma)
+    options = params.options | _boxes(pictures, params, reel, detector)
+    chroma = models.chroma(colorizer, pictures, **options).to(pictures.device, torch.float32)
+    return lab.joined(lab.lightness(pictures), chroma)
 
 
-def _boxes(picture: Tensor, params: ColorizeParams, reel: Reel, detector: nn.Module | None) -> dict[str, Any]:
+def _boxes(pictures: Tensor, params: ColorizeParams, reel: Reel, detector: nn.Module | None) -> dict[str, Any]:
     """Return the objects for a colorizer that asks for them: the recipe's, else the manifest's, else found ones."""
     if params.card.architecture != "instcolorization" or params.boxes is not None:
         return {}
     if reel.boxes:
         return {"boxes": list(reel.boxes)}
-    return {"boxes": models.boxes(detector, picture)[0]} if detector is not None else {}
+    return {"boxes": models.boxes(detector, pictures)} if detector is not None else {}
