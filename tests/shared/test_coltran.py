@@ -1,6 +1,6 @@
 """The whole golden set of the Colorization Transformer, read through checkpoints in the published form.
 
-It takes two to three minutes and 3 GB of memory.
+It takes two to three minutes and 2.5 GB of memory.
 """
 
 from __future__ import annotations
@@ -181,7 +181,9 @@ def test_greys_of_both_sizes(stored: Any, name: str) -> None:
     assert np.array_equal(small[0], stored[f"prep_{name}_64_u8"])
 
 
-@pytest.mark.parametrize(("result", "side"), [("a_crop_area16", 16), ("a_crop_area32", 32), ("b_area4", 4), ("b_area32", 32)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("result", "side"), [("a_crop_area16", 16), ("a_crop_area32", 32), ("b_area4", 4), ("b_area32", 32)]
+)
 def test_area_resizing(stored: Any, result: str, side: int) -> None:
     square = coltran_pixels.central_square(torch.from_numpy(stored[f"prep_{result[0]}_u8"])[None])
     assert np.array_equal(coltran_pixels.area_resized(square, side, side)[0], stored[f"prep_{result}_u8"])

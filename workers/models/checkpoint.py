@@ -8,11 +8,13 @@ weights, are replaced by stand-ins that do nothing.
 from __future__ import annotations
 
 import pickle
+import pickletools
+import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -42,6 +44,12 @@ class _Inert:
     def __setstate__(self, _: Any) -> None: ...
 
 
+_SHOWN = 5
+_PICKLES = 4
+"""PyTorch's older form is a row of pickles; the fourth is the document."""
+_OF_TENSORS = re.compile(
+    r"collections\.OrderedDict|torch\._utils\._rebuild\w+|torch(\.storage)?\.\w+Storage|torch\.Size"
+)
 _OPTIMIZER_NAMES = ("functools.partial", "torch.optim.adam.Adam", "torch.optim.adamw.AdamW", "torch.optim.sgd.SGD")
 
 
@@ -105,23 +113,31 @@ def _safetensors(path: Path) -> State:
 
 
 def _pickled(path: Path) -> Any:
+    try:
+        return _loaded(path)
+    except InputError:
+        raise
+    except pickle.UnpicklingError as error:
+        others = _named(path)
+        if others:
+            raise _unsafe(path, others) from error
+        raise _bad(path, "it is no file of weights") from error
+    except Exception as error:  # whatever damage makes of readers that trust what they read
+        raise _bad(path, f"it is no file of weights, or is damaged ({_one_line(error)})") from error
+
+
+def _loaded(path: Path) -> Any:
     zipped = zipfile.is_zipfile(path)
     if zipped:
         _refuse_inflation(path)
-        _refuse_code(path)
+        # Everything that the pickle would call is named before anything of it is loaded.
+        others = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - set(_OPTIMIZER_NAMES)
+        if others:
+            raise _unsafe(path, sorted(others))
     stand_ins: list[Any] = [(_Inert, name) for name in _OPTIMIZER_NAMES]
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
-    except pickle.UnpicklingError as error:
-        said = " ".join(str(error).split())
-        if "Unsupported global" in said or "Unsupported class" in said or "Unsupported operand" in said:
-            raise _unsafe(path, _named_in(said)) from error
-        raise _bad(path, f"it is no file of weights ({said[:160]})") from error
-    except (RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError,
-            ModuleNotFoundError, UnicodeDecodeError, OverflowError, MemoryError) as error:  # fmt: skip
-        raise _bad(path, f"it is no file of weights, or is cut off ({' '.join(str(error).split())[:160]})") from error
+    with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
 
 
 def _refuse_inflation(path: Path) -> None:
@@ -129,29 +145,42 @@ def _refuse_inflation(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         unfolded = sum(entry.file_size for entry in archive.infolist())
     if unfolded > MAX_BYTES or unfolded > 4 * path.stat().st_size + 1_000_000:
-        raise InputError(f"{path}: {unfolded:,} bytes would come out of it", code="TOO_LARGE",
-                         remedy="It is not as PyTorch writes weights. Take it from its authors.")  # fmt: skip
+        remedy = "It is not as PyTorch writes weights. Take it from its authors."
+        raise InputError(f"{path}: {unfolded:,} bytes would come out of it", code="TOO_LARGE", remedy=remedy)
 
 
-def _refuse_code(path: Path) -> None:
-    """Name everything that a pickle would call, before anything is loaded."""
-    try:
-        named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception as error:  # whatever a torn pickle makes of its reader
-        raise _bad(path, f"it is no file of weights, or is cut off ({' '.join(str(error).split())[:160]})") from error
-    others = sorted(set(named) - set(_OPTIMIZER_NAMES))
-    if others:
-        raise _unsafe(path, ", ".join(others[:5]))
+def _named(path: Path) -> list[str]:
+    """List what the pickles at the start of a file would call besides making tensors; nothing is called to find out."""
+    found: set[str] = set()
+    with path.open("rb") as file:
+        try:
+            for _ in range(_PICKLES):
+                found |= set(_calls(file))
+        except (ValueError, IndexError, OverflowError, UnicodeDecodeError):
+            pass  # no pickle any more: what came before is what it names
+    return sorted(name for name in found if not _OF_TENSORS.fullmatch(name))
 
 
-def _named_in(said: str) -> str:
-    _, _, rest = said.partition("GLOBAL ")
-    return rest.split(" ", 1)[0] or "an object that is no tensor"
+def _calls(file: BinaryIO) -> Iterator[str]:
+    """Yield the dotted names that one pickle looks up."""
+    texts: list[str] = []
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in {"GLOBAL", "INST"}:
+            yield str(argument).replace(" ", ".")
+        elif opcode.name == "STACK_GLOBAL":
+            yield ".".join(texts[-2:])
+        elif isinstance(argument, str):
+            texts = [*texts[-1:], argument]
 
 
 def _bad(path: Path, what: str) -> InputError:
     return InputError(f"{path}: {what}", code="BAD_CHECKPOINT")
 
 
-def _unsafe(path: Path, names: str) -> InputError:
-    return InputError(f"{path}: it names {names}, which is no part of weights", code="UNSAFE_CHECKPOINT")
+def _unsafe(path: Path, names: Sequence[str]) -> InputError:
+    shown = ", ".join(names[:_SHOWN])
+    return InputError(f"{path}: it names {shown}, which is no part of weights", code="UNSAFE_CHECKPOINT")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -178,21 +177,6 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_HASH_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def table(path: Path) -> NDArray[Any]:
-    """Read a table of numbers that comes beside weights: ``.npy`` (numbers only) or JSON.
-
-    Raises:
-        InputError: ``BAD_CHECKPOINT``.
-    """
-    try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        return np.asarray(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
-        message = f"{path}: it holds no table ({' '.join(str(error).split())[:120]})"
-        raise InputError(message, code="BAD_CHECKPOINT") from error
 
 
 # -- which set of a file, and does it fit

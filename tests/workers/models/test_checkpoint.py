@@ -1,0 +1,175 @@
+"""Files of weights: every published layout is understood, and nothing that a file names is ever run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import nn
+
+from db.errors import InputError
+from workers.models import checkpoint
+
+STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
+
+
+class Runs:
+    """Would write a file when it is unpickled."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.proof}",)
+
+
+def saved(path: Path, document: Any, *, legacy: bool = False) -> Path:
+    torch.save(document, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def same(found: dict[str, torch.Tensor]) -> bool:
+    return found.keys() == STATE.keys() and all(torch.equal(found[key], STATE[key]) for key in STATE)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        (STATE, ""),
+        ({f"module.{key}": value for key, value in STATE.items()}, ""),
+        ({"params": STATE}, "params"),
+        ({"state_dict": {f"module.{key}": value for key, value in STATE.items()}, "epoch": 7}, "state_dict"),
+        ({"model": STATE, "opt": {"lr": 1e-3, "momenta": [torch.zeros(2)]}}, "model"),
+        ({"model": STATE, "opt": functools.partial(torch.optim.Adam, betas=(0.9, 0.99))}, "model"),
+    ],
+)
+def test_weights_are_found_wherever_training_programs_put_them(
+    tmp_path: Path, document: Any, key: str, legacy: bool
+) -> None:
+    assert same(checkpoint.read(saved(tmp_path / "w.pth", document, legacy=legacy))[key])
+
+
+def test_safetensors_are_known_by_their_first_bytes(tmp_path: Path) -> None:
+    for name in ("w.safetensors", "w.pth"):
+        save_file(STATE, tmp_path / name)
+        assert same(checkpoint.read(tmp_path / name)[""])
+
+
+def test_a_bare_tensor_is_a_set_of_one(tmp_path: Path) -> None:
+    found = checkpoint.read(saved(tmp_path / "matrix.pt", torch.eye(3)))
+    assert torch.equal(found[""][""], torch.eye(3))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    "wrap", [lambda evil: evil, lambda evil: {"params": STATE, "x": evil}, lambda evil: {**STATE, "b": [evil]}]
+)
+def test_a_file_that_would_run_code_is_named_and_runs_nothing(
+    tmp_path: Path, wrap: Callable[[Any], Any], legacy: bool
+) -> None:
+    proof = tmp_path / "proof"
+    path = saved(tmp_path / "evil.pth", wrap(Runs(proof)), legacy=legacy)
+    with pytest.raises(InputError, match=r"posix\.system") as caught:
+        checkpoint.read(path)
+    assert caught.value.code == "UNSAFE_CHECKPOINT"
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_a_plain_pickle_is_refused_by_what_it_names(tmp_path: Path, protocol: int) -> None:
+    proof = tmp_path / "proof"
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps({"w": Runs(proof)}, protocol=protocol))
+    with pytest.raises(InputError, match=r"posix\.system") as caught:
+        checkpoint.read(tmp_path / "raw.pth")
+    assert caught.value.code == "UNSAFE_CHECKPOINT"
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_whole_pickled_module_is_refused(tmp_path: Path, legacy: bool) -> None:
+    with pytest.raises(InputError, match=r"torch\.nn") as caught:
+        checkpoint.read(saved(tmp_path / "module.pth", nn.Linear(2, 2), legacy=legacy))
+    assert caught.value.code == "UNSAFE_CHECKPOINT"
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95, 0.999])
+def test_a_file_that_is_cut_off_is_said_to_be(tmp_path: Path, share: float, legacy: bool) -> None:
+    path = saved(tmp_path / "w.pth", {"w": torch.rand(64, 64)}, legacy=legacy)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError) as caught:
+        checkpoint.read(path)
+    assert caught.value.code == "BAD_CHECKPOINT"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b"\x89PNG\r\n\x1a\n" + b"0" * 40, b"<!doctype html><html>404</html>", b"PK\x03\x04" + b"\0" * 64,
+     (500).to_bytes(8, "little") + b'{"a":', (2**40).to_bytes(8, "little") + b"{" * 20, b"\x80\x02}q\x00."],
+)  # fmt: skip
+def test_what_is_no_file_of_weights_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        checkpoint.read(tmp_path / "w.pth")
+    assert caught.value.code == "BAD_CHECKPOINT"
+
+
+def test_a_file_that_would_unfold_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\0" * 50_000_000)
+    with pytest.raises(InputError) as caught:
+        checkpoint.read(path)
+    assert caught.value.code == "TOO_LARGE"
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.pth").open("wb") as file:
+        file.truncate(checkpoint.MAX_BYTES + 1)
+    with pytest.raises(InputError) as caught:
+        checkpoint.read(tmp_path / "huge.pth")
+    assert caught.value.code == "TOO_LARGE"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        checkpoint.read(tmp_path / "gone.pth")
+    assert caught.value.code == "FILE_MISSING"
+
+
+@pytest.fixture(scope="module")
+def bytes_of_a_file(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, bytes]:
+    folder = tmp_path_factory.mktemp("weights")
+    return {
+        legacy: saved(folder / f"{legacy}.pth", {"params": STATE}, legacy=legacy).read_bytes()
+        for legacy in (False, True)
+    }
+
+
+@given(legacy=st.booleans(), at=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=6))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_ends_in_weights_or_in_a_code(
+    bytes_of_a_file: dict[bool, bytes], tmp_path: Path, legacy: bool, at: list[tuple[float, int]]
+) -> None:
+    data = bytearray(bytes_of_a_file[legacy])
+    for place, value in at:
+        data[int(place * len(data))] = value
+    path = tmp_path / "w.pth"
+    path.write_bytes(data)
+    try:
+        checkpoint.read(path)
+    except InputError as error:
+        assert error.code in {"BAD_CHECKPOINT", "UNSAFE_CHECKPOINT", "TOO_LARGE"}
