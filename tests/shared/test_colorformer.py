@@ -19,20 +19,20 @@ from tests.workers.models import golden
 from workers.models import colorformer
 
 FOLDER = Path(__file__).parents[3] / "shared" / "checkpoints"
-TAPS = {
-    "b00": ("encoder.arch.layers.0.blocks.0", 8, 4),
-    "b01": ("encoder.arch.layers.0.blocks.1", 8, 4),
-    "norm0": ("encoder.arch.norm0", 8, 8),
-    "norm1": ("encoder.arch.norm1", 4, 8),
-    "norm2": ("encoder.arch.norm2", 2, 8),
-    "norm3": ("encoder.arch.norm3", 1, 8),
-    "layers0.shuf": ("seg_decoder.layers.0.shuf", 8, 1, 1),
-    "layers0": ("seg_decoder.layers.0", 8, 1, 1),
-    "layers1": ("seg_decoder.layers.1", 8, 2, 2),
-    "layers2": ("seg_decoder.layers.2", 8, 4, 4),
-    "layers3": ("seg_decoder.layers.3", 8, 4, 4),
-    "dec": ("seg_decoder.last_shuf", 16, 8, 8),
-    "res": ("refine_net.0", 7, 8, 8),
+TAPS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "b00": ("encoder.arch.layers.0.blocks.0", (8, 4)),
+    "b01": ("encoder.arch.layers.0.blocks.1", (8, 4)),
+    "norm0": ("encoder.arch.norm0", (8, 8)),
+    "norm1": ("encoder.arch.norm1", (4, 8)),
+    "norm2": ("encoder.arch.norm2", (2, 8)),
+    "norm3": ("encoder.arch.norm3", (1, 8)),
+    "layers0.shuf": ("seg_decoder.layers.0.shuf", (8, 1, 1)),
+    "layers0": ("seg_decoder.layers.0", (8, 1, 1)),
+    "layers1": ("seg_decoder.layers.1", (8, 2, 2)),
+    "layers2": ("seg_decoder.layers.2", (8, 4, 4)),
+    "layers3": ("seg_decoder.layers.3", (8, 4, 4)),
+    "dec": ("seg_decoder.last_shuf", (16, 8, 8)),
+    "res": ("refine_net.0", (7, 8, 8)),
 }
 """Stored name to a module, and every how many-th position of each axis behind the batch is stored at 64 x 64 pixels."""
 LARGE = {"norm0": 64, "norm1": 16, "norm2": 8, "norm3": 4}
@@ -40,9 +40,17 @@ LARGE = {"norm0": 64, "norm1": 16, "norm2": 8, "norm3": 4}
 
 pytestmark = [
     pytest.mark.shared,
-    pytest.mark.timeout(600),
     pytest.mark.skipif(not FOLDER.is_dir(), reason="no shared checkpoints beside the checkout"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The stored numbers were computed so, and so do workers."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +84,13 @@ def run(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor, dict[str,
     seen: dict[str, Tensor] = {}
     shares: list[Tensor] = []
     hooks = [
-        network.get_submodule(tap[0]).register_forward_hook(
-            lambda _, __, out, key=key, tokens=len(tap) == 3: seen.update(
-                {key: out.flatten(1, 2) if tokens else out.clone()}
+        network.get_submodule(name).register_forward_hook(
+            # The encoder keeps channels last.
+            lambda _, __, out, key=key, name=name: seen.update(
+                {key: (out.flatten(1, 2) if name.startswith("encoder.") else out).clone()}
             )
         )
-        for key, tap in TAPS.items()
+        for key, (name, _) in TAPS.items()
     ]
     hooks.append(network.get_submodule("encoder.arch").register_forward_hook(lambda _, __, out: shares.append(out[1])))
     out: Tensor = network(pictures)
@@ -97,6 +106,7 @@ def every(whole: Tensor, *steps: int) -> Tensor:
 def test_every_key_has_the_published_shape_and_type(network: nn.Module, facts: dict[str, Any]) -> None:
     found = [[key, list(value.shape), str(value.dtype)[6:]] for key, value in network.state_dict().items()]
     assert found == facts["state_dict"]
+    assert sum(parameter.numel() for parameter in network.parameters()) == facts["parameters"]["total"]
 
 
 @torch.inference_mode()
@@ -104,7 +114,7 @@ def test_a_small_input_gives_the_published_numbers(network: nn.Module, stored: A
     out, shares, seen = run(network, torch.from_numpy(stored["input64"]))
     assert golden.worst(out, stored["out64"]) <= 1e-5
     assert golden.worst(shares, stored["cls64"]) <= 1e-5
-    for key, (_, *steps) in TAPS.items():
+    for key, (_, steps) in TAPS.items():
         assert golden.worst(every(seen[key], *steps), stored[f"{key}_64_s"]) <= 1e-5, key
 
 

@@ -5,12 +5,14 @@ ColorFormer: Image Colorization via Color Memory Assisted Hybrid-Attention Trans
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workers.models import imagenet, lab_planes
+from workers.models import batches, imagenet, lab_planes
 from workers.models.dynamic_unet import conv_relu_twice, last_shuffle, wide_blocks
 from workers.models.spectral import SpectralConv
 from workers.models.swin import Mlp, Swin
@@ -42,15 +44,14 @@ def build(name: str) -> nn.Module:
 
 def chroma(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return a and b of CIE Lab ``(N, 2, 256, 256)`` float32 for sRGB pictures ``(N, 3, H, W)`` float32 0..1."""
-    # One at a time: kernels round otherwise when a batch has another size.
-    return torch.cat([_ab(network, _light(picture)) for picture in lab_planes.eight_bit(pictures)])
+    return _ab(network, [_light(picture) for picture in lab_planes.eight_bit(pictures)])
 
 
 @torch.inference_mode()
 def published(network: nn.Module, picture: Bytes) -> Bytes:
     """Return the 8-bit sRGB picture ``(256, 256, 3)`` that the published program makes of one; it has no other size."""
     light = _light(picture)
-    levels = lab.lab_to_rgb(torch.cat([light, _ab(network, light).cpu()], dim=1)) * 255
+    levels = lab.lab_to_rgb(torch.cat([light, _ab(network, [light]).cpu()], dim=1)) * 255
     return np.ascontiguousarray(levels[0].permute(1, 2, 0).round().to(torch.uint8).numpy())
 
 
@@ -60,10 +61,10 @@ def _light(picture: Bytes) -> Tensor:
     return lab_planes.lightness(square.astype(np.uint8, copy=False))
 
 
-def _ab(network: nn.Module, light: Tensor) -> Tensor:
-    grey = lab.lab_to_rgb(torch.cat([light, torch.zeros_like(light), torch.zeros_like(light)], dim=1))
-    out: Tensor = network(grey.to(next(network.parameters()).device))
-    return out.float()
+def _ab(network: nn.Module, lights: Sequence[Tensor]) -> Tensor:
+    nothing = torch.zeros(1, 2, _SIDE_PX, _SIDE_PX)
+    greys = [[lab.lab_to_rgb(torch.cat([light, nothing], dim=1))] for light in lights]
+    return batches.predicted(network, greys, network).float()
 
 
 # -- the network

@@ -10,7 +10,7 @@ a table that comes with the weights: it is registered with them or given as ``lu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from db.errors import InputError
-from workers.models import lab_planes
+from workers.models import batches, lab_planes
 from workers.models.vit import Block, Encoder
 from workers.ops.resample import Bytes, resized
 
@@ -313,8 +313,7 @@ def chroma(network: Ct2, pictures: Tensor, *, luminance_table: TableSource = Non
         ValueError: No table was registered with the weights or given (see :func:`read_table`), or it is no such table.
     """
     table = _table(network, luminance_table)
-    # One at a time: kernels round otherwise when a batch has another size.
-    return torch.cat([_ab(network, _squashed(picture), table) for picture in lab_planes.eight_bit(pictures)])
+    return _ab(network, [_squashed(picture) for picture in lab_planes.eight_bit(pictures)], table)
 
 
 @torch.inference_mode()
@@ -328,7 +327,7 @@ def published(network: Ct2, picture: Bytes, *, luminance_table: TableSource = No
     side = min(picture.shape[:2])
     top, left = ((size - side) // 2 for size in picture.shape[:2])
     square = _squashed(np.ascontiguousarray(picture[top : top + side, left : left + side]))
-    return lab_planes.truncated(square, _ab(network, square, table).cpu())
+    return lab_planes.truncated(square, _ab(network, [square], table).cpu())
 
 
 def _table(network: Ct2, given: TableSource) -> Tensor:
@@ -339,7 +338,7 @@ def _squashed(picture: Bytes) -> Bytes:
     return resized(picture, SIDE_PX, SIDE_PX, "bilinear")
 
 
-def _ab(network: Ct2, square: Bytes, table: Tensor) -> Tensor:
+def _ab(network: Ct2, squares: Sequence[Bytes], table: Tensor) -> Tensor:
     # Rounding may lead just past 0 and 100, where no colour is allowed.
-    lightness = lab_planes.lightness(square).clamp(0, 100).to(next(network.parameters()).device)
-    return network.chroma(lightness, allowed_colours(lightness, table))
+    lights = [[lab_planes.lightness(square).clamp(0, 100)] for square in squares]
+    return batches.predicted(network, lights, lambda light: network.chroma(light, allowed_colours(light, table)))

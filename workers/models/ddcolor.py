@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import imagenet
+from workers.models import batches, imagenet
 from workers.models.convnext import ConvNeXt
 from workers.models.dynamic_unet import last_shuffle, wide_blocks
 from workers.models.spectral import SpectralConv
@@ -59,9 +59,7 @@ def chroma(network: nn.Module, pictures: Tensor, *, input_size: int = 512) -> Te
     Raises:
         ValueError: ``input_size`` is no multiple of 32.
     """
-    # One at a time: kernels round otherwise when a batch has another size.
-    interleaved = pictures.permute(0, 2, 3, 1).detach().float().cpu().contiguous().numpy()
-    return torch.cat([_ab(network, picture, input_size) for picture in interleaved])
+    return _ab(network, list(pictures.permute(0, 2, 3, 1).detach().float().cpu().contiguous().numpy()), input_size)
 
 
 @torch.inference_mode()
@@ -73,17 +71,17 @@ def published(network: nn.Module, picture: Bytes, *, input_size: int = 512) -> B
     """
     rgb = picture.astype(np.float32) / np.float32(255)
     light = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., :1]
-    ab = functional.interpolate(_ab(network, rgb, input_size).cpu(), picture.shape[:2], mode="nearest")
+    ab = functional.interpolate(_ab(network, [rgb], input_size).cpu(), picture.shape[:2], mode="nearest")
     lab = np.concatenate([light, ab[0].permute(1, 2, 0).numpy()], axis=2)
     out: Bytes = np.rint(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255).astype(np.uint8)
     return out
 
 
-def _ab(network: nn.Module, rgb: NDArray[np.float32], input_size: int) -> Tensor:
+def _ab(network: nn.Module, pictures: Sequence[NDArray[np.float32]], input_size: int) -> Tensor:
     if input_size < _MULTIPLE_PX or input_size % _MULTIPLE_PX:
         raise ValueError(f"input_size is a multiple of {_MULTIPLE_PX} pixels, not {input_size}")
-    out: Tensor = network(_grey(rgb, input_size).to(next(network.parameters()).device))
-    return out.float()
+    greys = [[_grey(rgb, input_size)] for rgb in pictures]
+    return batches.predicted(network, greys, network).float()
 
 
 def _grey(rgb: NDArray[np.float32], side_px: int) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import imagenet, lab_planes
+from workers.models import batches, imagenet, lab_planes
 from workers.models.dynamic_unet import ShuffleUp, UpBlock, conv_relu_norm, conv_relu_twice
 from workers.models.resnet import WIDTHS, BasicBlock, Bottleneck, Encoder
 from workers.models.spectral import SpectralConv
@@ -57,9 +57,7 @@ def chroma(network: nn.Module, pictures: Tensor, *, render_factor: int = 35) -> 
     Raises:
         ValueError: ``render_factor`` is out of range.
     """
-    # One at a time: kernels round otherwise when a batch has another size.
-    painted = torch.cat([_painted(network, picture, render_factor) for picture in lab_planes.eight_bit(pictures)])
-    return lab.rgb_to_lab(painted)[:, 1:]
+    return lab.rgb_to_lab(_painted(network, lab_planes.eight_bit(pictures), render_factor))[:, 1:]
 
 
 @torch.inference_mode()
@@ -69,23 +67,21 @@ def published(network: nn.Module, picture: Bytes, *, render_factor: int = 35) ->
     Raises:
         ValueError: ``render_factor`` is out of range.
     """
-    painted = _painted(network, picture, render_factor)[0] * 255
+    painted = _painted(network, [picture], render_factor)[0] * 255
     square = np.ascontiguousarray(painted.permute(1, 2, 0).to(torch.uint8).cpu().numpy())
     yuv = cv2.cvtColor(resized(square, picture.shape[0], picture.shape[1], "bilinear"), cv2.COLOR_RGB2YUV)
     yuv[..., 0] = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV)[..., 0]
     return cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB).astype(np.uint8, copy=False)
 
 
-def _painted(network: nn.Module, picture: Bytes, render_factor: int) -> Tensor:
-    """Return the network's own sRGB picture ``(1, 3, S, S)`` float32 0..1."""
+def _painted(network: nn.Module, pictures: Sequence[Bytes], render_factor: int) -> Tensor:
+    """Return the network's own sRGB pictures ``(N, 3, S, S)`` float32 0..1."""
     if render_factor not in _FACTORS:
         raise ValueError(f"render_factor is {_FACTORS[0]} to {_FACTORS[-1]}, not {render_factor}")
-    side_px = _PX_PER_FACTOR * render_factor
-    grey = lab_planes.unit_range(_grey(resized(picture, side_px, side_px, "bilinear")))
-    mean, deviation = imagenet.mean(), imagenet.deviation()
-    device = next(network.parameters()).device
-    out: Tensor = network(((grey - mean) / deviation).to(device)).float()
-    return (out * deviation.to(device) + mean.to(device)).clamp(0, 1)
+    side_px, mean, deviation = _PX_PER_FACTOR * render_factor, imagenet.mean(), imagenet.deviation()
+    greys = [lab_planes.unit_range(_grey(resized(picture, side_px, side_px, "bilinear"))) for picture in pictures]
+    out = batches.predicted(network, [[(grey - mean) / deviation] for grey in greys], network).float()
+    return (out * deviation.to(out.device) + mean.to(out.device)).clamp(0, 1)
 
 
 def _grey(picture: Bytes) -> Bytes:

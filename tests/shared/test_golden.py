@@ -1,4 +1,4 @@
-"""The whole golden sets of DDColor: every key, every stored array, and a photo through the whole path."""
+"""The whole golden sets of the networks that are one module: every key, every stored array, a photo through all."""
 
 from __future__ import annotations
 
@@ -15,16 +15,26 @@ from torch import Tensor, nn
 
 from tests.support import fill
 from tests.workers.models import golden
-from workers.models import ddcolor
+from workers import models
 
+pytestmark = pytest.mark.shared
 FOLDER = Path(__file__).parents[3] / "shared" / "checkpoints"
-INPUT_SIZES = {"ddcolor-large": 256, "ddcolor-tiny": 512}
-"""At which the stored photos were made."""
-
-pytestmark = [
-    pytest.mark.shared,
-    pytest.mark.skipif(not FOLDER.is_dir(), reason="no shared checkpoints beside the checkout"),
-]
+CASES = {
+    "eccv16": ("a", "b", "c"),
+    "siggraph17": ("a", "b", "hints"),
+    "ddcolor-large": ("a", "b"),
+    "ddcolor-tiny": ("a", "b"),
+    "deoldify-artistic": ("a", "b", "c"),
+    "deoldify-stable": ("a", "b", "c"),
+}
+PHOTO_OPTIONS: dict[str, dict[str, Any]] = {
+    "ddcolor-large": {"input_size": 256},
+    "ddcolor-tiny": {"input_size": 512},
+    "deoldify-artistic": {"render_factor": 11},
+    "deoldify-stable": {"render_factor": 11},
+}
+"""Those under which the stored photos were made."""
+TOLERANCE = 5e-5
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,7 +46,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module", params=list(INPUT_SIZES))
+@pytest.fixture(scope="module", params=list(CASES))
 def name(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found
@@ -56,9 +66,14 @@ def stored(name: str) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def network(name: str, facts: dict[str, Any]) -> nn.Module:
-    built = ddcolor.build(name)
+    built = models.build(name)
     fill.prepare(built.state_dict(), "shared", facts["fill"])
     return built
+
+
+def inputs(stored: Any, case: str) -> list[Tensor]:
+    names = [f"{case}_input{index}" for index in range(3)] if case == "hints" else [f"{case}_input"]
+    return [torch.from_numpy(stored[name]) for name in names]
 
 
 def test_every_key_has_the_published_shape_and_type(network: nn.Module, facts: dict[str, Any]) -> None:
@@ -67,10 +82,10 @@ def test_every_key_has_the_published_shape_and_type(network: nn.Module, facts: d
     assert sum(parameter.numel() for parameter in network.parameters()) == facts["parameters"]
 
 
-@pytest.mark.parametrize("case", ["a", "b"])
 @torch.inference_mode()
-def test_each_case_gives_the_published_numbers(network: nn.Module, stored: Any, case: str) -> None:
-    assert golden.worst(network(torch.from_numpy(stored[f"{case}_input"])), stored[f"{case}_out"]) <= 5e-5
+def test_each_case_gives_the_published_numbers(name: str, network: nn.Module, stored: Any) -> None:
+    for case in CASES[name]:
+        assert golden.worst(network(*inputs(stored, case)), stored[f"{case}_out"]) <= TOLERANCE, case
 
 
 @torch.inference_mode()
@@ -78,16 +93,17 @@ def test_each_inner_map_has_the_published_numbers(network: nn.Module, facts: dic
     seen: dict[str, Tensor] = {}
     taps = facts["golden"]["taps"]
     hooks = [
-        network.get_submodule(name).register_forward_hook(
-            lambda _, __, out, name=name: seen.update({name: out.clone()})
+        network.get_submodule(tap).register_forward_hook(
+            # An encoder that gives all its maps gives the coarsest last.
+            lambda _, __, out, tap=tap: seen.update({tap: (out if isinstance(out, Tensor) else out[-1]).clone()})
         )
-        for name in taps
+        for tap in taps
     ]
-    network(torch.from_numpy(stored["a_input"]))
+    network(*inputs(stored, "a"))
     for hook in hooks:
         hook.remove()
     for name, tap in taps.items():
-        assert golden.worst(seen[name][:, :: tap["channel_stride"]], stored[f"a_tap_{name}"]) <= 5e-5, name
+        assert golden.worst(seen[name][:, :: tap["channel_stride"]], stored[f"a_tap_{name}"]) <= TOLERANCE, name
         whole = seen[name].double()
         stats = [float(whole.mean()), float(whole.std()), float(whole.abs().max())]
         assert stats == pytest.approx(stored[f"a_tap_{name}_stats"], rel=1e-4, abs=1e-5), name
@@ -96,6 +112,7 @@ def test_each_inner_map_has_the_published_numbers(network: nn.Module, facts: dic
 def test_a_photo_comes_out_as_published(name: str, network: nn.Module) -> None:
     photo = np.array(Image.open(FOLDER / "photos" / "nipomo-1936-205x256.png").convert("RGB"))
     expected = np.asarray(Image.open(FOLDER / f"{name}.shared.e2e.png").convert("RGB"))
-    difference = np.abs(ddcolor.published(network, photo, input_size=INPUT_SIZES[name]).astype(int) - expected)
+    made = models.published(network, photo, **PHOTO_OPTIONS.get(name, {}))
+    difference = np.abs(made.astype(int) - expected)
     assert difference.max() <= 2
     assert (difference > 0).mean() < 0.001
