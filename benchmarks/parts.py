@@ -78,23 +78,24 @@ def decode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
 
 def compute_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
     device.settle("cpu")
-    some, around = next(cells(film)), seen_around(film)
-    compute(some, recipe, around)
+    # The whole film, as the house sees it: one cell again and again would never leave the processor's cache.
+    every, around = list(cells(film)), seen_around(film)
+    compute(every[0], recipe, around)
 
     def work() -> None:
-        for _ in range(FRAMES // CELL):
-            compute(some, recipe, around)
+        for cell in every:
+            compute(cell, recipe, around)
 
     return work
 
 
 def encode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
-    some = [picture for picture, _ in zip(pictures(film), range(CELL), strict=False)]
+    every = list(pictures(film))
 
     def work() -> None:
         with written() as write:
-            for number in range(FRAMES):
-                write(to_planes(some[number % CELL], LAYOUT))
+            for picture in every:
+                write(to_planes(picture, LAYOUT))
 
     return work
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import os
 import tempfile
 import urllib.error
 import urllib.request
@@ -61,10 +63,13 @@ def add(
     Raises:
         InputError: ``LICENCE_NOT_ACCEPTED``, ``FILE_MISSING``, or what is wrong with a file.
     """
+    if name:
+        check_terms(card(name), accept_licence)  # before gigabytes are fetched
     settings.scratch_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
-        here = [_local(source, Path(scratch), settings, moved) for source in sources]
-        order = {"files": here, "card": card(name).name if name else None, "folder": scratch}
+        # Each in a folder of its own: files of one system may have one name in several places.
+        here = [_local(source, Path(scratch) / str(number), settings, moved) for number, source in enumerate(sources)]
+        order = {"files": here, "card": name or None, "folder": scratch}
         found = errand.run(settings, "weights", order)
         chosen = card(found["card"])
         check_terms(chosen, accept_licence)
@@ -150,7 +155,7 @@ def _stored(store: Store, file: dict[str, object], moved: Callable[[int], None])
 
 def _local(source: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:
     network, equals, address = source.partition("=")
-    if not equals or "://" in network or Path(source).exists():
+    if not equals or "://" in network or os.path.exists(source):
         network, address = "", source
     fetched = _fetched(address, scratch, settings, moved)
     return f"{network}={fetched}" if network else fetched
@@ -161,6 +166,7 @@ def _fetched(address: str, scratch: Path, settings: Settings, moved: Callable[[i
     scheme = urlsplit(address).scheme if "://" in address else ""
     if not scheme:
         return str(Path(address).resolve())
+    scratch.mkdir()
     target = scratch / safe_name(urlsplit(address).path.rpartition("/")[2])
     if scheme == "s3":
         from db.store.s3 import fetch_source  # boto3 is only needed where weights lie in S3
@@ -183,7 +189,9 @@ def _download(address: str, target: Path, moved: Callable[[int], None]) -> None:
                 moved(len(chunk))
                 if sink.tell() > MAX_BYTES:
                     raise InputError(f"{address}: more than {MAX_BYTES:,} bytes", code="TOO_LARGE")
-    except (urllib.error.URLError, OSError, ValueError) as error:
+            if answer.length:
+                raise InputError(f"{address}: broke off {answer.length:,} bytes before its end", code="FILE_MISSING")
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise InputError(f"{address}: {error}", code="FILE_MISSING") from error
 
 

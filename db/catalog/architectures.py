@@ -49,8 +49,6 @@ class Card:
     """Why a person must accept the terms before the weights are registered; empty where nothing stands against use."""
     defaults: tuple[tuple[str, Any], ...] = ()
     """Options that its authors give other values for these weights than for the others of the architecture."""
-    autocast: bool = False
-    """Whether half precision on a GPU was found to change results by less than a level of 8 bits."""
 
     @property
     def megabytes(self) -> int:
@@ -84,6 +82,8 @@ class ArchitectureSpec:
     """Parameters of ``colorize`` that the published system really has."""
     channels_last: bool = False
     """Whether its convolutions run faster with channels innermost; measured by ``benchmarks/models.py``."""
+    autocast: bool = False
+    """Whether half precision on a GPU changes results by less than a level of 8 bits; tried on none yet."""
     cards: tuple[Card, ...] = ()
     """Its weights, where an outside package brings them; those of the shipped ones are in ``db.catalog.weights``."""
     module: str = ""

@@ -192,6 +192,11 @@ def _terms(chosen: Card) -> str:
 
 
 def _facts(chosen: Card, row: WeightsRow | None) -> dict[str, Any]:
-    facts = {"name": chosen.name, "model": chosen.architecture, "summary": chosen.summary, "licence": chosen.licence}
-    facts |= {"must_accept": chosen.accept, "published": chosen.published, "megabytes": str(chosen.megabytes)}
+    facts: dict[str, Any] = {
+        "name": chosen.name,
+        "model": chosen.architecture,
+        "summary": chosen.summary,
+        "licence": chosen.licence,
+    }
+    facts |= {"must_accept": chosen.accept, "published": chosen.published, "megabytes": chosen.megabytes}
     return {**facts, "files": list(chosen.files), "registered": row}

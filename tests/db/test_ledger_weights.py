@@ -7,7 +7,10 @@ import pytest
 from db import ledger, progress
 from db.errors import InputError
 from db.recipe import Pin, PinnedFile, Recipe, Step, parse
+from db.records import TaskResult
 from db.session import Database
+from db.states import ItemState
+from tests.db.desk import Desk, done_still, facts, reel, still
 
 
 def file(digest: str) -> PinnedFile:
@@ -18,11 +21,14 @@ def add(database: Database, digest: str, card: str = "tint") -> None:
     ledger.add_weights(database, ledger.NewWeights(card, (file(digest),), "somewhere", licence_accepted=True))
 
 
-def submitted(database: Database, digest: str) -> int:
+def pinning(digest: str) -> Recipe:
     pin = Pin(card="tint", architecture="tint", build="tint", files=(file(digest),))
     step = Step(stage="colorize", params=parse("- colorize: {model: tint}", "r").steps[0].params, pins=(pin,))
-    request = ledger.JobRequest("job", "m.csv", digest, Recipe(name="r", steps=(step,)))
-    return ledger.open_job(database, request).id
+    return Recipe(name="r", steps=(step,))
+
+
+def submitted(database: Database, digest: str) -> int:
+    return ledger.open_job(database, ledger.JobRequest("job", "m.csv", digest, pinning(digest))).id
 
 
 def test_weights_are_registered_replaced_and_forgotten(database: Database) -> None:
@@ -58,3 +64,32 @@ def test_a_file_is_in_use_while_a_card_or_a_job_that_is_not_over_holds_it(databa
     ledger.cancel_job(database, job)
     assert not ledger.weights_in_use(database, one)
     assert ledger.weights_in_use(database, other)
+
+
+def test_a_file_that_one_line_alone_pins_is_in_use_until_the_job_is_done(database: Database) -> None:
+    one, desk = "a" * 64, Desk(database)
+    job = desk.submit([still(0)._replace(recipe=pinning(one)), still(1)])
+    assert ledger.weights_in_use(database, one)
+    assert not ledger.weights_in_use(database, "b" * 64)
+    desk.hire()
+    while desk.open_tasks():
+        lease = desk.next_lease()
+        for item in ledger.read_assignment(database, lease).stills:
+            ledger.complete_still(database, lease, item.id, done_still())
+        ledger.finish_bundle(database, lease)
+    ledger.fold(database)
+    assert ledger.weights_in_use(database, one)  # the loop has not closed the job yet
+    ledger.finish_jobs(database)
+    assert desk.job_state(job) == "done"
+    assert not ledger.weights_in_use(database, one)
+
+
+def test_a_file_is_in_use_again_when_its_job_is_run_again(database: Database) -> None:
+    one, desk = "a" * 64, Desk(database)
+    job = desk.submit([reel(0)], recipe=pinning(one))
+    desk.hire()
+    ledger.complete_task(database, desk.next_lease(), TaskResult(facts=facts(8)))
+    ledger.cancel_job(database, job)
+    assert not ledger.weights_in_use(database, one)
+    ledger.rerun(database, job, ledger.Selection(states=(ItemState.CANCELLED,)))
+    assert ledger.weights_in_use(database, one)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, A
     Raises:
         InputError: As ``workers.models.load``.
     """
-    named = dict(_named(each) for each in given if "=" in each and not Path(each).exists())
+    named = dict(_named(each) for each in given if "=" in each and not os.path.exists(each))
     paths = [Path(each) for each in given if each.partition("=")[0] not in named]
-    if len(paths) == 1 and paths[0].is_dir() and not named:
+    if len(paths) == 1 and os.path.isdir(paths[0]) and not named:
         paths = sorted(each for each in paths[0].iterdir() if not each.name.startswith(".")) or paths
-    chosen, notes = _chosen(paths, name)
-    files = named | (dict(loading.assign(chosen, paths)) if paths else {})
+    chosen, notes = _chosen(paths, named, name)
+    files = named | (dict(loading.assign(chosen, paths, named)) if paths else {})
     network = loading.build(chosen.name)
     loading.fill(network, chosen, files)
     by_path = {path: [net for net in files if files[net] == path] for path in files.values()}
@@ -47,20 +48,23 @@ def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, A
 
 def _named(text: str) -> tuple[str, Path]:
     network, _, path = text.partition("=")
-    if not Path(path).exists():
+    if not os.path.exists(path):  # unlike pathlib's, it takes any name
         raise InputError(f"{path}: there is no such file", code="FILE_MISSING")
     return network, Path(path)
 
 
-def _chosen(paths: Sequence[Path], name: str | None) -> tuple[Card, list[str]]:
-    """Return the card: as named, by the files' published names, or by their keys."""
+def _chosen(paths: Sequence[Path], named: Collection[str], name: str | None) -> tuple[Card, list[str]]:
+    """Return the card: as named, by the networks' names, by the files' published names, or by their keys."""
     if name is not None:
         return card(name), []
     names = {path.name for path in paths}
     for each in CARDS.values():
-        needed = {file.name for file in each.files if not file.optional}
-        if needed <= names:
+        needed = [file for file in each.files if not file.optional]
+        if all(file.name in names or (file.networks and set(file.networks) <= set(named)) for file in needed):
             return each, []
+    if named:
+        remedy = "Say with --card which weights they are."
+        raise InputError(f"No card has files for {', '.join(named)} alone", code="BAD_CHECKPOINT", remedy=remedy)
     build = loading.recognise(paths)
     fitting = [each for each in CARDS.values() if each.build == build]
     others = ", ".join(each.name for each in fitting[1:])
@@ -75,9 +79,9 @@ def _file(
     if not path.is_file():
         path = _converted(network, path, networks, folder, notes)
     digest = loading.sha256_of(path)
-    expected = next((file for file in chosen.files if file.sha256_prefix and file.name == path.name), None)
-    if expected and not digest.startswith(expected.sha256_prefix):
-        notes.append(f"{path.name} is not the published file: its sha256 does not begin {expected.sha256_prefix}.")
+    for file in chosen.files:
+        if set(file.networks) == set(networks) and not digest.startswith(file.sha256_prefix):
+            notes.append(f"{path.name} is not the published file: its sha256 does not begin {file.sha256_prefix}.")
     return {"path": str(path), "networks": networks, "sha256": digest, "bytes": path.stat().st_size}
 
 

@@ -7,14 +7,17 @@ weights, are replaced by stand-ins that do nothing.
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -50,7 +53,13 @@ _PICKLES = 4
 _OF_TENSORS = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild\w+|torch(\.storage)?\.\w+Storage|torch\.Size"
 )
-_OPTIMIZER_NAMES = ("functools.partial", "torch.optim.adam.Adam", "torch.optim.adamw.AdamW", "torch.optim.sgd.SGD")
+_INERT = ("functools.partial", "torch.optim.adam.Adam", "torch.optim.adamw.AdamW", "torch.optim.sgd.SGD")
+_STAND_INS: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(_INERT, _Inert),
+    # What an optimizer keeps its state in.
+    "builtins.dict": dict,
+    "collections.defaultdict": lambda *_: {},
+}
 
 
 def read(path: Path) -> dict[str, State]:
@@ -62,7 +71,7 @@ def read(path: Path) -> dict[str, State]:
         InputError: ``FILE_MISSING``, ``TOO_LARGE``, ``UNSAFE_CHECKPOINT`` when it names code to be run,
             ``BAD_CHECKPOINT`` when it is no file of weights or is cut off.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike pathlib's, it takes any name
         raise InputError(f"{path}: there is no such file of weights", code="FILE_MISSING")
     if path.stat().st_size > MAX_BYTES:
         message = f"{path}: {path.stat().st_size:,} bytes; no known weights are larger than {MAX_BYTES:,}"
@@ -99,8 +108,11 @@ def _unprefixed(state: State) -> State:
 def _is_safetensors(path: Path) -> bool:
     if path.suffix == ".safetensors":
         return True
-    with path.open("rb") as file:
-        head = file.read(9)
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise _bad(path, f"it cannot be read ({error.strerror})") from error
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _SAFETENSORS_MAX_HEADER
 
 
@@ -128,40 +140,59 @@ def _pickled(path: Path) -> Any:
 
 def _loaded(path: Path) -> Any:
     zipped = zipfile.is_zipfile(path)
+    mapped = None
     if zipped:
-        _refuse_inflation(path)
+        mapped = _is_stored_plainly(path)
         # Everything that the pickle would call is named before anything of it is loaded.
-        others = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - set(_OPTIMIZER_NAMES)
+        others = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - _STAND_INS.keys()
         if others:
             raise _unsafe(path, sorted(others))
-    stand_ins: list[Any] = [(_Inert, name) for name in _OPTIMIZER_NAMES]
+    stand_ins: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()]
     with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
         warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
-def _refuse_inflation(path: Path) -> None:
-    """PyTorch stores tensors as they are; a file that unfolds to many times its size is an attack."""
+def _is_stored_plainly(path: Path) -> bool:
+    """Whether tensors lie in an archive as they are, as PyTorch writes them; somebody may have packed it anew.
+
+    Raises:
+        InputError: ``TOO_LARGE`` when it unfolds to many times its size: that is an attack.
+    """
     with zipfile.ZipFile(path) as archive:
-        unfolded = sum(entry.file_size for entry in archive.infolist())
+        entries = archive.infolist()
+    unfolded = sum(entry.file_size for entry in entries)
     if unfolded > MAX_BYTES or unfolded > 4 * path.stat().st_size + 1_000_000:
         remedy = "It is not as PyTorch writes weights. Take it from its authors."
         raise InputError(f"{path}: {unfolded:,} bytes would come out of it", code="TOO_LARGE", remedy=remedy)
+    return all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
 
 
 def _named(path: Path) -> list[str]:
-    """List what the pickles at the start of a file would call besides making tensors; nothing is called to find out."""
+    """List what a file's pickles would call besides making tensors; nothing is called to find out."""
     found: set[str] = set()
-    with path.open("rb") as file:
-        try:
+    with warnings.catch_warnings(), suppress(ValueError, IndexError, OverflowError, MemoryError, zipfile.BadZipFile):
+        warnings.simplefilter("ignore")
+        with _pickles(path) as file:
             for _ in range(_PICKLES):
-                found |= set(_calls(file))
-        except (ValueError, IndexError, OverflowError, UnicodeDecodeError):
-            pass  # no pickle any more: what came before is what it names
-    return sorted(name for name in found if not _OF_TENSORS.fullmatch(name))
+                for name in _calls(file):  # until it is no pickle any more
+                    found.add(name)
+    return sorted(name for name in found if name not in _STAND_INS and not _OF_TENSORS.fullmatch(name))
 
 
-def _calls(file: BinaryIO) -> Iterator[str]:
+@contextmanager
+def _pickles(path: Path) -> Iterator[IO[bytes]]:
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        name = next((name for name in archive.namelist() if name.endswith("data.pkl")), "")
+        with archive.open(name) if name else io.BytesIO() as file:
+            yield file
+
+
+def _calls(file: IO[bytes]) -> Iterator[str]:
     """Yield the dotted names that one pickle looks up."""
     texts: list[str] = []
     for opcode, argument, _ in pickletools.genops(file):

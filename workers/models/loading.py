@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.weights import CARDS, Card
+from db.catalog.weights import CARDS, Card, WeightsFile
 from db.errors import InputError, WorkError, nearest
 from workers.models import checkpoint
 from workers.models.checkpoint import State
@@ -82,7 +84,9 @@ def chroma(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
     Raises:
         InputError: ``BAD_PARAMETER`` when the system refuses an option.
     """
-    with torch.inference_mode():
+    device = next(network.parameters()).device.type
+    half = device != "cpu" and ARCHITECTURES[str(network.architecture)].autocast
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
         return cast(Tensor, _obeyed(network, "chroma", pictures, options))
 
 
@@ -108,6 +112,8 @@ def recognise(paths: Sequence[Path]) -> str:
     Raises:
         InputError: ``BAD_CHECKPOINT`` when it is nothing known here.
     """
+    if not paths:
+        raise InputError("There are no files of weights to look at", code="FILE_MISSING")
     names = {path.name for path in paths}
     for card in CARDS.values():
         needed = {file.name for file in card.files if not file.optional}
@@ -125,21 +131,29 @@ def recognise(paths: Sequence[Path]) -> str:
     raise InputError(f"{paths[0]}: its keys are of no network known here{near}", code="BAD_CHECKPOINT")
 
 
-def assign(card: Card, paths: Sequence[Path]) -> Named:
-    """Say which file holds which network: by the published names, or all by the one file.
+def assign(card: Card, paths: Sequence[Path], taken: Collection[str] = ()) -> Named:
+    """Say which file holds which network: by the published names, or by there being one of each only.
+
+    Args:
+        card: Whose files they are.
+        paths: Where they are.
+        taken: Networks that have their files already.
 
     Raises:
         InputError: ``BAD_CHECKPOINT`` when a file is lacking or is none of the card's.
     """
-    if len(card.files) == 1 and len(paths) == 1:
-        return {"": paths[0]}
+    wanted = [file for file in card.files if not set(_networks(file)) <= set(taken)]
+    if len(wanted) == 1 and len(paths) == 1:
+        return dict.fromkeys(_networks(wanted[0]), paths[0])
     # ColTran's folders were once called so.
     by_name = {path.name.removesuffix("_v2"): path for path in paths}
+    if len(by_name) < len(set(paths)):
+        raise InputError(f"{card.name}: several files have one name", code="BAD_CHECKPOINT", remedy=_EACH)
     found: dict[str, Path] = {}
-    strange = set(by_name) - {file.name for file in card.files}
-    for file in card.files:
+    strange = set(by_name) - {file.name for file in wanted}
+    for file in wanted:
         if file.name in by_name:
-            found |= dict.fromkeys(file.networks or ("",), by_name[file.name])
+            found |= dict.fromkeys(_networks(file), by_name[file.name])
         elif not file.optional:
             raise InputError(f"{card.name}: the file {file.name} is lacking", code="BAD_CHECKPOINT", remedy=_EACH)
     if strange:
@@ -159,15 +173,16 @@ def fill(network: nn.Module, card: Card, files: Named) -> None:
         if name not in files and name not in optional:
             raise InputError(f"{card.name}: no file holds the network {name or card.build}", code="BAD_CHECKPOINT")
     module, read = _module(card.architecture), cache(checkpoint.read)
+    tables = getattr(module, "TABLES", {})
     for name, path in files.items():
-        if name in getattr(module, "TABLES", {}):
-            module.TABLES[name](network, path)
+        if name in tables:
+            tables[name](network, path)
+        elif name not in children:
+            raise InputError(f"{card.name} has no network {name!r:.40}", code="BAD_CHECKPOINT")
         elif hasattr(module, "from_tensorflow") and not path.is_file():
             _load_strictly(children[name], module.from_tensorflow(path, name), card, name, path)
-        elif name in children:
-            _load_strictly(children[name], _chosen(read(path), children[name], name), card, name, path)
         else:
-            raise InputError(f"{card.name} has no network {name!r:.40}", code="BAD_CHECKPOINT")
+            _load_strictly(children[name], _chosen(read(path), children[name], name), card, name, path)
 
 
 def sha256_of(path: Path) -> str:
@@ -183,14 +198,31 @@ def sha256_of(path: Path) -> str:
 
 
 def _load_strictly(network: nn.Module, state: State, card: Card, name: str, path: Path) -> None:
-    expected = _shapes(network.state_dict())
+    own = network.state_dict()
+    expected = _shapes(own)
     state = {key: value for key, value in state.items() if key in expected or not _is_spare(card, key)}
     # Files of old releases count no batches; nothing is computed from that count.
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
     if _shapes(state).items() | {(key, expected[key]) for key in counters} != expected.items():
         where = f"{path}: not {card.name}{f' ({name})' if name else ''}"
         raise InputError(f"{where}: {_difference(state, expected)}{_seems(state, card.build)}", code="BAD_CHECKPOINT")
-    network.load_state_dict({**{key: value for key, value in network.state_dict().items() if key in counters}, **state})
+    strange = [f"{key} {_kind(value)}" for key, value in state.items() if not _stands_for(value, own[key])]
+    if strange:
+        message = f"{path}: {len(strange)} are numbers of another kind ({_some(strange)})."
+        raise InputError(message, code="BAD_CHECKPOINT")
+    network.load_state_dict({**{key: own[key] for key in counters}, **state})
+
+
+def _stands_for(value: Tensor, wanted: Tensor) -> bool:
+    """Whether a tensor can be taken for another: plain numbers that are here, fractions of any precision for such."""
+    if value.layout is not torch.strided or value.is_quantized or value.is_complex() or value.device.type != "cpu":
+        return False
+    return value.is_floating_point() or not wanted.is_floating_point()
+
+
+def _kind(value: Tensor) -> str:
+    parts = [str(each).removeprefix("torch.") for each in (value.dtype, value.layout, value.device)]
+    return " ".join(part for part in parts if part not in {"strided", "cpu"})
 
 
 def _is_spare(card: Card, key: str) -> bool:
@@ -245,8 +277,25 @@ def _expected(name: str) -> dict[str, dict[str, tuple[int, ...]]]:
     return {child: _shapes(module.state_dict()) for child, module in network.named_children()}
 
 
+@cache
 def _single_networks() -> list[str]:
-    return sorted({card.build for card in CARDS.values() if not card.files[0].networks})
+    """Names of the systems of one network that can be built on this machine."""
+    return sorted(
+        name for name in {card.build for card in CARDS.values() if not card.files[0].networks} if _is_here(name)
+    )
+
+
+def _is_here(name: str) -> bool:
+    try:
+        _expected(name)
+    except Exception as error:  # an outside package must not keep others' files from being recognised
+        logging.getLogger(__name__).warning("no file is compared with %s: %s", name, error)
+        return False
+    return True
+
+
+def _networks(file: WeightsFile) -> tuple[str, ...]:
+    return file.networks or ("",)
 
 
 def _seems(state: State, other_than: str) -> str:
@@ -300,7 +349,7 @@ def _paths(what: str | Path | Sequence[Path]) -> list[Path]:
     if not isinstance(what, str | Path):
         return [Path(each) for each in what]
     path = Path(what)
-    if not path.exists():
+    if not os.path.exists(path):  # unlike pathlib's, it takes any name
         raise InputError(f"{path}: there is no such file, and no card of that name", code="FILE_MISSING")
     # Hidden files are no weights, and a TensorFlow checkpoint is a folder itself.
     return sorted(each for each in path.iterdir() if not each.name.startswith(".")) if path.is_dir() else [path]
@@ -309,6 +358,8 @@ def _paths(what: str | Path | Sequence[Path]) -> list[Path]:
 def _check_digest(paths: Sequence[Path], sha256: str) -> None:
     if len(paths) != 1:
         raise InputError("A digest belongs to one file", code="BAD_VALUE")
+    if not os.path.isfile(paths[0]):
+        raise InputError(f"{paths[0]}: there is no such file of weights", code="FILE_MISSING")
     found = sha256_of(paths[0])
     if found != sha256.lower():
         message = f"{paths[0]}: its sha256 is {found}, not {sha256}"

@@ -36,6 +36,11 @@ def _jsonl(folder: Path, *entries: dict[str, object]) -> Path:
         ("id", "x" * 600),
         ("params", {"accept_damaged": "perhaps"}),
         ("outputs", 3),
+        ("params", {"boxes": "four"}),
+        ("params", {"boxes": [[1, 2, 3]]}),
+        ("params", {"boxes": [[9, 2, 3, 4]]}),
+        ("params", {"boxes": [[0, 0, 1, "x"]]}),
+        ("params", {"boxes": [[0, 0, 1, 1e9]]}),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(tmp_path: Path, field: str, value: object) -> None:
@@ -173,3 +178,17 @@ def test_the_suffix_says_the_kind_and_the_line_overrides_it(tmp_path: Path) -> N
         None,
     ]
     assert codes(found) == [(4, "UNKNOWN_FORMAT"), (6, "BAD_VALUE")]
+
+
+def test_objects_are_given_as_lists_or_in_a_csv_cell_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    boxes = [[10, 20, 30.5, 40], [0, 0, 5, 5]]
+    cell = json.dumps(boxes)
+    forms = [
+        _jsonl(tmp_path, {"uri": "a.jpg", "params": {"boxes": boxes}}),
+        written(tmp_path, "m.csv", f'uri,params.boxes\na.jpg,"{cell}"\n'),
+    ]
+    for form in forms:
+        (line,) = lines_of(form)
+        assert line.source is not None
+        assert line.source.boxes == ((10, 20, 30.5, 40), (0, 0, 5, 5))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from db.catalog.architectures import ArchitectureSpec, Card, WeightsFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
 SPEC = ArchitectureSpec(
@@ -26,6 +29,11 @@ SPEC = ArchitectureSpec(
             "tint-nc", "tint", "tint", "The same on other terms.", (WeightsFile("tint_nc.pth"),), "nowhere",
             "CC BY-NC 4.0", accept="Not for money.",
         ),
+        Card(
+            "tint-table", "tint", "tint-table", "With a table beside it, as CT2 has one.",
+            (WeightsFile("tint_main.pth", sha256_prefix="1234"), WeightsFile("tint_table.json", ("table",))), "nowhere",
+            "Apache-2.0",
+        ),
     ),
 )  # fmt: skip
 
@@ -34,6 +42,13 @@ def build(name: str) -> nn.Module:
     from torch import nn
 
     return nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval()
+
+
+def _register_table(network: nn.Module, path: Path) -> None:
+    network.table = json.loads(path.read_text())
+
+
+TABLES = {"table": _register_table}
 
 
 def chroma(network: nn.Module, pictures: Tensor, *, seed: int = 0) -> Tensor:
