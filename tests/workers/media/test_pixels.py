@@ -87,5 +87,14 @@ def test_a_uniform_tint_is_no_colour_of_its_own() -> None:
     luma = np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8)
     layout = Layout("yuv", 8, True, "bt709")
     sepia = (luma, np.full_like(luma, 110), np.full_like(luma, 150))
-    assert chroma_spread(sepia, layout) == 0
-    assert chroma_spread((luma, luma, 255 - luma), layout) > 0.1
+    assert chroma_spread(sepia, layout) == pytest.approx(0, abs=1e-12)
+    assert chroma_spread((luma, luma.T, 255 - luma.T), layout) > 0.1
+
+
+def test_a_print_that_is_toned_by_its_lightness_has_no_colour_of_its_own_and_blotches_are() -> None:
+    luma = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.float64)
+    tone = [luma, luma * 0.8 + 10, luma**2 / 255 * 0.6 + 5]
+    toned = tuple(np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in tone)
+    assert chroma_spread(toned, Layout("rgb", 8)) < 0.004
+    blotched = (toned[0], toned[1], np.where(np.arange(64) < 32, toned[2], 255 - toned[2]).astype(np.uint8))
+    assert chroma_spread(blotched, Layout("rgb", 8)) > 0.05
