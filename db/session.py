@@ -8,13 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Float, create_engine, event, exc, literal, literal_column, make_url
+from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, exc, literal, literal_column, make_url
 from sqlalchemy.sql.elements import ColumnElement
 
 from db.errors import DatabaseUnavailable, InputError
 from db.settings import Settings
 
 BUSY_TIMEOUT_SECONDS = 30.0
+IDLE_TIMEOUT_SECONDS = 10
+"""So long PostgreSQL waits for a writer that says nothing, then takes its locks away: its process may be stopped."""
 
 
 class Database:
@@ -92,10 +94,22 @@ def engine(url_text: str) -> Engine:
         raise InputError(
             f"database_url: {url.drivername} is not supported; use SQLite or PostgreSQL", code="BAD_SETTING"
         )
+    return _postgres(url)
+
+
+def _postgres(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=8, isolation_level="READ COMMITTED")
+        made = create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=8, isolation_level="READ COMMITTED")
     except ModuleNotFoundError as error:
         raise InputError("PostgreSQL's driver psycopg is not installed", code="SERVER_EXTRA_MISSING") from error
+
+    @event.listens_for(made, "begin")
+    def _begun(connection: Connection) -> None:
+        # A worker that is stopped in the middle of a heartbeat would keep the reaper from ever freeing its lease.
+        if connection.get_execution_options().get("writer"):
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'")
+
+    return made
 
 
 def _sqlite(path: str) -> Engine:

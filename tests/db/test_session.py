@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from db import session
 from db.errors import DatabaseUnavailable, InputError
@@ -61,6 +61,38 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
         fail()
     with database.read() as connection:
         assert connection.execute(select(Sweep)).all() == []
+
+
+def test_a_writer_that_falls_silent_loses_its_locks(postgres_schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a worker does whose process is stopped in the middle of a heartbeat."""
+    monkeypatch.setattr(session, "IDLE_TIMEOUT_SECONDS", 1)
+    silent, ended = threading.Event(), threading.Event()
+    said: list[BaseException] = []
+
+    def fall_silent() -> None:
+        try:
+            with postgres_schema.open() as database, database.write() as connection:
+                connection.execute(update(Sweep).values(due_at=1.0))
+                silent.set()
+                ended.wait(60)
+                connection.execute(update(Sweep).values(due_at=2.0))
+        except BaseException as error:
+            said.append(error)
+
+    with postgres_schema.open() as database:
+        with database.write() as connection:
+            connection.execute(insert(Sweep).values(prefix="x/", due_at=0.0))
+        thread = threading.Thread(target=fall_silent)
+        thread.start()
+        assert silent.wait(10)
+        with database.write() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '20s'")
+            connection.execute(update(Sweep).values(due_at=3.0))
+        ended.set()
+        thread.join(10)
+        with database.read() as connection:
+            assert set(connection.scalars(select(Sweep.due_at))) == {3.0}
+    assert [type(error) for error in said] == [DatabaseUnavailable]
 
 
 def test_the_clock_is_the_databases(database: Database) -> None:
