@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from db.blob import Blob, Record
 from db.catalog import stages
 from db.errors import InputError, RecipeError, nearest
 
@@ -20,22 +21,15 @@ FIELDS = ("recipe", "outputs", "bad_frames", "name", "description")
 MAX_STEPS = 64
 
 
-class PinnedFile(BaseModel):
-    """One registered file of weights: where it lies in the store, and its digest."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class PinnedFile(Blob):
+    """One registered file of weights, in the store."""
 
     networks: tuple[str, ...] = ()
     """The system's networks that it holds; empty for a system of one."""
-    key: str
-    sha256: str
-    bytes: int
 
 
-class Pin(BaseModel):
+class Pin(Record):
     """The registered weights that a step runs with, fixed when its job is submitted."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     card: str
     """Name of the weights."""

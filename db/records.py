@@ -6,11 +6,12 @@ Everything here is stored as JSON in a row or a blob, so a field is only ever ad
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
+from db.blob import Blob as Blob
+from db.blob import Record as Record
 from db.recipe import Recipe
 from db.states import ItemKind, TaskKind
 
@@ -21,28 +22,6 @@ def _rational(value: Any) -> Fraction:
 
 Rational = Annotated[Fraction, BeforeValidator(_rational), PlainSerializer(str, return_type=str)]
 """An exact number, written ``"24000/1001"``."""
-
-
-class Record(BaseModel):
-    """Base of all records: frozen, and tolerant of fields that a newer release wrote."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Blob(Record):
-    """One object in the store."""
-
-    key: str
-    """Where it lies; the grammar is in ``db.store.keys``."""
-    sha256: str
-    """Hex digest, computed while it was written."""
-    bytes: int
-    """Its size."""
-
-    @property
-    def name(self) -> str:
-        """The last part of the key."""
-        return PurePosixPath(self.key).name
 
 
 class Sequence(Record):

@@ -17,6 +17,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from db.errors import InputError
 
 PREFIX = "REELWRIGHT_"
+DATABASE_FILE = "reelwright.db"
+"""The embedded database, inside the home."""
 
 
 class Settings(BaseSettings):
@@ -101,9 +103,14 @@ class Settings(BaseSettings):
         return not self.database_url and not self.broker_url
 
     @property
+    def unborn(self) -> bool:
+        """Whether the embedded database is not there yet; whether a server's is, only asking it tells."""
+        return not self.database_url and not (self.home / DATABASE_FILE).exists()
+
+    @property
     def database(self) -> str:
         """The SQLAlchemy URL in force."""
-        return self.database_url or f"sqlite:///{self.home.resolve() / 'reelwright.db'}"
+        return self.database_url or f"sqlite:///{self.home.resolve() / DATABASE_FILE}"
 
     @property
     def store(self) -> str:

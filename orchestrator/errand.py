@@ -1,4 +1,4 @@
-"""Sends a worker process on an errand that touches pixels or weights, and takes its one answer. The CLI uses this."""
+"""Sends worker processes on errands that touch pixels or weights. The command line and the preview use this."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ from db.errors import CODES, InputError, WorkError
 from db.settings import Settings
 
 
+def start(settings: Settings, errand: str) -> subprocess.Popen[str]:
+    """Start ``python -m workers ERRAND``, which reads orders and prints answers."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "workers", errand],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **settings_module.environment(settings)},
+    )
+
+
 def run(settings: Settings, errand: str, order: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to an errand of ``python -m workers``.
 
@@ -20,17 +31,10 @@ def run(settings: Settings, errand: str, order: dict[str, Any]) -> dict[str, Any
         InputError: What the worker found wrong, under its own code.
         WorkError: The process died.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "workers", errand],
-        input=json.dumps(order),
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **settings_module.environment(settings)},
-        check=False,
-    )
-    lines = done.stdout.splitlines()
-    if not lines or done.returncode:
-        raise WorkError(f"The process that was asked ended with status {done.returncode} and said nothing")
+    child = start(settings, errand)
+    lines = child.communicate(json.dumps(order))[0].splitlines()
+    if not lines or child.returncode:
+        raise WorkError(f"The process that was asked ended with status {child.returncode} and said nothing")
     answer: dict[str, Any] = json.loads(lines[-1])
     if answer.get("code") in CODES and "message" in answer:
         raise InputError(answer["message"], code=answer["code"], remedy=answer.get("remedy"))

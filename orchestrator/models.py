@@ -17,7 +17,6 @@ from db.catalog.weights import CARDS, Card, card
 from db.errors import InputError
 from db.progress import WeightsRow
 from db.recipe import PinnedFile
-from db.records import Blob
 from db.session import Database
 from db.settings import Settings
 from db.store.base import Store
@@ -131,13 +130,12 @@ def _verify_one(settings: Settings, store: Store, row: WeightsRow) -> None:
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
         given = []
         for number, file in enumerate(row.files):
-            blob = Blob(key=file.key, sha256=file.sha256, bytes=file.bytes)
             path = store.local_path(file.key)
             if path is None:
-                path = Path(scratch) / f"{number}-{blob.name}"
-                store.get(blob, path)
+                path = Path(scratch) / f"{number}-{file.name}"
+                store.get(file, path)
             else:
-                store.check(blob)
+                store.check(file)
             given += [f"{network}={path}" for network in file.networks] or [str(path)]
         errand.run(settings, "weights", {"files": given, "card": row.card, "folder": scratch})
 
@@ -150,7 +148,7 @@ def _stored(store: Store, file: dict[str, object], moved: Callable[[int], None])
     blob = store.put(f"weights/{file['sha256']}/{safe_name(path.name)}", path, moved=moved)
     if blob.sha256 != file["sha256"]:
         raise InputError(f"{path}: the file changed while it was stored", code="CHANGED_DURING_WORK")
-    return PinnedFile(networks=tuple(networks), key=blob.key, sha256=blob.sha256, bytes=blob.bytes)
+    return PinnedFile(networks=tuple(networks), **blob.model_dump())
 
 
 def _local(source: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:

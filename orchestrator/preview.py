@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,12 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from db import settings as settings_module
 from db.errors import CODES, InputError, RecipeError
 from db.recipe import Recipe
 from db.settings import Settings
+from orchestrator import errand, pinning, submit
 from orchestrator import manifest as manifests
-from orchestrator import pinning, submit
 from orchestrator.manifest import Line, Problem
 from orchestrator.manifest.lines import problem
 from orchestrator.submit import Registered
@@ -173,21 +171,11 @@ def _probed(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> Iterat
     child: subprocess.Popen[str] | None = None
     try:
         for line in lines:
-            child = child if child is not None and child.poll() is None else _start(settings)
+            child = child if child is not None and child.poll() is None else errand.start(settings, "probe")
             yield line, _ask(child, recipe, line)
     finally:
         if child is not None:
             child.communicate()
-
-
-def _start(settings: Settings) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "workers", "probe"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **settings_module.environment(settings)},
-    )
 
 
 def _ask(child: subprocess.Popen[str], recipe: Recipe, line: Line) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 import html
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,9 +23,8 @@ from db.settings import Settings
 from db.store import open_store
 from workers import device as devices
 from workers import stages
-from workers.frames import STILL, Clip, Reel
+from workers.frames import Clip
 from workers.media.glance import glance
-from workers.ops import exposure
 from workers.workbench import Workbench
 
 _GAP_PX, _LABEL_PX = 8, 28
@@ -112,17 +111,17 @@ def _pictures(source: str, order: Order, settings: Settings) -> Iterator[tuple[s
 
 def _row(label: str, picture: torch.Tensor, order: Order, bench: Workbench) -> _Row:
     frames = picture[None].to(bench.device)
-    around = replace(STILL, mono_source=len(picture) == 1, profile=exposure.profile(exposure.measure(frames)))
     pictures, seconds = [_small(frames[0], order.height_px)], []
     for column in order.columns:
-        made, spent = _restored(frames, column.recipe, around, bench)
+        made, spent = _restored(frames, column.recipe, bench)
         pictures.append(_small(made[0], order.height_px))
         seconds.append(spent)
     return _Row(label, pictures, seconds)
 
 
-def _restored(frames: torch.Tensor, recipe: Recipe, around: Reel, bench: Workbench) -> tuple[torch.Tensor, float]:
+def _restored(frames: torch.Tensor, recipe: Recipe, bench: Workbench) -> tuple[torch.Tensor, float]:
     clip, spent = Clip(frames, 0, (0,)), 0.0
+    around = stages.around_still(clip, recipe.steps)
     for step in recipe.steps:
         stages.prepare(step, bench)  # loading a network is not what it costs a picture
         began = time.perf_counter()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,10 +21,9 @@ from db.settings import Settings
 from db.store import open_store
 from workers import device as devices
 from workers import stages
-from workers.frames import STILL, Clip
-from workers.media.pixels import COLOUR_SPREAD, Layout, chroma_spread, to_planes
+from workers.frames import Clip
+from workers.media.pixels import COLOUR_SPREAD, Layout, Picture, chroma_spread, to_picture, to_planes
 from workers.models import registered
-from workers.ops import exposure
 from workers.workbench import Workbench
 
 Image = NDArray[Any]
@@ -47,18 +45,15 @@ def restore(image: Image, stage: str, *, home: str | Path | None = None, **param
         InputError: The array is no picture, the stage or a parameter is unknown, or weights are not registered.
     """
     settings = settings_module.load({"home": home})
-    frames = _frames(image)
+    picture = _picture(image)
     step = from_document([{stage: params}], "notebook").steps[0]
     device = devices.open_device(settings.device)
-    layout = Layout("gray" if len(frames) == 1 else "rgb", 16)
-    coloured = chroma_spread(to_planes(frames, layout), layout) > COLOUR_SPREAD
-    clip = Clip(torch.from_numpy(frames)[None].to(device), 0, (0,))
-    profile = exposure.profile(exposure.measure(clip.frames))
-    around = replace(STILL, mono_source=len(frames) == 1, already_coloured=coloured, profile=profile)
+    clip = Clip(torch.from_numpy(picture)[None].to(device), 0, (0,))
+    around = stages.around_still(clip, (step,), already_coloured=_is_coloured(picture))
     with TemporaryDirectory(prefix="reelwright-notebook-") as scratch:
         bench = Workbench(open_store(settings), Path(scratch), settings, "notebook", device) if step.cards() else None
         made = stages.apply(_pinned(step, settings), clip, 0, 1, around, bench)
-    return _like(made[0].cpu().numpy(), image)
+    return _like(made[0].cpu().numpy(), np.asarray(image))
 
 
 def _pinned(step: Step, settings: Settings) -> Step:
@@ -66,22 +61,29 @@ def _pinned(step: Step, settings: Settings) -> Step:
     return step.model_copy(update={"pins": pins})
 
 
-def _frames(image: Image) -> NDArray[np.float32]:
-    """Return ``(C, H, W)`` float32 of 0..1."""
+def _picture(image: Image) -> Picture:
     array = np.asarray(image)
     if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {1, 3}) or 0 in array.shape:
         raise InputError(f"An image is (H, W) or (H, W, 3), not {array.shape}")
     if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
         raise InputError(f"An image is uint8, uint16 or float of 0..1, not {array.dtype}")
-    top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-    picture = array[None] if array.ndim == 2 else np.moveaxis(array, 2, 0)
-    return np.ascontiguousarray(picture, np.float32) / np.float32(top)
+    planes = np.atleast_3d(array).transpose(2, 0, 1)
+    if array.dtype.kind == "f":
+        return np.ascontiguousarray(planes, np.float32)
+    return to_picture(tuple(planes), _layout(len(planes), array.dtype))
 
 
-def _like(picture: NDArray[np.float32], image: Image) -> Image:
-    out = picture[0] if len(picture) == 1 and np.asarray(image).ndim == 2 else np.moveaxis(picture, 0, 2)
-    dtype = np.asarray(image).dtype
-    if dtype.kind == "f":
-        return out.astype(dtype)
-    top = np.iinfo(dtype).max
-    return np.clip(np.rint(out * top), 0, top).astype(dtype)
+def _is_coloured(picture: Picture) -> bool:
+    layout = _layout(len(picture), np.dtype(np.uint16))
+    return chroma_spread(to_planes(picture, layout), layout) > COLOUR_SPREAD
+
+
+def _like(picture: Picture, image: Image) -> Image:
+    """Return a picture in the image's type of number, and with an axis of channels where it had one or has several."""
+    whole = image.dtype.kind == "u"
+    planes = np.stack(to_planes(picture, _layout(len(picture), image.dtype))) if whole else picture
+    return (planes[0] if len(planes) == 1 and image.ndim == 2 else planes.transpose(1, 2, 0)).astype(image.dtype)
+
+
+def _layout(channels: int, dtype: np.dtype[Any]) -> Layout:
+    return Layout("gray" if channels == 1 else "rgb", 8 * dtype.itemsize)

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from db.catalog.stages import STAGES
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
 from db.records import Assignment, Item, ItemResult, TaskResult
 from workers import scores, stages
-from workers.frames import STILL, Clip, Reel
+from workers.frames import Clip, Reel
 from workers.media import ffv1, index, reel, relay, stills
 from workers.media.pixels import COLOUR_SPREAD, Layout, Picture, to_planes
 from workers.media.source import check_file, fixity, local
@@ -79,7 +78,7 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
     bench.moved()
     source = Clip(_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
     coloured = stills.colour_spread(photo) > COLOUR_SPREAD
-    around = replace(STILL, mono_source=photo.mono, already_coloured=coloured, boxes=item.source.boxes)
+    around = stages.around_still(source, item.recipe.steps, already_coloured=coloured, boxes=item.source.boxes)
     restored = _still_steps(item.recipe, source, around, bench)
     values = scores.score(restored, source)
     made = stills.with_picture(photo, restored.frames[0].cpu().numpy())
@@ -192,8 +191,6 @@ def _joined(first: Clip, second: Clip) -> Clip:
 
 def _still_steps(recipe: Recipe, source: Clip, around: Reel, bench: Workbench) -> Clip:
     clip = source
-    if any(STAGES[step.stage].reel_needs for step in recipe.steps if step.stage in STAGES):
-        around = replace(around, profile=exposure.profile(exposure.measure(source.frames)))
     for step in recipe.steps:
         clip = clip.with_frames(stages.apply(step, clip, 0, 1, around, bench))
         bench.moved()

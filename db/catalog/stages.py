@@ -125,10 +125,9 @@ class ColorizeParams(StageParams):
         return dict(self.card.defaults) | {name: value for name, value in given.items() if value is not None}
 
 
-_OPTIONS = (
-    "input_size", "render_factor", "sampling", "seed", "imagenet_class", "direction", "amount", "hints", "boxes",
-    "detector",
-)  # fmt: skip
+_CHOICE = {*StageParams.model_fields, "model", "weights", "already_coloured"}
+_OPTIONS = tuple(name for name in ColorizeParams.model_fields if name not in _CHOICE)
+"""Parameters that only some systems have."""
 
 
 class StabilizeColorParams(StageParams):

@@ -43,7 +43,7 @@ class Desk:
     def perhaps_database(self) -> Iterator[tuple[Settings, Database | None]]:
         """Open the database where there is one already: some things can be shown or tried before there is."""
         settings = self.settings()
-        if not settings.database_url and not (settings.home / "reelwright.db").exists():
+        if settings.unborn:
             yield settings, None
             return
         with self.database(settings) as database:
@@ -63,15 +63,14 @@ class Desk:
         from db import session
         from db.errors import InputError
 
-        inside_home = not settings.database_url
-        if inside_home and not make and not (settings.home / "reelwright.db").exists():
+        if settings.unborn and not make:
             raise InputError(
                 f"There is no Reelwright home in {settings.home.resolve()}",
                 code="BAD_SETTING",
                 remedy="Name it with --home, or begin one with `reelwright run` or `reelwright db upgrade`.",
             )
         with session.open_database(settings) as database:
-            if inside_home and make:
+            if make and not settings.database_url:
                 session.upgrade(database)
             elif make:
                 session.check(database)

@@ -145,7 +145,7 @@ def _looked(what: str, look: Callable[[], Finding]) -> Finding:
 def _database(here: Desk, settings: Settings) -> Finding:
     from db import session
 
-    if _unborn(settings):
+    if settings.unborn:
         return Finding("database", True, "none yet; the first run makes it")
     with here.database(settings) as database:
         session.check(database)
@@ -153,14 +153,10 @@ def _database(here: Desk, settings: Settings) -> Finding:
     return Finding("database", True, f"schema {found}")
 
 
-def _unborn(settings: Settings) -> bool:
-    return not settings.database_url and not (settings.home / "reelwright.db").exists()
-
-
 def _workers(here: Desk, settings: Settings) -> Finding:
     from db import progress
 
-    if _unborn(settings):
+    if settings.unborn:
         return Finding("workers", False, "none", needed=False)
     with here.database(settings) as database:
         alive = [row for row in progress.workers(database) if row.heartbeat_age_seconds < settings.lease_seconds]

@@ -66,7 +66,7 @@ def show(context: typer.Context, name: CardName) -> None:
         held = f" holds {', '.join(file.networks)}" if file.networks else ""
         say(f"  file       {file.name}, about {file.megabytes} MB{held}{' (optional)' if file.optional else ''}")
     for pinned in row.files if row else ():
-        say(f"  registered {pinned.key.rpartition('/')[2]}, {size(pinned.bytes)}, sha256 {pinned.sha256}")
+        say(f"  registered {pinned.name}, {size(pinned.bytes)}, sha256 {pinned.sha256}")
     if row is None:
         say("  registered no")
     here.terminal.document(_facts(chosen, row))
@@ -97,7 +97,7 @@ def add(
     here.terminal.say(f"{made.card}: {made.parameters:,} numbers in {many(len(made.files), 'file')}, {total}.")
     here.terminal.say(f"Licence: {made.licence}.")
     for file in made.files:
-        here.terminal.say(f"  sha256 {file.sha256}  {file.key.rpartition('/')[2]}")
+        here.terminal.say(f"  sha256 {file.sha256}  {file.name}")
     for note in made.notes:
         here.terminal.say(f"Note: {note}")
     here.terminal.document(made)

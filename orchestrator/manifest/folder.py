@@ -11,13 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from db.settings import DATABASE_FILE
 from orchestrator.manifest import kinds
 from orchestrator.manifest.lines import Entry, Problem
 from orchestrator.spelling import visible
 
 MIN_SEQUENCE_FILES = 5
 """Fewer pictures with numbers in their names are stills: a film has more frames than that."""
-HOME_MARK = "reelwright.db"
+HOME_MARK = DATABASE_FILE
 """A folder that holds this file is a home of ours, not an archive."""
 _NUMBERED = re.compile(r"(.*?)(\d{1,9})(\D*)\Z", re.DOTALL)
 _SHOWN_SUFFIXES = 6

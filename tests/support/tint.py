@@ -30,7 +30,7 @@ def pin(store: Store, folder: Path, warmth: float = 0.5) -> Pin:
     """Put the file into a store; returns what a job would pin."""
     digest = models.loading.sha256_of(weights(folder, warmth))
     blob = store.put(f"weights/{digest}/tint.pth", folder / "tint.pth")
-    file = PinnedFile(key=blob.key, sha256=blob.sha256, bytes=blob.bytes)
+    file = PinnedFile(**blob.model_dump())
     return Pin(card="tint", architecture="tint", build="tint", files=(file,))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 from db.errors import InputError
 from db.settings import Settings
@@ -35,7 +34,8 @@ def glance(path: Path, count: int, settings: Settings) -> Iterator[tuple[int | N
         survey.check_size(stream.codec_context.width, stream.codec_context.height, settings, str(path))
         for number, frame in enumerate(container.frames(film, stream, _passed_over)):
             if number in wanted:
-                yield number, _picture(frame, stream.codec_context.name)
+                layout = survey.layout_of(frame, stream.codec_context.name, str(path))
+                yield number, pixels.to_picture(planes.to_planes(frame, layout), layout)
             if number >= max(wanted):
                 return
 
@@ -48,13 +48,6 @@ def _is_still(path: Path) -> bool:
             raise
         return False
     return True
-
-
-def _picture(frame: VideoFrame, codec: str) -> Picture:
-    matrix = planes.name_of(frame.colorspace, planes.MATRICES)
-    full_range = survey.full_range(frame, codec)
-    layout = planes.layout_of(frame.format.name, full_range=full_range, matrix=matrix, lines=frame.height)
-    return pixels.to_picture(planes.to_planes(frame, layout), layout)
 
 
 def _length(path: Path) -> int:

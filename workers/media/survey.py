@@ -320,19 +320,29 @@ def _first_frame(path: Path, stream: VideoStream, frame: VideoFrame) -> Look:
         "primaries": planes.name_of(frame.color_primaries, planes.PRIMARIES),
         "transfer": planes.name_of(frame.color_trc, planes.TRANSFERS),
     }
-    name = frame.format.name
-    try:
-        layout = planes.layout_of(
-            name, full_range=full_range(frame, stream.codec_context.name), matrix=tags["matrix"], lines=frame.height
-        )
-        planes.planar_format(layout)
-    except InputError as error:
-        raise InputError(f"{path}: {error.message}", code=error.code) from error
+    name, layout = frame.format.name, layout_of(frame, stream.codec_context.name, str(path))
     look = Look(layout, name, (frame.height, frame.width), tags, header_rate(stream))
     look.rotation_degrees = frame.rotation % 360 if frame.rotation % 90 == 0 else 0
     aspect = stream.sample_aspect_ratio
     look.sample_aspect = Fraction(aspect) if aspect and Fraction(1, 10) <= aspect <= 10 else Fraction(1)
     return look
+
+
+def layout_of(frame: VideoFrame, codec: str, where: str) -> Layout:
+    """Return how a decoded frame's samples stand for its picture.
+
+    Raises:
+        InputError: ``UNSUPPORTED_PIXELS``, naming ``where``.
+    """
+    matrix = planes.name_of(frame.colorspace, planes.MATRICES)
+    try:
+        found = planes.layout_of(
+            frame.format.name, full_range=full_range(frame, codec), matrix=matrix, lines=frame.height
+        )
+        planes.planar_format(found)
+    except InputError as error:
+        raise InputError(f"{where}: {error.message}", code=error.code) from error
+    return found
 
 
 def full_range(frame: VideoFrame, codec: str) -> bool:

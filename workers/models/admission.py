@@ -57,11 +57,9 @@ def _chosen(paths: Sequence[Path], named: Collection[str], name: str | None) -> 
     """Return the card: as named, by the networks' names, by the files' published names, or by their keys."""
     if name is not None:
         return card(name), []
-    names = {path.name for path in paths}
-    for each in CARDS.values():
-        needed = [file for file in each.files if not file.optional]
-        if all(file.name in names or (file.networks and set(file.networks) <= set(named)) for file in needed):
-            return each, []
+    published = loading.by_names(paths, named)
+    if published:
+        return published, []
     if named:
         remedy = "Say with --card which weights they are."
         raise InputError(f"No card has files for {', '.join(named)} alone", code="BAD_CHECKPOINT", remedy=remedy)

@@ -26,7 +26,6 @@ from workers.models.checkpoint import State
 _SHOWN_KEYS = 3
 _LIKE = 0.5
 """Share of keys and shapes in common from which a file is said to look like another system's."""
-_HASH_BYTES = 1 << 20
 _EACH = "Name the card, and give all its files, each as NETWORK=FILE where names differ."
 Bytes = NDArray[np.uint8]
 Named = Mapping[str, Path]
@@ -114,13 +113,12 @@ def recognise(paths: Sequence[Path]) -> str:
     """
     if not paths:
         raise InputError("There are no files of weights to look at", code="FILE_MISSING")
-    names = {path.name for path in paths}
-    for card in CARDS.values():
-        needed = {file.name for file in card.files if not file.optional}
-        if len(needed) > 1 and needed <= names:
-            return card.build
     if len(paths) > 1:
-        raise InputError(f"{', '.join(sorted(names))}: no system here is published in these files",
+        found = by_names(paths)
+        if found:
+            return found.build
+        names = sorted(path.name for path in paths)
+        raise InputError(f"{', '.join(names)}: no system here is published in these files",
                          code="BAD_CHECKPOINT", remedy=_EACH)  # fmt: skip
     sets = checkpoint.read(paths[0])
     likeness = _likeness(sets)
@@ -129,6 +127,16 @@ def recognise(paths: Sequence[Path]) -> str:
         return best
     near = f"; nearest is {best}, {_difference(_best_set(sets, best), _expected(best)[''])}" if likeness[best] else ""
     raise InputError(f"{paths[0]}: its keys are of no network known here{near}", code="BAD_CHECKPOINT")
+
+
+def by_names(paths: Sequence[Path], taken: Collection[str] = ()) -> Card | None:
+    """Return the first card whose files are all here under their published names, or taken care of by network."""
+    names = {path.name for path in paths}
+    for card in CARDS.values():
+        needed = [file for file in card.files if not file.optional]
+        if all(file.name in names or (file.networks and set(file.networks) <= set(taken)) for file in needed):
+            return card
+    return None
 
 
 def assign(card: Card, paths: Sequence[Path], taken: Collection[str] = ()) -> Named:
@@ -187,11 +195,8 @@ def fill(network: nn.Module, card: Card, files: Named) -> None:
 
 def sha256_of(path: Path) -> str:
     """Hex digest of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_HASH_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # -- which set of a file, and does it fit

@@ -16,7 +16,6 @@ from db.catalog.architectures import ARCHITECTURES
 from db.catalog.weights import card
 from db.errors import InputError
 from db.recipe import Pin, PinnedFile
-from db.records import Blob
 from db.session import open_database
 from db.settings import Settings
 from db.store import open_store
@@ -63,7 +62,7 @@ def pin_from_home(name: str, settings: Settings) -> Pin:
         InputError: ``MODEL_MISSING``.
     """
     missing = InputError(f"The weights {card(name).name} are not registered in {settings.home}", code="MODEL_MISSING")
-    if not settings.database_url and not (settings.home / "reelwright.db").exists():
+    if settings.unborn:
         raise missing
     with open_database(settings) as database:
         found = progress.weights(database).get(name)
@@ -94,18 +93,17 @@ def settled(network: nn.Module, device: str) -> nn.Module:
 
 def _fetched(file: PinnedFile, store: Store, settings: Settings, moved: Callable[[], None]) -> Path:
     """Return a file with the pinned digest: the store's own where that is a folder, else a copy that is kept here."""
-    blob = Blob(key=file.key, sha256=file.sha256, bytes=file.bytes)
     own = store.local_path(file.key)
     if own is not None:
-        store.check(blob, moved=lambda count: moved())
+        store.check(file, moved=lambda count: moved())
         return own
-    kept = settings.weights_folder / file.sha256 / blob.name
+    kept = settings.weights_folder / file.sha256 / file.name
     if not (kept.exists() and loading.sha256_of(kept) == file.sha256):
         kept.parent.mkdir(parents=True, exist_ok=True)
         # Several workers of this machine may fetch the same file at once: each its own copy, the last one stays.
         fetched = kept.with_name(f"{os.getpid()}-{kept.name}")
         try:
-            store.get(blob, fetched, moved=lambda count: moved())
+            store.get(file, fetched, moved=lambda count: moved())
             fetched.replace(kept)
         finally:
             fetched.unlink(missing_ok=True)

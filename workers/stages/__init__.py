@@ -11,9 +11,10 @@ behind that, in the entry's order. What every stage shares (``strength``, ``shot
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -24,8 +25,9 @@ from db.catalog.stages import STAGES, StageParams, StageSpec
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
 from workers import device
-from workers.frames import Clip, Reel
+from workers.frames import STILL, Clip, Reel
 from workers.models import registered
+from workers.ops import exposure
 from workers.workbench import Workbench
 
 
@@ -59,6 +61,20 @@ def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Wo
         ]
         channels = max(part.shape[1] for part in parts)
         return torch.cat([part.expand(-1, channels, -1, -1) for part in parts]) if len(parts) > 1 else parts[0]
+
+
+def around_still(source: Clip, steps: Sequence[Step], **known: Any) -> Reel:
+    """Return what stages may know about a still: a reel of one frame, its profile only where a step asks for one.
+
+    Args:
+        source: The still.
+        steps: What will be done to it.
+        **known: Fields of :class:`Reel` that the caller knows.
+    """
+    found = replace(STILL, mono_source=source.frames.shape[1] == 1, **known)
+    if any(STAGES[step.stage].reel_needs for step in steps if step.stage in STAGES):
+        return replace(found, profile=exposure.profile(exposure.measure(source.frames)))
+    return found
 
 
 def prepare(step: Step, bench: Workbench) -> None:
