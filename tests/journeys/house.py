@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,6 +199,42 @@ def embedded(home: Path, **settings: Any) -> Iterator[House]:
         yield house
 
 
+def restored_in(
+    home: Path,
+    source: Source,
+    recipe: str,
+    *,
+    segment_frames: int,
+    workers: int,
+    dies: Path | None = None,
+    prepare: Callable[[House], object] = lambda house: None,
+) -> list[str]:
+    """Restore one reel in an embedded house of its own; returns the digests of its master's frames.
+
+    Args:
+        home: Where the house stands.
+        source: The reel.
+        recipe: What is done to it.
+        segment_frames: How it is cut.
+        workers: How many there are at first.
+        dies: Appears when the recipe's trap has killed a worker; another is hired then.
+        prepare: Done to the house before anybody works.
+    """
+    with embedded(home, segment_frames=segment_frames) as house:
+        prepare(house)
+        house.lead()
+        house.hire(workers)
+        job_id = house.submit({"reel": source}, recipe)
+        if dies is not None:
+            wait_until(dies.exists, 60, "a worker dies in the middle of a segment")
+            house.hire(1)
+        assert house.wait_for(job_id) == "done"
+        died = any(worker.poll() == -signal.SIGKILL for worker in house.workers)
+        assert died == (dies is not None)
+        house.assert_sound(job_id)
+        return house.framemd5(job_id)
+
+
 @contextmanager
 def served(home: Path, database_url: str, broker_url: str, s3: dict[str, str], **settings: Any) -> Iterator[House]:
     """PostgreSQL, Redis and S3."""
@@ -268,4 +304,6 @@ def photo(path: Path, seed: int = 1) -> Source:
     return Source(uri=str(path), kind=ItemKind.STILL)
 
 
-__all__ = ["House", "InputError", "embedded", "film", "photo", "quiet_loop", "served", "swallow_doorbells"]
+__all__ = [
+    "House", "InputError", "embedded", "film", "photo", "quiet_loop", "restored_in", "served", "swallow_doorbells",
+]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,8 @@ from db import ledger, progress
 from db.records import Source
 from db.states import ItemKind
 from orchestrator import models
-from tests.journeys.house import SIZE, House, embedded, film, photo
+from tests.journeys.house import SIZE, House, film, photo, restored_in
 from tests.support import tint
-from tests.support.servers import wait_until
 
 COLOUR = """
 - deflicker: {window: 5}
@@ -70,28 +68,21 @@ def test_photos_and_a_reel_are_coloured_by_registered_weights(any_house: House, 
 
 def test_a_coloured_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: Path) -> None:
     source = film(tmp_path / "reel.mkv", 36)
-    digests: dict[str, list[str]] = {}
-    for name, (segment_frames, workers) in {"one piece": (1000, 1), "cells": (8, 2)}.items():
-        with embedded(tmp_path / name, segment_frames=segment_frames) as house:
-            tint.register(house.database, house.store, tmp_path / name)
-            house.lead()
-            house.hire(workers)
-            job_id = house.submit({"reel": source}, COLOUR)
-            assert house.wait_for(job_id) == "done"
-            house.assert_sound(job_id)
-            digests[name] = house.framemd5(job_id)
-    with embedded(tmp_path / "killed", segment_frames=16) as house:
-        tint.register(house.database, house.store, tmp_path / "killed")
-        house.lead()
-        house.hire(2)
-        flag = tmp_path / "killed.flag"
-        trap = f"radius: 1, frame: 20, action: kill_once, flag: {flag}}}"
-        job_id = house.submit({"reel": source}, COLOUR.replace("radius: 1}", trap))
-        wait_until(flag.exists, 60, "a worker dies in the middle of a segment")
-        house.hire(1)
-        assert house.wait_for(job_id) == "done"
-        assert any(worker.poll() == -signal.SIGKILL for worker in house.workers)
-        digests["killed"] = house.framemd5(job_id)
+
+    def register(house: House) -> None:
+        tint.register(house.database, house.store, house.settings.home)
+
+    digests = {
+        name: restored_in(
+            tmp_path / name, source, COLOUR, segment_frames=segment_frames, workers=workers, prepare=register
+        )
+        for name, (segment_frames, workers) in {"one piece": (1000, 1), "cells": (8, 2)}.items()
+    }
+    flag = tmp_path / "killed.flag"
+    trap = COLOUR.replace("radius: 1}", f"radius: 1, frame: 20, action: kill_once, flag: {flag}}}")
+    digests["killed"] = restored_in(
+        tmp_path / "killed", source, trap, segment_frames=16, workers=2, dies=flag, prepare=register
+    )
     assert len(digests["one piece"]) == 36
     assert [name for name, found in digests.items() if found != digests["one piece"]] == []
 

@@ -13,7 +13,7 @@ from db.records import Source
 from db.states import ItemKind
 from db.store.s3 import connect
 from orchestrator.embedded import _free_the_dead
-from tests.journeys.house import House, embedded, film, photo
+from tests.journeys.house import House, embedded, film, photo, restored_in
 from tests.support import servers
 from tests.support.servers import wait_until
 
@@ -49,28 +49,14 @@ def test_a_job_of_stills_and_a_reel_with_two_workers(any_house: House, tmp_path:
 
 def test_a_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: Path) -> None:
     source = film(tmp_path / "reel.mkv", 52)
-    digests: dict[str, list[str]] = {}
     plans = {"one piece": (1000, 1), "cells": (8, 2), "unequal": (24, 2)}
-    for name, (segment_frames, workers) in plans.items():
-        with embedded(tmp_path / name, segment_frames=segment_frames) as house:
-            house.lead()
-            house.hire(workers)
-            job_id = house.submit({"reel": source}, ALL_STEPS)
-            assert house.wait_for(job_id) == "done"
-            house.assert_sound(job_id)
-            digests[name] = house.framemd5(job_id)
-    with embedded(tmp_path / "killed", segment_frames=16) as house:
-        house.lead()
-        house.hire(2)
-        flag = tmp_path / "killed.flag"
-        steps = ALL_STEPS.replace("radius: 3}", f"radius: 3, frame: 20, action: kill_once, flag: {flag}}}")
-        job_id = house.submit({"reel": source}, steps)
-        wait_until(flag.exists, 60, "a worker dies in the middle of a segment")
-        house.hire(1)
-        assert house.wait_for(job_id) == "done"
-        assert any(worker.poll() == -signal.SIGKILL for worker in house.workers)
-        house.assert_sound(job_id)
-        digests["killed"] = house.framemd5(job_id)
+    digests = {
+        name: restored_in(tmp_path / name, source, ALL_STEPS, segment_frames=segment_frames, workers=workers)
+        for name, (segment_frames, workers) in plans.items()
+    }
+    flag = tmp_path / "killed.flag"
+    steps = ALL_STEPS.replace("radius: 3}", f"radius: 3, frame: 20, action: kill_once, flag: {flag}}}")
+    digests["killed"] = restored_in(tmp_path / "killed", source, steps, segment_frames=16, workers=2, dies=flag)
     assert len(digests["one piece"]) == 52
     assert [name for name, found in digests.items() if found != digests["one piece"]] == []
 

@@ -44,15 +44,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The stored numbers were computed so, and so do workers."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Any]:
     found: dict[str, Any] = json.loads((FOLDER / "colorformer.json").read_text())

@@ -34,14 +34,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Any]:
     found: dict[str, Any] = json.loads((FOLDER / "coltran.json").read_text())

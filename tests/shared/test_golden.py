@@ -37,15 +37,6 @@ PHOTO_OPTIONS: dict[str, dict[str, Any]] = {
 TOLERANCE = 5e-5
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The stored numbers were computed so, and so do workers."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module", params=list(CASES))
 def name(request: pytest.FixtureRequest) -> str:
     found: str = request.param

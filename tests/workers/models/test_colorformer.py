@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -13,15 +11,6 @@ from workers.models.swin import Swin
 
 FACTS = golden.facts("colorformer")
 ARRAYS = golden.arrays("colorformer")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The stored numbers were computed so, and so do workers."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def with_centers(network: nn.Module) -> nn.Module:

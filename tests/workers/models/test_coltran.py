@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,6 @@ from workers.models.coltran_checkpoint import NETS
 
 FACTS = golden.facts("coltran")
 STORED = golden.arrays("coltran")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As workers run: thousands of tiny steps wait longer for a second thread than it helps."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
