@@ -191,6 +191,23 @@ CODES: dict[str, CodeFacts] = {
     "LICENCE_NOT_ACCEPTED": CodeFacts(
         "The terms of these weights must be accepted first.", "Read them, then add --accept-licence."
     ),
+    "BAD_SHARD": CodeFacts("A file is no tar shard of pictures, or is cut off.", "Copy or pack the shard again."),
+    "TRAINING_DIFFERS": CodeFacts(
+        "The folder holds another training.", "Give a folder of its own, or the options that it was begun with."
+    ),
+    "NOT_FINITE": CodeFacts(
+        "The loss of a training is no number any more.", "Lower --rate and go on from the last save."
+    ),
+    "ALREADY_THERE": CodeFacts("What would be written is there already.", "Give an empty folder."),
+    "UNKNOWN_METRIC": CodeFacts("Nothing is measured under that name.", "docs/evaluation lists the names."),
+    "OUTPUT_MISSING": CodeFacts(
+        "A reference has no output, or an output no reference, to be compared with.",
+        "Give both the same id, or leave the reference out.",
+    ),
+    "SIZE_MISMATCH": CodeFacts(
+        "Pictures that should be compared differ in size or channels.",
+        "Compare pictures of one size; see --size of `reelwright evaluate`.",
+    ),
     "KEY_UNSAFE": CodeFacts(
         "A blob key is not of the allowed form.", "Report this: keys are made by Reelwright itself."
     ),

@@ -11,6 +11,8 @@ from db.catalog.stages import STAGES
 from db.catalog.weights import CARDS, Card
 
 WORKERS = Path(__file__).parents[1] / "workers"
+OF_TASK: dict[str, set[str]] = {"colorizer": {"chroma", "published"}, "detector": {"boxes"}, "judge": set()}
+"""What a module of an architecture has besides ``build``; a judge's network is simply called."""
 
 
 def modules(folder: str) -> dict[str, Path]:
@@ -46,7 +48,7 @@ def test_a_metric_has_two_public_functions(path: Path) -> None:
 def test_an_architecture_has_its_module_with_the_functions_of_its_task(name: str) -> None:
     functions = public_functions(modules("models")[name])
     assert {"build"} <= functions
-    assert ({"chroma", "published"} if ARCHITECTURES[name].task == "colorizer" else {"boxes"}) <= functions
+    assert OF_TASK[ARCHITECTURES[name].task] <= functions
 
 
 def test_every_module_that_builds_a_network_by_name_is_in_the_catalogue() -> None:

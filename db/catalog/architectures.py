@@ -62,8 +62,9 @@ class ArchitectureSpec:
 
     name: str
     """Name in recipes (``model:``)."""
-    task: Literal["colorizer", "detector"]
-    """``colorizer``: grey in, colour out; ``detector``: finds the objects that a colorizer wants to know of."""
+    task: Literal["colorizer", "detector", "judge"]
+    """``colorizer``: grey in, colour out; ``detector``: finds the objects that a colorizer wants to know of;
+    ``judge``: what ``reelwright evaluate`` asks about finished pictures."""
     title: str
     """What the field calls it."""
     paper: str
@@ -229,6 +230,57 @@ _SHIPPED = (
         choose="To give InstColorization its boxes.",
         default="mask-rcnn",
         size="800 pixels on the short side, 1333 at most on the long one",
+    ),
+    ArchitectureSpec(
+        name="squeezenet",
+        task="judge",
+        title="SqueezeNet 1.0",
+        paper="SqueezeNet: AlexNet-level accuracy with 50x fewer parameters (Iandola and others, 2016)",
+        idea="A small network that says which of ImageNet's thousand things a picture shows.",
+        choose="To ask whether a colorized photo is still seen as what it is: `evaluate --metrics semantic`.",
+        default="squeezenet",
+        size="227 x 227, stretched",
+    ),
+    ArchitectureSpec(
+        name="inception_fid",
+        task="judge",
+        title="Inception of 2015-12-05",
+        paper="GANs Trained by a Two Time-Scale Update Rule (Heusel and others, 2017), on the network of Szegedy and "
+        "others, 2015",
+        idea="A classifier whose 2048 features are compared as two clouds.",
+        choose="For FID, and for nothing else under that name: `evaluate --metrics fid_torch_fidelity`.",
+        default="inception-fid",
+        size="299 x 299, stretched",
+    ),
+    ArchitectureSpec(
+        name="inception_imagenet",
+        task="judge",
+        title="Inception v3 of torchvision",
+        paper="Rethinking the Inception Architecture for Computer Vision (Szegedy and others, 2015)",
+        idea="The classifier in whose features several papers of colorization measure what they call FID.",
+        choose="Only to compare with those papers: `evaluate --metrics fid_imagenet_01,fid_imagenet_11`.",
+        default="inception-imagenet",
+        size="299 x 299, stretched",
+    ),
+    ArchitectureSpec(
+        name="lpips",
+        task="judge",
+        title="LPIPS",
+        paper="The Unreasonable Effectiveness of Deep Features as a Perceptual Metric (Zhang and others, 2018)",
+        idea="Compares what a classifier's layers see at each place, weighted as people judged.",
+        choose="Where PSNR punishes what no eye sees: `evaluate --metrics lpips_alex`.",
+        default="lpips-alex",
+        size="the picture's own",
+    ),
+    ArchitectureSpec(
+        name="niqe",
+        task="judge",
+        title="NIQE",
+        paper="Making a Completely Blind Image Quality Analyzer (Mittal, Soundararajan, Bovik; 2013)",
+        idea="Compares a picture's statistics with those of pristine photographs, without a reference.",
+        choose="As a trend where there is no reference: `evaluate --metrics niqe`. It takes grain for a fault.",
+        default="niqe",
+        size="blocks of 96 x 96",
     ),
 )
 

@@ -95,6 +95,38 @@ _SHIPPED = (
         (WeightsFile("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", sha256_prefix="bf2d0c1e", megabytes=178),),
         "PyTorch's own server, named in torchvision", f"BSD-3-Clause; {_UNSTATED}",
     ),
+    Card(
+        "squeezenet", "squeezenet", "squeezenet", "ImageNet's thousand classes, with torchvision's names.",
+        (WeightsFile("squeezenet1_0.safetensors", megabytes=5),),
+        "songhan/SqueezeNet-Deep-Compression, decoded (torchvision's own file wants another input)",
+        f"BSD-2-Clause; {_UNSTATED}",
+    ),
+    Card(
+        "inception-fid", "inception_fid", "inception-fid", "The network of FID, as converted from TensorFlow.",
+        (WeightsFile("pt_inception-2015-12-05-6726825d.pth", sha256_prefix="6726825d", megabytes=96),),
+        "releases of mseitzer/pytorch-fid, and of toshas/torch-fidelity as "
+        "weights-inception-2015-12-05-6726825d.pth", f"Apache-2.0; {_UNSTATED}",
+    ),
+    Card(
+        "inception-imagenet", "inception_imagenet", "inception-imagenet", "ImageNet, ported from TensorFlow.",
+        (WeightsFile("inception_v3_google-1a9a5a14.pth", sha256_prefix="1a9a5a14", megabytes=109),),
+        "PyTorch's own server, named in older releases of torchvision", f"BSD-3-Clause; {_UNSTATED}",
+    ),
+    Card(
+        "lpips-alex", "lpips", "lpips-alex", "AlexNet as its backbone, the paper's default.",
+        (WeightsFile("alexnet-owt-7be5be79.pth", sha256_prefix="7be5be79", megabytes=244),),
+        "PyTorch's own server, named in torchvision", f"BSD-3-Clause; {_UNSTATED}",
+    ),
+    Card(
+        "lpips-vgg", "lpips", "lpips-vgg", "VGG-16 as its backbone.",
+        (WeightsFile("vgg16-397923af.pth", sha256_prefix="397923af", megabytes=553),),
+        "PyTorch's own server, named in torchvision", f"BSD-3-Clause; {_UNSTATED}",
+    ),
+    Card(
+        "niqe", "niqe", "niqe", "The statistics of 125 pristine photographs.",
+        (WeightsFile("niqe_pris_params.npz", ("pristine",), megabytes=1),),
+        "basicsr/metrics of XPixelGroup/BasicSR", f"Apache-2.0; {_UNSTATED}",
+    ),
 )  # fmt: skip
 
 CARDS: Mapping[str, Card] = {
