@@ -24,6 +24,7 @@ from orchestrator.cli.jobs import register as add_jobs
 from orchestrator.cli.models import register as add_models
 from orchestrator.cli.services import register as add_services
 from orchestrator.cli.terminal import Terminal
+from orchestrator.cli.training import register as add_training
 from orchestrator.cli.work import register as add_work
 
 OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
@@ -39,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for add in (add_work, add_jobs, add_models, add_services, add_house):
+for add in (add_work, add_jobs, add_models, add_training, add_services, add_house):
     add(app)
 
 

@@ -1,0 +1,65 @@
+"""A grid of ab colours, how common each is, and colours as shares of their nearest bins. Courses use it.
+
+After Zhang, Isola, Efros 2016: a grid of 10 by 10 units of Lab, five neighbours weighted by a Gaussian of 5 units, and
+weights that count rare colours for more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workers.training import views
+from workers.training.photos import Photos
+
+GRID = 10
+_REACH = 11
+_NEIGHBOURS, _SIGMA = 5, 5.0
+_RAREST = 2e-5
+_UNIFORM = 0.5
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Colours ``(Q, 2)`` that occur, and what each counts for in training ``(Q,)``, 1 on average over the pixels."""
+
+    colors: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> Bins:
+        """Return the same on a device."""
+        return Bins(self.colors.to(device), self.weights.to(device))
+
+    def shares(self, ab: Tensor) -> tuple[Tensor, Tensor]:
+        """Return nearest bins and their shares, ``(N, 5, h, w)`` each, for ab ``(N, 2, h, w)``."""
+        flat = ab.movedim(1, -1).reshape(-1, 2)
+        far, near = torch.cdist(flat, self.colors).topk(_NEIGHBOURS, largest=False)
+        share = torch.softmax(-(far**2) / (2 * _SIGMA**2), dim=1)
+        shape = (len(ab), *ab.shape[-2:], _NEIGHBOURS)
+        return near.reshape(shape).movedim(-1, 1), share.reshape(shape).movedim(-1, 1)
+
+
+def measured(photos: Photos, most: int, count: int = 1500) -> Bins:
+    """Return the bins of photographs.
+
+    Args:
+        photos: What is trained on.
+        most: Largest number of bins; the commonest are kept.
+        count: How many photographs are looked at.
+    """
+    side = 2 * _REACH + 1
+    found = np.zeros(side * side)
+    for _, picture in photos.part(count):
+        ab = views.lab(picture)[::4, ::4, 1:].reshape(-1, 2)
+        place = np.clip(np.rint(ab / GRID).astype(int) + _REACH, 0, side - 1)
+        found += np.bincount(place[:, 0] * side + place[:, 1], minlength=side * side)
+    shares = found / found.sum()
+    kept = np.sort(np.argsort(-shares, kind="stable")[: min(most, int((shares > _RAREST).sum()))])
+    share = shares[kept] / shares[kept].sum()
+    weight = 1 / ((1 - _UNIFORM) * share + _UNIFORM / len(kept))
+    weight /= (share * weight).sum()
+    colors = np.stack([kept // side - _REACH, kept % side - _REACH], axis=1) * GRID
+    return Bins(torch.from_numpy(colors).float(), torch.from_numpy(weight).float())

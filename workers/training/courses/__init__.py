@@ -1,0 +1,49 @@
+"""Courses: what one architecture learns, from which views, by which losses, and how it is judged.
+
+A course is a class ``Course`` in a module here; :class:`workers.training.course.Course` says what it must do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, cast
+
+import torch
+
+from workers.training.course import Course
+from workers.training.faults import TrainingError
+
+NETWORKS = {
+    "fire-unet": "fire_unet",
+    "folded-cnn": "folded_cnn",
+    "subpixel-cnn": "subpixel_cnn",
+    "ddcolor-tiny": "ddcolor",
+    "ddcolor-large": "ddcolor",
+}
+"""Networks that can be trained, and the module of their course."""
+
+
+def course(network: str, seed: int = 0, **options: Any) -> Course:
+    """Return the course of a network, which starts from the seed.
+
+    Args:
+        network: One of :data:`NETWORKS`.
+        seed: Of the network's first values.
+        options: What the course's class takes; none stands for its own default.
+
+    Raises:
+        TrainingError: ``UNKNOWN_MODEL``, ``BAD_PARAMETER`` for an option that the course lacks, or what is wrong
+            with a file.
+    """
+    if network not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise TrainingError(
+            f"{network!r:.60} is not trained here.", code="UNKNOWN_MODEL", remedy=f"Take one of {known}."
+        )
+    kind = importlib.import_module(f"workers.training.courses.{NETWORKS[network]}").Course
+    given = {name: value for name, value in options.items() if value is not None}
+    torch.manual_seed(seed)
+    strange = sorted(given.keys() - kind.OPTIONS)
+    if strange:
+        raise TrainingError(f"The course of {network} takes no {', '.join(strange)}", code="BAD_PARAMETER")
+    return cast(Course, kind(**({"name": network} if "name" in kind.OPTIONS else {}) | given))

@@ -1,0 +1,102 @@
+"""Packs pictures into tar shards that travel to another machine. ``python -m workers.training pack`` uses it."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from workers.training.faults import TrainingError
+from workers.training.photos import Photos, Picture
+
+_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What came of packing."""
+
+    shards: tuple[Path, ...]
+    pictures: int
+    unreadable: int
+
+
+def pack(
+    photos: Photos,
+    folder: Path,
+    *,
+    side: int = 256,
+    megabytes: int = 60,
+    seed: int = 0,
+    said: Callable[[int, int], None] = lambda done, total: None,
+) -> Packed:
+    """Write shards ``photos-0000.tar`` and so on, shuffled, each ``NAME.jpg`` a member.
+
+    Args:
+        photos: What is packed.
+        folder: Where to; shards of an earlier packing there are refused.
+        side: Short side in pixels to which larger pictures are brought.
+        megabytes: Largest size of a shard.
+        seed: Of the shuffling.
+        said: Called with how many are done, and of how many.
+
+    Raises:
+        TrainingError: ``ALREADY_THERE``, or ``CORRUPT`` when no picture can be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("photos-*.tar")):
+        raise TrainingError(f"{folder}: holds shards already", code="ALREADY_THERE", remedy="Give an empty folder.")
+    shards: list[Path] = []
+    count = 0
+    for members in _shards(_encoded(photos, side, seed), megabytes * 1_000_000):
+        shards.append(folder / f"photos-{len(shards):04d}.tar")
+        with tarfile.open(shards[-1], "w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, data in members:
+                member = tarfile.TarInfo(f"{count:07d}-{name}.jpg")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+                count += 1
+        said(count + len(photos.bad), len(photos))
+    if not count:
+        raise TrainingError(f"{photos.said}: not one of {len(photos)} pictures can be read", code="CORRUPT")
+    return Packed(tuple(shards), count, len(photos.bad))
+
+
+def _shards(members: Iterable[tuple[str, bytes]], most_bytes: int) -> Iterator[list[tuple[str, bytes]]]:
+    """Members in lists that each make a shard of at most so many bytes, but at least one member."""
+    together: list[tuple[str, bytes]] = []
+    size = tarfile.RECORDSIZE
+    for name, data in members:
+        own = tarfile.BLOCKSIZE * (1 + -(-len(data) // tarfile.BLOCKSIZE))
+        if together and size + own > most_bytes:
+            yield together
+            together, size = [], tarfile.RECORDSIZE
+        together.append((name, data))
+        size += own
+    if together:
+        yield together
+
+
+def _encoded(photos: Photos, side: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    for number in np.random.default_rng(seed).permutation(len(photos)):
+        picture = photos.readable(int(number))
+        if picture is None:
+            continue
+        bgr = cv2.cvtColor(_smaller(picture, side), cv2.COLOR_RGB2BGR)
+        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        yield re.sub(r"[^A-Za-z0-9_-]+", "-", Path(photos.name(int(number))).stem)[:60], data.tobytes()
+
+
+def _smaller(picture: Picture, side: int) -> Picture:
+    height, width = picture.shape[:2]
+    share = side / min(height, width)
+    if share >= 1:
+        return picture
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

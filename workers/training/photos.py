@@ -1,0 +1,202 @@
+"""Reads the pictures of a folder, a manifest or tar shards. ``workers.training`` and its courses use it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.training.faults import TrainingError
+
+Picture = NDArray[np.uint8]
+_ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_MOST_BYTES = 200_000_000
+_MOST_PX = 100_000_000
+_LEAST_PX = 16
+_NAMED = ("path", "source", "file", "filename")
+"""Columns of a manifest that may say where a picture is; the first that is there counts."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one encoded picture lies."""
+
+    name: str
+    path: Path
+    start: int = 0
+    count: int | None = None
+    """Bytes of a member of a shard; none means the whole file."""
+
+
+class Photos:
+    """Encoded pictures that are decoded when they are asked for."""
+
+    def __init__(self, places: Sequence[Place], said: str) -> None:
+        """Take where they are, and where they come from for people."""
+        if not places:
+            raise TrainingError(f"{said}: there are no pictures", code="FILE_MISSING")
+        self._places = tuple(places)
+        self.said = said
+        self.bad: dict[str, str] = {}
+        """What could not be read so far, and why."""
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def name(self, number: int) -> str:
+        """Name of a picture."""
+        return self._places[number].name
+
+    def digest(self) -> str:
+        """Hex digest over all names, in order: which pictures these are."""
+        return hashlib.sha256("\n".join(place.name for place in self._places).encode()).hexdigest()
+
+    def __iter__(self) -> Iterator[tuple[str, Picture]]:
+        """Every picture that can be read, with its name."""
+        for number, place in enumerate(self._places):
+            picture = self.readable(number)
+            if picture is not None:
+                yield place.name, picture
+
+    def picture(self, number: int) -> Picture:
+        """Return a picture ``(H, W, 3)`` RGB; for one that cannot be read, the next one that can.
+
+        Raises:
+            TrainingError: ``CORRUPT`` when none can be read.
+        """
+        for step in range(len(self)):
+            found = self.readable((number + step) % len(self))
+            if found is not None:
+                return found
+        raise TrainingError(f"{self.said}: not one of {len(self)} pictures can be read", code="CORRUPT")
+
+    def part(self, count: int) -> Photos:
+        """Return about ``count`` of them, evenly spread."""
+        step = max(1, len(self) // max(1, count))
+        return Photos(self._places[::step][:count], self.said)
+
+    def split(self, every: int) -> tuple[Photos, Photos]:
+        """Return them without every so-many-th, and those."""
+        rest = [place for number, place in enumerate(self._places) if number % every]
+        return Photos(rest, self.said), Photos(self._places[::every], self.said)
+
+    def readable(self, number: int) -> Picture | None:
+        """Return a picture, or nothing when it cannot be read; then :attr:`bad` says why."""
+        place = self._places[number]
+        if place.name in self.bad:
+            return None
+        try:
+            return _decoded(_bytes(place))
+        except (OSError, ValueError, cv2.error) as error:
+            self.bad[place.name] = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            return None
+
+
+def opened(source: str | Path, only: Mapping[str, str] | None = None) -> Photos:
+    """Return the pictures of a folder, of a manifest (CSV or JSON Lines) or of tar shards.
+
+    Args:
+        source: A folder with pictures or with shards, a manifest, one shard, or several shards by a pattern
+            (``train-*.tar``).
+        only: Columns of ``index.csv`` beside the shards and the value that each must have; pictures are known by the
+            column ``id``.
+
+    Raises:
+        TrainingError: ``FILE_MISSING``, or ``BAD_SHARD`` for a shard that is none.
+    """
+    path = Path(source)
+    if "*" in path.name:
+        return _chosen([place for each in sorted(path.parent.glob(path.name)) for place in _members(each)], path, only)
+    if path.is_dir():
+        shards = sorted(path.glob("*.tar"))
+        return _chosen([place for each in shards for place in _members(each)] or _in_folder(path), path, only)
+    if not path.is_file():
+        raise TrainingError(f"{source}: there is no such file or folder", code="FILE_MISSING")
+    if path.suffix == ".tar":
+        return _chosen(_members(path), path, only)
+    return _chosen(_listed(path), path, only)
+
+
+def _in_folder(folder: Path) -> list[Place]:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
+    return [Place(path.relative_to(folder).as_posix(), path) for path in files]
+
+
+def _members(shard: Path) -> list[Place]:
+    """Where each picture of a shard begins. Nothing is unpacked, so what a member is called can do no harm."""
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            members = [each for each in archive if each.isreg() and Path(each.name).suffix.lower() in _ENDINGS]
+        size = shard.stat().st_size
+    except (OSError, tarfile.TarError, ValueError) as error:
+        raise TrainingError(f"{shard}: no tar shard of pictures ({error})", code="BAD_SHARD") from error
+    if any(each.offset_data + each.size > size for each in members):
+        raise TrainingError(f"{shard}: is cut off", code="BAD_SHARD", remedy="Copy the shard again.")
+    if not members:
+        raise TrainingError(f"{shard}: holds no pictures", code="BAD_SHARD")
+    return [Place(each.name, shard, each.offset_data, each.size) for each in members]
+
+
+def _listed(manifest: Path) -> list[Place]:
+    try:
+        text = manifest.read_text("utf-8-sig")
+        lines = text.splitlines()
+        rows = (
+            [json.loads(line) for line in lines if line.strip()]
+            if manifest.suffix in {".jsonl", ".ndjson"}
+            else list(csv.DictReader(lines))
+        )
+        column = next(name for name in _NAMED if rows and name in rows[0])
+        paths = [str(row[column]) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, csv.Error) as error:
+        columns = ", ".join(_NAMED)
+        raise TrainingError(
+            f"{manifest}: no manifest of pictures; it wants one of the columns {columns}", code="MANIFEST_UNREADABLE"
+        ) from error
+    return [Place(path, manifest.parent / path) for path in paths]
+
+
+def _chosen(places: list[Place], source: Path, only: Mapping[str, str] | None) -> Photos:
+    said = str(source)
+    if not only:
+        return Photos(places, said)
+    index = (source if source.is_dir() else source.parent) / "index.csv"
+    try:
+        with index.open(encoding="utf-8", newline="") as file:
+            wanted = {row["id"] for row in csv.DictReader(file) if all(row[key] == only[key] for key in only)}
+    except (OSError, KeyError, ValueError) as error:
+        missing = f"has no column {error}" if isinstance(error, KeyError) else "cannot be read"
+        raise TrainingError(
+            f"{index}: {missing}, so nothing can be chosen by it", code="MANIFEST_UNREADABLE"
+        ) from error
+    return Photos([place for place in places if Path(place.name).stem in wanted], said)
+
+
+def _bytes(place: Place) -> bytes:
+    with place.path.open("rb") as file:
+        file.seek(place.start)
+        data = file.read(_MOST_BYTES + 1 if place.count is None else min(place.count, _MOST_BYTES + 1))
+    if len(data) > _MOST_BYTES:
+        raise ValueError("too large")
+    if place.count is not None and len(data) < place.count:
+        raise ValueError("cut off")
+    return data
+
+
+def _decoded(data: bytes) -> Picture:
+    if not data:
+        raise ValueError("empty")
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if found is None:
+        raise ValueError("no picture that OpenCV reads")
+    if min(found.shape[:2]) < _LEAST_PX or found.shape[0] * found.shape[1] > _MOST_PX:
+        raise ValueError(f"{found.shape[1]}x{found.shape[0]} pixels")
+    return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)

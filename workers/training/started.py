@@ -1,0 +1,50 @@
+"""How networks start: at random, by variance, or from a file of weights. The courses use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from workers.training.faults import TrainingError
+
+
+def by_variance(network: nn.Module) -> None:
+    """Fill convolutions so that what they pass on varies as much as what they get (He et al. 2015)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file of weights: safetensors, or a plain state dict of PyTorch.
+
+    Raises:
+        TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: there is no such file of weights", code="FILE_MISSING")
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        return {str(key): value.float() if value.is_floating_point() else value for key, value in found.items()}
+    except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError, EOFError) as error:
+        raise TrainingError(f"{path}: holds no weights ({error})", code="BAD_CHECKPOINT") from error
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a network, or into the part of it that they name.
+
+    Raises:
+        TrainingError: ``BAD_CHECKPOINT`` when they are of another network.
+    """
+    own = network.state_dict()
+    strange = [key for key, value in state.items() if key not in own or own[key].shape != value.shape]
+    if strange or not state:
+        raise TrainingError(f"{path}: is of another network ({', '.join(strange[:3])})", code="BAD_CHECKPOINT")
+    network.load_state_dict({**own, **state})

@@ -1,0 +1,412 @@
+"""Walks through a course: steps, averages, looks, saves, and goes on where it stopped. ``workers.training`` shows it.
+
+A training is known by its folder. Which photographs a step sees, and how, follows from the seed and the number of the
+sample alone; so a training that was killed and goes on comes to the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import csv
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from workers.training.course import Batch, Course, Habits
+from workers.training.faults import TrainingError
+from workers.training.photos import Photos
+
+_STATE = "state.pt"
+_LOG = "log.csv"
+_RISE = 0.02
+_MOST_BAD_STEPS = 20
+"""Steps in a row whose loss or gradient is no number before training gives up."""
+_CLIPPED_AT = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train. Nothing here changes what one step computes on another machine, save rounding."""
+
+    steps: int
+    batch: int
+    rate: float
+    seed: int = 0
+    accumulate: int = 1
+    """Parts into which a batch is cut so that it fits the memory."""
+    ema: float = 0.999
+    """How slowly the kept average follows the weights."""
+    amp: bool = True
+    """Half precision (bfloat16) where a GPU computes."""
+    look_every: int = 500
+    """Steps between looks at photographs that are not trained on."""
+    save_every: int = 250
+    looked_at: int = 64
+    """Photographs of such a look."""
+    readers: int = 1
+    """Threads that prepare views ahead."""
+    max_bad: float = 0.02
+    """Share of the photographs that may be unreadable."""
+
+    @classmethod
+    def of(cls, habits: Habits, **chosen: Any) -> Plan:
+        """Return a course's own plan, but for what is chosen (none means not chosen)."""
+        own = cls(steps=habits.steps, batch=habits.batch, rate=habits.rate, ema=habits.ema)
+        return replace(own, **{name: value for name, value in chosen.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is; given to whoever shows it."""
+
+    step: int
+    steps: int
+    loss: float
+    parts: Mapping[str, float]
+    samples_per_second: float
+    seconds_left: float
+    judged: Mapping[str, float] | None = None
+
+
+class Trainer:
+    """A course, photographs to train on and to be judged by, and a folder for all that comes of it."""
+
+    def __init__(
+        self,
+        course: Course,
+        photos: Photos,
+        held_out: Photos,
+        folder: Path,
+        plan: Plan | None = None,
+        *,
+        device: str | None = None,
+        said: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        """Begin a training, or take up the one that the folder holds.
+
+        Args:
+            course: What is learnt.
+            photos: What is trained on.
+            held_out: What the network is judged by.
+            folder: Where state, log and weights go.
+            plan: How; none takes the course's habits.
+            device: ``cpu``, ``cuda`` or ``cuda:1``; none takes a GPU where there is one.
+            said: Called after every step.
+
+        Raises:
+            TrainingError: ``TRAINING_DIFFERS`` when the folder holds a training of another course, plan or photographs.
+        """
+        self.course, self.photos, self.held_out, self.folder = course, photos, held_out, folder
+        self.plan = plan or Plan.of(course.habits)
+        self.rank, self.ranks = _place()
+        if self.plan.batch % (self.plan.accumulate * self.ranks):
+            parts = self.plan.accumulate * self.ranks
+            raise TrainingError(f"A batch of {self.plan.batch} cannot be cut into {parts} parts", code="BAD_VALUE")
+        self.device = torch.device(device or _device())
+        self.step, self.seconds = 0, 0.0
+        self.before: dict[str, float] = {}
+        """Figures before the first step."""
+        self._said = said
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self._saved()
+        if state is None:
+            torch.manual_seed(self.plan.seed)
+            course.prepare(photos)
+        self._place_networks()
+        self._average = copy.deepcopy(course.network).eval().requires_grad_(False)
+        self._optimizers = self._made_optimizers()
+        if state is not None:
+            self._take_up(state)
+        elif self.rank == 0:
+            self.before = self.evaluate(self.plan.looked_at)
+            self.save()
+
+    # -- for the caller
+
+    @property
+    def network(self) -> nn.Module:
+        """The kept average of the weights, in eval mode."""
+        return self._average
+
+    def evaluate(self, count: int | None = None) -> dict[str, float]:
+        """Return the course's figures on the photographs that were held out, or on an even part of them."""
+        chosen = self.held_out if count is None else self.held_out.part(count)
+        return self.course.judged(self._average, chosen)
+
+    def train(self, until: int | None = None) -> None:
+        """Train to the plan's last step, or to an earlier one, and save.
+
+        Raises:
+            TrainingError: ``NOT_FINITE`` when losses are no numbers any more, ``CORRUPT`` when too many photographs
+                cannot be read.
+        """
+        last = min(self.plan.steps, self.plan.steps if until is None else until)
+        began, begun_at, bad, spent = time.monotonic(), self.step, 0, self.seconds
+        learner, critic = self._wrapped(self.course.learner), self._wrapped(self.course.critic)
+        with contextlib.closing(self._batches(last)) as batches:
+            for batch in batches:
+                loss, parts = self._stepped(learner, critic, batch)
+                bad = 0 if math.isfinite(loss) else bad + 1
+                if bad >= _MOST_BAD_STEPS:
+                    raise TrainingError(
+                        f"The loss was no number for {bad} steps up to step {self.step}", code="NOT_FINITE",
+                        remedy="Lower --rate; the state of the last save is kept and training goes on from there.",
+                    )  # fmt: skip
+                self.step += 1
+                self._check_photos()
+                self.seconds = spent + time.monotonic() - began
+                seconds = max(1e-9, time.monotonic() - began) / (self.step - begun_at)
+                judged = None
+                if self.step % self.plan.look_every == 0 and self.rank == 0:
+                    judged = self.evaluate(self.plan.looked_at)
+                said = Progress(
+                    self.step,
+                    self.plan.steps,
+                    loss,
+                    parts,
+                    self.plan.batch / seconds,
+                    seconds * (self.plan.steps - self.step),
+                    judged,
+                )
+                if self.rank == 0:
+                    self._log(said)
+                    self._said(said)
+                if self.step % self.plan.save_every == 0 and math.isfinite(loss):
+                    self.save()
+        self.save()
+
+    def save(self) -> None:
+        """Write all that is needed to go on. A kill while it is written leaves the one before."""
+        if self.rank:
+            return
+        state = {
+            "identity": self._identity(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "before": self.before,
+            "network": self.course.network.state_dict(),
+            "average": self._average.state_dict(),
+            "critic": self.course.critic.state_dict() if self.course.critic is not None else None,
+            "optimizers": [each.state_dict() for each in self._optimizers],
+            "course": self.course.state(),
+            "bad": self.photos.bad,
+        }
+        written = self.folder / f"{_STATE}.part"
+        torch.save(state, written)
+        with written.open("rb+") as file:
+            os.fsync(file.fileno())
+        written.replace(self.folder / _STATE)
+
+    # -- a step
+
+    def _stepped(self, learner: nn.Module, critic: nn.Module | None, batch: Batch) -> tuple[float, dict[str, float]]:
+        # Dropout draws anew at every step, and as it would have drawn without a kill before.
+        torch.manual_seed((self.plan.seed * 1_000_003 + self.step) * self.ranks + self.rank)
+        rate = self.plan.rate * _share_of_rate(self.course.habits, self.step, self.plan.steps)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["share"]
+            optimizer.zero_grad(set_to_none=True)
+        self.course.network.train()
+        pieces = [
+            dict(zip(batch, each, strict=True))
+            for each in zip(*(value.chunk(self.plan.accumulate) for value in batch.values()), strict=True)
+        ]
+        total, parts = 0.0, dict[str, float]()
+        turns = [(learner, self.course.loss)] + ([(critic, self.course.critic_loss)] if critic is not None else [])
+        fine = True
+        for (module, losses), optimizer in zip(turns, self._optimizers, strict=True):
+            for number, piece in enumerate(pieces):
+                with self._quiet(module, number < len(pieces) - 1), self._half():
+                    loss, said = losses(module, piece)
+                    torch.autograd.backward(loss / len(pieces))
+                total += float(loss.detach()) / len(pieces) if losses == self.course.loss else 0.0
+                for name, value in said.items():
+                    parts[name] = parts.get(name, 0.0) + value / len(pieces)
+            norm = nn.utils.clip_grad_norm_(
+                [p for group in optimizer.param_groups for p in group["params"]], _CLIPPED_AT
+            )
+            fine = fine and bool(torch.isfinite(norm))
+            if fine:
+                optimizer.step()
+            if critic is not None:
+                critic.zero_grad(set_to_none=True)
+        if not fine:
+            return math.nan, parts
+        self._follow()
+        return total, parts
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        keep = min(self.plan.ema, (1 + self.step) / (10 + self.step))
+        for own, new in zip(
+            self._average.state_dict().values(), self.course.network.state_dict().values(), strict=True
+        ):
+            if own.is_floating_point():
+                own.lerp_(new.to(own.dtype), 1 - keep)
+            else:
+                own.copy_(new)
+
+    def _half(self) -> contextlib.AbstractContextManager[Any]:
+        on = self.plan.amp and self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
+
+    def _quiet(self, module: nn.Module, more_to_come: bool) -> contextlib.AbstractContextManager[Any]:
+        """Between parts of a batch processes need not agree yet."""
+        if more_to_come and isinstance(module, nn.parallel.DistributedDataParallel):
+            return module.no_sync()
+        return contextlib.nullcontext()
+
+    # -- photographs
+
+    def _batches(self, last: int) -> Generator[Batch]:
+        """Batches for the steps to come, prepared ahead of the network."""
+        steps = iter(range(self.step, last))
+        with ThreadPoolExecutor(self.plan.readers) as pool:
+            coming = deque(pool.submit(self._views, step) for step in islice(steps, 2 * self.plan.readers))
+            try:
+                while coming:
+                    shown = coming.popleft().result()
+                    coming.extend(pool.submit(self._views, step) for step in islice(steps, 1))
+                    yield {name: torch.from_numpy(value).to(self.device) for name, value in shown.items()}
+            finally:
+                for each in coming:
+                    each.cancel()
+
+    def _views(self, step: int) -> dict[str, np.ndarray]:
+        own = self.plan.batch // self.ranks
+        first = step * self.plan.batch + self.rank * own
+        shown = [self._view(number) for number in range(first, first + own)]
+        return {name: np.stack([each[name] for each in shown]).astype(np.float32, copy=False) for name in shown[0]}
+
+    def _view(self, number: int) -> dict[str, np.ndarray]:
+        """The view of one sample: which photograph, by a shuffle of each round, and how it is shown."""
+        round_, place = divmod(number, len(self.photos))
+        order = _order(self.plan.seed, round_, len(self.photos))
+        rng = np.random.default_rng([self.plan.seed, number, 1])
+        return self.course.view(self.photos.picture(int(order[place])), rng)
+
+    def _check_photos(self) -> None:
+        if len(self.photos.bad) > max(1, self.plan.max_bad * len(self.photos)):
+            name, why = next(iter(self.photos.bad.items()))
+            raise TrainingError(
+                f"{self.photos.said}: {len(self.photos.bad)} of {len(self.photos)} cannot be read; {name}: {why}",
+                code="CORRUPT", remedy="Mend or remove them, or raise --max-bad.",
+            )  # fmt: skip
+
+    # -- networks, state
+
+    def _place_networks(self) -> None:
+        for module in (self.course.learner, self.course.critic):
+            if module is not None:
+                module.to(self.device).to(memory_format=torch.channels_last)
+
+    def _wrapped(self, module: nn.Module | None) -> Any:
+        if module is None or self.ranks == 1:
+            return module
+        devices = [self.device] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(module, device_ids=devices, broadcast_buffers=True)
+
+    def _made_optimizers(self) -> list[torch.optim.Optimizer]:
+        habits = self.course.habits
+        own = [{"params": list(group.parameters), "share": group.rate} for group in self.course.groups()]
+        made: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(own, self.plan.rate, betas=habits.betas, weight_decay=habits.weight_decay)
+        ]
+        if self.course.critic is not None:
+            against = [{"params": list(self.course.critic.parameters()), "share": 1.0}]
+            made.append(torch.optim.Adam(against, self.plan.rate, betas=habits.betas))
+        return made
+
+    def _identity(self) -> dict[str, Any]:
+        """What a training must have in common with the one that it goes on with."""
+        plan = asdict(self.plan)
+        shaping = {name: plan[name] for name in ("steps", "batch", "rate", "seed", "ema")}
+        return {"course": self.course.name, "photos": self.photos.digest(), "count": len(self.photos), **shaping}
+
+    def _saved(self) -> dict[str, Any] | None:
+        path = self.folder / _STATE
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, "cpu", weights_only=True)
+            before, now = dict(state["identity"]), self._identity()
+        except Exception as error:
+            raise TrainingError(
+                f"{path}: the state of this training cannot be read ({error})", code="BAD_CHECKPOINT",
+                remedy="Remove it to begin anew.",
+            ) from error  # fmt: skip
+        differs = sorted(name for name in now if before.get(name) != now[name])
+        if differs:
+            was = ", ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in differs)
+            raise TrainingError(
+                f"{self.folder}: holds another training ({was})", code="TRAINING_DIFFERS",
+                remedy="Give it a folder of its own, or the same options as before.",
+            )  # fmt: skip
+        return state
+
+    def _take_up(self, state: Mapping[str, Any]) -> None:
+        self.step, self.seconds, self.before = int(state["step"]), state["seconds"], state["before"]
+        self.course.network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        if self.course.critic is not None:
+            self.course.critic.load_state_dict(state["critic"])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.course.load_state(state["course"])
+        self.photos.bad.update(state["bad"])
+
+    def _log(self, said: Progress) -> None:
+        path = self.folder / _LOG
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(("step", "name", "value"))
+            rows = {"loss": said.loss, **said.parts, "samples_per_second": said.samples_per_second}
+            rows |= {f"held_out/{name}": value for name, value in (said.judged or {}).items()}
+            writer.writerows((said.step, name, f"{value:.6g}") for name, value in rows.items())
+
+
+def _share_of_rate(habits: Habits, step: int, steps: int) -> float:
+    rise = min(1.0, (step + 1) / max(1, _RISE * steps))
+    if habits.schedule == "halved":
+        return 0.5 ** sum(step >= share * steps for share in habits.halved_at)
+    return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+
+_orders: dict[tuple[int, int, int], np.ndarray] = {}
+
+
+def _order(seed: int, round_: int, count: int) -> np.ndarray:
+    key = (seed, round_, count)
+    if key not in _orders:
+        if len(_orders) > 3:
+            _orders.clear()
+        _orders[key] = np.random.default_rng([seed, round_, 0]).permutation(count)
+    return _orders[key]
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}"
+    return "cpu"
+
+
+def _place() -> tuple[int, int]:
+    """This process's number among those that train together, and how many there are."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
