@@ -13,12 +13,35 @@ An architecture ``x`` is one entry in ``db.catalog.architectures`` and one modul
     published(network, picture, **options) -> uint8 (H', W', 3)
         The whole path of the published program for one 8-bit RGB picture (H, W, 3), its own size and rounding.
 
+A denoiser's or upscaler's module has ``build`` and, instead of ``chroma``::
+
+    restored(network, pictures, **options) -> Tensor (N, C, H * scale, W * scale)
+        Pictures (N, C, H, W) float32 0..1, C 1 or 3, without noise or enlarged, on the network's device or the CPU.
+        A picture's result does not depend on the others in its batch, and its bits on nothing but its own size and
+        what it shows. A denoiser that can be told the noise takes ``sigma``, as a share of full scale.
+
 A detector's module has ``build`` and ``boxes(network, pictures)``: for each picture its objects, left, top, right,
 bottom in pixels and a score.
 
 ``options`` are keyword-only, with the published defaults; the catalogue's entry names those that the system has.
 """
 
-from workers.models.loading import boxes, build, chroma, load, published
+from __future__ import annotations
 
-__all__ = ["boxes", "build", "chroma", "load", "published"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workers.models.loading import boxes, build, chroma, load, published, restored
+
+__all__ = ["boxes", "build", "chroma", "load", "published", "restored"]
+
+
+def __getattr__(name: str) -> Any:
+    """Find the public names when they are first asked for.
+
+    Training imports an architecture's module on machines that have PyTorch, but neither records nor settings.
+    """
+    if name in __all__:
+        return getattr(importlib.import_module("workers.models.loading"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

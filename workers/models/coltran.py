@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from workers.models import coltran_checkpoint, coltran_pixels, coltran_sampling, lab_planes
+from workers.models import coltran_pixels, coltran_sampling, lab_planes
 from workers.models.axial import Widths
 from workers.models.coltran_networks import Colorizer, Upsampler
 from workers.ops import lab
@@ -135,11 +135,15 @@ def from_tensorflow(
     if net is not None:
         return _child_state(network, net, source if isinstance(source, str | Path) else source[net])
     state: dict[str, Tensor] = {}
+    from workers.models import coltran_checkpoint  # it raises the errors of db, which training lacks
+
     for name, place in coltran_checkpoint.places(source).items():
         state |= {f"{name}.{key}": value for key, value in _child_state(network, name, place).items()}
     return state
 
 
 def _child_state(network: ColTran, net: str, place: str | Path) -> dict[str, Tensor]:
+    from workers.models import coltran_checkpoint
+
     expected = network.get_submodule(net).state_dict()
     return coltran_checkpoint.read(net, coltran_checkpoint.prefix(Path(place)), expected, network.sizes.widths.heads)

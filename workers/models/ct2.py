@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from db.errors import InputError
 from workers.models import batches, lab_planes
 from workers.models.vit import Block, Encoder
 from workers.ops.resample import Bytes, resized
@@ -262,10 +261,7 @@ def _read(path: Path) -> NDArray[Any]:
 
 
 def _register(network: Ct2, path: Path) -> None:
-    try:
-        network.luminance_table = read_table(path)
-    except ValueError as error:
-        raise InputError(str(error), code="BAD_CHECKPOINT") from error
+    network.luminance_table = read_table(path)
 
 
 TABLES = {"luminance_table": _register}

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -87,6 +87,16 @@ def chroma(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
     half = device != "cpu" and ARCHITECTURES[str(network.architecture)].autocast
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
         return cast(Tensor, _obeyed(network, "chroma", pictures, options))
+
+
+def restored(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
+    """Return pictures ``(N, C, H, W)`` float32 0..1 without noise or enlarged; the module's docstring says how.
+
+    Raises:
+        InputError: ``BAD_PARAMETER`` when the system refuses an option.
+    """
+    with torch.inference_mode():
+        return cast(Tensor, _obeyed(network, "restored", pictures, options))
 
 
 def boxes(network: nn.Module, pictures: Tensor) -> list[list[tuple[float, ...]]]:
@@ -184,13 +194,20 @@ def fill(network: nn.Module, card: Card, files: Named) -> None:
     tables = getattr(module, "TABLES", {})
     for name, path in files.items():
         if name in tables:
-            tables[name](network, path)
+            _read_table(tables[name], network, path)
         elif name not in children:
             raise InputError(f"{card.name} has no network {name!r:.40}", code="BAD_CHECKPOINT")
         elif hasattr(module, "from_tensorflow") and not path.is_file():
             _load_strictly(children[name], module.from_tensorflow(path, name), card, name, path)
         else:
             _load_strictly(children[name], _chosen(read(path), children[name], name), card, name, path)
+
+
+def _read_table(read: Callable[[nn.Module, Path], None], network: nn.Module, path: Path) -> None:
+    try:
+        read(network, path)
+    except ValueError as error:
+        raise InputError(str(error), code="BAD_CHECKPOINT") from error
 
 
 def sha256_of(path: Path) -> str:

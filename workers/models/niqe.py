@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from db.errors import InputError
 from workers.evaluation.measures.naturalness import FEATURES, Pristine
 
 _ARRAYS = {"mu_pris_param": (1, FEATURES), "cov_pris_param": (FEATURES, FEATURES), "gaussian_window": (7, 7)}
@@ -51,17 +50,16 @@ def read(network: nn.Module, path: Path) -> None:
     """Fill the table from its file.
 
     Raises:
-        InputError: ``BAD_CHECKPOINT``.
+        ValueError: It is no such file.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = [np.asarray(file[name], np.float64) for name in _ARRAYS]
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path}: no parameters of NIQE ({error})", code="BAD_CHECKPOINT") from error
+        raise ValueError(f"{path}: no parameters of NIQE ({error})") from error
     for (name, shape), array, own in zip(_ARRAYS.items(), arrays, network.buffers(), strict=True):
         if array.shape != shape or not np.isfinite(array).all():
-            raise InputError(f"{path}: {name} is {list(array.shape)} instead of {list(shape)}, or no numbers",
-                             code="BAD_CHECKPOINT")  # fmt: skip
+            raise ValueError(f"{path}: {name} is {list(array.shape)} instead of {list(shape)}, or no numbers")
         own.copy_(torch.from_numpy(array))
 
 

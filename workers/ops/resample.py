@@ -10,18 +10,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 Bytes = NDArray[np.uint8]
 Filter = Literal["bilinear", "bicubic", "lanczos"]
 
-_FILTERS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-
 
 def resized(picture: Bytes, height: int, width: int, method: Filter) -> Bytes:
     """Return an 8-bit picture ``(H, W)`` or ``(H, W, 3)`` at another size, aspect ratio not kept."""
-    return np.asarray(Image.fromarray(picture).resize((width, height), _FILTERS[method]))
+    from PIL import Image  # training imports networks on machines without it
+
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling[method.upper()]))

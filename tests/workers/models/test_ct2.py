@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from db.errors import InputError
 from tests.support import fill
 from tests.workers.models import golden
 from workers.models import ct2
@@ -184,7 +183,7 @@ def test_a_damaged_table_is_refused(tmp_path: Path, content: bytes, ending: str,
     path.write_bytes(content)
     with pytest.raises(ValueError, match="luminance table"):
         ct2.read_table(path)
-    with pytest.raises(InputError, match="luminance table"):
+    with pytest.raises(ValueError, match="luminance table"):
         ct2.TABLES["luminance_table"](reduced, path)
 
 
