@@ -9,7 +9,9 @@ from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, true
 
-from db.catalog.weights import CARDS
+from db.catalog import shipped
+from db.catalog.trained import Trained
+from db.catalog.weights import card, find
 from db.errors import InputError
 from db.recipe import Pin, PinnedFile, Recipe
 from db.records import Blob, ItemResult
@@ -119,11 +121,20 @@ class WeightsRow:
     source: str
     licence_accepted: bool
     added_at: float
+    trained: Trained | None = None
+    """What came with the file, where somebody trained it."""
+    shipped: bool = False
+    """Whether they come with Reelwright and no row is kept of them."""
+
+    @property
+    def licence(self) -> str:
+        """The terms: those that came with the file, else the card's."""
+        return (self.trained and self.trained.licence) or card(self.card).licence
 
     @property
     def pin(self) -> Pin:
         """What a job of now would pin."""
-        facts = CARDS[self.card]
+        facts = card(self.card)
         return Pin(card=self.card, architecture=facts.architecture, build=facts.build, files=self.files)
 
 
@@ -335,9 +346,26 @@ def weights(db: Database) -> dict[str, WeightsRow]:
     """All registered weights whose card this release knows, by the card's name."""
     with db.read() as connection:
         rows = connection.execute(select(Weights.__table__).order_by(Weights.card)).all()
-    return {row.card: _weights_row(row) for row in rows if row.card in CARDS}
+    return {row.card: _weights_row(row) for row in rows if find(row.card)}
+
+
+def weights_at_hand(db: Database | None) -> dict[str, WeightsRow]:
+    """All weights that a recipe of now can run with: the shipped ones, and those that are registered.
+
+    Nobody can register others in place of the shipped ones, so a new release brings its own to every home.
+
+    Args:
+        db: Where to look; none where there is no home yet.
+    """
+    return (weights(db) if db is not None else {}) | {name: _shipped_row(name) for name in shipped.names()}
+
+
+def _shipped_row(name: str) -> WeightsRow:
+    file = PinnedFile(**shipped.blob(name).model_dump())
+    return WeightsRow(name, (file,), "shipped with Reelwright", licence_accepted=False, added_at=0, shipped=True)
 
 
 def _weights_row(row: Row[Any]) -> WeightsRow:
     files = tuple(PinnedFile.model_validate(file) for file in json.loads(row.files_json))
-    return WeightsRow(row.card, files, row.source, row.licence_accepted, row.added_at)
+    trained = Trained.model_validate_json(row.card_json) if row.card_json else None
+    return WeightsRow(row.card, files, row.source, row.licence_accepted, row.added_at, trained)

@@ -285,6 +285,8 @@ class Weights(Base):
     licence_accepted: Mapped[bool] = mapped_column(Boolean)
     """Whether a person accepted terms that must be accepted."""
     added_at: Mapped[float] = mapped_column(Float)
+    card_json: Mapped[str | None] = mapped_column(Text)
+    """A ``db.catalog.trained.Trained``: what came with the file; none for published weights."""
 
 
 COUNTERS = tuple(column.name for column in CounterDelta.__table__.columns if column.name not in {"id", "job_id"})

@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from db import ledger, progress
+from db.catalog import shipped, trained
+from db.catalog.trained import Trained
 from db.catalog.weights import CARDS, Card, card
 from db.errors import InputError
 from db.progress import WeightsRow
@@ -36,6 +38,8 @@ class Added:
     parameters: int
     licence: str
     notes: tuple[str, ...]
+    trained: Trained | None = None
+    """What the file says of itself, where somebody trained it."""
 
 
 def add(
@@ -55,15 +59,17 @@ def add(
         database: Where the record goes.
         store: Where the files go.
         sources: Paths, ``NETWORK=PATH``, ``s3://`` or ``https://`` addresses; or one folder.
-        name: The card; none recognises it by names and keys.
+        name: The card; none takes what the file says of itself, or recognises it by names and keys.
         accept_licence: Whether the caller accepts terms that must be accepted.
         moved: Called with the number of bytes of each piece that is fetched or stored.
 
     Raises:
-        InputError: ``LICENCE_NOT_ACCEPTED``, ``FILE_MISSING``, or what is wrong with a file.
+        InputError: ``LICENCE_NOT_ACCEPTED``, ``FILE_MISSING``, ``BAD_VALUE`` when the weights of that name are shipped,
+            or what is wrong with a file.
     """
     if name:
         check_terms(card(name), accept_licence)  # before gigabytes are fetched
+        _check_free(card(name))
     settings.scratch_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
         # Each in a folder of its own: files of one system may have one name in several places.
@@ -72,9 +78,12 @@ def add(
         found = errand.run(settings, "weights", order)
         chosen = card(found["card"])
         check_terms(chosen, accept_licence)
+        _check_free(chosen)
         files = tuple(_stored(store, file, moved) for file in found["files"])
-    ledger.add_weights(database, ledger.NewWeights(chosen.name, files, ", ".join(sources), accept_licence))
-    return Added(chosen.name, files, found["parameters"], chosen.licence, tuple(found["notes"]))
+    said = trained.checked(found["trained"]) if found["trained"] else None
+    ledger.add_weights(database, ledger.NewWeights(chosen.name, files, ", ".join(sources), accept_licence, said))
+    licence = (said and said.licence) or chosen.licence
+    return Added(chosen.name, files, found["parameters"], licence, tuple(found["notes"]), said)
 
 
 def check_terms(chosen: Card, accepted: bool) -> None:
@@ -87,18 +96,27 @@ def check_terms(chosen: Card, accepted: bool) -> None:
         raise InputError(f"{chosen.name}: {chosen.accept} {chosen.licence}.", code="LICENCE_NOT_ACCEPTED")
 
 
+def _check_free(chosen: Card) -> None:
+    """Make sure that a name is not that of shipped weights: a recipe must mean the same in every home."""
+    if chosen.shipped:
+        raise InputError(
+            f"The weights {chosen.name} come with Reelwright; others cannot take their name",
+            remedy=f"Name yours with `--as {chosen.build}:LABEL`.",
+        )
+
+
 def verify(
     settings: Settings, database: Database, store: Store, names: Sequence[str]
 ) -> Iterator[tuple[str, InputError | None]]:
-    """Read registered weights back, compare their digests and load them strictly.
+    """Read registered and shipped weights back, compare their digests and load them strictly.
 
     Yields:
         Each card's name, and what is wrong with it, if anything.
     """
-    registered = progress.weights(database)
-    for name in names or registered:
+    at_hand = progress.weights_at_hand(database)
+    for name in names or at_hand:
         try:
-            _verify_one(settings, store, _row(registered, name))
+            _verify_one(settings, store, _row(at_hand, name))
         except InputError as error:
             yield name, error
         else:
@@ -111,6 +129,8 @@ def remove(database: Database, store: Store, name: str) -> int:
     Raises:
         InputError: ``MODEL_MISSING``.
     """
+    if card(name).shipped:
+        raise InputError(f"The weights {name} come with Reelwright", remedy="They take no room in a home. Leave them.")
     row = _row(progress.weights(database), name)
     ledger.remove_weights(database, name)
     unused = [file for file in row.files if not ledger.weights_in_use(database, file.sha256)]
@@ -130,11 +150,11 @@ def _verify_one(settings: Settings, store: Store, row: WeightsRow) -> None:
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
         given = []
         for number, file in enumerate(row.files):
-            path = store.local_path(file.key)
+            path = shipped.path_of(file.sha256) or store.local_path(file.key)
             if path is None:
                 path = Path(scratch) / f"{number}-{file.name}"
                 store.get(file, path)
-            else:
+            elif not row.shipped:
                 store.check(file)
             given += [f"{network}={path}" for network in file.networks] or [str(path)]
         errand.run(settings, "weights", {"files": given, "card": row.card, "folder": scratch})
@@ -194,6 +214,7 @@ def _download(address: str, target: Path, moved: Callable[[int], None]) -> None:
 
 
 def known(database: Database | None) -> list[tuple[Card, WeightsRow | None]]:
-    """Return every card with its registration, if there is one."""
-    registered = progress.weights(database) if database is not None else {}
-    return [(each, registered.get(name)) for name, each in CARDS.items()]
+    """Return every card with its registration, if there is one: those that are listed, then those of own training."""
+    at_hand = progress.weights_at_hand(database)
+    own = [card(name) for name in at_hand if name not in CARDS]
+    return [(each, at_hand.get(each.name)) for each in (*CARDS.values(), *own)]

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from db import progress
 from db import recipe as recipes
-from db.catalog.weights import CARDS
+from db.catalog import shipped
+from db.catalog.weights import card, is_tag
 from db.errors import RecipeError
 from db.progress import WeightsRow
 from db.recipe import Recipe, Step
 from db.session import Database
+from db.settings import Settings
+from db.store import open_store
 
 
 def needs_weights(recipe: Recipe) -> bool:
@@ -30,8 +33,30 @@ def pinned(recipe: Recipe, registered: Mapping[str, WeightsRow]) -> Recipe:
 
 
 def registered_for(recipe: Recipe, database: Database) -> dict[str, WeightsRow]:
-    """Return what is registered; the records are not asked where the recipe needs nothing."""
-    return progress.weights(database) if needs_weights(recipe) else {}
+    """Return what is shipped or registered; nothing is asked where the recipe needs nothing."""
+    return progress.weights_at_hand(database) if needs_weights(recipe) else {}
+
+
+class Deposits:
+    """Puts the shipped weights that pinned recipes name into the store, for workers of other releases.
+
+    Done again, or by several at once, it writes the same bytes under the same key. The store is opened when there is
+    something to put.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._done = settings, set[str]()
+
+    def put(self, recipe: Recipe) -> None:
+        """Make sure that the recipe's files are in the store, once for each."""
+        for file in (file for step in recipe.steps for pin in step.pins for file in pin.files):
+            path = None if file.sha256 in self._done else shipped.path_of(file.sha256)
+            self._done.add(file.sha256)
+            if path is None:
+                continue
+            store = open_store(self._settings)
+            if store.size(file.key) != file.bytes:
+                store.put(file.key, path)
 
 
 def _pinned(step: Step, registered: Mapping[str, WeightsRow], recipe_name: str) -> Step:
@@ -42,13 +67,15 @@ def _pinned(step: Step, registered: Mapping[str, WeightsRow], recipe_name: str) 
 def _row(name: str, registered: Mapping[str, WeightsRow], recipe_name: str) -> WeightsRow:
     if name in registered:
         return registered[name]
-    has = f"Registered here: {', '.join(registered)}." if registered else "Nothing is registered here yet."
-    files = ", ".join(file.name for file in CARDS[name].files if not file.optional)
-    raise RecipeError(
-        f"Recipe {recipe_name}: the weights {name} are not registered. {has}",
-        code="MODEL_MISSING",
-        remedy=f"Get {files} ({CARDS[name].published}), then `reelwright models add FILE`.",
-    )
+    here = [each for each, row in registered.items() if not row.shipped]
+    has = f"Registered here: {', '.join(here)}." if here else "Nothing is registered here yet."
+    chosen = card(name)
+    remedy = f"Get {', '.join(file.name for file in chosen.files if not file.optional)} ({chosen.published}), then "
+    remedy += f"`reelwright models add FILE{f' --as {name}' if is_tag(name) else ''}`."
+    if chosen.shipped:
+        remedy = "This installation lacks their file. Install Reelwright again."
+    message = f"Recipe {recipe_name}: the weights {name} are not registered. {has}"
+    raise RecipeError(message, code="MODEL_MISSING", remedy=remedy)
 
 
 def columns(names: Sequence[str], database: Database | None) -> list[tuple[str, Recipe]]:
@@ -57,7 +84,7 @@ def columns(names: Sequence[str], database: Database | None) -> list[tuple[str, 
     Raises:
         RecipeError: ``UNKNOWN_MODEL`` or ``MODEL_MISSING``.
     """
-    registered = progress.weights(database) if database is not None else {}
+    registered = progress.weights_at_hand(database)
     return [(name, pinned(_recipe_of(name), registered)) for name in names]
 
 

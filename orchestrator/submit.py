@@ -120,7 +120,7 @@ def submit(
     """
     manifest = manifests.open_manifest(path)
     recipe = manifests.recipe_for(manifest, options.recipe, settings.max_manifest_line_bytes)
-    registered = progress.weights(database)
+    registered = progress.weights_at_hand(database)
     pinned = pinning.pinned(recipe, registered)
     roots = source_roots(settings, database, manifest)
     if options.strict:
@@ -129,11 +129,15 @@ def submit(
     first = list(islice(lines, CHUNK_LINES))  # what cannot be read at all fails here, before there is a job
     if not first:
         raise ManifestError(f"{visible(str(path))} lists nothing", code="MANIFEST_EMPTY")
+    deposits = pinning.Deposits(settings)
+    deposits.put(pinned)
     opened = ledger.open_job(database, _request(manifest, pinned, options))
     added = bad = 0
     if opened.state is JobState.INGESTING:
         with _rare_collections():
             for chunk in _chunks(database, opened.id, first, lines, registered, skip=opened.ingested):
+                for own in (line.recipe for line in chunk if line.recipe is not None):
+                    deposits.put(own)
                 ledger.add_lines(database, opened.id, chunk, bundle_stills=settings.bundle_stills)
                 added += len(chunk)
                 bad += sum(line.error is not None for line in chunk)

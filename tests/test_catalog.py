@@ -11,7 +11,13 @@ from db.catalog.stages import STAGES
 from db.catalog.weights import CARDS, Card
 
 WORKERS = Path(__file__).parents[1] / "workers"
-OF_TASK: dict[str, set[str]] = {"colorizer": {"chroma", "published"}, "detector": {"boxes"}, "judge": set()}
+OF_TASK: dict[str, set[str]] = {
+    "colorizer": {"chroma", "published"},
+    "denoiser": {"restored"},
+    "upscaler": {"restored"},
+    "detector": {"boxes"},
+    "judge": set(),
+}
 """What a module of an architecture has besides ``build``; a judge's network is simply called."""
 
 

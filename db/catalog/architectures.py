@@ -49,6 +49,10 @@ class Card:
     """Why a person must accept the terms before the weights are registered; empty where nothing stands against use."""
     defaults: tuple[tuple[str, Any], ...] = ()
     """Options that its authors give other values for these weights than for the others of the architecture."""
+    scale: int = 1
+    """Factor on width and height; 1 unless it enlarges."""
+    shipped: bool = False
+    """Whether the file comes with Reelwright, so that nobody need register it; see ``db.catalog.shipped``."""
 
     @property
     def megabytes(self) -> int:
@@ -62,8 +66,9 @@ class ArchitectureSpec:
 
     name: str
     """Name in recipes (``model:``)."""
-    task: Literal["colorizer", "detector", "judge"]
-    """``colorizer``: grey in, colour out; ``detector``: finds the objects that a colorizer wants to know of;
+    task: Literal["colorizer", "denoiser", "upscaler", "detector", "judge"]
+    """``colorizer``: grey in, colour out; ``denoiser``: noise out; ``upscaler``: more pixels out, all by the card's
+    scale; ``detector``: finds the objects that a colorizer wants to know of;
     ``judge``: what ``reelwright evaluate`` asks about finished pictures."""
     title: str
     """What the field calls it."""
@@ -80,7 +85,10 @@ class ArchitectureSpec:
     cost: str = ""
     """Seconds a picture and memory of the process, measured on one core of a shared server without a GPU."""
     options: tuple[str, ...] = ()
-    """Parameters of ``colorize`` that the published system really has."""
+    """Parameters of its stage (``colorize``, ``denoise``) that the system really has."""
+    reach_px: int = 0
+    """How far a pixel of the result looks to each side of its place in the source; 0 means over the whole picture.
+    What has a reach is given large pictures in tiles."""
     channels_last: bool = False
     """Whether its convolutions run faster with channels innermost; measured by ``benchmarks/models.py``."""
     autocast: bool = False
@@ -97,6 +105,20 @@ class ArchitectureSpec:
 
 
 _SHIPPED = (
+    ArchitectureSpec(
+        name="fire_unet",
+        task="colorizer",
+        title="Fire U-Net",
+        paper="A network of this project, on the fire modules of SqueezeNet (Iandola and others, 2016) and the colour "
+        "bins of CIC (Zhang, Isola, Efros 2016)",
+        idea="A classifier's light encoder, a light decoder with short cuts, and for every place how likely each bin "
+        "of colours is; an annealed mean makes one colour of them.",
+        choose="The default, because it comes with Reelwright: quick and small. The published systems, once "
+        "registered, see more and dare more.",
+        default="reelwright-color",
+        channels_last=True,
+        size="about 192 x 192, proportions kept up to 1 to 4",
+    ),
     ArchitectureSpec(
         name="eccv16",
         task="colorizer",
@@ -220,6 +242,32 @@ _SHIPPED = (
         cost="8 s and 2.4 GB, tiny 4 s and 1.8 GB",
         size="a square of `input_size`, 512 as published, stretched",
         options=("input_size",),
+    ),
+    ArchitectureSpec(
+        name="folded_cnn",
+        task="denoiser",
+        title="Folded CNN",
+        paper="A network of this project, folded and told the noise level as FFDNet is (Zhang, Zuo, Zhang 2018)",
+        idea="Convolutions on the picture folded to half its size, with the noise level as one more plane: one "
+        "network for all levels.",
+        choose="The default for photos. It takes `sigma` from the recipe or from the picture itself.",
+        default="reelwright-denoise",
+        size="the picture's own, in tiles",
+        options=("sigma",),
+        channels_last=True,
+        reach_px=24,
+    ),
+    ArchitectureSpec(
+        name="subpixel_cnn",
+        task="upscaler",
+        title="Subpixel CNN",
+        paper="A network of this project, with the last layer of ESPCN (Shi and others, 2016)",
+        idea="Convolutions at the small size say what bicubic enlarging lacks; channels become pixels at the end.",
+        choose="To double a picture with edges clearer than Lanczos makes them, at little cost.",
+        default="reelwright-upscale-x2",
+        size="the picture's own, in tiles",
+        channels_last=True,
+        reach_px=16,
     ),
     ArchitectureSpec(
         name="mask_rcnn",

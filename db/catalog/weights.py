@@ -1,12 +1,17 @@
 """The cards of published weights: whose they are, under which terms, and how to know them. Anybody may import this.
 
-A card describes; the weights themselves are registered by a person (``reelwright models add``) and pinned by their
-digest. A card's ``files`` say which file holds which network of a system.
+A card describes; the weights themselves are registered by a person (``reelwright models add``) or ship with Reelwright,
+and are pinned by their digest. A card's ``files`` say which file holds which network of a system.
+
+``BASE:LABEL`` (``ddcolor-tiny:birds``) is the card of weights that somebody trained for the network of ``BASE``. No
+list has such cards: the name says all that a recipe must know, and whether they are registered is another question.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from db.catalog.architectures import ARCHITECTURES, Card, WeightsFile
 from db.errors import InputError, nearest
@@ -15,6 +20,14 @@ _UNSTATED = "no separate terms are stated for the weights"
 _CIC = "the authors' own bucket, named in richzhang/colorization"
 _DEOLDIFY = "data.deepai.org/deoldify, named in jantic/DeOldify"
 _DDCOLOR = "piddnad/DDColor-models on Hugging Face, and ModelScope"
+
+
+_TAG = re.compile(r"(?P<base>[^:]{1,60}):(?P<label>[a-z0-9][a-z0-9-]{0,39})")
+
+
+def _ours(name: str, architecture: str, build: str, summary: str, scale: int = 1) -> Card:
+    files = (WeightsFile(f"{name}.safetensors", megabytes=1),)
+    return Card(name, architecture, build, summary, files, "with Reelwright", "Apache-2.0", scale=scale, shipped=True)
 
 
 def _deoldify(name: str, build: str, summary: str, file: str, megabytes: int, factor: int = 35) -> Card:
@@ -28,6 +41,9 @@ def _ddcolor(name: str, build: str, summary: str, file: str, megabytes: int) -> 
 
 
 _SHIPPED = (
+    _ours("reelwright-color", "fire_unet", "fire-unet", "Colours photos; trained by this project."),
+    _ours("reelwright-denoise", "folded_cnn", "folded-cnn", "Takes out noise of any level; trained by this project."),
+    _ours("reelwright-upscale-x2", "subpixel_cnn", "subpixel-cnn", "Doubles a picture; trained by this project.", 2),
     Card(
         "eccv16", "eccv16", "eccv16", "CIC as its authors released it for PyTorch.",
         (WeightsFile("colorization_release_v2-9b330a0b.pth", sha256_prefix="9b330a0bae53f4de", megabytes=129),),
@@ -134,7 +150,26 @@ CARDS: Mapping[str, Card] = {
 }
 """All cards by name: the shipped ones and those that outside architectures bring along."""
 
-__all__ = ["CARDS", "Card", "WeightsFile", "card", "resolve"]
+__all__ = ["CARDS", "Card", "WeightsFile", "card", "find", "is_tag", "of_build", "resolve"]
+
+
+def find(name: str) -> Card | None:
+    """Return the card of a name, or none: one that is listed, or one that a ``BASE:LABEL`` means."""
+    if name in CARDS:
+        return CARDS[name]
+    tag = _TAG.fullmatch(name)
+    base = tag and (CARDS.get(tag["base"]) or of_build(tag["base"]))
+    return _tagged(name, base) if base else None
+
+
+def of_build(build: str) -> Card | None:
+    """Return the first card whose network is built under a name."""
+    return next((each for each in CARDS.values() if each.build == build), None)
+
+
+def is_tag(name: str) -> bool:
+    """Whether a name is spelled ``BASE:LABEL``, so that no published weights can be meant."""
+    return _TAG.fullmatch(name) is not None
 
 
 def card(name: str) -> Card:
@@ -143,9 +178,28 @@ def card(name: str) -> Card:
     Raises:
         InputError: ``UNKNOWN_MODEL``, with the nearest name.
     """
-    if name not in CARDS:
-        raise InputError(f"No weights are called {name!r:.60}.{nearest(name, CARDS)}", code="UNKNOWN_MODEL")
-    return CARDS[name]
+    found = find(name)
+    if found is None:
+        base, colon, _ = name.partition(":")
+        # Of a tag, the base is what may be misspelled.
+        near = nearest(base, [*CARDS, *(each.build for each in CARDS.values())])
+        remedy = "A label has small letters, digits and hyphens, 40 at most." if colon else None
+        raise InputError(f"No weights are called {name!r:.110}.{near}", code="UNKNOWN_MODEL", remedy=remedy)
+    return found
+
+
+def _tagged(name: str, base: Card) -> Card:
+    """Return the card of weights that somebody trained for the network of ``base``."""
+    stem = name.replace(":", ".")
+    files = tuple(
+        WeightsFile(f"{'-'.join([stem, *file.networks])}.safetensors", file.networks, megabytes=file.megabytes,
+                    optional=file.optional)
+        for file in base.files
+    )  # fmt: skip
+    return replace(
+        base, name=name, files=files, shipped=False, published="by whoever trained them", licence="as registered",
+        summary=f"Somebody's own weights for the network of {base.name}.",
+    )  # fmt: skip
 
 
 def resolve(model: str | None, weights: str | None) -> Card:

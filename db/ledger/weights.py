@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import delete, func, insert, select
 
+from db.catalog.trained import Trained
 from db.errors import InputError
 from db.recipe import PinnedFile
 from db.session import Database
@@ -24,6 +25,8 @@ class NewWeights:
     source: str
     """Where a person took them from, for people."""
     licence_accepted: bool
+    trained: Trained | None = None
+    """What the file says of itself, where somebody trained it."""
 
 
 def add_weights(db: Database, weights: NewWeights) -> None:
@@ -39,6 +42,7 @@ def add_weights(db: Database, weights: NewWeights) -> None:
             "source": weights.source,
             "licence_accepted": weights.licence_accepted,
             "added_at": db.now,
+            "card_json": weights.trained and weights.trained.model_dump_json(),
         }
         connection.execute(insert(Weights).values(row))
 

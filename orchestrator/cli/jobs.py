@@ -101,7 +101,7 @@ def rerun(
     """
     from db import ledger
     from db.recipe import resolve
-    from orchestrator.pinning import pinned, registered_for
+    from orchestrator.pinning import Deposits, pinned, registered_for
 
     here = desk(context)
     settings = here.settings()
@@ -110,6 +110,7 @@ def rerun(
     with here.database(settings) as database:
         if wanted is not None:
             wanted = pinned(wanted, registered_for(wanted, database))
+            Deposits(settings).put(wanted)
         count = ledger.rerun(database, job, selection, recipe=wanted, bundle_stills=settings.bundle_stills)
     here.terminal.say(f"{many(count, 'item')} of job {job} to do again.")
     if settings.embedded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,7 @@ def list_(context: typer.Context) -> None:
     with here.perhaps_database() as (_, database):
         found = models.known(database)
     rows = [
-        (each.name, each.architecture, _state(row), size(each.megabytes * 1e6), _terms(each), each.summary)
+        (each.name, each.architecture, _state(each, row), _size(each, row), _terms(each, row), _summary(each, row))
         for each, row in found
     ]
     here.terminal.table(("weights", "model", "registered", "size", "licence", "what they are"), rows)
@@ -50,25 +51,28 @@ def show(context: typer.Context, name: CardName) -> None:
 
     here = desk(context)
     with here.perhaps_database() as (_, database):
-        row = {each.name: row for each, row in models.known(database)}[card(name).name]
+        row = {each.name: row for each, row in models.known(database)}.get(card(name).name)
     chosen = card(name)
     spec = ARCHITECTURES[chosen.architecture]
     say = here.terminal.say
-    say(f"{chosen.name}: {chosen.summary}\n")
+    say(f"{chosen.name}: {_summary(chosen, row)}\n")
     say(f"  system     {spec.title}. {spec.paper}")
     say(f"  idea       {spec.idea}")
     say(f"  choose     {spec.choose}")
     say(f"  sees       {spec.size}")
     say(f"  options    {', '.join(spec.options) or 'none'}")
-    say(f"  licence    {chosen.licence}{f'. {chosen.accept}' if chosen.accept else ''}")
+    say(f"  licence    {row.licence if row else chosen.licence}{f'. {chosen.accept}' if chosen.accept else ''}")
     say(f"  published  {chosen.published}")
     for file in chosen.files:
         held = f" holds {', '.join(file.networks)}" if file.networks else ""
         say(f"  file       {file.name}, about {file.megabytes} MB{held}{' (optional)' if file.optional else ''}")
+    here_as = "shipped" if chosen.shipped else "registered"
     for pinned in row.files if row else ():
-        say(f"  registered {pinned.name}, {size(pinned.bytes)}, sha256 {pinned.sha256}")
+        say(f"  {here_as:10} {pinned.name}, {size(pinned.bytes)}, sha256 {pinned.sha256}")
     if row is None:
-        say("  registered no")
+        say(f"  {here_as:10} no")
+    for title, text in _training(chosen, row):
+        say(f"  {title:10} {text}")
     here.terminal.document(_facts(chosen, row))
 
 
@@ -78,10 +82,15 @@ def add(
         list[str],
         typer.Argument(help="Files, NETWORK=FILE, s3:// or https:// addresses, or one folder with all of a system."),
     ],
-    card: Annotated[str | None, typer.Option(help="Which weights they are; else known by names and keys.")] = None,
+    card: Annotated[
+        str | None,
+        typer.Option(
+            "--card", "--as", help="Which weights they are, or BASE:LABEL for own ones; else known by names and keys."
+        ),
+    ] = None,
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="I accept their terms.")] = False,
 ) -> None:
-    """Register published weights: loaded completely, kept in the store, pinned by digest."""
+    """Register published weights, or such as you trained: loaded completely, kept in the store, pinned by digest."""
     from db.store import open_store
     from orchestrator import models
 
@@ -183,12 +192,33 @@ class _Sum:
         self._count(self._sum)
 
 
-def _state(row: WeightsRow | None) -> str:
+def _state(chosen: Card, row: WeightsRow | None) -> str:
+    if chosen.shipped:
+        return "shipped" if row else "lacking"
     return "yes" if row else "no"
 
 
-def _terms(chosen: Card) -> str:
-    return chosen.licence.partition(";")[0]
+def _size(chosen: Card, row: WeightsRow | None) -> str:
+    return size(sum(file.bytes for file in row.files) if row else chosen.megabytes * 1e6)
+
+
+def _terms(chosen: Card, row: WeightsRow | None) -> str:
+    return (row.licence if row else chosen.licence).partition(";")[0]
+
+
+def _summary(chosen: Card, row: WeightsRow | None) -> str:
+    return (row and row.trained and row.trained.summary) or chosen.summary
+
+
+def _training(chosen: Card, row: WeightsRow | None) -> Iterator[tuple[str, str]]:
+    """Yield what is known of how weights came about."""
+    from db.catalog import shipped, trained
+
+    said = trained.checked(shipped.facts(chosen.name)) if row and row.shipped else row and row.trained
+    if said:
+        yield from [("data", said.data)] if said.data else []
+        yield from (("figure", f"{name} {value:g}") for name, value in said.figures.items())
+        yield from (("recipe", f"{name} {value}") for name, value in said.recipe.items())
 
 
 def _facts(chosen: Card, row: WeightsRow | None) -> dict[str, Any]:
@@ -196,7 +226,8 @@ def _facts(chosen: Card, row: WeightsRow | None) -> dict[str, Any]:
         "name": chosen.name,
         "model": chosen.architecture,
         "summary": chosen.summary,
-        "licence": chosen.licence,
+        "licence": row.licence if row else chosen.licence,
+        "shipped": chosen.shipped,
     }
     facts |= {"must_accept": chosen.accept, "published": chosen.published, "megabytes": chosen.megabytes}
     return {**facts, "files": list(chosen.files), "registered": row}

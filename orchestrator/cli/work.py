@@ -123,7 +123,7 @@ def plan(
     here = desk(context)
     settings = here.settings(source_roots=source_root)
     with here.perhaps_database() as (_, database), here.terminal.counting("lines") as count:
-        registered = progress.weights(database) if database else None
+        registered = progress.weights_at_hand(database)
         found = preview(
             settings,
             manifest,

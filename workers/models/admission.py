@@ -9,9 +9,11 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from db.catalog.weights import CARDS, Card, card
+from db.catalog import trained
+from db.catalog.trained import Trained
+from db.catalog.weights import CARDS, Card, card, is_tag
 from db.errors import InputError
-from workers.models import loading
+from workers.models import checkpoint, loading
 
 
 def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, Any]:
@@ -19,12 +21,12 @@ def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, A
 
     Args:
         given: Paths, or ``NETWORK=PATH`` where the published names are not kept; one folder stands for what is in it.
-        name: The card; none recognises it.
+        name: The card; none takes the ``BASE:LABEL`` that the file says of itself, or recognises it.
         folder: Where converted files go (TensorFlow checkpoints become safetensors).
 
     Returns:
         ``card``; ``files``, each with ``path``, ``networks``, ``sha256`` and ``bytes``; ``parameters``, their number;
-        ``notes`` for people.
+        ``trained``, what the file says of itself, if anything; ``notes`` for people.
 
     Raises:
         InputError: As ``workers.models.load``.
@@ -32,8 +34,9 @@ def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, A
     named = dict(_named(each) for each in given if "=" in each and not os.path.exists(each))
     paths = [Path(each) for each in given if each.partition("=")[0] not in named]
     if len(paths) == 1 and os.path.isdir(paths[0]) and not named:
-        paths = sorted(each for each in paths[0].iterdir() if not each.name.startswith(".")) or paths
-    chosen, notes = _chosen(paths, named, name)
+        paths = _in_folder(paths[0]) or paths
+    said = _said([*paths, *named.values()])
+    chosen, notes = _chosen(paths, named, name or (said.card if is_tag(said.card) else None))
     files = named | (dict(loading.assign(chosen, paths, named)) if paths else {})
     network = loading.build(chosen.name)
     loading.fill(network, chosen, files)
@@ -42,8 +45,26 @@ def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, A
         "card": chosen.name,
         "files": [_file(chosen, network, path, networks, folder, notes) for path, networks in by_path.items()],
         "parameters": sum(tensor.numel() for tensor in network.state_dict().values()),
+        "trained": said.model_dump(mode="json") if said != Trained() else None,
         "notes": notes,
     }
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the files of a folder; beside one that somebody trained lies its card, which says nothing more."""
+    paths = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    files = [each for each in paths if each.suffix == ".safetensors"]
+    beside = all(each.suffix in {".safetensors", ".json", ".md"} for each in paths)
+    return files if len(files) == 1 and beside else paths
+
+
+def _said(paths: Sequence[Path]) -> Trained:
+    """Return what the first file that says something of itself says."""
+    for path in paths:
+        text = checkpoint.said(path) if os.path.isfile(path) else None
+        if text is not None:
+            return trained.read(text)
+    return Trained()
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from db.catalog import trained
 from db.errors import InputError
 
 MAX_BYTES = 8_000_000_000
@@ -80,6 +81,22 @@ def read(path: Path) -> dict[str, State]:
     if not found:
         raise _bad(path, "there are no tensors in it")
     return found
+
+
+def said(path: Path) -> str | None:
+    """Return what a safetensors file's own metadata says under Reelwright's key, unchecked; none for other files.
+
+    Raises:
+        InputError: ``BAD_CHECKPOINT``.
+    """
+    if not _is_safetensors(path):
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(trained.KEY)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise _bad(path, _one_line(error)) from error
+    return text if isinstance(text, str) else None
 
 
 def _sets(document: Any) -> dict[str, State]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.weights import CARDS, Card, WeightsFile
+from db.catalog.weights import CARDS, Card, WeightsFile, find, of_build
 from db.errors import InputError, WorkError, nearest
 from workers.models import checkpoint
 from workers.models.checkpoint import State
@@ -53,8 +53,9 @@ def load(what: str | Path | Sequence[Path] | Named, name: str | None = None, *, 
     """Return a network with the weights of published files, in eval mode on the CPU.
 
     Args:
-        what: A card that is registered in this machine's home; or one file (``.pth``, ``.pt``, ``.safetensors``), a
-            folder or several files of a system of several networks; or files by the network that each holds.
+        what: A card that is shipped, or registered in this machine's home; or one file (``.pth``, ``.pt``,
+            ``.safetensors``), a folder or several files of a system of several networks; or files by the network that
+            each holds.
         name: What to build; none recognises it by the keys (and a system of several networks by its files' names).
         sha256: Digest that the one file must have.
 
@@ -62,7 +63,7 @@ def load(what: str | Path | Sequence[Path] | Named, name: str | None = None, *, 
         InputError: ``BAD_CHECKPOINT`` (the message says which keys differ, and what the file looks like instead),
             ``UNSAFE_CHECKPOINT``, ``TOO_LARGE``, ``FILE_MISSING``, ``CHECKSUM_MISMATCH``, ``MODEL_MISSING``.
     """
-    if isinstance(what, str) and what in CARDS and not Path(what).exists():
+    if isinstance(what, str) and find(what) and not os.path.exists(what):
         from workers.models import registered  # it reads the records; networks from files need none
 
         return registered.from_home(what)
@@ -346,7 +347,7 @@ def _some(keys: Iterable[str]) -> str:
 
 
 def _card(name: str) -> Card:
-    found = CARDS.get(name) or next((card for card in CARDS.values() if card.build == name), None)
+    found = find(name) or of_build(name)
     if found is None:
         raise InputError(f"No network is called {name!r:.60}.{nearest(name, CARDS)}", code="UNKNOWN_MODEL")
     return found

@@ -1,10 +1,11 @@
-"""Networks of registered weights: fetched from the store by digest, kept on this machine, loaded once a process."""
+"""Networks of pinned weights: found by digest in package or store, kept on this machine, loaded once a process."""
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from db import progress
 from db import settings as settings_module
+from db.catalog import shipped
 from db.catalog.architectures import ARCHITECTURES
 from db.catalog.weights import card
 from db.errors import InputError
@@ -46,7 +48,7 @@ def network(pin: Pin, bench: Workbench) -> nn.Module:
 
 
 def from_home(name: str) -> nn.Module:
-    """Return the network of weights that are registered in the home that the settings name, on the CPU.
+    """Return the network of weights that are shipped, or registered in the home that the settings name, on the CPU.
 
     Raises:
         InputError: ``MODEL_MISSING``, or as :func:`network`.
@@ -56,18 +58,15 @@ def from_home(name: str) -> nn.Module:
 
 
 def pin_from_home(name: str, settings: Settings) -> Pin:
-    """Return the pin of registered weights.
+    """Return the pin of shipped or registered weights.
 
     Raises:
         InputError: ``MODEL_MISSING``.
     """
-    missing = InputError(f"The weights {card(name).name} are not registered in {settings.home}", code="MODEL_MISSING")
-    if settings.unborn:
-        raise missing
-    with open_database(settings) as database:
-        found = progress.weights(database).get(name)
+    with nullcontext() if settings.unborn else open_database(settings) as database:
+        found = progress.weights_at_hand(database).get(card(name).name)
     if found is None:
-        raise missing
+        raise InputError(f"The weights {name} are not registered in {settings.home}", code="MODEL_MISSING")
     return found.pin
 
 
@@ -92,7 +91,10 @@ def settled(network: nn.Module, device: str) -> nn.Module:
 
 
 def _fetched(file: PinnedFile, store: Store, settings: Settings, moved: Callable[[], None]) -> Path:
-    """Return a file with the pinned digest: the store's own where that is a folder, else a copy that is kept here."""
+    """Return a file with the pinned digest: a shipped one, the store's own where that is a folder, else a kept copy."""
+    here = shipped.path_of(file.sha256)
+    if here is not None:
+        return here
     own = store.local_path(file.key)
     if own is not None:
         store.check(file, moved=lambda count: moved())
