@@ -34,11 +34,11 @@ class Bins:
         return Bins(self.colors.to(device), self.weights.to(device))
 
     def shares(self, ab: Tensor) -> tuple[Tensor, Tensor]:
-        """Return nearest bins and their shares, ``(N, 5, h, w)`` each, for ab ``(N, 2, h, w)``."""
+        """Return the five nearest bins, or all, and their shares, ``(N, 5, h, w)`` each, for ab ``(N, 2, h, w)``."""
         flat = ab.movedim(1, -1).reshape(-1, 2)
-        far, near = torch.cdist(flat, self.colors).topk(_NEIGHBOURS, largest=False)
+        far, near = torch.cdist(flat, self.colors).topk(min(_NEIGHBOURS, len(self.colors)), largest=False)
         share = torch.softmax(-(far**2) / (2 * _SIGMA**2), dim=1)
-        shape = (len(ab), *ab.shape[-2:], _NEIGHBOURS)
+        shape = (len(ab), *ab.shape[-2:], far.shape[1])
         return near.reshape(shape).movedim(-1, 1), share.reshape(shape).movedim(-1, 1)
 
 
