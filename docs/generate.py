@@ -17,7 +17,7 @@ import typer.main
 from db import recipe as recipes
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.metrics import METRICS
-from db.catalog.stages import STAGES, ColorizeParams
+from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
 from db.catalog.weights import CARDS, Card
 from db.errors import CODES
 from db.settings import PREFIX, Settings
@@ -102,7 +102,8 @@ def states() -> Iterator[str]:
 
 
 def model_table() -> Iterator[str]:
-    shipped = [spec for spec in ARCHITECTURES.values() if not spec.module]
+    colours = {"colorizer", "detector"}
+    shipped = [spec for spec in ARCHITECTURES.values() if not spec.module and spec.task in colours]
     yield _table(
         ("model", "system", "weights", "options", "cost of a picture on one core"),
         [
@@ -126,7 +127,8 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
     if spec.cost:
         yield f"**What it costs.** {spec.cost} (a picture, on one core of a shared server without a GPU).\n"
     if spec.options:
-        fields = ColorizeParams.model_json_schema()["properties"]
+        params = DenoiseParams if spec.task == "denoiser" else ColorizeParams
+        fields = params.model_json_schema()["properties"]
         rows = [(f"`{name}`", shown_type(fields[name]), fields[name]["description"]) for name in spec.options]
         yield _table(("option", "values", "meaning"), rows)
     for card in _cards(spec):
