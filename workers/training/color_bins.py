@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.training import views
@@ -17,6 +18,7 @@ from workers.training.photos import Photos
 
 GRID = 10
 _REACH = 11
+_SIDE = 2 * _REACH + 1
 _NEIGHBOURS, _SIGMA = 5, 5.0
 _RAREST = 2e-5
 _UNIFORM = 0.5
@@ -42,24 +44,31 @@ class Bins:
         return near.reshape(shape).movedim(-1, 1), share.reshape(shape).movedim(-1, 1)
 
 
-def measured(photos: Photos, most: int, count: int = 1500) -> Bins:
+def measured(photos: Photos, most: int, colors: Tensor | None = None, count: int = 1500) -> Bins:
     """Return the bins of photographs.
 
     Args:
         photos: What is trained on.
         most: Largest number of bins; the commonest are kept.
+        colors: Bins of the grid ``(Q, 2)`` that a network has already; none takes those that occur.
         count: How many photographs are looked at.
     """
-    side = 2 * _REACH + 1
-    found = np.zeros(side * side)
+    found = np.zeros(_SIDE * _SIDE)
     for _, picture in photos.part(count):
-        ab = views.lab(picture)[::4, ::4, 1:].reshape(-1, 2)
-        place = np.clip(np.rint(ab / GRID).astype(int) + _REACH, 0, side - 1)
-        found += np.bincount(place[:, 0] * side + place[:, 1], minlength=side * side)
+        found += np.bincount(_places(views.lab(picture)[::4, ::4, 1:].reshape(-1, 2)), minlength=_SIDE * _SIDE)
     shares = found / found.sum()
-    kept = np.sort(np.argsort(-shares, kind="stable")[: min(most, int((shares > _RAREST).sum()))])
+    if colors is None:
+        kept = np.sort(np.argsort(-shares, kind="stable")[: min(most, int((shares > _RAREST).sum()))])
+    else:
+        kept = _places(colors.numpy())
     share = shares[kept] / shares[kept].sum()
     weight = 1 / ((1 - _UNIFORM) * share + _UNIFORM / len(kept))
     weight /= (share * weight).sum()
-    colors = np.stack([kept // side - _REACH, kept % side - _REACH], axis=1) * GRID
-    return Bins(torch.from_numpy(colors).float(), torch.from_numpy(weight).float())
+    grid = np.stack([kept // _SIDE - _REACH, kept % _SIDE - _REACH], axis=1) * GRID
+    return Bins(torch.from_numpy(grid).float(), torch.from_numpy(weight).float())
+
+
+def _places(ab: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return where in the grid colours ``(N, 2)`` are."""
+    place = np.clip(np.rint(ab / GRID).astype(np.intp) + _REACH, 0, _SIDE - 1)
+    return np.asarray(place[:, 0] * _SIDE + place[:, 1], np.intp)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torchvision.models import vgg16_bn
 
 from tests.workers.training import album
@@ -70,6 +71,17 @@ def test_colours_are_shares_of_their_nearest_bins(tmp_path: Path) -> None:
     assert torch.equal(near[0, 0, 0], torch.tensor([0, 1, 2]))
     assert torch.allclose(share.sum(dim=1), torch.ones(1, 1, 3))
     assert bool((share[:, 0] >= share[:, 1:].amax(dim=1)).all())
+
+
+def test_a_network_that_goes_on_keeps_its_bins(tmp_path: Path) -> None:
+    first = FireUNetCourse()
+    first.prepare(photos.opened(album.folder(tmp_path / "one", 3)))
+    save_file(first.network.state_dict(), tmp_path / "first.safetensors")
+    second = FireUNetCourse(start=tmp_path / "first.safetensors")
+    second.prepare(photos.opened(album.folder(tmp_path / "other", 9)))
+    assert torch.equal(second.state()["colors"], first.state()["colors"])
+    assert torch.equal(second.network.bins, first.network.bins)
+    assert bool(torch.isfinite(second.state()["weights"]).all())
 
 
 def test_the_mean_of_one_sure_bin_is_its_colour() -> None:

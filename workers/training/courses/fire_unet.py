@@ -44,12 +44,17 @@ class Course:
         self._bins: Bins | None = None
 
     def prepare(self, photos: Photos) -> None:
-        """Find the bins that occur, and start the encoder."""
-        network = self.network
+        """Find the bins that occur and start the encoder; or start the whole network, whose bins stay."""
+        network, places = self.network, len(self.network.bins)
+        if self._start is not None:
+            started.fill(network, started.read(self._start), self._start)
+            # Unused places come last and are grey, as one bin in use is too.
+            used = int(network.bins.abs().sum(dim=1).nonzero().max()) + 1
+            self._bins = color_bins.measured(photos, places, network.bins[:used])
+            return
         started.by_variance(network)
         if self._encoder is not None:
             _start(network, self._encoder)
-        places = len(network.bins)
         self._bins = color_bins.measured(photos, places)
         used = len(self._bins.colors)
         with torch.no_grad():
@@ -58,8 +63,6 @@ class Course:
             assert network.head.bias is not None
             network.head.bias[:used] = 0
             network.head.bias[used:] = _NEVER
-        if self._start is not None:
-            started.fill(network, started.read(self._start), self._start)
 
     def state(self) -> dict[str, Any]:
         """The bins and what they count for."""
