@@ -30,6 +30,12 @@ def _ours(name: str, architecture: str, build: str, summary: str, scale: int = 1
     return Card(name, architecture, build, summary, files, "with Reelwright", "Apache-2.0", scale=scale, shipped=True)
 
 
+def _dctlsa(scale: int, sha256_prefix: str) -> Card:
+    name, files = f"dctlsa-x{scale}", (WeightsFile(f"dctlsa_x{scale}.pt", sha256_prefix=sha256_prefix, megabytes=4),)
+    summary, published = f"{scale} times as large; trained on DIV2K.", "zengkun301/DCTLSA on GitHub, folder pretrained"
+    return Card(name, "dctlsa", name, summary, files, published, f"Apache-2.0; {_UNSTATED}", scale=scale)
+
+
 def _deoldify(name: str, build: str, summary: str, file: str, megabytes: int, factor: int = 35) -> Card:
     files, defaults = (WeightsFile(file, megabytes=megabytes),), (("render_factor", factor),)
     return Card(name, "deoldify", build, summary, files, _DEOLDIFY, f"MIT; {_UNSTATED}", defaults=defaults)
@@ -106,6 +112,13 @@ _SHIPPED = (
     _ddcolor("ddcolor-paper", "ddcolor-large", "The model of the paper's tables.", "ddcolor_paper.pth", 912),
     _ddcolor("ddcolor-artistic", "ddcolor-large", "Without the colourfulness loss.", "ddcolor_artistic.pth", 912),
     _ddcolor("ddcolor-tiny", "ddcolor-tiny", "The paper's recipe on ConvNeXt-T.", "ddcolor_paper_tiny.pth", 220),
+    Card(
+        "dncnn-25", "dncnn", "dncnn", "Grey, for noise of sigma 25 of 255 only.",
+        (WeightsFile("dncnn_25.pth", sha256_prefix="0451a70de9b672ae", megabytes=2),),
+        "releases of cszn/KAIR (model zoo)", f"MIT; {_UNSTATED}",
+    ),
+    _dctlsa(2, "df08c0b6dc0a034c"),
+    _dctlsa(4, "58d822beb3a1bf1d"),
     Card(
         "mask-rcnn", "mask_rcnn", "mask-rcnn", "ResNet-50-FPN on COCO, of torchvision.",
         (WeightsFile("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", sha256_prefix="bf2d0c1e", megabytes=178),),
