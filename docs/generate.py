@@ -15,9 +15,10 @@ from typing import Any
 import typer.main
 
 from db import recipe as recipes
+from db.catalog import shipped, trained
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.metrics import METRICS
-from db.catalog.stages import STAGES, ColorizeParams
+from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
 from db.catalog.weights import CARDS, Card
 from db.errors import CODES
 from db.settings import PREFIX, Settings
@@ -101,8 +102,8 @@ def states() -> Iterator[str]:
         yield "\n".join([f"### {title}\n", "```mermaid", "stateDiagram-v2", f"    [*] --> {first}", *edges, "```\n"])
 
 
-def model_table() -> Iterator[str]:
-    shipped = [spec for spec in ARCHITECTURES.values() if not spec.module]
+def model_table(*tasks: str) -> Iterator[str]:
+    shown = [spec for spec in ARCHITECTURES.values() if not spec.module and spec.task in tasks]
     yield _table(
         ("model", "system", "weights", "options", "cost of a picture on one core"),
         [
@@ -113,7 +114,7 @@ def model_table() -> Iterator[str]:
                 ", ".join(f"`{option}`" for option in spec.options) or "–",
                 spec.cost or "–",
             )
-            for spec in shipped
+            for spec in shown
         ],
     )
 
@@ -126,11 +127,13 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
     if spec.cost:
         yield f"**What it costs.** {spec.cost} (a picture, on one core of a shared server without a GPU).\n"
     if spec.options:
-        fields = ColorizeParams.model_json_schema()["properties"]
+        params = DenoiseParams if spec.task == "denoiser" else ColorizeParams
+        fields = params.model_json_schema()["properties"]
         rows = [(f"`{name}`", shown_type(fields[name]), fields[name]["description"]) for name in spec.options]
         yield _table(("option", "values", "meaning"), rows)
     for card in _cards(spec):
         yield f"### `{card.name}`\n\n{card.summary}\n"
+        yield from _facts_of_shipped(card)
         yield f"- **Licence:** {card.licence}.{f' {card.accept} `--accept-licence` accepts it.' if card.accept else ''}"
         yield f"- **Published:** {card.published}."
         for file in card.files:
@@ -141,16 +144,31 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
     yield _use(spec)
 
 
+def _facts_of_shipped(card: Card) -> Iterator[str]:
+    if not card.shipped:
+        return
+    yield "- **Ships with Reelwright:** nothing to register."
+    said = trained.checked(shipped.facts(card.name))
+    if said.data:
+        yield f"- **Trained on:** {said.data}"
+    if said.figures:
+        yield f"- **Figures:** {', '.join(f'{name} {value:g}' for name, value in said.figures.items())}."
+
+
 def _use(spec: ArchitectureSpec) -> str:
     card = next(card for card in _cards(spec) if card.name == spec.default)
     files = " ".join(file.name for file in card.files if not file.optional)
     given = files if len(card.files) == 1 else f"folder-with-{card.name}/"
     accept = " --accept-licence" if card.accept else ""
+    add = "" if card.shipped else f"```console\n$ reelwright models add {given}{accept}\n```\n"
+    if spec.task in ("denoiser", "upscaler"):
+        stage = {"denoiser": "denoise", "upscaler": "upscale"}[spec.task]
+        return f"{add}\n```yaml\nrecipe:\n  - {stage}: {{method: network, weights: {card.name}}}\n```\n".lstrip()
     if spec.task != "colorizer":
-        return f"```console\n$ reelwright models add {given}{accept}\n```\n"
+        return add
     needed = "{imagenet_class: 263}" if spec.name == "gcp" else ""
     step = f"{{model: {spec.name}{', ' + needed.strip('{}') if needed else ''}}}"
-    return f"```console\n$ reelwright models add {given}{accept}\n```\n\n```yaml\nrecipe:\n  - colorize: {step}\n```\n"
+    return f"{add}\n```yaml\nrecipe:\n  - colorize: {step}\n```\n".lstrip()
 
 
 def _cards(spec: ArchitectureSpec) -> list[Card]:
@@ -159,9 +177,10 @@ def _cards(spec: ArchitectureSpec) -> list[Card]:
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "cli.md": cli,
-    "colour.md": model_table,
+    "colour.md": functools.partial(model_table, "colorizer", "detector"),
     "errors.md": errors,
     "recipes.md": recipe_list,
+    "restorers.md": functools.partial(model_table, "denoiser", "upscaler"),
     "scores.md": scores,
     "settings.md": settings,
     "stages.md": stages,
@@ -178,17 +197,27 @@ def main(*, check: bool) -> int:
     stale = 0
     for name, parts in PAGES.items():
         path = FOLDER / name
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.exists() else _new_model_page(path.stem)
         head, _, rest = text.partition(BEGIN)
         tail = rest.partition(END)[2]
         fresh = f"{head}{BEGIN}\n\n{chr(10).join(parts())}\n{END}{tail}"
-        if fresh == text:
+        if fresh == text and path.exists():
             continue
         stale += 1
         print(f"docs/{name} {'is out of date: run `make docs`' if check else 'written'}")
         if not check:
             path.write_text(fresh, encoding="utf-8")
     return stale if check else 0
+
+
+def _new_model_page(name: str) -> str:
+    spec = ARCHITECTURES[name]
+    title, page = {
+        "denoiser": ("denoising and enlarging", "restorers.md"),
+        "upscaler": ("denoising and enlarging", "restorers.md"),
+        "judge": ("scores", "scores.md"),
+    }.get(spec.task, ("colour", "colour.md"))
+    return f"# {spec.title}\n\n{BEGIN}\n{END}\n\nBack to [{title}](../{page}).\n"
 
 
 def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

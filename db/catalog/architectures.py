@@ -286,8 +286,8 @@ _SHIPPED = (
         name="dctlsa",
         task="upscaler",
         title="DCTLSA",
-        paper="Densely Connected Transformer With Linear Self-Attention for Lightweight Image Super-Resolution (Zeng, "
-        "Lin, Liu, Xie; 2023)",
+        paper="Densely Connected Transformer With Linear Self-Attention for Lightweight Image Super-Resolution (Zeng "
+        "and others, 2023)",
         idea="Attention within windows, dense short cuts between its blocks, and pixels out of channels at the end.",
         choose="Sharper than `subpixel_cnn` and by far slower, two or four times as large.",
         default="dctlsa-x2",

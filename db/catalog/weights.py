@@ -32,7 +32,7 @@ def _ours(name: str, architecture: str, build: str, summary: str, scale: int = 1
 
 def _dctlsa(scale: int, sha256_prefix: str) -> Card:
     name, files = f"dctlsa-x{scale}", (WeightsFile(f"dctlsa_x{scale}.pt", sha256_prefix=sha256_prefix, megabytes=4),)
-    summary, published = f"{scale} times as large; trained on DIV2K.", "zengkun301/DCTLSA on GitHub, folder pretrained"
+    summary, published = f"{scale} times as large; the authors' own.", "zengkun301/DCTLSA on GitHub, folder pretrained"
     return Card(name, "dctlsa", name, summary, files, published, f"Apache-2.0; {_UNSTATED}", scale=scale)
 
 

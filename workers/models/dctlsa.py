@@ -1,4 +1,4 @@
-"""DCTLSA (Zeng, Lin, Liu, Xie 2023), as spandrel draws it: an upscaler of attention within windows.
+"""DCTLSA (Zeng and others, 2023), as spandrel draws it: an upscaler of attention within windows.
 
 Pictures that are smaller than two windows are widened by their last pixels; grey goes through as three equal channels.
 """
