@@ -67,7 +67,7 @@ def evaluate(
     Raises:
         InputError: ``UNKNOWN_MODEL``, ``MODEL_MISSING``, ``UNKNOWN_METRIC``, ``UNKNOWN_JOB``, ``FILE_MISSING`` …
     """
-    registered = progress.weights(database) if database is not None else {}
+    registered = progress.weights_at_hand(database)
     order = _order(request, registered) | _subject(request, database, registered)
     return {"subject": request.subject, **errand.run(settings, "evaluate", order, moved=moved)}
 
@@ -100,7 +100,7 @@ def through_the_queue(
             the job was paused or cancelled.
     """
     chosen = _queued(request)
-    registered = progress.weights(database)
+    registered = progress.weights_at_hand(database)
     _order(request, registered)  # what is asked for must be there before hours of work
     folder = settings.home.resolve() / "evaluations" / _name(request)
     pictures = folder / "references"

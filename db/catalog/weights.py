@@ -194,8 +194,8 @@ def card(name: str) -> Card:
     found = find(name)
     if found is None:
         base, colon, _ = name.partition(":")
-        # Of a tag, the base is what may be misspelled.
-        near = nearest(base, [*CARDS, *(each.build for each in CARDS.values())])
+        builds = [each.build for each in CARDS.values()] if colon else []  # of a tag, the base is what is misspelled
+        near = nearest(base, [*CARDS, *builds])
         remedy = "A label has small letters, digits and hyphens, 40 at most." if colon else None
         raise InputError(f"No weights are called {name!r:.110}.{near}", code="UNKNOWN_MODEL", remedy=remedy)
     return found

@@ -60,7 +60,8 @@ def test_a_step_without_effect_needs_no_weights() -> None:
 def test_a_line_that_lacks_its_weights_fails_and_the_others_go_on(
     settings: Settings, home_database: Database, archive: Path
 ) -> None:
-    lines = [{"id": "plain", "uri": "a.jpg"}, {"id": "colour", "uri": "b.png", "recipe": [{"colorize": {"model": "ddcolor"}}]}]
+    own = [{"colorize": {"model": "ddcolor"}}]
+    lines = [{"id": "plain", "uri": "a.jpg"}, {"id": "colour", "uri": "b.png", "recipe": own}]
     (archive / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
     made = submit(settings, home_database, archive / "m.jsonl", Options())
     (failure,) = progress.failures(home_database, made.job_id)

@@ -18,7 +18,7 @@ from workers import models
 def weights(path: Path, name: str, seed: int = 0, **said: object) -> Path:
     """Write weights for the network of a card; what is ``said`` of them goes into the file."""
     torch.manual_seed(seed)
-    network = models.build(card(name).build)
+    network = models.build(name)
     state = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, path, metadata={trained.KEY: json.dumps(said)} if said else None)
