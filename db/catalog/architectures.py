@@ -291,8 +291,8 @@ _SHIPPED = (
         idea="Attention within windows, dense short cuts between its blocks, and pixels out of channels at the end.",
         choose="Sharper than `subpixel_cnn` and by far slower, two or four times as large.",
         default="dctlsa-x2",
-        size="the picture's own, in tiles; what lies further than 112 pixels changes no level of 8 bits",
-        reach_px=112,
+        size="the picture's own, in tiles; what lies further than 64 pixels changes no level of 8 bits",
+        reach_px=64,
     ),
     ArchitectureSpec(
         name="mask_rcnn",

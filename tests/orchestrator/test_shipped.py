@@ -113,6 +113,13 @@ def test_weights_of_another_release_are_taken_from_the_store(
     shipped._sha256.cache_clear()
 
 
+def test_networks_of_every_kind_are_put_side_by_side(stand_in: Path) -> None:
+    names = ("fire_unet", "reelwright-color", "reelwright-denoise", "reelwright-upscale-x2")
+    columns = pinning.columns(names, None)
+    assert [recipe.steps[0].stage for _, recipe in columns] == ["colorize", "colorize", "denoise", "upscale"]
+    assert [recipe.steps[0].pins[0].card for _, recipe in columns] == [names[1], *names[1:]]
+
+
 def test_a_notebook_needs_no_home_for_shipped_weights(stand_in: Path, tmp_path: Path) -> None:
     grey = (torch.rand(24, 32) * 255).to(torch.uint8).numpy()
     assert restore(grey, "upscale", home=tmp_path / "none", method="network").shape == (48, 64)

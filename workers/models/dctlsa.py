@@ -1,6 +1,8 @@
 """DCTLSA (Zeng and others, 2023), as spandrel draws it: an upscaler of attention within windows.
 
-Pictures that are smaller than two windows are widened by their last pixels; grey goes through as three equal channels.
+Shifted windows are not masked: at its edges the network sees a little of the opposite edge, which in a picture of
+several tiles is the tile's. Nothing reaches further than some 40 pixels by as much as a level of 8 bits. Pictures that
+are smaller than two windows are widened by their last pixels; grey goes through as three equal channels.
 """
 
 from __future__ import annotations

@@ -298,8 +298,10 @@ def _known_to_spandrel(sets: Mapping[str, State]) -> str:
     """Return what the library of restorers takes a file for, or an empty string; a person learns what they hold."""
     import spandrel  # it takes a second, and is asked only about files that nothing here knows
 
+    # The prefix that reading took off is part of some of its layouts.
+    states = [*sets.values(), *({f"model.{key}": value for key, value in state.items()} for state in sets.values())]
     for support in spandrel.MAIN_REGISTRY.architectures("detection"):
-        if any(support.architecture.detect(state) for state in sets.values()):
+        if any(support.architecture.detect(state) for state in states):
             return str(support.architecture.name)
     return ""
 
