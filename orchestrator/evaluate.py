@@ -13,7 +13,7 @@ from typing import Any
 from db import progress
 from db.catalog import measures
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.weights import CARDS, Card, card
+from db.catalog.weights import CARDS, Card, card, find
 from db.errors import InputError, nearest
 from db.progress import Progress, WeightsRow
 from db.session import Database
@@ -125,9 +125,7 @@ def resolve(name: str) -> Card:
     Raises:
         InputError: ``UNKNOWN_MODEL``.
     """
-    if name in CARDS:
-        return CARDS[name]
-    return card(ARCHITECTURES[name].default if name in ARCHITECTURES else name)
+    return find(name) or card(ARCHITECTURES[name].default if name in ARCHITECTURES else name)
 
 
 def _order(request: Request, registered: Mapping[str, WeightsRow]) -> dict[str, Any]:
@@ -153,16 +151,15 @@ def _subject(request: Request, database: Database | None, registered: Mapping[st
     name = request.subject
     if name.isdecimal():
         return {"outputs": _outputs(database, int(name))}
-    if name not in CARDS and name not in ARCHITECTURES and (Path(name).exists() or "*" in name):
+    if find(name) is None and name not in ARCHITECTURES and (Path(name).exists() or "*" in name):
         return {"made": name}
     chosen = _known(name)
     if chosen.name not in registered:
-        raise InputError(
-            f"The weights {chosen.name} are not registered here",
-            code="MODEL_MISSING",
-            remedy=f"Get {', '.join(file.name for file in chosen.files)} ({chosen.published}), then `reelwright models "
-            "add FILE`.",
-        )
+        files = ", ".join(file.name for file in chosen.files if not file.optional)
+        remedy = f"Get {files} ({chosen.published}), then `reelwright models add FILE`."
+        if chosen.shipped:
+            remedy = "This installation lacks their file. Install Reelwright again."
+        raise InputError(f"The weights {chosen.name} are not registered here", code="MODEL_MISSING", remedy=remedy)
     return {"model": registered[chosen.name].pin.model_dump(mode="json")}
 
 

@@ -1,7 +1,7 @@
 """Runs a registered network on the pictures of an evaluation, and what it is compared with beside it.
 
-``workers.evaluation`` uses it. What a network does follows from what it is: a colorizer colours the reference's own
-lightness; of the others, one that enlarges is an upscaler and one that does not a denoiser.
+``workers.evaluation`` uses it. A colorizer colours the reference's own lightness, a denoiser is given its noisy copy,
+an upscaler its small one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from db.catalog.architectures import ARCHITECTURES
+from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.measures import Task
-from db.errors import InputError
+from db.catalog.weights import Card, card
+from db.errors import InputError, nearest
 from workers import device as devices
 from workers import models
 from workers.evaluation.cases import Case, alike, colour, noisy
@@ -33,8 +34,6 @@ from workers.workbench import Workbench
 TUNED_ON = 4
 """References on which the strength of non-local means is chosen."""
 _STRENGTHS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
-_PROBE_PX = 48
-"""Side of the grey square that shows by how much a network enlarges."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +72,40 @@ def opened(order: Order, bench: Workbench, some: Callable[[], Iterable[Case]]) -
     """
     if order.model is None:
         return Run("compare", _compared)
+    spec, chosen = ARCHITECTURES[order.model.architecture], card(order.model.card)
+    options = _options(order, spec, chosen)
     network = registered.network(order.model, bench)
-    spec = ARCHITECTURES[order.model.architecture]
-    if spec.task in {"detector", "judge"}:
-        raise InputError(f"{order.model.card} makes no pictures: it is a {spec.task}", code="BAD_PARAMETER")
-    card_options = {**dict(_defaults(order)), **order.options}
     if spec.task == "colorizer":
-        return Run("colorizer", lambda cases: _coloured(network, cases, card_options), _COLOUR_NOTES)
-    if "sigma" in spec.options and order.noise is not None:
-        card_options.setdefault("sigma", order.noise / 255)
-    scale = _scale(network, card_options)
-    if scale > 1:
-        notes = (_GIVEN if order.inputs else f"inputs: the references made {scale} times smaller by MATLAB's bicubic",)
-        return Run("upscaler", lambda cases: _enlarged(network, cases, scale, card_options), notes, scale)
-    return _denoiser(network, order, card_options, some)
+        return Run("colorizer", lambda cases: _coloured(network, cases, options), _COLOUR_NOTES)
+    if spec.task == "denoiser":
+        return _denoiser(network, order, options, some)
+    scale = chosen.scale
+    notes = (_GIVEN if order.inputs else f"inputs: the references made {scale} times smaller by MATLAB's bicubic",)
+    return Run("upscaler", lambda cases: _enlarged(network, cases, scale, options), notes, scale)
+
+
+def _options(order: Order, spec: ArchitectureSpec, chosen: Card) -> dict[str, Any]:
+    """Return what the network is told, once it is sure that the order can be followed."""
+    if spec.task not in {"colorizer", "denoiser", "upscaler"}:
+        raise InputError(f"{chosen.name} makes no pictures: it is a {spec.task}", code="BAD_PARAMETER")
+    for name in order.options:
+        if name not in spec.options:
+            message = f"{spec.title} has no option {name!r:.40}.{nearest(name, spec.options)}"
+            raise InputError(message, code="BAD_PARAMETER")
+    options = {**dict(chosen.defaults), **order.options}
+    if spec.task != "denoiser":
+        return options
+    if order.noise is None and order.inputs is None:
+        raise InputError("A denoiser is given noisy pictures", code="BAD_PARAMETER", remedy=_SAY_NOISE)
+    if "sigma" in spec.options and "sigma" not in options:
+        if order.noise is None:
+            message = f"{spec.title} must be told the noise"
+            raise InputError(message, code="BAD_PARAMETER", remedy="Add --option sigma=SHARE, of full scale.")
+        options["sigma"] = order.noise / 255
+    return options
+
+
+_SAY_NOISE = "Say --noise SIGMA (of 255), or --inputs with noisy pictures."
 
 
 _GIVEN = "inputs: as given"
@@ -94,13 +113,6 @@ _COLOUR_NOTES = (
     "inputs: the lightness of the references (CIE Lab); a and b of the network join it at its full size",
     "grey: the reference with a = b = 0",
 )
-
-
-def _defaults(order: Order) -> tuple[tuple[str, Any], ...]:
-    from db.catalog.weights import card
-
-    assert order.model is not None
-    return card(order.model.card).defaults
 
 
 # -- finished pictures
@@ -177,12 +189,6 @@ _MOST_CUT_PX = 8
 
 
 def _denoiser(network: nn.Module, order: Order, options: Mapping[str, Any], some: Callable[[], Iterable[Case]]) -> Run:
-    if order.noise is None and order.inputs is None:
-        raise InputError(
-            "A denoiser is given noisy pictures",
-            code="BAD_PARAMETER",
-            remedy="Say --noise SIGMA (of 255), or --inputs with noisy pictures.",
-        )
     level = order.noise or 0.0
 
     def given(case: Case) -> NDArray[np.float32]:
@@ -244,18 +250,6 @@ def _rounded(picture: NDArray[np.float32]) -> Levels:
 
 
 # -- networks
-
-
-def _scale(network: nn.Module, options: Mapping[str, Any]) -> int:
-    """Return by how much a network enlarges."""
-    for channels in (3, 1):
-        probe = torch.full((1, channels, _PROBE_PX, _PROBE_PX), 0.5)
-        try:
-            made = _run(network, probe, options)
-        except RuntimeError:
-            continue
-        return max(1, made.shape[-1] // _PROBE_PX)
-    raise InputError("The network takes neither grey nor colour pictures", code="BAD_PARAMETER")
 
 
 def _restored(network: nn.Module, planes: Tensor, options: Mapping[str, Any]) -> list[Levels]:
