@@ -19,7 +19,7 @@ from db.recipe import parse
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
-from orchestrator import cli, pinning
+from orchestrator import cli, errand, models, pinning
 from orchestrator.submit import Options, submit
 from tests.support import placeholders
 from workers import models as networks
@@ -127,13 +127,24 @@ def test_a_notebook_needs_no_home_for_shipped_weights(stand_in: Path, tmp_path: 
     assert restore(grey, "colorize", home=tmp_path / "none").shape == (24, 32, 3)
 
 
-def test_shipped_weights_are_listed_shown_and_verified(at_home: Any, stand_in: Path, settings: Settings) -> None:
+def test_shipped_weights_are_listed(at_home: Any, stand_in: Path) -> None:
     code, found = at_home("models", "list")
     assert code == 0
     row = {each["name"]: each for each in found}["reelwright-denoise"]
     assert (row["shipped"], row["registered"]["shipped"], row["registered"]["card"]) == (True, True, row["name"])
     assert {each["name"] for each in found if each["shipped"]} == set(SHIPPED)
-    assert cli.run(["--home", str(settings.home), "models", "show", "reelwright-denoise"]) == 0
+
+
+def test_shipped_weights_are_verified_by_name(
+    settings: Settings, home_database: Database, stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    asked: list[Any] = []
+    monkeypatch.setattr(errand, "run", lambda _, what, order: asked.append((what, order["files"], order["card"])))
+    store = open_store(settings)
+    assert list(models.verify(settings, home_database, store, [])) == []
+    assert list(models.verify(settings, home_database, store, ["reelwright-color"])) == [("reelwright-color", None)]
+    assert asked == [("weights", [str(stand_in / "reelwright-color.safetensors")], "reelwright-color")]
 
 
 def test_people_are_told_what_ships(

@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from db import ledger
 from db.catalog import trained
 from db.catalog.weights import card
 from db.recipe import Pin, PinnedFile
+from db.session import Database
 from db.store.base import Store
 from workers import models
 
@@ -29,6 +31,13 @@ def pin(store: Store, folder: Path, name: str, seed: int = 0) -> Pin:
     """Put weights into a store; returns what a job would pin."""
     path = weights(folder / f"{name.replace(':', '.')}.safetensors", name, seed)
     return pin_file(store, path, name)
+
+
+def register(database: Database, store: Store, folder: Path, name: str) -> Pin:
+    """Put weights into a store and write them down."""
+    made = pin(store, folder, name)
+    ledger.add_weights(database, ledger.NewWeights(name, made.files, "the tests", licence_accepted=False))
+    return made
 
 
 def pin_file(store: Store, path: Path, name: str) -> Pin:

@@ -1,4 +1,4 @@
-"""A small denoiser of this project: plain convolutions on the picture folded to half its size, told the noise level.
+"""A small denoiser of this project: convolutions on the picture folded to half its size, told the noise level.
 
 Folding (pixel unshuffle) and a map of the noise level are the idea of FFDNet (Zhang, Zuo, Zhang 2018): four times fewer
 places to compute, and one network for all levels. Grey pictures go through as three equal channels.
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models import batches
+from workers.models.residual_pair import Pair
 
 _CHANNELS = 64
-_LAYERS = 10
+_BLOCKS = 4
 
 
 # -- the contract of a restorer
@@ -50,10 +51,9 @@ class FoldedCnn(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3 * 4 + 1, _CHANNELS, 3, padding=1), nn.ReLU(inplace=True)]
-        for _ in range(_LAYERS - 2):
-            layers += [nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1), nn.ReLU(inplace=True)]
-        self.body = nn.Sequential(*layers, nn.Conv2d(_CHANNELS, 3 * 4, 3, padding=1))
+        self.first = nn.Conv2d(3 * 4 + 1, _CHANNELS, 3, padding=1)
+        self.blocks = nn.ModuleList(Pair(_CHANNELS) for _ in range(_BLOCKS))
+        self.last = nn.Conv2d(_CHANNELS, 3 * 4, 3, padding=1)
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """Return ``(N, C, H, W)`` for ``noisy`` ``(N, C, H, W)``, C 1 or 3, and ``level`` ``(N, 1, 1, 1)`` 0..1."""
@@ -61,7 +61,10 @@ class FoldedCnn(nn.Module):
         even = functional.pad(noisy.expand(-1, 3, -1, -1), (0, width % 2, 0, height % 2), mode="replicate")
         folded = functional.pixel_unshuffle(even, 2)
         told = level.expand(len(folded), 1, *folded.shape[-2:])
-        noise = functional.pixel_shuffle(self.body(torch.cat([folded, told], dim=1)), 2)[..., :height, :width]
+        start = x = self.first(torch.cat([folded, told], dim=1))
+        for block in self.blocks:
+            x = block(x)
+        noise = functional.pixel_shuffle(self.last(x + start), 2)[..., :height, :width]
         if channels == 1:
             noise = noise.mean(dim=1, keepdim=True)
         return noisy - noise

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models import batches
+from workers.models.residual_pair import Pair
 
 SCALE = 2
 """Factor on width and height."""
@@ -45,7 +46,7 @@ class SubpixelCnn(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, _CHANNELS, 3, padding=1)
-        self.blocks = nn.ModuleList(_Pair() for _ in range(_BLOCKS))
+        self.blocks = nn.ModuleList(Pair(_CHANNELS) for _ in range(_BLOCKS))
         self.last = nn.Conv2d(_CHANNELS, 3 * SCALE**2, 3, padding=1)
 
     def forward(self, small: Tensor) -> Tensor:
@@ -57,14 +58,3 @@ class SubpixelCnn(nn.Module):
         if small.shape[1] == 1:
             detail = detail.mean(dim=1, keepdim=True)
         return functional.interpolate(small, scale_factor=SCALE, mode="bicubic", align_corners=False) + detail
-
-
-class _Pair(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1)
-        self.second = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(functional.relu(self.first(x)))
-        return out

@@ -60,11 +60,17 @@ class Photos:
         return hashlib.sha256("\n".join(place.name for place in self._places).encode()).hexdigest()
 
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
-        """Every picture that can be read, with its name."""
+        """Every picture that can be read, with its name.
+
+        Raises:
+            TrainingError: ``CORRUPT`` when none can be read.
+        """
         for number, place in enumerate(self._places):
             picture = self.readable(number)
             if picture is not None:
                 yield place.name, picture
+        if len(self.bad) == len(self):
+            raise self._unreadable()
 
     def picture(self, number: int) -> Picture:
         """Return a picture ``(H, W, 3)`` RGB; for one that cannot be read, the next one that can.
@@ -76,7 +82,12 @@ class Photos:
             found = self.readable((number + step) % len(self))
             if found is not None:
                 return found
-        raise TrainingError(f"{self.said}: not one of {len(self)} pictures can be read", code="CORRUPT")
+        raise self._unreadable()
+
+    def _unreadable(self) -> TrainingError:
+        name, why = next(iter(self.bad.items()))
+        message = f"{self.said}: not one of {len(self)} pictures can be read; {name}: {why}"
+        return TrainingError(message, code="CORRUPT", remedy="Give JPEG, PNG, TIFF or WebP files.")
 
     def part(self, count: int) -> Photos:
         """Return about ``count`` of them, evenly spread."""

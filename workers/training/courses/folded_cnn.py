@@ -38,9 +38,7 @@ class Course:
     def prepare(self, photos: Photos) -> None:
         """Start the network; at first it takes no noise away."""
         started.by_variance(self.network)
-        last = self.network.body[-1]
-        assert isinstance(last, nn.Conv2d)
-        nn.init.normal_(last.weight, std=1e-3)
+        nn.init.normal_(self.network.last.weight, std=1e-3)
         if self._start is not None:
             started.fill(self.network, started.read(self._start), self._start)
 
