@@ -17,6 +17,7 @@ import typer.main
 from db import recipe as recipes
 from db.catalog import shipped, trained
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
+from db.catalog.measures import MEASURES
 from db.catalog.metrics import METRICS
 from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
 from db.catalog.weights import CARDS, Card
@@ -80,6 +81,24 @@ def scores() -> Iterator[str]:
         [
             (f"`{each.name}`", each.summary, each.unit, f"{each.low:g} to {each.high:g}", _better(each), each.source)
             for each in METRICS.values()
+        ],
+    )
+
+
+def evaluation() -> Iterator[str]:
+    yield _table(
+        ("measure", "what", "how", "unit", "better", "taken for", "judge"),
+        [
+            (
+                f"`{each.name}`",
+                each.summary,
+                each.convention,
+                each.unit,
+                _better(each),
+                ", ".join(each.tasks) or "on request",
+                f"[`{each.judge}`](models/{CARDS[each.judge].architecture}.md)" if each.judge else "–",
+            )
+            for each in MEASURES.values()
         ],
     )
 
@@ -179,6 +198,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "cli.md": cli,
     "colour.md": functools.partial(model_table, "colorizer", "detector"),
     "errors.md": errors,
+    "evaluation.md": evaluation,
     "recipes.md": recipe_list,
     "restorers.md": functools.partial(model_table, "denoiser", "upscaler"),
     "scores.md": scores,
@@ -215,7 +235,7 @@ def _new_model_page(name: str) -> str:
     title, page = {
         "denoiser": ("denoising and enlarging", "restorers.md"),
         "upscaler": ("denoising and enlarging", "restorers.md"),
-        "judge": ("scores", "scores.md"),
+        "judge": ("evaluation", "evaluation.md"),
     }.get(spec.task, ("colour", "colour.md"))
     return f"# {spec.title}\n\n{BEGIN}\n{END}\n\nBack to [{title}](../{page}).\n"
 
