@@ -15,7 +15,9 @@ from typing import Any
 import typer.main
 
 from db import recipe as recipes
+from db.catalog import shipped, trained
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
+from db.catalog.measures import MEASURES
 from db.catalog.metrics import METRICS
 from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
 from db.catalog.weights import CARDS, Card
@@ -83,6 +85,24 @@ def scores() -> Iterator[str]:
     )
 
 
+def evaluation() -> Iterator[str]:
+    yield _table(
+        ("measure", "what", "how", "unit", "better", "taken for", "judge"),
+        [
+            (
+                f"`{each.name}`",
+                each.summary,
+                each.convention,
+                each.unit,
+                _better(each),
+                ", ".join(each.tasks) or "on request",
+                f"[`{each.judge}`](models/{CARDS[each.judge].architecture}.md)" if each.judge else "–",
+            )
+            for each in MEASURES.values()
+        ],
+    )
+
+
 def errors() -> Iterator[str]:
     yield _table(
         ("code", "what it means", "what to do"),
@@ -101,9 +121,8 @@ def states() -> Iterator[str]:
         yield "\n".join([f"### {title}\n", "```mermaid", "stateDiagram-v2", f"    [*] --> {first}", *edges, "```\n"])
 
 
-def model_table() -> Iterator[str]:
-    colours = {"colorizer", "detector"}
-    shipped = [spec for spec in ARCHITECTURES.values() if not spec.module and spec.task in colours]
+def model_table(*tasks: str) -> Iterator[str]:
+    shown = [spec for spec in ARCHITECTURES.values() if not spec.module and spec.task in tasks]
     yield _table(
         ("model", "system", "weights", "options", "cost of a picture on one core"),
         [
@@ -114,7 +133,7 @@ def model_table() -> Iterator[str]:
                 ", ".join(f"`{option}`" for option in spec.options) or "–",
                 spec.cost or "–",
             )
-            for spec in shipped
+            for spec in shown
         ],
     )
 
@@ -133,6 +152,7 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
         yield _table(("option", "values", "meaning"), rows)
     for card in _cards(spec):
         yield f"### `{card.name}`\n\n{card.summary}\n"
+        yield from _facts_of_shipped(card)
         yield f"- **Licence:** {card.licence}.{f' {card.accept} `--accept-licence` accepts it.' if card.accept else ''}"
         yield f"- **Published:** {card.published}."
         for file in card.files:
@@ -143,16 +163,31 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
     yield _use(spec)
 
 
+def _facts_of_shipped(card: Card) -> Iterator[str]:
+    if not card.shipped:
+        return
+    yield "- **Ships with Reelwright:** nothing to register."
+    said = trained.checked(shipped.facts(card.name))
+    if said.data:
+        yield f"- **Trained on:** {said.data}"
+    if said.figures:
+        yield f"- **Figures:** {', '.join(f'{name} {value:g}' for name, value in said.figures.items())}."
+
+
 def _use(spec: ArchitectureSpec) -> str:
     card = next(card for card in _cards(spec) if card.name == spec.default)
     files = " ".join(file.name for file in card.files if not file.optional)
     given = files if len(card.files) == 1 else f"folder-with-{card.name}/"
     accept = " --accept-licence" if card.accept else ""
+    add = "" if card.shipped else f"```console\n$ reelwright models add {given}{accept}\n```\n"
+    if spec.task in ("denoiser", "upscaler"):
+        stage = {"denoiser": "denoise", "upscaler": "upscale"}[spec.task]
+        return f"{add}\n```yaml\nrecipe:\n  - {stage}: {{method: network, weights: {card.name}}}\n```\n".lstrip()
     if spec.task != "colorizer":
-        return f"```console\n$ reelwright models add {given}{accept}\n```\n"
+        return add
     needed = "{imagenet_class: 263}" if spec.name == "gcp" else ""
     step = f"{{model: {spec.name}{', ' + needed.strip('{}') if needed else ''}}}"
-    return f"```console\n$ reelwright models add {given}{accept}\n```\n\n```yaml\nrecipe:\n  - colorize: {step}\n```\n"
+    return f"{add}\n```yaml\nrecipe:\n  - colorize: {step}\n```\n".lstrip()
 
 
 def _cards(spec: ArchitectureSpec) -> list[Card]:
@@ -161,9 +196,11 @@ def _cards(spec: ArchitectureSpec) -> list[Card]:
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "cli.md": cli,
-    "colour.md": model_table,
+    "colour.md": functools.partial(model_table, "colorizer", "detector"),
     "errors.md": errors,
+    "evaluation.md": evaluation,
     "recipes.md": recipe_list,
+    "restorers.md": functools.partial(model_table, "denoiser", "upscaler"),
     "scores.md": scores,
     "settings.md": settings,
     "stages.md": stages,
@@ -180,17 +217,27 @@ def main(*, check: bool) -> int:
     stale = 0
     for name, parts in PAGES.items():
         path = FOLDER / name
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.exists() else _new_model_page(path.stem)
         head, _, rest = text.partition(BEGIN)
         tail = rest.partition(END)[2]
         fresh = f"{head}{BEGIN}\n\n{chr(10).join(parts())}\n{END}{tail}"
-        if fresh == text:
+        if fresh == text and path.exists():
             continue
         stale += 1
         print(f"docs/{name} {'is out of date: run `make docs`' if check else 'written'}")
         if not check:
             path.write_text(fresh, encoding="utf-8")
     return stale if check else 0
+
+
+def _new_model_page(name: str) -> str:
+    spec = ARCHITECTURES[name]
+    title, page = {
+        "denoiser": ("denoising and enlarging", "restorers.md"),
+        "upscaler": ("denoising and enlarging", "restorers.md"),
+        "judge": ("evaluation", "evaluation.md"),
+    }.get(spec.task, ("colour", "colour.md"))
+    return f"# {spec.title}\n\n{BEGIN}\n{END}\n\nBack to [{title}](../{page}).\n"
 
 
 def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -108,13 +108,13 @@ def _check_free(chosen: Card) -> None:
 def verify(
     settings: Settings, database: Database, store: Store, names: Sequence[str]
 ) -> Iterator[tuple[str, InputError | None]]:
-    """Read registered and shipped weights back, compare their digests and load them strictly.
+    """Read weights back, compare their digests and load them strictly: the named ones, else all that are registered.
 
     Yields:
         Each card's name, and what is wrong with it, if anything.
     """
     at_hand = progress.weights_at_hand(database)
-    for name in names or at_hand:
+    for name in names or [name for name, row in at_hand.items() if not row.shipped]:
         try:
             _verify_one(settings, store, _row(at_hand, name))
         except InputError as error:

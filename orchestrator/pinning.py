@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from db import progress
 from db import recipe as recipes
 from db.catalog import shipped
-from db.catalog.weights import card, is_tag
+from db.catalog.architectures import ARCHITECTURES
+from db.catalog.weights import card, find, is_tag
 from db.errors import RecipeError
 from db.progress import WeightsRow
 from db.recipe import Recipe, Step
@@ -91,4 +92,11 @@ def columns(names: Sequence[str], database: Database | None) -> list[tuple[str, 
 def _recipe_of(name: str) -> Recipe:
     if name in recipes.names():
         return recipes.resolve(name)
-    return recipes.from_document([{"colorize": {"model": name, "already_coloured": "recolor"}}], name)
+    chosen = find(name)
+    task = ARCHITECTURES[chosen.architecture].task if chosen else "colorizer"
+    steps = {
+        "denoiser": {"denoise": {"method": "network", "weights": name}},
+        "upscaler": {"upscale": {"method": "network", "weights": name}},
+    }
+    step = steps.get(task, {"colorize": {"model": name, "already_coloured": "recolor"}})
+    return recipes.from_document([step], name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,7 +71,23 @@ def _compare(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return contact.sheet(contact.Order.model_validate(order), settings)
 
 
-_ANSWERED = {"weights": _weights, "compare": _compare}
+def _evaluate(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Judge pictures by references; ``workers.evaluation`` says how. Says how far it is, a line each second."""
+    from workers.evaluation import evaluating
+    from workers.evaluation.order import Order
+
+    told = 0.0
+
+    def moved(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= 1 or done == total:
+            told = time.monotonic()
+            print(json.dumps({"done": done, "of": total}), flush=True)  # noqa: T201 -- the progress
+
+    return evaluating.evaluate(Order.model_validate(order), settings, moved)
+
+
+_ANSWERED = {"weights": _weights, "compare": _compare, "evaluate": _evaluate}
 
 
 def _probe(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from db.catalog.stages import STAGES
 from db.recipe import Recipe, Step
 from workers import stages
 from workers.frames import Clip, Reel
@@ -31,7 +32,7 @@ class _Trial:
 def seconds_per_frame(recipe: Recipe, width: int, height: int, mono: bool, bench: Workbench | None = None) -> float:
     """Return how long the recipe's steps take for one frame of ``width`` x ``height``, reading and writing not counted.
 
-    The steps run on a small clip with grain and motion. Their time grows with the number of pixels; that of a network
+    The steps run on a small clip with grain and motion. Their time grows with the number of pixels; that of a colorizer
     does not, which sees every picture at its own size. Steps whose weights were not pinned are left out.
     """
     clip = _clip(1 if mono else 3, 1 + 2 * max((stages.temporal_radius(step) for step in recipe.steps), default=0))
@@ -39,7 +40,8 @@ def seconds_per_frame(recipe: Recipe, width: int, height: int, mono: bool, bench
     for step in recipe.steps:
         if len(step.pins) == len(step.cards()):
             trial = _try(step, frames, bench)
-            frames, seconds = trial.frames, seconds + trial.seconds * (1 if step.pins else larger)
+            own_size = step.stage in STAGES and STAGES[step.stage].makes_colour
+            frames, seconds = trial.frames, seconds + trial.seconds * (1 if own_size else larger)
     return seconds
 
 

@@ -87,8 +87,8 @@ class ArchitectureSpec:
     options: tuple[str, ...] = ()
     """Parameters of its stage (``colorize``, ``denoise``) that the system really has."""
     reach_px: int = 0
-    """How far a pixel of the result looks to each side of its place in the source; 0 means over the whole picture.
-    What has a reach is given large pictures in tiles."""
+    """How far to each side of its place a pixel of the result looks, in pixels of the source; 0 means over the whole
+    picture. What has a reach is given large pictures in tiles."""
     channels_last: bool = False
     """Whether its convolutions run faster with channels innermost; measured by ``benchmarks/models.py``."""
     autocast: bool = False
@@ -268,6 +268,31 @@ _SHIPPED = (
         size="the picture's own, in tiles",
         channels_last=True,
         reach_px=16,
+    ),
+    ArchitectureSpec(
+        name="dncnn",
+        task="denoiser",
+        title="DnCNN",
+        paper="Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising (Zhang, Zuo, Chen, Meng, "
+        "Zhang; IEEE TIP 2017)",
+        idea="Seventeen convolutions say what is noise; it is taken off.",
+        choose="The yardstick of denoising, for grey pictures with noise of sigma 25 of 255 and no other.",
+        default="dncnn-25",
+        size="the picture's own, in tiles; colour channel by channel",
+        channels_last=True,
+        reach_px=17,
+    ),
+    ArchitectureSpec(
+        name="dctlsa",
+        task="upscaler",
+        title="DCTLSA",
+        paper="Densely Connected Transformer With Linear Self-Attention for Lightweight Image Super-Resolution (Zeng "
+        "and others, 2023)",
+        idea="Attention within windows, dense short cuts between its blocks, and pixels out of channels at the end.",
+        choose="Sharper than `subpixel_cnn` and by far slower, two or four times as large.",
+        default="dctlsa-x2",
+        size="the picture's own, in tiles; what lies further than 64 pixels changes no level of 8 bits",
+        reach_px=64,
     ),
     ArchitectureSpec(
         name="mask_rcnn",

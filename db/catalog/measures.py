@@ -113,7 +113,7 @@ _SHIPPED = (
     MeasureSpec("lpips_vgg", "Unlikeness as people see it.", f"{_LPIPS}, VGG-16", "1", False, (), judge="lpips-vgg"),
     MeasureSpec(
         "niqe", "Unnaturalness without a reference: a trend only, grain counts as a fault.",
-        "Mittal 2013, MATLAB's Y 0..255 rounded, blocks of 96, two scales", "1", False, (), needs_reference=False,
+        "Mittal 2013, MATLAB's Y 16..235 rounded, blocks of 96, two scales", "1", False, (), needs_reference=False,
         judge="niqe",
     ),
     MeasureSpec(

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from db.catalog.architectures import ARCHITECTURES
-from db.catalog.weights import Card, card, resolve
+from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
+from db.catalog.weights import Card, card, find, resolve
 
 GROUP = "reelwright.stages"
 """Entry points of this group name a ``StageSpec``; its ``module`` holds the code."""
@@ -33,16 +33,45 @@ class StageParams(BaseModel):
     )
 
 
+def _of_task(weights: str, task: str, otherwise: str) -> ArchitectureSpec:
+    """Return what is known of the network of some weights; a ``ValueError`` says that it is for another task."""
+    spec = ARCHITECTURES[card(weights).architecture]
+    if spec.task != task:
+        raise ValueError(f"{weights} {otherwise}: it is one of the {spec.task}s")
+    return spec
+
+
 class DenoiseParams(StageParams):
     """Parameters of ``denoise``."""
 
-    method: Literal["auto", "spatial", "temporal"] = Field(
-        "auto", description="`spatial` non-local means, `temporal` flow-aligned averaging; `auto`: temporal on reels."
+    method: Literal["auto", "spatial", "temporal", "network"] = Field(
+        "auto",
+        description="`spatial` non-local means, `temporal` flow-aligned averaging, or a `network`; `auto`: the network "
+        "on stills, temporal on reels.",
+    )
+    weights: str | None = Field(
+        "reelwright-denoise", description="The network's weights by name; none keeps `auto` from using one."
     )
     sigma: float | None = Field(
         None, ge=0, le=0.5, description="Noise level as a share of full scale; none estimates it from the picture."
     )
     radius: int = Field(2, ge=1, le=4, description="Frames before and after that temporal averaging looks at.")
+
+    @model_validator(mode="after")
+    def _has_its_network(self) -> DenoiseParams:
+        if not self.cards:
+            if self.method == "network":
+                raise ValueError("method network needs weights")
+            return self
+        spec = _of_task(self.cards[0], "denoiser", "takes out no noise")
+        if self.sigma is not None and "sigma" not in spec.options:
+            raise ValueError(f"{spec.title} has no option sigma: its weights are for one level of noise")
+        return self
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """Weights that the step may run with."""
+        return (self.weights,) if self.weights and self.method in ("auto", "network") else ()
 
 
 class DeflickerParams(StageParams):
@@ -62,15 +91,36 @@ class ColorEnhanceParams(StageParams):
 class UpscaleParams(StageParams):
     """Parameters of ``upscale``."""
 
-    scale: int = Field(2, ge=2, le=4, description="Factor on width and height.")
-    method: Literal["lanczos"] = Field("lanczos", description="How new pixels are made.")
+    scale: int = Field(
+        2, ge=2, le=4, description="Factor on width and height; with a network the weights' own unless given."
+    )
+    method: Literal["lanczos", "network"] = Field("lanczos", description="How new pixels are made.")
+    weights: str = Field("reelwright-upscale-x2", description="The network's weights by name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_scale(cls, given: Any) -> Any:
+        """Take the weights' scale where none is given."""
+        if not isinstance(given, dict) or given.get("method") != "network" or "scale" in given:
+            return given
+        chosen = find(str(given.get("weights", cls.model_fields["weights"].default)))
+        return given | {"scale": chosen.scale} if chosen and chosen.scale > 1 else given
+
+    @model_validator(mode="after")
+    def _has_its_network(self) -> UpscaleParams:
+        if self.method == "network":
+            _of_task(self.weights, "upscaler", "enlarges nothing")
+            scale = card(self.weights).scale
+            if scale != self.scale:
+                raise ValueError(f"{self.weights} enlarges {scale} times, not {self.scale} times")
+        return self
 
 
 class ColorizeParams(StageParams):
     """Parameters of ``colorize``. Those that not every system has are none unless given: then the published default."""
 
     model: str | None = Field(
-        None, description="Architecture, or weights by name; see `reelwright models list`. None takes DDColor."
+        None, description="Architecture, or weights by name; see `reelwright models list`. None takes reelwright-color."
     )
     weights: str | None = Field(None, description="Weights by name; none takes those that stand for the model.")
     already_coloured: Literal["keep", "recolor"] = Field(
@@ -99,10 +149,7 @@ class ColorizeParams(StageParams):
 
     @model_validator(mode="after")
     def _has_its_options(self) -> ColorizeParams:
-        chosen = self.card
-        spec = ARCHITECTURES[chosen.architecture]
-        if spec.task != "colorizer":
-            raise ValueError(f"{chosen.name} colours nothing: it is a {spec.task}")
+        spec = _of_task(self.card.name, "colorizer", "colours nothing")
         for name in _OPTIONS:
             if getattr(self, name) is not None and name not in spec.options:
                 has = ", ".join(spec.options) or "none"
@@ -116,7 +163,7 @@ class ColorizeParams(StageParams):
     @property
     def card(self) -> Card:
         """The weights that are meant."""
-        return resolve(self.model or (None if self.weights else "ddcolor"), self.weights)
+        return resolve(self.model or (None if self.weights else "reelwright-color"), self.weights)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -142,6 +189,10 @@ def _no_radius(params: Any) -> int:
 
 def _no_weights(params: Any) -> tuple[str, ...]:
     return ()
+
+
+def _never(params: Any) -> bool:
+    return False
 
 
 def _same_size(params: Any) -> int:
@@ -170,6 +221,8 @@ class StageSpec:
     """What must be known of the whole reel first; anything here brings in ``inspect`` and ``merge`` tasks."""
     weights: Callable[[Any], tuple[str, ...]] = _no_weights
     """Cards of the weights that it runs with, from the parameters."""
+    stills_only: Callable[[Any], bool] = _never
+    """Whether it uses its weights on stills alone, from the parameters."""
     makes_colour: bool = False
     """Whether a single-channel source comes out with colour."""
     source: str = ""
@@ -187,7 +240,16 @@ def _colorizer_weights(params: Any) -> tuple[str, ...]:
 
 
 def _denoise_radius(params: Any) -> int:
-    return 0 if params["method"] == "spatial" else int(params["radius"])
+    return int(params["radius"]) if params["method"] in ("auto", "temporal") else 0
+
+
+def _denoise_weights(params: Any) -> tuple[str, ...]:
+    # What was submitted before there was a network names no weights, and goes on without.
+    return DenoiseParams.model_validate({"weights": None, **params}).cards
+
+
+def _upscale_weights(params: Any) -> tuple[str, ...]:
+    return (params["weights"],) if params.get("method") == "network" else ()
 
 
 _SHIPPED = (
@@ -201,15 +263,18 @@ _SHIPPED = (
     ),
     StageSpec(
         name="denoise",
-        summary="Takes out grain and noise, by non-local means in space or along motion in time.",
+        summary="Takes out grain and noise: by a network, by non-local means in space, or along motion in time.",
         params=DenoiseParams,
         order=7,
         temporal_radius=_denoise_radius,
-        source="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for alignment.",
+        weights=_denoise_weights,
+        stills_only=lambda params: params["method"] == "auto",
+        source="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for alignment; "
+        "the network's own page.",
     ),
     StageSpec(
         name="colorize",
-        summary="Gives colour to black-and-white pictures, by one of eight published systems.",
+        summary="Gives colour to black-and-white pictures, by our own network or a published system.",
         params=ColorizeParams,
         order=11,
         weights=_colorizer_weights,
@@ -232,7 +297,9 @@ _SHIPPED = (
         params=UpscaleParams,
         order=14,
         scale=lambda params: int(params["scale"]),
-        source="Sinc windowed by Lanczos, four lobes, held between the neighbours of each pixel.",
+        weights=_upscale_weights,
+        source="Sinc windowed by Lanczos, four lobes, held between the neighbours of each pixel; or the network's own "
+        "page.",
     ),
     StageSpec(
         name="color_enhance",

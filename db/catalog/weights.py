@@ -30,6 +30,12 @@ def _ours(name: str, architecture: str, build: str, summary: str, scale: int = 1
     return Card(name, architecture, build, summary, files, "with Reelwright", "Apache-2.0", scale=scale, shipped=True)
 
 
+def _dctlsa(scale: int, sha256_prefix: str) -> Card:
+    name, files = f"dctlsa-x{scale}", (WeightsFile(f"dctlsa_x{scale}.pt", sha256_prefix=sha256_prefix, megabytes=4),)
+    summary, published = f"{scale} times as large; the authors' own.", "zengkun301/DCTLSA on GitHub, folder pretrained"
+    return Card(name, "dctlsa", name, summary, files, published, f"Apache-2.0; {_UNSTATED}", scale=scale)
+
+
 def _deoldify(name: str, build: str, summary: str, file: str, megabytes: int, factor: int = 35) -> Card:
     files, defaults = (WeightsFile(file, megabytes=megabytes),), (("render_factor", factor),)
     return Card(name, "deoldify", build, summary, files, _DEOLDIFY, f"MIT; {_UNSTATED}", defaults=defaults)
@@ -107,6 +113,13 @@ _SHIPPED = (
     _ddcolor("ddcolor-artistic", "ddcolor-large", "Without the colourfulness loss.", "ddcolor_artistic.pth", 912),
     _ddcolor("ddcolor-tiny", "ddcolor-tiny", "The paper's recipe on ConvNeXt-T.", "ddcolor_paper_tiny.pth", 220),
     Card(
+        "dncnn-25", "dncnn", "dncnn", "Grey, for noise of sigma 25 of 255 only.",
+        (WeightsFile("dncnn_25.pth", sha256_prefix="0451a70de9b672ae", megabytes=2),),
+        "releases of cszn/KAIR (model zoo)", f"MIT; {_UNSTATED}",
+    ),
+    _dctlsa(2, "df08c0b6dc0a034c"),
+    _dctlsa(4, "58d822beb3a1bf1d"),
+    Card(
         "mask-rcnn", "mask_rcnn", "mask-rcnn", "ResNet-50-FPN on COCO, of torchvision.",
         (WeightsFile("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", sha256_prefix="bf2d0c1e", megabytes=178),),
         "PyTorch's own server, named in torchvision", f"BSD-3-Clause; {_UNSTATED}",
@@ -181,8 +194,8 @@ def card(name: str) -> Card:
     found = find(name)
     if found is None:
         base, colon, _ = name.partition(":")
-        # Of a tag, the base is what may be misspelled.
-        near = nearest(base, [*CARDS, *(each.build for each in CARDS.values())])
+        builds = [each.build for each in CARDS.values()] if colon else []  # of a tag, the base is what is misspelled
+        near = nearest(base, [*CARDS, *builds])
         remedy = "A label has small letters, digits and hyphens, 40 at most." if colon else None
         raise InputError(f"No weights are called {name!r:.110}.{near}", code="UNKNOWN_MODEL", remedy=remedy)
     return found

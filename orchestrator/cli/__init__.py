@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 
 from db.errors import InputError, OutageError, ReelwrightError, TransientError
 from orchestrator.cli.desk import Desk
+from orchestrator.cli.evaluate import register as add_evaluate
 from orchestrator.cli.house import register as add_house
 from orchestrator.cli.jobs import register as add_jobs
 from orchestrator.cli.models import register as add_models
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for add in (add_work, add_jobs, add_models, add_training, add_services, add_house):
+for add in (add_work, add_jobs, add_models, add_evaluate, add_training, add_services, add_house):
     add(app)
 
 

@@ -114,7 +114,9 @@ def add(
 
 def verify(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAMES]", help="Weights; all by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAMES]", help="Weights; all registered ones by default.")
+    ] = None,
 ) -> None:
     """Read registered weights back, compare their digests, load them again.
 

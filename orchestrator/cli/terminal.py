@@ -74,10 +74,12 @@ class Terminal:
         print(f"{red}{error.code}: {visible(error.message)}{normal}\n{visible(error.remedy)}", file=sys.stderr)
 
     @contextmanager
-    def counting(self, what: str, total: int | None = None) -> Iterator[Counter]:
-        """Show a count that grows, with its rate and, if the total is known, the time to go."""
-        text = f"{what}: {{task.completed}}{f' of {total}' if total else ''} · {{task.fields[rate]}}"
-        with _bar(self, text, total, timed=total is not None) as bar:
+    def counting(self, what: str, total: int | None = None, *, timed: bool = False) -> Iterator[Counter]:
+        """Show a count that grows, with its rate and, if the total is or becomes (``timed``) known, the time to go."""
+        known = total is not None
+        share = " of {task.total}" if known or timed else ""
+        text = f"{what}: {{task.completed}}{share} · {{task.fields[rate]}}"
+        with _bar(self, text, total, timed=known or timed) as bar:
             yield Counter(self, what, total, bar)
 
     @contextmanager
@@ -97,13 +99,24 @@ class Counter:
 
     def __call__(self, count: int) -> None:
         """Take the count as it stands now."""
+        self._show(count)
+
+    def of(self, count: int, total: int) -> None:
+        """Take the count, and the total as it has become known."""
+        if self._bar is not None and total != self._total:
+            self._bar.update(0, total=total)
+        self._total = total
+        self._show(count)
+
+    def _show(self, count: int) -> None:
         seconds = max(1e-6, time.monotonic() - self._begun)
         rate = f"{count / seconds:,.{0 if count > 10 * seconds else 1}f}/s"
         if self._bar is not None:
             self._bar.update(0, completed=count, rate=rate)
         elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
             self._told = time.monotonic()
-            self._terminal.say(f"{self._what}: {count}{f' of {self._total}' if self._total else ''}, {rate}")
+            left = f", {duration(seconds / count * (self._total - count))} to go" if self._total and count else ""
+            self._terminal.say(f"{self._what}: {count}{f' of {self._total}' if self._total else ''}, {rate}{left}")
 
 
 class Follower:

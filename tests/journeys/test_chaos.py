@@ -122,7 +122,7 @@ def test_duplicated_reordered_and_forged_messages_change_nothing(any_house: Hous
     house = any_house
     house.hire(2)
     sources = {f"p{n}": photo(tmp_path / f"{n}.png", n) for n in range(4)} | {"r": film(tmp_path / "r.mkv", 24)}
-    job_id = house.submit(sources, "- denoise: {radius: 1}")
+    job_id = house.submit(sources, "- denoise: {method: temporal, radius: 1}")
     house.lead()
     stop = threading.Event()
     sent = [0]

@@ -7,20 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import OpenImageIO as oiio
+import pytest
 from PIL import Image
 
 from db import ledger, progress
+from db import recipe as recipes
+from db.catalog import shipped
 from db.records import Source
 from db.states import ItemKind
 from orchestrator import models
 from tests.journeys.house import SIZE, House, film, photo, restored_in
-from tests.support import tint
+from tests.support import placeholders, tint
 
 COLOUR = """
 - deflicker: {window: 5}
+- denoise: {method: network, weights: "folded-cnn:trial"}
 - colorize: {model: tint, seed: 3}
 - trap: {radius: 1}
 - stabilize_color: {radius: 2}
+- upscale: {method: network, weights: "subpixel-cnn:trial"}
 """
 
 
@@ -71,6 +76,8 @@ def test_a_coloured_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: 
 
     def register(house: House) -> None:
         tint.register(house.database, house.store, house.settings.home)
+        for name in ("folded-cnn:trial", "subpixel-cnn:trial"):
+            placeholders.register(house.database, house.store, house.settings.home, name)
 
     digests = {
         name: restored_in(
@@ -106,3 +113,23 @@ def _picture(house: House, job_id: int, name: str, folder: Path) -> np.ndarray:
     path = folder / f"result-{name}.png"
     path.write_bytes(house.bytes_of(house.result(job_id, name).outputs["still"]))
     return np.asarray(oiio.ImageInput.open(str(path)).read_image(format=oiio.UNKNOWN))
+
+
+@pytest.mark.skipif(len(shipped.names()) < 3, reason="the weights are not in the tree")
+def test_photos_and_a_reel_are_coloured_with_nothing_registered(any_house: House, tmp_path: Path) -> None:
+    house = any_house
+    grey = np.random.default_rng(2).integers(40, 200, SIZE, np.uint8)
+    colour = np.random.default_rng(3).integers(0, 255, (*SIZE, 3), np.uint8)
+    photos = {"grey": still(tmp_path / "grey.png", grey), "colour": still(tmp_path / "colour.png", colour)}
+    house.lead()
+    house.hire(2)
+    first = house.submit(photos, recipes.resolve("old-photo"))
+    second = house.submit({"reel": film(tmp_path / "reel.mkv", 20)}, recipes.resolve("old-film"))
+    assert [house.wait_for(job) for job in (first, second)] == ["done", "done"]
+    assert progress.weights(house.database) == {}
+    shown = {name: _picture(house, first, name, tmp_path) for name in photos}
+    assert {name: picture.shape for name, picture in shown.items()} == dict.fromkeys(photos, (*SIZE, 3))
+    assert int(np.ptp(shown["grey"].astype(int), axis=2).max()) > 0
+    reel = house.result(second, "reel")
+    assert any("reelwright-color" in note for note in reel.notes)
+    assert not any("reelwright-denoise" in note for note in reel.notes)

@@ -33,7 +33,7 @@ def test_a_job_of_stills_and_a_reel_with_two_workers(any_house: House, tmp_path:
     sources["gone"] = sources["photo0"].model_copy(update={"uri": str(tmp_path / "gone.png")})
     house.lead()
     house.hire(2)
-    job_id = house.submit(sources, "- deflicker\n- denoise: {radius: 1}")
+    job_id = house.submit(sources, "- deflicker\n- denoise: {method: temporal, radius: 1}")
     assert house.wait_for(job_id) == "done_with_failures"
     states = house.item_states(job_id)
     assert states.pop("gone") == "failed"

@@ -66,7 +66,7 @@ def test_the_failed_part_is_a_manifest_that_asks_for_the_same_again(
 ) -> None:
     lines = [
         '{"id":"s","uri":".","sequence":{"prefix":"f","suffix":".dpx","start":1,"end":3},"missing":"hold","fps":"50/3"}',
-        '{"id":"m","uri":"a2.jpg","md5":"00000000000000000000000000000007","recipe":[{"denoise":{"strength":0.25}}]}',
+        '{"id":"m","uri":"a2.jpg","md5":"00000000000000000000000000000007","recipe":[{"deflicker":{"strength":0.25}}]}',
         '{"id":"d","uri":"b2.mkv","params":{"accept_damaged":true},"outputs":["master"],"x_box":"=7, \\"it\\""}',
         '{"id":"u","uri":"../escape.jpg"}',
     ]
@@ -99,9 +99,9 @@ def test_each_line_of_the_failed_part_names_the_recipe_that_held(
 ) -> None:
     """Submitted under no recipe at all, or under another one, it asks for the same."""
     own = archive / "own.yaml"
-    own.write_text("recipe:\n  - denoise: {strength: 0.25}\noutputs: [scores]\nbad_frames: black\n")
+    own.write_text("recipe:\n  - deflicker: {strength: 0.25}\noutputs: [scores]\nbad_frames: black\n")
     (archive / "m.csv").write_text(
-        "uri,recipe,outputs\n1.jpg,,\n2.jpg,old-photo,\n3.jpg,old-photo,scores\n4.jpg,,access\n"
+        "uri,recipe,outputs\n1.jpg,,\n2.jpg,conservation,\n3.jpg,conservation,scores\n4.jpg,,access\n"
     )
 
     def wanted(job_id: int) -> list[str]:
@@ -116,7 +116,7 @@ def test_each_line_of_the_failed_part_names_the_recipe_that_held(
         assert wanted(again) == wanted(first)
         assert len(set(wanted(again))) == 4
     recipes = [row["recipe"] for row in _rows(report.failed_path)]
-    assert recipes == ["silent-film", "old-photo", "old-photo", "silent-film"]
+    assert recipes == ["silent-film", "conservation", "conservation", "silent-film"]
 
 
 def test_a_job_without_failures_leaves_no_failed_part(

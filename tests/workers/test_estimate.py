@@ -17,7 +17,7 @@ def test_time_grows_with_pixels() -> None:
     assert large == pytest.approx(64 * small, rel=0.9)
 
 
-@pytest.mark.parametrize("name", ["conservation", "silent-film", "old-photo", "faded-color"])
+@pytest.mark.parametrize("name", ["conservation", "silent-film", "old-film", "old-photo", "faded-color"])
 def test_every_shipped_recipe_can_be_tried(name: str) -> None:
     assert seconds_per_frame(resolve(name), 192, 144, mono=False) > 0
 

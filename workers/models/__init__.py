@@ -17,8 +17,9 @@ A denoiser's or upscaler's module has ``build`` and, instead of ``chroma``::
 
     restored(network, pictures, **options) -> Tensor (N, C, H * scale, W * scale)
         Pictures (N, C, H, W) float32 0..1, C 1 or 3, without noise or enlarged, on the network's device or the CPU.
-        A picture's result does not depend on the others in its batch, and its bits on nothing but its own size and
-        what it shows. A denoiser that can be told the noise takes ``sigma``, as a share of full scale.
+        A picture's result does not depend on the others in its batch. Large pictures are given in tiles, with as
+        much around them as the catalogue's ``reach_px`` says. A denoiser that can be told the noise takes ``sigma``,
+        as a share of full scale.
 
 A detector's module has ``build`` and ``boxes(network, pictures)``: for each picture its objects, left, top, right,
 bottom in pixels and a score.

@@ -22,6 +22,7 @@ from db.catalog.weights import CARDS, Card, WeightsFile, find, of_build
 from db.errors import InputError, WorkError, nearest
 from workers.models import checkpoint
 from workers.models.checkpoint import State
+from workers.ops import tiles
 
 _SHOWN_KEYS = 3
 _LIKE = 0.5
@@ -91,13 +92,14 @@ def chroma(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
 
 
 def restored(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
-    """Return pictures ``(N, C, H, W)`` float32 0..1 without noise or enlarged; the module's docstring says how.
+    """Return pictures ``(N, C, H, W)`` float32 0..1 without noise or enlarged, large ones tile by tile.
 
     Raises:
         InputError: ``BAD_PARAMETER`` when the system refuses an option.
     """
+    reach_px = ARCHITECTURES[str(network.architecture)].reach_px
     with torch.inference_mode():
-        return cast(Tensor, _obeyed(network, "restored", pictures, options))
+        return tiles.joined(pictures, reach_px, lambda part: cast(Tensor, _obeyed(network, "restored", part, options)))
 
 
 def boxes(network: nn.Module, pictures: Tensor) -> list[list[tuple[float, ...]]]:
@@ -137,7 +139,9 @@ def recognise(paths: Sequence[Path]) -> str:
     if likeness[best] == 1:
         return best
     near = f"; nearest is {best}, {_difference(_best_set(sets, best), _expected(best)[''])}" if likeness[best] else ""
-    raise InputError(f"{paths[0]}: its keys are of no network known here{near}", code="BAD_CHECKPOINT")
+    known = _known_to_spandrel(sets)
+    other = f" spandrel reads it as {known}, for which there is no card." if known else ""
+    raise InputError(f"{paths[0]}: its keys are of no network known here{near}{other}", code="BAD_CHECKPOINT")
 
 
 def by_names(paths: Sequence[Path], taken: Collection[str] = ()) -> Card | None:
@@ -288,6 +292,18 @@ def _share(state: State, expected: Mapping[str, tuple[int, ...]]) -> float:
 
 def _shapes(state: State) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in state.items()}
+
+
+def _known_to_spandrel(sets: Mapping[str, State]) -> str:
+    """Return what the library of restorers takes a file for, or an empty string; a person learns what they hold."""
+    import spandrel  # it takes a second, and is asked only about files that nothing here knows
+
+    # The prefix that reading took off is part of some of its layouts.
+    states = [*sets.values(), *({f"model.{key}": value for key, value in state.items()} for state in sets.values())]
+    for support in spandrel.MAIN_REGISTRY.architectures("detection"):
+        if any(support.architecture.detect(state) for state in states):
+            return str(support.architecture.name)
+    return ""
 
 
 @cache

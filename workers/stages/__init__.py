@@ -51,7 +51,8 @@ def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Wo
     frames = window.part(start, stop).frames
     if params.strength == 0:
         return frames
-    networks = _networks(step, spec, bench)
+    # A reel whose stage uses its network on stills alone needs none.
+    networks = _networks(step, spec, bench) if _uses_weights(step, spec, reel.frame_count) else []
     with device.translate():
         parts = [
             _restored(spec, params, window, first, last, reel, networks)
@@ -82,10 +83,10 @@ def prepare(step: Step, bench: Workbench) -> None:
     _networks(step, _find(step)[0], bench)
 
 
-def notes(recipe: Recipe, already_coloured: bool) -> Iterator[str]:
+def notes(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Iterator[str]:
     """Say what a person should know of the steps that ran with weights: whose colour it is, or that it was kept."""
     for step in recipe.steps:
-        if not step.cards():
+        if not step.cards() or not _uses_weights(step, STAGES[step.stage], frame_count):
             continue
         if already_coloured and step.params.get("already_coloured") == "keep":
             yield f"ALREADY_COLOUR: the source has colours of its own; {step.stage} left them as they are."
@@ -113,6 +114,10 @@ def _find(step: Step) -> tuple[StageSpec, StageParams]:
     if spec is None:
         raise WorkError(f"This worker knows no stage {step.stage!r}", code="NO_MODULE")
     return spec, spec.params.model_validate(step.params)
+
+
+def _uses_weights(step: Step, spec: StageSpec, frame_count: int) -> bool:
+    return frame_count == 1 or not spec.stills_only(step.params)
 
 
 def _networks(step: Step, spec: StageSpec, bench: Workbench | None) -> list[nn.Module]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from db.catalog.stages import ColorizeParams
 from workers import models
 from workers.frames import Clip, Reel
-from workers.ops import lab
+from workers.ops import cells, lab
 
 Box = tuple[float, ...]
 
@@ -32,18 +32,11 @@ def restore(
     frames = window.part(start, stop).frames
     if reel.already_coloured and params.already_coloured == "keep":
         return frames
-    pictures = frames.expand(-1, 3, -1, -1)
-    if frames.device.type == "cpu":
-        return torch.cat([_coloured(picture[None], params, reel, colorizer, detector) for picture in pictures])
-    # Accelerators compute a cell at once. A shorter one is filled up: bits must not depend on how many frames it has.
-    filled = _filled(pictures, reel.cell_frames)
-    return _coloured(filled, params, reel, colorizer, detector)[: len(pictures)]
 
+    def coloured(pictures: Tensor) -> Tensor:
+        return _coloured(pictures, params, reel, colorizer, detector)
 
-def _filled(pictures: Tensor, count: int) -> Tensor:
-    """Return at least ``count`` pictures: the last one again as often as needed."""
-    lacking = max(0, count - len(pictures))
-    return torch.cat([pictures, pictures[-1:].expand(lacking, -1, -1, -1)]) if lacking else pictures
+    return cells.by_cell(frames.expand(-1, 3, -1, -1), reel.cell_frames, coloured)
 
 
 def _coloured(

@@ -1,9 +1,10 @@
-"""Takes out grain and noise, by non-local means in space or along motion in time. Only ``workers.stages`` loads it.
+"""Takes out grain and noise: by a network, by non-local means in space, or along motion in time.
 
-Colour is split into the mean of the channels and two differences. The mean, which carries the detail, is filtered at
-full size; the differences, where the eye resolves less, at half size, and what half size cannot hold is shrunk by how
-far it stands out of the noise. Grain too coarse for full size is filtered at half size as well. With neighbours in time
-it is known by what differs between them, alone by how much of it is seen at each scale.
+Only ``workers.stages`` loads it. Where no network does it, colour is split into the mean of the channels and two
+differences. The mean, which carries the detail, is filtered at full size; the differences, where the eye resolves less,
+at half size, and what half size cannot hold is shrunk by how far it stands out of the noise. Grain too coarse for full
+size is filtered at half size as well, by a network too. With neighbours in time it is known by what differs between
+them, alone by how much of it is seen at each scale.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from functools import cache
 import cv2
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
 
+from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages import DenoiseParams
+from workers import models
 from workers.frames import Clip, Reel
 from workers.ops import flow, noise, planes
 from workers.ops.planes import Plane, Planes
@@ -46,8 +51,14 @@ class _Levels:
         return self.times(mean / self.mean) if self.mean else _Levels(mean, 0, 0)
 
 
-def restore(window: Clip, start: int, stop: int, params: DenoiseParams, reel: Reel) -> torch.Tensor:
+def restore(
+    window: Clip, start: int, stop: int, params: DenoiseParams, reel: Reel, network: nn.Module | None = None
+) -> torch.Tensor:
     """Return frames ``[start, stop)`` with less noise, size and channels kept."""
+    if network is not None and (params.method == "network" or reel.frame_count == 1):
+        # One at a time on every device: each has its own noise, and bits depend on no other.
+        frames = window.part(start, stop).frames
+        return torch.cat([_by_network(frame[None], params, network) for frame in frames])
     picture = cache(lambda number: planes.from_frame(window.frame(number)))
     code = cache(lambda number: flow.code(planes.luma(picture(number))))
     out = []
@@ -65,6 +76,30 @@ def _denoised(picture: Planes, moved: list[Planes], sigma: float | None) -> Plan
     if not moved:
         return _spatial(picture, levels)
     return _finished(*_averaged(picture, moved, levels.mean), levels)
+
+
+# -- by a network
+
+
+def _by_network(picture: torch.Tensor, params: DenoiseParams, network: nn.Module) -> torch.Tensor:
+    """Return a picture ``(1, C, H, W)`` after a network that is told the noise, or was trained for one level of it."""
+    if "sigma" not in ARCHITECTURES[str(network.architecture)].options:
+        return models.restored(network, picture).to(picture.device)
+    fine, coarse = (params.sigma, 0.0) if params.sigma is not None else _grain(planes.from_frame(picture[0]))
+    if fine > 0:
+        picture = models.restored(network, picture, sigma=fine).to(picture.device)
+    if coarse == 0:
+        return picture
+    half = functional.interpolate(picture, scale_factor=0.5, mode="area")
+    change = models.restored(network, half, sigma=coarse).to(picture.device) - half
+    return picture + functional.interpolate(change, size=picture.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _grain(picture: Planes) -> tuple[float, float]:
+    """Return the noise at full size, and what of blurred grain is left for half size, over all channels."""
+    seen = np.array([noise.grain_sigmas(plane) for plane in picture])
+    fine, coarse = np.sqrt(np.mean(seen**2, axis=0))
+    return float(fine), float(coarse)
 
 
 # -- how much

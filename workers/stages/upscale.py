@@ -1,21 +1,29 @@
-"""Enlarges the picture with a Lanczos kernel. Only ``workers.stages`` loads it."""
+"""Enlarges the picture with a Lanczos kernel or by a network. Only ``workers.stages`` loads it."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from db.catalog.stages import UpscaleParams
+from workers import models
 from workers.frames import Clip, Reel
-from workers.ops import planes
+from workers.ops import cells, planes
 from workers.ops.planes import Plane
 
 _AROUND = np.ones((3, 3), np.uint8)
 
 
-def restore(window: Clip, start: int, stop: int, params: UpscaleParams, reel: Reel) -> torch.Tensor:
+def restore(
+    window: Clip, start: int, stop: int, params: UpscaleParams, reel: Reel, network: nn.Module | None = None
+) -> torch.Tensor:
     """Return frames ``[start, stop)`` enlarged, ``(T, C, H * scale, W * scale)``."""
+    if network is not None:
+        upscaler, frames = network, window.part(start, stop).frames
+        made = cells.by_cell(frames, reel.cell_frames, lambda pictures: models.restored(upscaler, pictures))
+        return made.to(frames.device)
     pictures = (planes.from_frame(window.frame(number)) for number in range(start, stop))
     return planes.to_frames(
         [np.stack([_enlarged(plane, params.scale) for plane in picture]) for picture in pictures], window.frames

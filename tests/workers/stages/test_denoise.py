@@ -13,7 +13,7 @@ from workers.ops import noise
 
 
 def still(frames: torch.Tensor, **params: object) -> torch.Tensor:
-    return stages.apply(step("denoise", **params), clip(frames[:1]), 0, 1, STILL)
+    return stages.apply(step("denoise", method="spatial", **params), clip(frames[:1]), 0, 1, STILL)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -65,7 +65,7 @@ def grey(picture: Levels) -> Levels:
 
     It is what a colorizer begins with, and how well it scores is the floor under every colorizer's figure.
     """
-    planes = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / _PEAK
+    planes = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / _PEAK
     light = lab.lightness(planes)
     plain = lab.in_gamut(light, torch.zeros(1, 2, *light.shape[-2:]))
     return levels(plain[0].permute(1, 2, 0).numpy())

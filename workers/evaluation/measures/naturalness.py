@@ -75,16 +75,16 @@ def _normalised(luma: Plane, window: Plane) -> Plane:
 
 
 def _numbers(block: Plane) -> list[float]:
-    shape, left, right = _fitted(block)
+    shape, left, right = fitted(block)
     found = [shape, (left + right) / 2]
     for shift in _SHIFTS:
-        shape, left, right = _fitted(block * np.roll(block, shift, axis=(0, 1)))
+        shape, left, right = fitted(block * np.roll(block, shift, axis=(0, 1)))
         mean = (right - left) * math.gamma(2 / shape) / math.gamma(1 / shape) if math.isfinite(shape) else math.nan
         found += [shape, mean, left, right]
     return found
 
 
-def _fitted(values: Plane) -> tuple[float, float, float]:
+def fitted(values: Plane) -> tuple[float, float, float]:
     """Return shape and both widths of the asymmetric generalised Gaussian that the values follow."""
     below, above = values[values < 0], values[values > 0]
     if not (below.size and above.size):
