@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import OpenImageIO as oiio
-import pytest
 from PIL import Image
 
 from db import ledger, progress
 from db import recipe as recipes
-from db.catalog import shipped
 from db.records import Source
 from db.states import ItemKind
 from orchestrator import models
@@ -115,7 +113,6 @@ def _picture(house: House, job_id: int, name: str, folder: Path) -> np.ndarray:
     return np.asarray(oiio.ImageInput.open(str(path)).read_image(format=oiio.UNKNOWN))
 
 
-@pytest.mark.skipif(len(shipped.names()) < 3, reason="the weights are not in the tree")
 def test_photos_and_a_reel_are_coloured_with_nothing_registered(any_house: House, tmp_path: Path) -> None:
     house = any_house
     grey = np.random.default_rng(2).integers(40, 200, SIZE, np.uint8)

@@ -128,7 +128,7 @@ class House:
 
     @property
     def store(self) -> LocalStore:
-        return LocalStore(self.folder / "store")
+        return LocalStore(Path(self.settings.store))
 
     def bench(self, report: Any = None) -> Workbench:
         number = next(_numbers)

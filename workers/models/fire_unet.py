@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches
+from workers.models import batches, lab_planes
+from workers.models.squeezenet import Fire
 from workers.ops import lab
 from workers.ops.resample import Bytes
 
@@ -50,10 +51,9 @@ def chroma(network: nn.Module, pictures: Tensor) -> Tensor:
 @torch.inference_mode()
 def published(network: nn.Module, picture: Bytes) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the network makes of one, at its own size, rounded."""
-    planes = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+    planes = lab_planes.unit_range(picture)
     coloured = lab.joined(lab.lightness(planes), chroma(network, planes).cpu())
-    out: Bytes = (coloured[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    return out
+    return lab_planes.eight_bit(coloured)[0]
 
 
 def seen(light: Tensor) -> Tensor:
@@ -117,21 +117,6 @@ class FireUNet(nn.Module):
         x = self.fine(torch.cat([_doubled(x), kept[5]], dim=1))
         out: Tensor = self.head(x)
         return out
-
-
-class Fire(nn.Module):
-    """SqueezeNet's module: a narrow 1x1 convolution, then 1x1 and 3x3 ones side by side."""
-
-    def __init__(self, inputs: int, narrow: int, wide: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(inputs, narrow, 1)
-        self.expand1x1 = nn.Conv2d(narrow, wide, 1)
-        self.expand3x3 = nn.Conv2d(narrow, wide, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(N, 2 * wide, H, W)``."""
-        x = functional.relu(self.squeeze(x))
-        return functional.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1))
 
 
 class Residual(nn.Module):

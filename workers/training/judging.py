@@ -13,8 +13,9 @@ from torch import Tensor
 
 from workers.evaluation.measures import colour, likeness
 from workers.evaluation.measures.likeness import Levels
+from workers.models import lab_planes
 from workers.ops import lab
-from workers.training.photos import Photos, Picture
+from workers.training.photos import Photos
 
 
 @torch.inference_mode()
@@ -22,17 +23,12 @@ def colorizer(chroma: Callable[[Tensor], Tensor], photos: Photos) -> dict[str, f
     """Mean PSNR, that of leaving pictures grey, and mean colorfulness (absolute form) of both."""
     rows = []
     for _, picture in photos:
-        planes = unit(picture)
+        planes = lab_planes.unit_range(picture)
         coloured = levels(lab.joined(lab.lightness(planes), chroma(planes).float().cpu()))
         colours = (colour.colorfulness(each, "absolute") for each in (coloured, picture))
         rows.append((likeness.psnr(coloured, picture), likeness.psnr(likeness.grey(picture), picture), *colours))
     own, floor, made, true = np.mean(rows, axis=0).tolist()
     return {"psnr": own, "psnr_grey": floor, "colorfulness": made, "colorfulness_true": true}
-
-
-def unit(picture: Picture) -> Tensor:
-    """Return ``(1, 3, H, W)`` 0..1 of a picture ``(H, W, 3)``."""
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def levels(planes: Tensor) -> Levels:

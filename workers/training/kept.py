@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -29,7 +28,6 @@ class Words:
     licence: str = "not stated"
     data: str = ""
     """What the photographs are and under which terms; none says where they came from."""
-    more: dict[str, Any] = field(default_factory=dict)
 
 
 def checked_label(label: str) -> str:
@@ -79,14 +77,14 @@ def write(trainer: Trainer, words: Words, *, half: bool = True) -> Path:
             "device": str(trainer.device),
             "torch": torch.__version__,
         },
-        **words.more,
     }
     path = trainer.folder / f"{network}.{words.label}.safetensors"
     state = {
         name: _small(value) if half else value.contiguous() for name, value in trainer.network.state_dict().items()
     }
     save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"reelwright": json.dumps(card)})
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     text = json.dumps({**card, "sha256": digest}, indent=2, ensure_ascii=False)
     path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     return path

@@ -37,6 +37,11 @@ def read(path: Path) -> dict[str, Tensor]:
         raise TrainingError(f"{path}: holds no weights ({why})", code="BAD_CHECKPOINT") from error
 
 
+def from_file(network: nn.Module, path: Path) -> None:
+    """Put the weights of a file into a network; raises as :func:`read` and :func:`fill`."""
+    fill(network, read(path), path)
+
+
 def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     """Put weights into a network, or into the part of it that they name.
 

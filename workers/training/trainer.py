@@ -85,7 +85,7 @@ class Trainer:
 
     def __init__(
         self,
-        course: Course,
+        course: Course[Any],
         photos: Photos,
         held_out: Photos,
         folder: Path,
@@ -125,7 +125,7 @@ class Trainer:
             torch.manual_seed(self.plan.seed)
             course.prepare(photos)
         self._place_networks()
-        self._average = copy.deepcopy(course.network).eval().requires_grad_(False)
+        self._average: nn.Module = copy.deepcopy(course.network).eval().requires_grad_(False)
         self._optimizers = self._made_optimizers()
         if state is not None:
             self._take_up(state)

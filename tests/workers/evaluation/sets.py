@@ -12,7 +12,7 @@ from torchvision import models as vision
 from db.recipe import Pin, PinnedFile
 from db.store.base import Store
 from tests.support import placeholders
-from workers.evaluation.measures import semantic
+from workers.models import squeezenet
 
 
 def picture(seed: int, height: int = 40, width: int = 48) -> np.ndarray:
@@ -34,7 +34,7 @@ def judge(store: Store, folder: Path, name: str) -> Pin:
     """Put a judge with random weights into a store, in the form that it is published in."""
     if name in {"lpips-alex", "squeezenet"}:
         torch.manual_seed(0)
-        network = semantic.build() if name == "squeezenet" else vision.alexnet(weights=None)
+        network = squeezenet.build("squeezenet") if name == "squeezenet" else vision.alexnet(weights=None)
         path = folder / f"{name}.pth"
         torch.save(network.state_dict(), path)
         return placeholders.pin_file(store, path, name)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from db.catalog import shipped
 from db.catalog.stages import DenoiseParams, UpscaleParams
 from db.recipe import Pin, Recipe, Step
 from tests.support import placeholders
@@ -148,7 +147,6 @@ def test_a_scale_that_the_weights_have_not_is_refused_by_name() -> None:
     assert UpscaleParams().scale == 2
 
 
-@pytest.mark.skipif("reelwright-denoise" not in shipped.names(), reason="the weights are not in the tree")
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("known", [True, False])
 def test_the_shipped_denoiser_beats_non_local_means(at: House, channels: int, known: bool) -> None:
@@ -160,7 +158,6 @@ def test_the_shipped_denoiser_beats_non_local_means(at: House, channels: int, kn
     assert psnr_db(after(at, made, noisy), clean) > max(psnr_db(noisy, clean) + 5, psnr_db(classical, clean))
 
 
-@pytest.mark.skipif("reelwright-upscale-x2" not in shipped.names(), reason="the weights are not in the tree")
 def test_the_shipped_upscaler_beats_lanczos(at: House) -> None:
     large = functional.interpolate(film(1, 48, 64, 3), scale_factor=4, mode="bicubic").clamp(0, 1)
     small = functional.interpolate(large, scale_factor=0.5, mode="bicubic", antialias=True)

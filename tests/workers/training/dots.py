@@ -9,17 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workers.training.course import Batch, Group, Habits
+from workers.training import course
+from workers.training.course import Batch, Habits
 from workers.training.photos import Photos, Picture
 
 
-class Course:
+class Course(course.Course[nn.Sequential]):
     """Learns the mean colour of pictures; drops some of it out by chance."""
 
     name = "dots"
-    OPTIONS: frozenset[str] = frozenset()
     habits = Habits(steps=12, batch=4, rate=0.05)
-    critic: nn.Module | None = None
 
     def __init__(self) -> None:
         self.network = nn.Sequential(nn.Dropout(0.25), nn.Conv2d(3, 3, 1))
@@ -40,9 +39,6 @@ class Course:
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.prepared = state["prepared"]
 
-    def groups(self) -> list[Group]:
-        return [Group(list(self.network.parameters()), 1)]
-
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
         shown = picture[:4, :4].transpose(2, 0, 1).astype(np.float32) / 255
         return {"shown": shown + rng.normal(0, 0.01, shown.shape).astype(np.float32), "key": picture[:1, :1, 0] * 1.0}
@@ -54,9 +50,6 @@ class Course:
         if self._steps in self.blow_up_at:
             off = off * torch.nan
         return off, {"off": float(off.detach())}
-
-    def critic_loss(self, critic: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        raise NotImplementedError
 
     def judged(self, network: nn.Module, photos: Photos) -> dict[str, float]:
         first = next(iter(photos))[1][:4, :4].transpose(2, 0, 1).astype(np.float32) / 255

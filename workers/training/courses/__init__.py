@@ -23,7 +23,7 @@ NETWORKS = {
 """Networks that can be trained, and the module of their course."""
 
 
-def course(network: str, seed: int = 0, **options: Any) -> Course:
+def course(network: str, seed: int = 0, **options: Any) -> Course[Any]:
     """Return the course of a network, which starts from the seed.
 
     Args:
@@ -46,4 +46,4 @@ def course(network: str, seed: int = 0, **options: Any) -> Course:
     strange = sorted(given.keys() - kind.OPTIONS)
     if strange:
         raise TrainingError(f"The course of {network} takes no {', '.join(strange)}", code="BAD_PARAMETER")
-    return cast(Course, kind(**({"name": network} if "name" in kind.OPTIONS else {}) | given))
+    return cast(Course[Any], kind(**({"name": network} if "name" in kind.OPTIONS else {}) | given))

@@ -7,9 +7,7 @@ weights do). Enriched targets are for training alone: figures are against the ph
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +17,8 @@ from torch.nn import functional
 
 from workers.models import ddcolor
 from workers.ops import lab
-from workers.training import judging, started
-from workers.training.course import Batch, Group, Habits
+from workers.training import course, judging, started
+from workers.training.course import Batch, Habits
 from workers.training.critic import PatchCritic, judged
 from workers.training.faults import TrainingError
 from workers.training.perceptual import VggDistance
@@ -31,7 +29,7 @@ _ENRICHED = 1.2
 """Factor on the saturation of what is aimed at."""
 
 
-class Course:
+class Course(course.Course[ddcolor.DDColor]):
     """Trains :class:`workers.models.ddcolor.DDColor`."""
 
     OPTIONS = frozenset({"name", "perception", "encoder", "start", "side", "colorfulness", "untaught"})
@@ -75,7 +73,7 @@ class Course:
         assert isinstance(built, ddcolor.DDColor)
         self.network = built
         self.learner: nn.Module = built
-        self.critic: nn.Module | None = PatchCritic()
+        self.critic = PatchCritic()
         self._distance = VggDistance(perception)
         self._encoder, self._start, self._side, self._colorfulness = encoder, start, side, colorfulness
         self._made: deque[Tensor] = deque()
@@ -88,18 +86,7 @@ class Course:
             inner = {key: value for key, value in found.items() if key in own}
             started.fill(self.network.encoder["arch"], inner, self._encoder)
         if self._start is not None:
-            started.fill(self.network, started.read(self._start), self._start)
-
-    def state(self) -> dict[str, Any]:
-        """Nothing besides the weights."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing to take back."""
-
-    def groups(self) -> list[Group]:
-        """All learn alike."""
-        return [Group(list(self.network.parameters()), 1)]
+            started.from_file(self.network, self._start)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """``grey`` and ``wanted`` sRGB ``(3, S, S)`` 0..1, ``light`` ``(1, S, S)`` and the ``ab`` that is aimed at."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models import fire_unet
-from workers.training import color_bins, judging, started, views
+from workers.training import color_bins, course, judging, started, views
 from workers.training.color_bins import Bins
 from workers.training.course import Batch, Group, Habits
 from workers.training.photos import Photos, Picture
@@ -23,13 +23,12 @@ _NEVER = -30.0
 """Logit at which a bin that no photograph has begins."""
 
 
-class Course:
+class Course(course.Course[fire_unet.FireUNet]):
     """Trains :class:`workers.models.fire_unet.FireUNet`."""
 
     name = "fire-unet"
     OPTIONS = frozenset({"encoder", "start"})
     habits = Habits(steps=60_000, batch=32, rate=1e-3)
-    critic: nn.Module | None = None
 
     def __init__(self, encoder: Path | None = None, start: Path | None = None) -> None:
         """Take what to start from.
@@ -47,7 +46,7 @@ class Course:
         """Find the bins that occur and start the encoder; or start the whole network, whose bins stay."""
         network, places = self.network, len(self.network.bins)
         if self._start is not None:
-            started.fill(network, started.read(self._start), self._start)
+            started.from_file(network, self._start)
             # Unused places come last and are grey, as one bin in use is too.
             used = int(network.bins.abs().sum(dim=1).nonzero().max()) + 1
             self._bins = color_bins.measured(photos, places, network.bins[:used])
@@ -96,10 +95,6 @@ class Course:
         entropy = -((given * share).sum(dim=1) * weight).mean()
         off = functional.smooth_l1_loss(self.network.mean(logits), batch["ab"], beta=10.0)
         return entropy + 0.02 * off, {"entropy": float(entropy.detach()), "off": float(off.detach())}
-
-    def critic_loss(self, critic: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """There is no critic."""
-        raise NotImplementedError
 
     def judged(self, network: nn.Module, photos: Photos) -> dict[str, float]:
         """PSNR, colorfulness and where leaving the picture grey stands."""

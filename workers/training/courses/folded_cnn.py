@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import folded_cnn
-from workers.training import judging, started, views
-from workers.training.course import Batch, Group, Habits
+from workers.models import folded_cnn, lab_planes
+from workers.training import course, started, views
+from workers.training.course import Batch, Habits
 from workers.training.photos import Photos, Picture
 
 _SIDE_PX = 64
@@ -21,13 +19,12 @@ _MOST = 60 / 255
 _JUDGED = (15, 25, 50)
 
 
-class Course:
+class Course(course.Course[folded_cnn.FoldedCnn]):
     """Trains :class:`workers.models.folded_cnn.FoldedCnn`."""
 
     name = "folded-cnn"
     OPTIONS = frozenset({"start"})
     habits = Habits(steps=400_000, batch=32, rate=1e-3, weight_decay=0)
-    critic: nn.Module | None = None
 
     def __init__(self, start: Path | None = None) -> None:
         """Take the file of weights to go on from; none starts at random."""
@@ -37,21 +34,11 @@ class Course:
 
     def prepare(self, photos: Photos) -> None:
         """Start the network; at first it takes no noise away."""
-        started.by_variance(self.network)
-        nn.init.normal_(self.network.last.weight, std=1e-3)
         if self._start is not None:
-            started.fill(self.network, started.read(self._start), self._start)
-
-    def state(self) -> dict[str, Any]:
-        """Nothing besides the weights."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing to take back."""
-
-    def groups(self) -> list[Group]:
-        """All learn alike."""
-        return [Group(list(self.network.parameters()), 1)]
+            started.from_file(self.network, self._start)
+        else:
+            started.by_variance(self.network)
+            nn.init.normal_(self.network.last.weight, std=1e-3)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """``clean`` and ``noisy`` ``(3, 64, 64)`` 0..1 and the ``level`` ``(1, 1, 1)``. Grey has one noise."""
@@ -68,17 +55,13 @@ class Course:
         off = functional.l1_loss(learner(batch["noisy"], batch["level"]), batch["clean"])
         return off, {"l1": float(off.detach())}
 
-    def critic_loss(self, critic: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """There is no critic."""
-        raise NotImplementedError
-
     @torch.inference_mode()
     def judged(self, network: nn.Module, photos: Photos) -> dict[str, float]:
         """PSNR in dB at three noise levels, of colour and of grey pictures."""
         rows: dict[str, list[float]] = {}
         for number, (_, picture) in enumerate(photos):
             for channels, said in ((3, "colour"), (1, "grey")):
-                clean = judging.unit(picture)
+                clean = lab_planes.unit_range(picture)
                 if channels == 1:
                     clean = (clean * torch.from_numpy(_LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
                 for sigma in _JUDGED:

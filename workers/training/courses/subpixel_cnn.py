@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.evaluation.measures import likeness
-from workers.models import subpixel_cnn
-from workers.training import judging, started, views
-from workers.training.course import Batch, Group, Habits
+from workers.models import lab_planes, subpixel_cnn
+from workers.training import course, judging, started, views
+from workers.training.course import Batch, Habits
 from workers.training.photos import Photos, Picture
 
 _SIDE_PX = 96
 
 
-class Course:
+class Course(course.Course[subpixel_cnn.SubpixelCnn]):
     """Trains :class:`workers.models.subpixel_cnn.SubpixelCnn`."""
 
     name = "subpixel-cnn"
     OPTIONS = frozenset({"start"})
     habits = Habits(steps=300_000, batch=16, rate=1e-3, weight_decay=0)
-    critic: nn.Module | None = None
 
     def __init__(self, start: Path | None = None) -> None:
         """Take the file of weights to go on from; none starts at random."""
@@ -36,21 +33,11 @@ class Course:
 
     def prepare(self, photos: Photos) -> None:
         """Start the network; at first it adds next to nothing to bicubic enlarging."""
-        started.by_variance(self.network)
-        nn.init.normal_(self.network.last.weight, std=1e-3)
         if self._start is not None:
-            started.fill(self.network, started.read(self._start), self._start)
-
-    def state(self) -> dict[str, Any]:
-        """Nothing besides the weights."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing to take back."""
-
-    def groups(self) -> list[Group]:
-        """All learn alike."""
-        return [Group(list(self.network.parameters()), 1)]
+            started.from_file(self.network, self._start)
+        else:
+            started.by_variance(self.network)
+            nn.init.normal_(self.network.last.weight, std=1e-3)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """``large`` ``(3, 96, 96)`` 0..1 and ``small`` ``(3, 48, 48)`` in steps of 8 bits; some pictures are grey."""
@@ -64,17 +51,13 @@ class Course:
         off = functional.l1_loss(learner(batch["small"]), batch["large"])
         return off, {"l1": float(off.detach())}
 
-    def critic_loss(self, critic: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """There is no critic."""
-        raise NotImplementedError
-
     @torch.inference_mode()
     def judged(self, network: nn.Module, photos: Photos) -> dict[str, float]:
         """PSNR in dB of luma, ours and bicubic, two pixels at each edge left out."""
         rows = []
         for _, picture in photos:
             even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
-            large = judging.unit(even)
+            large = lab_planes.unit_range(even)
             small = halved(large)
             plain = functional.interpolate(small, scale_factor=2, mode="bicubic", align_corners=False)
             made = (judging.levels(each.cpu()) for each in (subpixel_cnn.restored(network, small), plain))

@@ -7,12 +7,14 @@ import torch
 import torchvision
 
 from workers.evaluation.measures import semantic
+from workers.models import squeezenet
 
 
 def test_keys_shapes_and_results_are_those_of_torchvision() -> None:
     torch.manual_seed(0)
     theirs = torchvision.models.squeezenet1_0().eval()
-    ours = semantic.filled(theirs.state_dict())
+    ours = squeezenet.build("squeezenet")
+    ours.load_state_dict(theirs.state_dict())
     x = torch.randn(2, 3, semantic.SIDE_PX, semantic.SIDE_PX) * 60
     with torch.inference_mode():
         assert torch.allclose(ours(x), theirs(x), atol=1e-4)
@@ -29,7 +31,7 @@ def test_a_picture_is_given_as_blue_green_red_less_the_mean() -> None:
 def test_pictures_of_any_size_get_a_class_each() -> None:
     torch.manual_seed(0)
     pictures = [np.full((30, 40, 3), 90, np.uint8), np.full((500, 240, 3), 90, np.uint8)]
-    first, second = semantic.choices(semantic.build(), pictures)
+    first, second = semantic.choices(squeezenet.build("squeezenet"), pictures)
     assert first == second
     assert 0 <= first < 1000
 
