@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from db import session
 from db.session import Database
 from db.settings import Settings
+from orchestrator import cli
 
 
 @pytest.fixture
@@ -22,6 +25,19 @@ def home_database(settings: Settings) -> Iterator[Database]:
     with session.open_database(settings) as database:
         session.upgrade(database)
         yield database
+
+
+@pytest.fixture
+def at_home(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command in the test's home with ``--json``; give back its exit code and its document."""
+
+    def command(*words: object) -> tuple[int, Any]:
+        code = cli.run(["--home", str(settings.home), "--json", *map(str, words)])
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        return code, json.loads(shown.out)
+
+    return command
 
 
 @pytest.fixture

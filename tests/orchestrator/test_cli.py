@@ -22,19 +22,6 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "numpy", "cv2", "av", "celery", "sqlalchemy", "alembic", "boto3")
 
 
-@pytest.fixture
-def at_home(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command in the test's home with ``--json``; give back its exit code and its document."""
-
-    def command(*words: object) -> tuple[int, Any]:
-        code = cli.run(["--home", str(settings.home), "--json", *map(str, words)])
-        shown = capsys.readouterr()
-        assert shown.err == ""
-        return code, json.loads(shown.out)
-
-    return command
-
-
 def test_work_is_submitted_and_looked_at(at_home: Any, archive: Path) -> None:
     code, made = at_home("submit", archive / "m.csv")
     assert (code, made["job_id"], made["bad_lines"]) == (0, 1, 2)

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import http.client
 import http.server
-import json
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -28,15 +27,6 @@ from db.store import open_store
 from orchestrator import cli, errand, models
 from orchestrator.submit import Options, submit
 from tests.support import servers, tint
-
-
-@pytest.fixture
-def at_home(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Any:
-    def command(*words: object) -> tuple[int, Any]:
-        code = cli.run(["--home", str(settings.home), "--json", *map(str, words)])
-        return code, json.loads(capsys.readouterr().out)
-
-    return command
 
 
 def test_what_is_known_can_be_listed_before_there_is_a_home(at_home: Any, settings: Settings) -> None:

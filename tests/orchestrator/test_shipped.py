@@ -29,15 +29,6 @@ SHIPPED = sorted(name for name, each in CARDS.items() if each.shipped)
 
 
 @pytest.fixture
-def at_home(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Any:
-    def command(*words: object) -> tuple[int, Any]:
-        code = cli.run(["--home", str(settings.home), "--json", *map(str, words)])
-        return code, json.loads(capsys.readouterr().out)
-
-    return command
-
-
-@pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with random weights for every shipped card."""
     folder = tmp_path / "shipped"

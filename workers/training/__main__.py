@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,7 @@ from workers.training.trainer import Plan, Progress, Trainer
 
 _HELD_OUT_EVERY = 20
 _SAID_EVERY_SECONDS = 5.0
-_COURSE = ("encoder", "perception", "start", "side")
-_PLAN = (
-    "steps",
-    "batch",
-    "rate",
-    "seed",
-    "accumulate",
-    "ema",
-    "look_every",
-    "save_every",
-    "looked_at",
-    "readers",
-    "max_bad",
-)
+_COURSE = ("encoder", "perception", "start", "side", "colorfulness")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,10 +52,8 @@ def _train(given: argparse.Namespace, say: _Lines) -> int:
 
 def _trained(given: argparse.Namespace, say: _Lines) -> None:
     kept.checked_label(given.label)
-    options: dict[str, Any] = {name: getattr(given, name) for name in _COURSE}
-    options["colorfulness"] = False if given.no_colorfulness else None
-    course = courses.course(given.network, given.seed or 0, **options)
-    plan = Plan.of(course.habits, amp=not given.no_amp, **{name: getattr(given, name) for name in _PLAN})
+    course = courses.course(given.network, given.seed or 0, **{name: getattr(given, name) for name in _COURSE})
+    plan = Plan.of(course.habits, **{field.name: getattr(given, field.name) for field in fields(Plan)})
     taught, judged_by = _both(given)
     shown = say if int(os.environ.get("RANK", "0")) == 0 else _Nobody()
     board = _Board(given.out) if given.tensorboard and not isinstance(shown, _Nobody) else None
@@ -240,13 +225,16 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("encoder", "perception", "start"):
         train.add_argument(f"--{name}", type=Path, help=f"file of weights for the course's {name}")
     train.add_argument("--side", type=int, help="side of what DDColor sees, in pixels")
-    train.add_argument("--no-colorfulness", action="store_true", help="leave out DDColor's loss on colourfulness")
+    train.add_argument(
+        "--no-colorfulness", dest="colorfulness", action="store_const", const=False,
+        help="leave out DDColor's loss on colourfulness",
+    )  # fmt: skip
     for name in ("steps", "batch", "seed", "accumulate", "look-every", "save-every", "looked-at", "readers"):
         train.add_argument(f"--{name}", type=int)
     for name in ("rate", "ema", "max-bad"):
         train.add_argument(f"--{name}", type=float)
     train.add_argument("--device", help="cpu, cuda or cuda:1; none takes a GPU where there is one")
-    train.add_argument("--no-amp", action="store_true", help="compute in 32 bits on a GPU too")
+    train.add_argument("--no-amp", dest="amp", action="store_false", help="compute in 32 bits on a GPU too")
     train.add_argument("--threads", type=int, default=max(1, len(os.sched_getaffinity(0))), help="threads of the CPU")
     train.add_argument("--tensorboard", action="store_true", help="write for TensorBoard beside log.csv")
     pack = commands.add_parser("pack", help="pack photographs into tar shards")

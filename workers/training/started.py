@@ -21,6 +21,15 @@ def by_variance(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def quietly(network: nn.Module, last: nn.Conv2d, path: Path | None) -> None:
+    """Start from a file; without one at random, but so that the last convolution changes next to nothing at first."""
+    if path is not None:
+        from_file(network, path)
+        return
+    by_variance(network)
+    nn.init.normal_(last.weight, std=1e-3)
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file of weights: safetensors, or a plain state dict of PyTorch.
 

@@ -34,11 +34,7 @@ class Course(course.Course[folded_cnn.FoldedCnn]):
 
     def prepare(self, photos: Photos) -> None:
         """Start the network; at first it takes no noise away."""
-        if self._start is not None:
-            started.from_file(self.network, self._start)
-        else:
-            started.by_variance(self.network)
-            nn.init.normal_(self.network.last.weight, std=1e-3)
+        started.quietly(self.network, self.network.last, self._start)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """``clean`` and ``noisy`` ``(3, 64, 64)`` 0..1 and the ``level`` ``(1, 1, 1)``. Grey has one noise."""

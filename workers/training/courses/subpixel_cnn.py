@@ -33,11 +33,7 @@ class Course(course.Course[subpixel_cnn.SubpixelCnn]):
 
     def prepare(self, photos: Photos) -> None:
         """Start the network; at first it adds next to nothing to bicubic enlarging."""
-        if self._start is not None:
-            started.from_file(self.network, self._start)
-        else:
-            started.by_variance(self.network)
-            nn.init.normal_(self.network.last.weight, std=1e-3)
+        started.quietly(self.network, self.network.last, self._start)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """``large`` ``(3, 96, 96)`` 0..1 and ``small`` ``(3, 48, 48)`` in steps of 8 bits; some pictures are grey."""
