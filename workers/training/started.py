@@ -22,7 +22,7 @@ def by_variance(network: nn.Module) -> None:
 
 
 def quietly(network: nn.Module, last: nn.Conv2d, path: Path | None) -> None:
-    """Start from a file; without one at random, but so that the last convolution changes next to nothing at first."""
+    """Start from a file; without one at random, the last convolution with small numbers."""
     if path is not None:
         from_file(network, path)
         return

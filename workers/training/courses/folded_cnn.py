@@ -33,7 +33,7 @@ class Course(course.Course[folded_cnn.FoldedCnn]):
         self.learner: nn.Module = self.network
 
     def prepare(self, photos: Photos) -> None:
-        """Start the network; at first it takes no noise away."""
+        """Start the network."""
         started.quietly(self.network, self.network.last, self._start)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -32,7 +32,7 @@ class Course(course.Course[subpixel_cnn.SubpixelCnn]):
         self.learner: nn.Module = self.network
 
     def prepare(self, photos: Photos) -> None:
-        """Start the network; at first it adds next to nothing to bicubic enlarging."""
+        """Start the network."""
         started.quietly(self.network, self.network.last, self._start)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
