@@ -220,6 +220,9 @@ def _prepared(entries: Sequence[Entry], desk: reading.Desk, folder: Path) -> dic
     count = 0
     for case in desk.cases(entries):
         path = folder / f"{case.id}.png"
+        if not path.resolve().is_relative_to(folder.resolve()):  # ids come from manifests and shards
+            desk.problems.add(case.id, InputError(f"{case.id}: this id leaves the folder", code="PATH_UNSAFE"))
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         picture = case.true[..., ::-1] if case.true.shape[2] == 3 else case.true
         if not cv2.imwrite(str(path), picture):

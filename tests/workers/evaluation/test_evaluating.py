@@ -292,3 +292,14 @@ def test_references_are_written_out_at_their_size_for_a_job(at: House, tmp_path:
     assert found["prepared"] == 2
     with Image.open(tmp_path / "here" / "p1.png") as picture:
         assert picture.size == (32, 32)
+
+
+def test_no_reference_is_written_outside_the_folder(at: House, tmp_path: Path) -> None:
+    references = sets.folder(tmp_path / "true", 2)
+    (tmp_path / "set.csv").write_text(
+        f"id,path\n../out,{references.name}/p0.png\n{tmp_path}/out,{references.name}/p1.png\nfine,{references.name}/p1.png\n"
+    )
+    found = evaluate(Order(references=str(tmp_path / "set.csv"), prepare=str(tmp_path / "here")), at.settings)
+    assert found["prepared"] == 1
+    assert [row["code"] for row in found["problems"]] == ["PATH_UNSAFE", "PATH_UNSAFE"]
+    assert not (tmp_path / "out.png").exists()
