@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from db.errors import CODES, InputError, WorkError
+from db.errors import WorkError
+from orchestrator import errand
 
 
 def followed(arguments: Sequence[str], *, processes: int = 1) -> Iterator[dict[str, Any]]:
@@ -31,8 +32,7 @@ def followed(arguments: Sequence[str], *, processes: int = 1) -> Iterator[dict[s
             said = _document(line)
             if said is None:
                 continue
-            if said.get("code") in CODES and "message" in said:
-                raise InputError(said["message"], code=said["code"], remedy=said.get("remedy") or None)
+            errand.check(said)
             yield said
         if child.wait():
             raise WorkError(

@@ -25,8 +25,8 @@ _DDCOLOR = "piddnad/DDColor-models on Hugging Face, and ModelScope"
 _TAG = re.compile(r"(?P<base>[^:]{1,60}):(?P<label>[a-z0-9][a-z0-9-]{0,39})")
 
 
-def _ours(name: str, architecture: str, build: str, summary: str, scale: int = 1) -> Card:
-    files = (WeightsFile(f"{name}.safetensors", megabytes=1),)
+def _ours(name: str, architecture: str, build: str, summary: str, megabytes: int, scale: int = 1) -> Card:
+    files = (WeightsFile(f"{name}.safetensors", megabytes=megabytes),)
     return Card(name, architecture, build, summary, files, "with Reelwright", "Apache-2.0", scale=scale, shipped=True)
 
 
@@ -47,9 +47,9 @@ def _ddcolor(name: str, build: str, summary: str, file: str, megabytes: int) -> 
 
 
 _SHIPPED = (
-    _ours("reelwright-color", "fire_unet", "fire-unet", "Colours photos; trained by this project."),
-    _ours("reelwright-denoise", "folded_cnn", "folded-cnn", "Takes out noise of any level; trained by this project."),
-    _ours("reelwright-upscale-x2", "subpixel_cnn", "subpixel-cnn", "Doubles a picture; trained by this project.", 2),
+    _ours("reelwright-color", "fire_unet", "fire-unet", "Colours photos; trained by this project.", 5),
+    _ours("reelwright-denoise", "folded_cnn", "folded-cnn", "Takes noise out; trained by this project.", 1),
+    _ours("reelwright-upscale-x2", "subpixel_cnn", "subpixel-cnn", "Doubles a picture; trained by this project.", 1, 2),
     Card(
         "eccv16", "eccv16", "eccv16", "CIC as its authors released it for PyTorch.",
         (WeightsFile("colorization_release_v2-9b330a0b.pth", sha256_prefix="9b330a0bae53f4de", megabytes=129),),

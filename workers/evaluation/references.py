@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 
 from db.errors import InputError
 from db.settings import Settings
+from workers.evaluation.measures import likeness
 from workers.media import container, pixels, planes, stills, survey
 from workers.media.source import check_file
+from workers.ops import shards
 
 Levels = NDArray[np.uint8]
 
@@ -124,7 +125,7 @@ def frames(place: Place, settings: Settings) -> Iterator[Levels]:
 
 def eight_bits(planes: NDArray[np.float32]) -> Levels:
     """Return ``(H, W, C)`` 8-bit numbers of a picture ``(C, H, W)`` of 0..1, clipped and rounded."""
-    return np.ascontiguousarray(np.rint(np.clip(planes, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
+    return np.ascontiguousarray(likeness.levels(planes.transpose(1, 2, 0)))
 
 
 def resized(picture: Levels, side_px: int) -> Levels:
@@ -144,8 +145,8 @@ def _entries(source: str) -> list[Entry]:
     if "*" in path.name and not path.exists():
         return _matching(path)
     if path.is_dir():
-        shards = sorted(path.glob("*.tar"))
-        return [entry for shard in shards for entry in _members(shard)] if shards else _in_folder(path)
+        found = sorted(path.glob("*.tar"))
+        return [entry for shard in found for entry in _members(shard)] if found else _in_folder(path)
     if not path.is_file():
         raise InputError(f"{source}: there is no such file or folder", code="FILE_MISSING")
     if path.suffix.lower() == ".tar":
@@ -171,18 +172,15 @@ def _matching(pattern: Path) -> list[Entry]:
 
 
 def _members(shard: Path) -> list[Entry]:
-    """Say where each picture of a shard begins; nothing is unpacked under the name that it has there."""
     try:
-        with tarfile.open(shard, "r:") as archive:
-            members = [each for each in archive if each.isreg() and PurePath(each.name).suffix.lower() in _STILLS]
-    except (OSError, tarfile.TarError, ValueError) as error:
+        found = shards.members(shard, _STILLS)
+    except ValueError as error:
         raise InputError(f"{shard}: no tar shard of pictures ({error})", code="MANIFEST_UNREADABLE") from error
     return [
         Entry(
-            str(PurePath(each.name).with_suffix("")),
-            Place(shard, each.offset_data, each.size, PurePath(each.name).suffix),
+            str(PurePath(each.name).with_suffix("")), Place(shard, each.start, each.count, PurePath(each.name).suffix)
         )
-        for each in members
+        for each in found
     ]
 
 
@@ -230,8 +228,3 @@ def _unpacked(place: Place, scratch: Path) -> Path:
     path = scratch / f"member{place.suffix.lower()}"
     path.write_bytes(data)
     return path
-
-
-def films(entries: Iterable[Entry]) -> int:
-    """Return how many of the references are films."""
-    return sum(entry.reference.film for entry in entries)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.ops import shards
 from workers.training.faults import TrainingError
 
 Picture = NDArray[np.uint8]
@@ -127,8 +127,8 @@ def opened(source: str | Path, only: Mapping[str, str] | None = None) -> Photos:
     if "*" in path.name:
         return _chosen([place for each in sorted(path.parent.glob(path.name)) for place in _members(each)], path, only)
     if path.is_dir():
-        shards = sorted(path.glob("*.tar"))
-        return _chosen([place for each in shards for place in _members(each)] or _in_folder(path), path, only)
+        found = sorted(path.glob("*.tar"))
+        return _chosen([place for each in found for place in _members(each)] or _in_folder(path), path, only)
     if not path.is_file():
         raise TrainingError(f"{source}: there is no such file or folder", code="FILE_MISSING")
     if path.suffix == ".tar":
@@ -142,18 +142,15 @@ def _in_folder(folder: Path) -> list[Place]:
 
 
 def _members(shard: Path) -> list[Place]:
-    """Where each picture of a shard begins. Nothing is unpacked, so what a member is called can do no harm."""
     try:
-        with tarfile.open(shard, "r:") as archive:
-            members = [each for each in archive if each.isreg() and Path(each.name).suffix.lower() in _ENDINGS]
-        size = shard.stat().st_size
-    except (OSError, tarfile.TarError, ValueError) as error:
-        raise TrainingError(f"{shard}: no tar shard of pictures ({error})", code="BAD_SHARD") from error
-    if any(each.offset_data + each.size > size for each in members):
-        raise TrainingError(f"{shard}: is cut off", code="BAD_SHARD", remedy="Copy the shard again.")
-    if not members:
+        found = shards.members(shard, _ENDINGS)
+    except ValueError as error:
+        raise TrainingError(
+            f"{shard}: no tar shard of pictures ({error})", code="BAD_SHARD", remedy="Copy or pack the shard again."
+        ) from error
+    if not found:
         raise TrainingError(f"{shard}: holds no pictures", code="BAD_SHARD")
-    return [Place(each.name, shard, each.offset_data, each.size) for each in members]
+    return [Place(each.name, shard, each.start, each.count) for each in found]
 
 
 def _listed(manifest: Path) -> list[Place]:
