@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.desk import Desk, desk, need_pixels
-from orchestrator.cli.logs import log_to
+from orchestrator.cli.logs import logging_at_home
 from orchestrator.cli.terminal import Terminal, duration, many
 
 if TYPE_CHECKING:
@@ -86,13 +86,11 @@ def _queued(here: Desk, request: Request, workers: int | None) -> dict[str, Any]
     from orchestrator import evaluate as evaluating
 
     settings = here.settings(slots=workers)
-    settings.logs.mkdir(parents=True, exist_ok=True)
     with (
         here.database(settings, make=True) as database,
-        (settings.logs / "run.log").open("a", encoding="utf-8") as log,
+        logging_at_home(settings),
         here.terminal.following() as follow,
     ):
-        log_to(log, settings.log_level)
         return evaluating.through_the_queue(settings, database, request, on_progress=follow)
 
 

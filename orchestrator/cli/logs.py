@@ -6,7 +6,12 @@ Never to standard output, which belongs to what a command says.
 from __future__ import annotations
 
 import logging
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from db.settings import Settings
 
 
 def log_to(stream: TextIO, level: str) -> None:
@@ -22,3 +27,22 @@ def log_to(stream: TextIO, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(stream),
     )
+
+
+@contextmanager
+def logging_at_home(settings: Settings) -> Iterator[None]:
+    """Append events to ``run.log`` of the home while a command works jobs off; then events go where they went before.
+
+    Args:
+        settings: Where that is, and the least level.
+    """
+    import structlog
+
+    before = structlog.get_config()
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    with (settings.logs / "run.log").open("a", encoding="utf-8") as log:
+        log_to(log, settings.log_level)
+        try:
+            yield
+        finally:
+            structlog.configure(**before)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.desk import Desk, desk, need_pixels
-from orchestrator.cli.logs import log_to
+from orchestrator.cli.logs import logging_at_home
 from orchestrator.cli.terminal import Terminal, duration, many, progress_line, size
 
 if TYPE_CHECKING:
@@ -191,9 +191,7 @@ def _work_off(here: Desk, settings: Settings, database: Database, job_id: int) -
 
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
-    settings.logs.mkdir(parents=True, exist_ok=True)
-    with (settings.logs / "run.log").open("a", encoding="utf-8") as log, here.terminal.following() as follow:
-        log_to(log, settings.log_level)
+    with logging_at_home(settings), here.terminal.following() as follow:
         embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow)
 
 

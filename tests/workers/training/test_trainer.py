@@ -75,6 +75,8 @@ def test_a_training_that_was_killed_comes_to_the_same_weights(pictures: Photos, 
     script = """
 import sys, time
 from pathlib import Path
+import torch
+torch.set_num_threads(1)
 from tests.workers.training.dots import Course
 from workers.training import photos
 from workers.training.trainer import Plan, Trainer
