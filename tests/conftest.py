@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from sqlalchemy import inspect
 PLUGIN = str(Path(__file__).parent / "support" / "plugin")
 sys.path.insert(0, PLUGIN)
 os.environ["PYTHONPATH"] = PLUGIN
+# A shell starts what runs in the background deaf to Ctrl-C, and children inherit that; tests interrupt commands.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from db import session
 from db.session import Database
