@@ -58,6 +58,14 @@ class Source(Record):
     """Treat interlaced frames as if they were whole."""
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     """Objects in it, for colorizers that want to know: left, top, right, bottom in pixels."""
+    span: tuple[int, int] | None = None
+    """Half-open range of the source's frames that make the reel, counted from 0; none takes the whole source."""
+    timecode: str = ""
+    """Start timecode that overrides the header's; empty keeps the header's."""
+    transfer: Literal["", "gamma", "linear", "log"] = ""
+    """How samples stand for light, where it overrides the header's; empty keeps the header's."""
+    sound: str = ""
+    """URI of a sound file that belongs to a reel without sound of its own; empty when there is none."""
 
 
 class AudioTrack(Record):

@@ -169,6 +169,21 @@ def _rate(value: Any) -> Fraction:
     return rate
 
 
+def _span(value: Any) -> tuple[int, int]:
+    """Read frames ``first-last``, both included, counted from 0; returns them half-open."""
+    found = re.fullmatch(r"(\d{1,9})-(\d{1,9})", str(value).strip())
+    if not found or int(found[2]) < int(found[1]):
+        raise _bad(f"{value!r:.60} is not a range of frames such as 0-239")
+    return int(found[1]), int(found[2]) + 1
+
+
+def _timecode(value: Any) -> str:
+    found = str(value).strip()
+    if not re.fullmatch(r"[0-2]\d:[0-5]\d:[0-5]\d[:;]\d\d", found):
+        raise _bad(f"{value!r:.60} is not a timecode such as 01:00:00:00")
+    return found
+
+
 def _flag(value: Any) -> bool:
     found = value if isinstance(value, bool) else _YES.get(str(value).strip().lower())
     if found is None:
@@ -222,6 +237,10 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "bytes": _whole(),
     "fps": _rate,
     "missing": _one_of(_MISSING),
+    "span": _span,
+    "timecode": _timecode,
+    "transfer": _one_of(("gamma", "linear", "log")),
+    "sound": _uri,
     "recipe": _as_is,
     "outputs": _outputs,
     "title": _as_is,

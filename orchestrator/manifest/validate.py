@@ -33,6 +33,9 @@ _SOURCE_FIELDS = (
     ("bytes", "bytes"),
     ("fps", "fps"),
     ("missing", "missing"),
+    ("span", "span"),
+    ("timecode", "timecode"),
+    ("transfer", "transfer"),
     ("params.accept_damaged", "accept_damaged"),
     ("params.accept_interlaced", "accept_interlaced"),
     ("params.boxes", "boxes"),
@@ -131,6 +134,8 @@ class Validator:
         given = {field: values[name] for name, field in _SOURCE_FIELDS if name in values}
         if checksums := values.keys() & _CHECKSUMS:
             given["checksum"] = {name[9:]: values[name] for name in checksums}
+        if "sound" in values:
+            given["sound"] = self._places.resolve(values["sound"])
         return Source(uri=uri, kind=_kind(values, uri, sequence), sequence=sequence, **given)
 
     def _own_recipe(self, values: Mapping[str, Any]) -> Recipe | None:
@@ -152,7 +157,7 @@ class Validator:
         part = source.sequence
         name = source.uri if part is None else f"{source.uri}/{part.prefix}*{part.suffix}:{part.padding}:{part.start}"
         before = len(self._sources)
-        self._sources.add(hash(name))
+        self._sources.add(hash((name, source.span)))
         if len(self._sources) == before:
             yield problem(number, "DUPLICATE_CONTENT", f"{source.uri!r:.300} is named by an earlier line too")
         if not self._check_files or source.uri.startswith(S3):
