@@ -77,6 +77,14 @@ class AudioTrack(Record):
     language: str = ""
 
 
+class SoundFile(Record):
+    """A file of sound that belongs to a reel."""
+
+    uri: str
+    bytes: int
+    sha256: str
+
+
 class ReelFacts(Record):
     """What the probe found out about a reel."""
 
@@ -111,6 +119,16 @@ class ReelFacts(Record):
     """A sequential lossless copy that is read instead of the source; none when the source can be sought exactly."""
     damaged: str = ""
     """What is wrong with the source, when it was accepted nevertheless."""
+    field_order: Literal["", "top", "bottom"] = ""
+    """Which field of an interlaced frame comes first; empty when frames are whole."""
+    deinterlaced: str = ""
+    """How whole frames were made of fields before anything else was done; empty when they were not."""
+    left_out: tuple[str, ...] = ()
+    """What the source holds and no output can carry, in words."""
+    disagreements: tuple[str, ...] = ()
+    """Where header and manifest, or picture and sound, contradict each other, in words; the manifest was believed."""
+    sound: SoundFile | None = None
+    """The sound file that the manifest names; none when there is none."""
     already_colour: bool = False
     """Whether the pictures have colour of their own."""
 
