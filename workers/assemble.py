@@ -6,7 +6,6 @@ the access copy. Nothing grows with the reel but a few numbers a frame.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 
 from db.errors import InputError, WorkError
 from db.records import Assignment, Blob, Item, ItemResult, Part, ReelFacts
-from workers import scores, stages
-from workers.media import access, container, ffv1, index, planes, remux
+from workers import changes, marks, scores, stages
+from workers.media import access, ffv1, framemd5, index, planes, remux, xmp
 from workers.media.pixels import Layout, to_picture
 from workers.media.reel import layout_of
 from workers.media.source import local
@@ -56,7 +55,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     return ItemResult(
         outputs=outputs,
         scores=scores.summarize(values),
-        facts=facts.model_dump(mode="json"),
+        facts={**facts.model_dump(mode="json"), **changes.facts(item.recipe, values), **_mark(item, facts).facts()},
         notes=tuple(notes),
         frames=facts.frame_count,
     )
@@ -98,9 +97,14 @@ def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
     }
     if facts.timecode:
         tags["TIMECODE"] = facts.timecode
+    tags |= _mark(item, facts).tags()
     if item.substitutes:
         tags["SUBSTITUTED_FRAMES"] = "; ".join(_substitutes(item))
     return tags
+
+
+def _mark(item: Item, facts: ReelFacts) -> marks.Mark:
+    return marks.of(item.recipe, facts.already_colour, facts.frame_count)
 
 
 def _substitutes(item: Item) -> Iterator[str]:
@@ -145,9 +149,11 @@ def _from_frames(
     outputs = {}
     if "access" in item.recipe.outputs:
         path = bench.scratch / "access.mp4"
-        encoded = access.write(path, frames, layout, clock, sound, facts)
+        comment = _mark(item, facts).sentence()
+        encoded = access.write(path, frames, layout, clock, sound, facts, comment=comment)
         if encoded:
             notes.append(f"In the access copy the sound ({', '.join(encoded)}) was encoded as AAC.")
+        xmp.carry(None, path, _mark(item, facts).xmp())
         outputs["access"] = bench.put("access.mp4", path)
     for _ in frames:
         pass
@@ -169,41 +175,14 @@ def _compared(frames: Iterator[VideoFrame], layout: Layout, pairs: scores.Pairs)
 
 
 def _hashed(master: Path, sums: Path, facts: ReelFacts, bench: Workbench) -> Iterator[VideoFrame]:
-    """Decode a film, writing one line a frame in the form of FFmpeg's framemd5 muxer."""
+    """Decode the master, writing its frames' checksums; all of them must be there."""
     count = 0
-    with container.opened(master) as (film, stream), sums.open("w", encoding="ascii") as lines:
-        lines.write(_sums_header(stream.width, stream.height, facts))
-        for frame in container.frames(film, stream, _unreadable):
-            size, md5 = _md5(frame)
-            lines.write(f"0, {count:10d}, {count:10d}, {1:8d}, {size:8d}, {md5}\n")
-            count += 1
-            bench.moved()
-            yield frame
+    for frame in framemd5.written(master, sums, facts.rate, facts.sample_aspect):
+        count += 1
+        bench.moved()
+        yield frame
     if count != facts.frame_count:
         raise WorkError(f"The master has {count} frames instead of {facts.frame_count}", code="WORKER_FAULT")
-
-
-def _sums_header(width: int, height: int, facts: ReelFacts) -> str:
-    sides = (facts.sample_aspect.numerator, facts.sample_aspect.denominator)
-    return (
-        "#format: frame checksums\n#version: 2\n#hash: MD5\n"
-        f"#tb 0: {facts.rate.denominator}/{facts.rate.numerator}\n"
-        "#media_type 0: video\n#codec_id 0: rawvideo\n"
-        f"#dimensions 0: {width}x{height}\n#sar 0: {sides[0]}/{sides[1]}\n"
-        "#stream#, dts,        pts, duration,     size, hash\n"
-    )
-
-
-def _md5(frame: VideoFrame) -> tuple[int, str]:
-    hashed, size = hashlib.md5(usedforsecurity=False), 0
-    for rows in planes.tight(frame):
-        hashed.update(rows.data)
-        size += rows.nbytes
-    return size, hashed.hexdigest()
-
-
-def _unreadable(damage: str) -> None:
-    raise WorkError(f"The master cannot be decoded: {damage}", code="WORKER_FAULT")
 
 
 def _scores(

@@ -9,7 +9,7 @@ was cut.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
 from db.records import Assignment, Item, ItemResult, TaskResult
-from workers import scores, stages
+from workers import changes, marks, scores, stages
 from workers.frames import Clip, Reel
-from workers.media import ffv1, index, reel, relay, stills
+from workers.media import ffv1, index, reel, relay, stills, xmp
 from workers.media.pixels import COLOUR_SPREAD, Layout, Picture, to_planes
 from workers.media.source import check_file, fixity, local
 from workers.ops import exposure
@@ -29,6 +29,8 @@ from workers.workbench import Workbench
 
 Span = tuple[int, int]
 """Half-open range of absolute frame numbers."""
+Note = Callable[[Clip, torch.Tensor], None]
+"""Told the frames of a cell before a step and after it."""
 
 
 def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
@@ -47,6 +49,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     path = bench.scratch / "chunk.mkv"
     layout, size = ffv1.master_layout(opened.layout, item.recipe), ffv1.master_size(item.facts, item.recipe)
     values: list[dict[str, NDArray[np.float64]]] = []
+    changed = changes.Recorder(item.recipe, item.facts.depth_bits)
     with ffv1.film(path, layout, size, item.facts.rate, item.facts, max(1, bench.settings.codec_threads)) as write:
 
         def encode(picture: Picture) -> None:
@@ -54,12 +57,12 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
             bench.moved(1)
 
         with relay.behind(encode, item.batch_frames) as put:
-            for restored, source in _restored(opened, item, span, bench):
+            for restored, source in _restored(opened, item, span, changed, bench):
                 values.append(scores.score(restored, source))
                 for frame in restored.frames:
                     put(_picture(frame, layout))
                 bench.moved()
-    joined = {name: np.concatenate([part[name] for part in values]) for name in values[0]}
+    joined = {name: np.concatenate([part[name] for part in values]) for name in values[0]} | changed.values()
     outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**joined))}
     return TaskResult(outputs=outputs, frames=span[1] - span[0])
 
@@ -79,15 +82,19 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
     source = Clip(_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
     coloured = stills.colour_spread(photo) > COLOUR_SPREAD
     around = stages.around_still(source, item.recipe.steps, already_coloured=coloured, boxes=item.source.boxes)
-    restored = _still_steps(item.recipe, source, around, bench)
-    values = scores.score(restored, source)
+    changed = changes.Recorder(item.recipe, photo.depth_bits)
+    restored = _still_steps(item.recipe, source, around, changed, bench)
+    values = scores.score(restored, source) | changed.values()
     made = stills.with_picture(photo, restored.frames[0].cpu().numpy())
     written, notes = stills.write(made, bench.scratch / "still")
+    mark = marks.of(item.recipe, coloured)
+    notes += xmp.carry(path, written, mark.xmp())
     bench.moved(1)
     outputs = {"still": bench.put(written.name, written), "scores": bench.put_bytes("scores.npz", index.pack(**values))}
     facts = {
         "kind": photo.kind, "width": photo.samples.shape[1], "height": photo.samples.shape[0], "mono": photo.mono,
         "depth_bits": photo.depth_bits, "pages": photo.pages, "sha256": digest, "bytes": check_file(path),
+        **changes.facts(item.recipe, values), **mark.facts(),
     }  # fmt: skip
     pages = (f"{photo.pages - 1} more pages of the file were left out.",) if photo.pages > 1 else ()
     notes = (*photo.notes, *pages, *notes, *stages.notes(item.recipe, coloured))
@@ -132,7 +139,9 @@ def seen_by(opened: reel.Reel, item: Item, profile: dict[str, NDArray[np.float64
     return Reel(count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colour, boxes)
 
 
-def _restored(opened: reel.Reel, item: Item, span: Span, bench: Workbench) -> Iterator[tuple[Clip, Clip]]:
+def _restored(
+    opened: reel.Reel, item: Item, span: Span, changed: changes.Recorder, bench: Workbench
+) -> Iterator[tuple[Clip, Clip]]:
     """Restore cell by cell; yields each cell restored and as it came in."""
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
     around, needed = seen_by(opened, item, profile), spans(item, span)
@@ -146,8 +155,13 @@ def _restored(opened: reel.Reel, item: Item, span: Span, bench: Workbench) -> It
 
     with relay.ahead(_read(opened, needed[0], item.batch_frames, bench), 1) as decoded:
         cells = remembered(decoded)
-        for step, wanted in zip(item.recipe.steps, needed[1:], strict=True):
-            cells = _stepped(step, cells, wanted, item.batch_frames, around, bench)
+        for number, (step, wanted) in enumerate(zip(item.recipe.steps, needed[1:], strict=True)):
+
+            def note(before: Clip, after: torch.Tensor, number: int = number) -> None:
+                if span[0] <= before.start < span[1]:  # not the handles: they are written, and counted, elsewhere
+                    changed.add(number, before.frames, after)
+
+            cells = _stepped(step, cells, wanted, item.batch_frames, around, note, bench)
         for cell in cells:
             yield cell, originals.popleft()
 
@@ -167,7 +181,7 @@ def _read(opened: reel.Reel, span: Span, cell_frames: int, bench: Workbench) -> 
 
 
 def _stepped(
-    step: Step, cells: Iterator[Clip], wanted: Span, cell_frames: int, around: Reel, bench: Workbench
+    step: Step, cells: Iterator[Clip], wanted: Span, cell_frames: int, around: Reel, note: Note, bench: Workbench
 ) -> Iterator[Clip]:
     """Apply one step to every cell of ``wanted``, with a window of exactly its temporal radius."""
     radius, window = stages.temporal_radius(step), None
@@ -179,8 +193,10 @@ def _stepped(
             cell = next(cells)
             window = _joined(window, cell) if window and window.stop > low else cell
         seen = window.part(low, high)
-        sources = seen.part(start, stop).sources
-        yield Clip(stages.apply(step, seen, start, stop, around, bench), start, sources)
+        before = seen.part(start, stop)
+        after = stages.apply(step, seen, start, stop, around, bench)
+        note(before, after)
+        yield before.with_frames(after)
 
 
 def _joined(first: Clip, second: Clip) -> Clip:
@@ -189,10 +205,11 @@ def _joined(first: Clip, second: Clip) -> Clip:
     return Clip(frames, first.start, first.sources + second.sources)
 
 
-def _still_steps(recipe: Recipe, source: Clip, around: Reel, bench: Workbench) -> Clip:
+def _still_steps(recipe: Recipe, source: Clip, around: Reel, changed: changes.Recorder, bench: Workbench) -> Clip:
     clip = source
-    for step in recipe.steps:
-        clip = clip.with_frames(stages.apply(step, clip, 0, 1, around, bench))
+    for number, step in enumerate(recipe.steps):
+        before, clip = clip, clip.with_frames(stages.apply(step, clip, 0, 1, around, bench))
+        changed.add(number, before.frames, clip.frames)
         bench.moved()
     return clip
 

@@ -32,8 +32,9 @@ _MP3_LEAST_HZ = 16_000
 
 
 def write(
-    path: Path, frames: Iterable[VideoFrame], layout: Layout, clock: Clock, sound: Path | None, facts: ReelFacts
-) -> tuple[str, ...]:
+    path: Path, frames: Iterable[VideoFrame], layout: Layout, clock: Clock, sound: Path | None, facts: ReelFacts,
+    *, comment: str = "",
+) -> tuple[str, ...]:  # fmt: skip
     """Encode an access copy from a master's decoded frames.
 
     Args:
@@ -43,6 +44,7 @@ def write(
         clock: When they are shown.
         sound: The source, when it has sound.
         facts: For aspect and colour tags.
+        comment: What players show of the film; empty shows nothing.
 
     Returns:
         Names of the sound codecs that had to be encoded anew.
@@ -54,6 +56,8 @@ def write(
             out = stack.enter_context(
                 av.open(str(path), "w", format="mp4", options=BITEXACT | {"movflags": "+faststart"})
             )
+        if comment:
+            out.metadata["comment"] = comment
         screen = _screen_layout(layout, first.height)
         picture = _picture_stream(out, first, screen, clock, facts)
         packets = _picture_packets(picture, _prepend(first, frames), layout, screen, clock)

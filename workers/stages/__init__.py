@@ -86,7 +86,7 @@ def prepare(step: Step, bench: Workbench) -> None:
 def notes(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Iterator[str]:
     """Say what a person should know of the steps that ran with weights: whose colour it is, or that it was kept."""
     for step in recipe.steps:
-        if not step.cards() or not _uses_weights(step, STAGES[step.stage], frame_count):
+        if not uses_networks(step, frame_count):
             continue
         if already_coloured and step.params.get("already_coloured") == "keep":
             yield f"ALREADY_COLOUR: the source has colours of its own; {step.stage} left them as they are."
@@ -95,6 +95,11 @@ def notes(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Itera
             digests = ", ".join(file.sha256 for file in pin.files)
             title = ARCHITECTURES[pin.architecture].title
             yield f"{step.stage} ran with {title}, weights {pin.card} (sha256 {digests})."
+
+
+def uses_networks(step: Step, frame_count: int) -> bool:
+    """Whether a step runs with weights on a reel of so many frames; a still has one."""
+    return bool(step.cards()) and _uses_weights(step, STAGES[step.stage], frame_count)
 
 
 def temporal_radius(step: Step) -> int:

@@ -1,0 +1,120 @@
+"""What changed: how much of every frame each step touched. Restore measures, assemble sums up.
+
+Two numbers a step and frame. ``changed``: the share of pixels of which a channel moved by more than half a code value
+of the source's depth, which is what can be seen in a file. ``moved``: the mean absolute change over all samples, as a
+share of full scale. A frame is measured once, in the cell where it is written, whatever was read around it; so the
+numbers do not depend on where the reel was cut. A step that changes the size has none: no pixel has a counterpart.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from db.recipe import Recipe
+from workers import stages
+
+Values = Mapping[str, NDArray[np.float64]]
+"""Per frame, by column: ``changed_1_denoise``, ``moved_1_denoise``, ``changed_2_colorize`` …"""
+
+
+_STRIP_ROWS = 48
+
+
+class Recorder:
+    """Takes down what the steps of a recipe do to the frames of one span."""
+
+    def __init__(self, recipe: Recipe, depth_bits: int) -> None:
+        """Begin with no frame; ``depth_bits`` are the source's."""
+        self._names = {number: _suffix(number, step.stage) for number, step in _measured(recipe)}
+        self._half_code = 0.5 / (2**depth_bits - 1)
+        self._found: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+
+    def add(self, number: int, before: torch.Tensor, after: torch.Tensor) -> None:
+        """Take consecutive frames before and after a step, each ``(T, C, H, W)``.
+
+        Args:
+            number: Of the step in the recipe, from 0.
+            before: What it was given.
+            after: What it made of it.
+        """
+        name = self._names.get(number)
+        if name is None or before.shape[-2:] != after.shape[-2:]:
+            return
+        changed, moved = measure(before, after, self._half_code)
+        self._found[f"changed_{name}"].append(changed)
+        self._found[f"moved_{name}"].append(moved)
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Return the columns, a value a frame."""
+        return {name: np.concatenate(parts) for name, parts in self._found.items()}
+
+
+def measure(
+    before: torch.Tensor, after: torch.Tensor, threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return share of changed pixels and mean absolute change of each frame, ``(T,)`` of 0..1.
+
+    Args:
+        before: ``(T, C, H, W)``.
+        after: The same, perhaps with more channels: grey is taken as equal in all of them.
+        threshold: Least change that counts.
+    """
+    if before.data_ptr() == after.data_ptr() and before.shape == after.shape:
+        return np.zeros(len(after)), np.zeros(len(after))
+    # One frame after the other, so that no sum depends on how many are in the cell.
+    pairs = [_counted(old, new, threshold) for old, new in zip(before, after, strict=True)]
+    rows = np.array(pairs, np.float64)
+    return rows[:, 0] / (after.shape[-2] * after.shape[-1]), rows[:, 1] / after[0].numel()
+
+
+def facts(recipe: Recipe, values: Values) -> dict[str, Any]:
+    """Return what an item's result holds of what was done to it.
+
+    Returns:
+        ``recipe`` (its name), ``recipe_fingerprint``, and ``steps``, a row each: ``stage``; ``changed`` and ``moved``,
+        means over all frames, and ``changed_frames``, all none for a step that changes the size.
+    """
+    rows = [_row(number, step.stage, values) for number, step in enumerate(recipe.steps)]
+    return {"recipe": recipe.name, "recipe_fingerprint": recipe.fingerprint(), "steps": rows}
+
+
+def _row(number: int, stage: str, values: Values) -> dict[str, Any]:
+    changed, moved = (values.get(f"{what}_{_suffix(number, stage)}") for what in ("changed", "moved"))
+    if changed is None or moved is None:
+        return {"stage": stage, "changed": None, "moved": None, "changed_frames": None}
+    means = {"changed": float(np.mean(changed)), "moved": float(np.mean(moved))}
+    return {"stage": stage, **means, "changed_frames": int(np.count_nonzero(changed))}
+
+
+def _measured(recipe: Recipe) -> list[tuple[int, Any]]:
+    return [(number, step) for number, step in enumerate(recipe.steps) if stages.scale(step) == 1]
+
+
+def _suffix(number: int, stage: str) -> str:
+    return f"{number + 1}_{stage}"
+
+
+def _counted(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
+    """Return the changed pixels of a frame, and the sum of all its samples' absolute changes."""
+    if after.device.type != "cpu":
+        difference = torch.sub(after, before).abs_()
+        found = torch.stack([(difference.amax(0) > threshold).sum().double(), difference.sum(dtype=torch.float64)])
+        return tuple(found.tolist())
+    old, new = before.expand_as(after).numpy(), after.numpy()
+    changed, total = 0, 0.0
+    # A strip at a time stays in the processor's cache: several times as fast as whole frames.
+    for top in range(0, new.shape[1], _STRIP_ROWS):
+        strongest: Any = None
+        for one, other in zip(old[:, top : top + _STRIP_ROWS], new[:, top : top + _STRIP_ROWS], strict=True):
+            difference = cv2.absdiff(other, one)
+            total += cv2.sumElems(difference)[0]
+            strongest = difference if strongest is None else cv2.max(strongest, difference, dst=strongest)
+        changed += int(np.count_nonzero(strongest > threshold))
+    return changed, total
