@@ -19,8 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## Restore five photos and a film reel; results and report in demo-home
 	$(BIN)/reelwright --home demo-home run examples/demo/manifest.csv
 
+# Two at a time, each file of tests in one process: servers are started once for each.
 test: setup ## Run the tests
-	$(BIN)/pytest -m "not shared"
+	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile
 
 test-shared: setup ## Run the tests that need the shared media folder
 	$(BIN)/pytest -m shared

@@ -107,6 +107,7 @@ def from_document(document: Any, name: str) -> Recipe:
     if not isinstance(document, list) or len(document) > MAX_STEPS:
         raise RecipeError(f"Recipe {name}: expected a list of at most {MAX_STEPS} steps")
     steps = tuple(_step(entry, number, name) for number, entry in enumerate(document, start=1))
+    _check_order(steps, name)
     if bad_frames not in ("hold", "black", "fail"):
         raise RecipeError(f"Recipe {name}: bad_frames must be hold, black or fail", code="BAD_PARAMETER")
     return Recipe(name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames)
@@ -159,6 +160,14 @@ def _step(entry: Any, number: int, name: str) -> Step:
     except InputError as error:
         raise RecipeError(f"{where}: {stage}: {error.message}", code=error.code, remedy=error.remedy) from error
     return Step(stage=str(stage), params=checked.model_dump(mode="json"))
+
+
+def _check_order(steps: tuple[Step, ...], name: str) -> None:
+    whole = [stages.STAGES[step.stage].whole_reel for step in steps]
+    for number, step in enumerate(steps, start=1):
+        if whole[number - 1] and (number > 1):
+            before = "must be the first step" if not whole[number - 2] else "stands twice"
+            raise RecipeError(f"Recipe {name}, step {number}: {step.stage} {before}", code="BAD_PARAMETER")
 
 
 def _outputs(value: Any, name: str) -> tuple[str, ...]:

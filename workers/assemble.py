@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from db.errors import InputError, WorkError
 from db.records import Assignment, Blob, Item, ItemResult, Part, ReelFacts
 from workers import changes, marks, scores, stages
-from workers.media import access, ffv1, framemd5, index, planes, remux, xmp
+from workers.media import access, companions, container, ffv1, framemd5, index, planes, remux, xmp
 from workers.media.pixels import Layout, to_picture
 from workers.media.reel import layout_of
-from workers.media.source import local
+from workers.media.sound import Listener
+from workers.media.source import local, local_sound
+from workers.media.timing import Clock
 from workers.workbench import Workbench
 
 
@@ -39,23 +41,26 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     """
     item, facts = _item_of(assignment)
     _check_parts(assignment.parts, facts)
-    clock = _clock(facts, index.loads(bench.store.read(facts.index)))
-    sound = local(item.source, bench) if facts.audio else None
-    layout = ffv1.master_layout(layout_of(facts), item.recipe)
     master = bench.scratch / "master.mkv"
-    plan = remux.Plan(layout, ffv1.master_size(facts, item.recipe), clock, facts, _tags(item, facts))
-    refused = remux.master(master, _chunks(assignment.parts, bench), plan, sound)
+    plan = _plan(item, facts, bench)
+    carried = remux.master(master, _chunks(assignment.parts, bench), plan)
     notes = list(_notes(item, facts))
     outputs = {"master": bench.put("master.mkv", master)}
-    if refused and sound:
-        outputs |= _sound_beside(sound, clock, refused, notes, bench)
-    pairs = _pairs(item, layout, bench)
-    outputs |= _from_frames(master, item, facts, layout, clock, sound, notes, pairs, bench)
-    values, outputs["scores"] = _scores(assignment.parts, pairs.values() if pairs else {}, clock, bench)
+    if carried.refused:
+        outputs |= _sound_beside(plan, carried.refused, notes, bench)
+    pairs = _pairs(item, plan.layout, bench)
+    listener = Listener(carried.heard)
+    outputs |= _from_frames(master, item, plan, listener, notes, pairs, bench)
+    values, outputs["scores"] = _scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
     return ItemResult(
         outputs=outputs,
         scores=scores.summarize(values),
-        facts={**facts.model_dump(mode="json"), **changes.facts(item.recipe, values), **_mark(item, facts).facts()},
+        facts={
+            **facts.model_dump(mode="json"),
+            "copied_sound": listener.compared(),
+            **changes.facts(item.recipe, values),
+            **_mark(item, facts).facts(),
+        },
         notes=tuple(notes),
         frames=facts.frame_count,
     )
@@ -73,10 +78,31 @@ def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
         raise WorkError(f"The segments do not add up to {facts.frame_count} frames: {bounds}", code="WORKER_FAULT")
 
 
-def _clock(facts: ReelFacts, frames: index.Index) -> remux.Clock:
+def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
+    film = None if item.source.sequence else local(item.source, bench)
+    tags = _tags(item, facts)
+    if film is not None:
+        with container.opened(film) as (opened, _):
+            tags = companions.tags(opened) | tags
+    return remux.Plan(
+        layout=ffv1.master_layout(layout_of(facts), item.recipe),
+        size=ffv1.master_size(facts, item.recipe),
+        clock=_clock(item, facts, index.loads(bench.store.read(facts.index))),
+        facts=facts,
+        tags={"title": item.external_id} | tags,
+        film=film,
+        sound=local_sound(item.source, bench) if facts.sound else None,
+    )
+
+
+def _clock(item: Item, facts: ReelFacts, frames: index.Index) -> Clock:
     begins = int(frames.pts[0]) * frames.time_base
     times = tuple(frames.seconds(number) for number in range(len(frames))) if facts.variable_rate else ()
-    return remux.Clock(facts.rate, times, begins)
+    lasts = None
+    if item.source.span is not None:
+        # The last of unevenly spaced frames is taken to last as long as the one before it.
+        lasts = 2 * times[-1] - times[-2] if len(times) > 1 else len(frames) / facts.rate
+    return Clock(facts.rate, times, begins, lasts)
 
 
 def _chunks(parts: tuple[Part, ...], bench: Workbench) -> Iterator[Path]:
@@ -91,7 +117,7 @@ def _chunks(parts: tuple[Part, ...], bench: Workbench) -> Iterator[Path]:
 
 def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
     tags = {
-        "title": item.external_id,
+        "ITEM": item.external_id,
         "RESTORED_WITH": f"Reelwright, recipe {item.recipe.name} ({item.recipe.fingerprint()})",
         "SOURCE_SHA256": facts.sha256,
     }
@@ -120,15 +146,17 @@ def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
         yield f"The source is damaged: {facts.damaged}."
     if facts.rotation_degrees:
         yield f"Frames were turned by {facts.rotation_degrees} degrees, as the source's header asks."
-    if item.source.fps and facts.audio:
+    if facts.deinterlaced:
+        yield f"Whole frames were made of fields: {facts.deinterlaced}."
+    yield from (f"Not carried: {text}." for text in facts.left_out)
+    yield from (f"{text}." for text in facts.disagreements)
+    if item.source.fps and facts.audio and not facts.sound:
         yield f"The picture runs at {facts.rate} frames per second, as the manifest says; the sound was not stretched."
 
 
-def _sound_beside(
-    sound: Path, clock: remux.Clock, refused: tuple[str, ...], notes: list[str], bench: Workbench
-) -> dict[str, Blob]:
+def _sound_beside(plan: remux.Plan, refused: list[str], notes: list[str], bench: Workbench) -> dict[str, Blob]:
     path = bench.scratch / "audio.mov"
-    if not remux.beside(path, sound, clock):
+    if not remux.beside(path, plan):
         notes.append(
             f"Sound ({', '.join(refused)}) is taken neither by Matroska nor by QuickTime; it is in the source alone."
         )
@@ -138,22 +166,21 @@ def _sound_beside(
 
 
 def _from_frames(
-    master: Path, item: Item, facts: ReelFacts, layout: Layout, clock: remux.Clock, sound: Path | None,
+    master: Path, item: Item, plan: remux.Plan, listener: Listener,
     notes: list[str], pairs: scores.Pairs | None, bench: Workbench,
 ) -> dict[str, Blob]:  # fmt: skip
     """Decode the master once: hash and compare its frames, and encode the access copy where it is wanted."""
     sums = bench.scratch / "master.framemd5"
-    frames = _hashed(master, sums, facts, bench)
+    frames = _hashed(master, sums, plan.facts, listener, bench)
     if pairs is not None:
-        frames = _compared(frames, layout, pairs)
+        frames = _compared(frames, plan.layout, pairs)
     outputs = {}
     if "access" in item.recipe.outputs:
         path = bench.scratch / "access.mp4"
-        comment = _mark(item, facts).sentence()
-        encoded = access.write(path, frames, layout, clock, sound, facts, comment=comment)
+        encoded = access.write(path, frames, plan, comment=_mark(item, plan.facts).sentence())
         if encoded:
             notes.append(f"In the access copy the sound ({', '.join(encoded)}) was encoded as AAC.")
-        xmp.carry(None, path, _mark(item, facts).xmp())
+        xmp.carry(None, path, _mark(item, plan.facts).xmp())
         outputs["access"] = bench.put("access.mp4", path)
     for _ in frames:
         pass
@@ -174,10 +201,10 @@ def _compared(frames: Iterator[VideoFrame], layout: Layout, pairs: scores.Pairs)
         yield frame
 
 
-def _hashed(master: Path, sums: Path, facts: ReelFacts, bench: Workbench) -> Iterator[VideoFrame]:
-    """Decode the master, writing its frames' checksums; all of them must be there."""
+def _hashed(master: Path, sums: Path, facts: ReelFacts, listener: Listener, bench: Workbench) -> Iterator[VideoFrame]:
+    """Decode the master, writing its frames' checksums and hearing its sound; all of its frames must be there."""
     count = 0
-    for frame in framemd5.written(master, sums, facts.rate, facts.sample_aspect):
+    for frame in framemd5.written(master, sums, facts.rate, facts.sample_aspect, listener.hear):
         count += 1
         bench.moved()
         yield frame
@@ -186,7 +213,7 @@ def _hashed(master: Path, sums: Path, facts: ReelFacts, bench: Workbench) -> Ite
 
 
 def _scores(
-    parts: tuple[Part, ...], compared: dict[str, NDArray[np.float64]], clock: remux.Clock, bench: Workbench
+    parts: tuple[Part, ...], compared: dict[str, NDArray[np.float64]], clock: Clock, bench: Workbench
 ) -> tuple[dict[str, NDArray[np.float64]], Blob]:
     """Concatenate the segments' values into one Parquet file, a row a frame."""
     found = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
@@ -206,6 +233,6 @@ def _scores(
     return values, bench.put("scores.parquet", path)
 
 
-def _seconds(clock: remux.Clock, number: int) -> Fraction:
+def _seconds(clock: Clock, number: int) -> Fraction:
     ticks, unit = clock.ticks(number)
     return clock.times[number] if clock.times else ticks * unit

@@ -6,19 +6,26 @@ spent; a source that cannot be read exactly at any frame gets a lossless copy th
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from db.catalog.stages import DeinterlaceParams
 from db.errors import InputError
-from db.records import Assignment, Blob, Item, ReelFacts, Source, TaskResult
+from db.records import Assignment, Blob, Item, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind
-from workers.media import container, ffv1, planes, sequence, stills, survey
+from workers.media import container, ffv1, fields, planes, sequence, sound, stills, survey
 from workers.media.index import Index
-from workers.media.pixels import COLOUR_SPREAD
+from workers.media.pixels import COLOUR_SPREAD, Planes
 from workers.media.reel import Reel, layout_of, seeks_exactly, stored
-from workers.media.source import check_file, find, fixity, local
+from workers.media.source import check_file, find, fixity, local, local_sound
 from workers.workbench import Workbench
 
 
@@ -33,12 +40,15 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     digest, size = _fixity(path, item.source, bench)
     look_through = survey.files if item.source.sequence else survey.film
     look = look_through(path, item.source, bench.settings, bench.moved)
-    _judge(look, item.source)
-    facts = _facts(look, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
-    if item.source.sequence is None and not _readable(look, facts, path, item, bench):
-        facts = _with_mezzanine(look, facts, path, item, bench)
+    step = _deinterlacing(item)
+    _judge(look, item.source, fields_wanted=step is not None)
+    facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
+    if item.source.sequence is None:
+        facts = _made_readable(look, facts, path, item, step, bench)
+    if item.source.sound:
+        facts = _with_sound(facts, item.source, bench)
     outputs = {"index": facts.index} | ({"mezzanine": facts.mezzanine} if facts.mezzanine else {})
-    return TaskResult(outputs=outputs, facts=facts, frames=len(look.index))
+    return TaskResult(outputs=outputs, facts=facts, frames=facts.frame_count)
 
 
 def describe(source: Source, settings: Settings) -> dict[str, Any]:
@@ -115,14 +125,22 @@ def _fixity(path: Path, source: Source, bench: Workbench) -> tuple[str, int]:
     return fixity(there, source.checksum, bench.moved), sum(check_file(file) for file in there)
 
 
-def _judge(look: survey.Look, source: Source) -> None:
+def _deinterlacing(item: Item) -> DeinterlaceParams | None:
+    """Return what the recipe says of fields; none when it leaves them alone."""
+    first = item.recipe.steps[0] if item.recipe.steps else None
+    if first is None or first.stage != "deinterlace" or not first.params["strength"]:
+        return None
+    return DeinterlaceParams.model_validate(first.params)
+
+
+def _judge(look: survey.Look, source: Source, *, fields_wanted: bool) -> None:
     if look.damage and not source.accept_damaged:
         raise InputError(f"{source.uri}: {look.damage}", code="TRUNCATED" if look.truncated else "CORRUPT")
-    if look.interlaced and not source.accept_interlaced:
+    if look.interlaced and not (source.accept_interlaced or fields_wanted):
         raise InputError(f"{source.uri}: {look.interlaced}", code="INTERLACED")
 
 
-def _facts(look: survey.Look, digest: str, size_bytes: int, index: Blob) -> ReelFacts:
+def _facts(look: survey.Look, source: Source, digest: str, size_bytes: int, index: Blob) -> ReelFacts:
     sideways = look.rotation_degrees in {90, 270}
     height, width = look.size[::-1] if sideways else look.size
     return ReelFacts(
@@ -138,7 +156,10 @@ def _facts(look: survey.Look, digest: str, size_bytes: int, index: Blob) -> Reel
         rotation_degrees=look.rotation_degrees,
         variable_rate=look.variable_rate,
         audio=look.audio,
-        timecode=look.timecode,
+        timecode=source.timecode or look.timecode,
+        field_order=look.field_order if look.interlaced else "",
+        disagreements=tuple(_disagreements(look, source)),
+        left_out=look.left_out,
         bytes=size_bytes,
         sha256=digest,
         index=index,
@@ -148,29 +169,113 @@ def _facts(look: survey.Look, digest: str, size_bytes: int, index: Blob) -> Reel
     )
 
 
-def _readable(look: survey.Look, facts: ReelFacts, path: Path, item: Item, bench: Workbench) -> bool:
-    return not look.damage and look.seekable and seeks_exactly(_reel(look.index, facts, path, item, bench))
+def _disagreements(look: survey.Look, source: Source) -> Iterator[str]:
+    if source.fps and look.header_rate and source.fps != look.header_rate:
+        yield (
+            f"FPS_CONFLICT: the header says {look.header_rate} frames per second, the manifest {source.fps}; "
+            "the manifest was believed"
+        )
+    if source.timecode and look.timecode and source.timecode != look.timecode:
+        yield f"The header's timecode is {look.timecode}, the manifest's {source.timecode}; the manifest was believed"
 
 
-def _with_mezzanine(look: survey.Look, facts: ReelFacts, path: Path, item: Item, bench: Workbench) -> ReelFacts:
-    """Copy the reel losslessly, in order, into a film whose every frame can be read by itself.
+def _made_readable(
+    look: survey.Look, facts: ReelFacts, path: Path, item: Item, step: DeinterlaceParams | None, bench: Workbench
+) -> ReelFacts:
+    """Copy a film losslessly where not every frame that is wanted of it can be read from it by itself.
 
-    Samples are kept as they are, so the index's hashes hold for the copy too; every frame of it is a keyframe.
+    So it is with films that cannot be sought exactly, with spans of films, and where whole frames are made of fields.
     """
-    copy = bench.scratch / "mezzanine.mkv"
-    layout = layout_of(facts)
-    rate = Fraction(1000, ffv1.MEZZANINE_TICK_MS)
-    with ffv1.film(copy, layout, look.size, rate, facts, container.LONE_THREADS) as write:
-        for samples in stored(_reel(look.index, facts, path, item, bench)):
-            write(samples)
-            bench.moved()
-    index = Index(look.index.pts, look.index.time_base, look.index.shows >= 0, look.index.digest, look.index.shows)
+    reel, span = _reel(look.index, facts, path, item, bench), item.source.span
+    if span is not None and span[1] > len(look.index):
+        raise InputError(
+            f"{item.source.uri}: the span {span[0]}-{span[1] - 1} leaves the film, which has {len(look.index)} frames"
+        )
+    start, stop = span or (0, len(look.index))
+    weave = _weave(reel, look, start, stop, step, bench)
+    if weave is None and span is None and not look.damage and look.seekable and seeks_exactly(reel):
+        return facts
+    frames: Iterable[Planes] = islice(stored(reel), start, stop)
+    if weave is None:
+        index, copy = _copied(frames, look, reel, bench)
+        made = facts.model_copy(update={"frame_count": stop - start})
+        index = replace(index, pts=look.index.pts[start:stop], time_base=look.index.time_base)
+    else:
+        assert step is not None
+        whole = fields.whole(frames, reel.layout, weave, double=step.double_rate)
+        index, copy = _copied(whole, look, reel, bench)
+        rate = weave.rate(facts.rate, double=step.double_rate)
+        index = _evenly(index, look.index, start, rate)
+        said = weave.says(stop - start, len(index))
+        made = facts.model_copy(
+            update={
+                "frame_count": len(index), "rate": rate, "deinterlaced": said, "field_order": "",
+                "variable_rate": False,
+            }
+        )  # fmt: skip
     blobs = {
         "index": bench.put_bytes("index-mezzanine.npz", index.dumps()),
         "mezzanine": bench.put("mezzanine.mkv", copy),
     }
     copy.unlink()
-    return facts.model_copy(update=blobs)
+    return made.model_copy(update=blobs)
+
+
+def _weave(
+    reel: Reel, look: survey.Look, start: int, stop: int, step: DeinterlaceParams | None, bench: Workbench
+) -> fields.Weave | None:
+    """Look at every frame's fields; none when they are to be left alone."""
+    if step is None:
+        return None
+    watch = fields.Watch(reel.layout, look.field_order if step.field_order == "auto" else step.field_order)
+    for samples in islice(stored(reel), start, stop):
+        watch.add(tuple(plane.copy() for plane in samples))
+        bench.moved()
+    return watch.weave(step)
+
+
+def _copied(frames: Iterable[Planes], look: survey.Look, reel: Reel, bench: Workbench) -> tuple[Index, Path]:
+    """Write frames into a film whose every frame can be read by itself, and index them.
+
+    Samples are kept as they are, so the hashes of frames that were not touched are those of the source.
+    """
+    copy, digests = bench.scratch / "mezzanine.mkv", []
+    rate = Fraction(1000, ffv1.MEZZANINE_TICK_MS)
+    with ffv1.film(copy, reel.layout, look.size, rate, reel.facts, container.LONE_THREADS) as write:
+        for samples in frames:
+            digests.append(planes.digest(samples))
+            write(samples)
+            bench.moved()
+    count = len(digests)
+    if not count:
+        raise InputError(f"{copy.name}: no frame is left of the reel", code="CORRUPT")
+    numbers = np.arange(count, dtype=np.int64)
+    return Index(numbers, 1 / look.rate, np.ones(count, bool), np.stack(digests), numbers), copy
+
+
+def _evenly(index: Index, source: Index, start: int, rate: Fraction) -> Index:
+    """Return the index with times that begin where the source's frame ``start`` does and go on at an even rate."""
+    begins = int(source.pts[start]) * source.time_base
+    base = Fraction(
+        math.gcd(begins.numerator * rate.numerator, rate.denominator * begins.denominator),
+        begins.denominator * rate.numerator,
+    )
+    pts = [int((begins + number / rate) / base) for number in range(len(index))]
+    return replace(index, pts=np.array(pts, np.int64), time_base=base)
+
+
+def _with_sound(facts: ReelFacts, source: Source, bench: Workbench) -> ReelFacts:
+    """Take in the sound file that the manifest names."""
+    path = local_sound(source, bench)
+    tracks, seconds, _ = sound.beside(path)
+    digest = fixity([path], {}, bench.moved)
+    lasts, slack = facts.frame_count / facts.rate, 1 / facts.rate + Fraction(1, 10)
+    disagreements = facts.disagreements
+    if seconds and abs(seconds - lasts) > slack:
+        lengths = f"The sound lasts {float(seconds):.2f} s, the picture {float(lasts):.2f} s"
+        disagreements = (*disagreements, f"{lengths} at {facts.rate} frames per second; neither was stretched")
+    file = SoundFile(uri=source.sound, bytes=path.stat().st_size, sha256=digest)
+    return facts.model_copy(update={"sound": file, "audio": facts.audio + tracks, "disagreements": disagreements})
 
 
 def _reel(index: Index, facts: ReelFacts, path: Path, item: Item, bench: Workbench) -> Reel:

@@ -41,6 +41,26 @@ def _of_task(weights: str, task: str, otherwise: str) -> ArchitectureSpec:
     return spec
 
 
+class DeinterlaceParams(StageParams):
+    """Parameters of ``deinterlace``: it makes frames, so it is done to a whole reel or not at all."""
+
+    method: Literal["auto", "film", "video"] = Field(
+        "auto",
+        description="`film`: put together again the fields of one film frame, and take out frames that pulldown "
+        "repeated; `video`: make up the other lines of each field; `auto` looks which of them the reel needs.",
+    )
+    field_order: Literal["auto", "top", "bottom"] = Field(
+        "auto", description="Which field comes first; `auto` looks at how they move."
+    )
+    double_rate: bool = Field(False, description="`video` alone: make a frame of every field, at twice the rate.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> DeinterlaceParams:
+        if self.strength not in (0, 1) or self.shots is not None:
+            raise ValueError("it is done to a whole reel: strength is 0 or 1, and there are no shots")
+        return self
+
+
 class DenoiseParams(StageParams):
     """Parameters of ``denoise``."""
 
@@ -225,6 +245,8 @@ class StageSpec:
     """Whether it uses its weights on stills alone, from the parameters."""
     makes_colour: bool = False
     """Whether a single-channel source comes out with colour."""
+    whole_reel: bool = False
+    """Whether the probe does it, once over the whole reel, since it makes other frames: such steps stand first."""
     source: str = ""
     """Paper or method that it follows."""
 
@@ -253,6 +275,15 @@ def _upscale_weights(params: Any) -> tuple[str, ...]:
 
 
 _SHIPPED = (
+    StageSpec(
+        name="deinterlace",
+        summary="Makes whole frames of fields: undoes pulldown, or fills in the missing lines of video.",
+        params=DeinterlaceParams,
+        order=1,
+        whole_reel=True,
+        source="Fields matched by how little they comb and repeated frames dropped from each five, sample for sample; "
+        "FFmpeg's bwdif (BBC's w3fdif filter with motion-adaptive yadif) for video.",
+    ),
     StageSpec(
         name="deflicker",
         summary="Evens out exposure that jumps from frame to frame.",

@@ -134,6 +134,8 @@ class Validator:
         given = {field: values[name] for name, field in _SOURCE_FIELDS if name in values}
         if checksums := values.keys() & _CHECKSUMS:
             given["checksum"] = {name[9:]: values[name] for name in checksums}
+        if sequence is not None and "span" in given:
+            sequence = _part(sequence, given.pop("span"))
         if "sound" in values:
             given["sound"] = self._places.resolve(values["sound"])
         return Source(uri=uri, kind=_kind(values, uri, sequence), sequence=sequence, **given)
@@ -213,6 +215,14 @@ def _sequence(values: Mapping[str, Any], entry: Entry) -> Sequence | None:
     if sequence.end < sequence.start:
         raise InputError(f"The sequence ends at {sequence.end}, before its start at {sequence.start}")
     return sequence
+
+
+def _part(sequence: Sequence, span: tuple[int, int]) -> Sequence:
+    """Return the frames ``span`` of a sequence: a sequence again, so that nobody after this knows of a span."""
+    numbers = range(sequence.start, sequence.end + 1, sequence.step)[span[0] : span[1]]
+    if len(numbers) < span[1] - span[0]:
+        raise InputError(f"The span {span[0]}-{span[1] - 1} leaves the sequence {sequence.start}-{sequence.end}")
+    return sequence.model_copy(update={"start": numbers[0], "end": numbers[-1]})
 
 
 def _file_problems(number: int, source: Source, status: os.stat_result) -> Iterator[Problem]:

@@ -17,10 +17,13 @@ from av.video.stream import VideoStream
 
 from db.records import ReelFacts
 from workers.media import pixels, planes
+from workers.media.companions import packets
 from workers.media.edge import reading, writing
 from workers.media.ffv1 import BITEXACT
 from workers.media.pixels import Layout
-from workers.media.remux import Clock, Timed, copied_tracks, opened, sound_packets
+from workers.media.remux import Plan
+from workers.media.sound import copied_tracks, opened
+from workers.media.timing import Clock, Timed
 
 QUALITY_CRF = 18
 # A fixed number: x264's output depends on it, and the same reel shall give the same file on every machine.
@@ -31,19 +34,13 @@ _AAC_SAMPLES = 1024
 _MP3_LEAST_HZ = 16_000
 
 
-def write(
-    path: Path, frames: Iterable[VideoFrame], layout: Layout, clock: Clock, sound: Path | None, facts: ReelFacts,
-    *, comment: str = "",
-) -> tuple[str, ...]:  # fmt: skip
+def write(path: Path, frames: Iterable[VideoFrame], plan: Plan, *, comment: str = "") -> tuple[str, ...]:
     """Encode an access copy from a master's decoded frames.
 
     Args:
         path: The file to write.
         frames: The master's frames in order.
-        layout: How their samples stand for pictures.
-        clock: When they are shown.
-        sound: The source, when it has sound.
-        facts: For aspect and colour tags.
+        plan: What the master was made of.
         comment: What players show of the film; empty shows nothing.
 
     Returns:
@@ -58,24 +55,32 @@ def write(
             )
         if comment:
             out.metadata["comment"] = comment
-        screen = _screen_layout(layout, first.height)
-        picture = _picture_stream(out, first, screen, clock, facts)
-        packets = _picture_packets(picture, _prepend(first, frames), layout, screen, clock)
-        tracks: list[Iterator[Timed]] = []
-        encoded: list[AudioStream] = []
-        if sound is not None:
-            stack.enter_context(reading(str(sound)))
-            source = stack.enter_context(opened(sound))
-            copies, _ = copied_tracks(out, source, _playable)
-            encoded = [track for track in source.streams.audio if track.codec_context and track.index not in copies]
-            tracks = [sound_packets(source, copies, clock)]
-            tracks += [_encoded_sound(out, stack, sound, track.index, clock) for track in encoded]
-        for _, packet in heapq.merge(packets, *tracks, key=lambda timed: timed[0]):
+        screen = _screen_layout(plan.layout, first.height)
+        picture = _picture_stream(out, first, screen, plan.clock, plan.facts)
+        lines = [_picture_packets(picture, _prepend(first, frames), plan.layout, screen, plan.clock)]
+        encoded: list[str] = []
+        for place, clock in plan.sources():
+            lines += _sound(out, stack, place, clock, encoded)
+        for _, packet in heapq.merge(*lines, key=lambda timed: timed[0]):
             with writing(path.name):
                 out.mux_one(packet)
         with writing(path.name):
             out.close()
-    return tuple(track.codec_context.name for track in encoded)
+    return tuple(encoded)
+
+
+def _sound(
+    out: OutputContainer, stack: ExitStack, place: Path, clock: Clock, encoded: list[str]
+) -> Iterator[Iterator[Timed]]:
+    """Add a source's tracks, copied where players know them; ``encoded`` gains the codecs of the others."""
+    stack.enter_context(reading(str(place)))
+    source = stack.enter_context(opened(place))
+    copies, _ = copied_tracks(out, source, _playable)
+    yield packets(source, copies, clock)
+    for track in source.streams.audio:
+        if track.codec_context and track.index not in copies:
+            encoded.append(track.codec_context.name)
+            yield _encoded_sound(out, stack, place, track.index, clock)
 
 
 def _playable(track: AudioStream) -> bool:
@@ -124,8 +129,8 @@ def _on_screen(frame: VideoFrame, layout: Layout, screen: Layout, stream: VideoS
     return frame.reformat(width=stream.width, height=stream.height, format="yuv420p", threads=1)
 
 
-def _encoded_sound(out: OutputContainer, stack: ExitStack, sound: Path, number: int, clock: Clock) -> Iterator[Timed]:
-    source: InputContainer = stack.enter_context(opened(sound))
+def _encoded_sound(out: OutputContainer, stack: ExitStack, place: Path, number: int, clock: Clock) -> Iterator[Timed]:
+    source: InputContainer = stack.enter_context(opened(place))
     track = source.streams[number]
     assert isinstance(track, AudioStream)
     known = track.codec_context.sample_rate
@@ -136,17 +141,19 @@ def _encoded_sound(out: OutputContainer, stack: ExitStack, sound: Path, number: 
         stream.metadata["language"] = track.metadata["language"]
     fitted = AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_SAMPLES)
 
-    def packets() -> Iterator[Timed]:
+    def made() -> Iterator[Timed]:
         for decoded in _with_end(source.decode(track)):
             for frame in fitted.resample(decoded):
                 if frame.pts is not None and frame.time_base is not None:
                     frame.pts -= round(clock.begins / frame.time_base)
+                    if clock.lasts is not None and not -frame.samples <= frame.pts < clock.lasts * frame.sample_rate:
+                        continue
                 for packet in stream.encode(frame):
                     yield float((packet.dts or 0) * (packet.time_base or 0)), packet
         for packet in stream.encode(None):
             yield float((packet.dts or 0) * (packet.time_base or 0)), packet
 
-    return packets()
+    return made()
 
 
 def _with_end(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame | None]:

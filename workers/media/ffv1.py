@@ -24,8 +24,9 @@ from workers.media.pixels import Layout, Planes
 
 MEZZANINE_TICK_MS = 10
 """A mezzanine's frames are so far apart: whole Matroska ticks, so a time stamp names its frame."""
-BITEXACT = {"fflags": "bitexact"}
-"""No library versions, dates or random numbers in our files: equal work gives equal bytes."""
+BITEXACT = {"fflags": "+bitexact"}
+"""No library versions, dates or random numbers in our files: equal work gives equal bytes. The flag joins those that
+are on by themselves, one of which turns sound of transport streams into the form that other containers need."""
 _FEW_SLICES_BELOW_PIXELS = 64 * 64
 
 Write = Callable[[Planes], None]
@@ -100,6 +101,8 @@ def add_stream(
 ) -> VideoStream:
     """Add a picture stream to a container that is being written; ``film`` says what the arguments are."""
     options = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1", "slices": str(slices(*size))}
+    if facts.field_order:
+        options["field_order"] = {"top": "tt", "bottom": "bb"}[facts.field_order]
     stream = container.add_stream("ffv1", rate=rate, options=options)
     stream.height, stream.width = size
     stream.pix_fmt = planes.ffv1_format(layout)

@@ -6,11 +6,12 @@ Any FFmpeg can make the same list of the same film: ``ffmpeg -i master.mkv -map 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from db.errors import InputError, WorkError
@@ -52,7 +53,13 @@ def line(number: int, found: Sum) -> str:
     return f"0, {number:10d}, {number:10d}, {1:8d}, {found.bytes:8d}, {found.md5}\n"
 
 
-def written(film: Path, sums: Path, rate: Fraction, sample_aspect: Fraction) -> Iterator[VideoFrame]:
+def written(
+    film: Path,
+    sums: Path,
+    rate: Fraction,
+    sample_aspect: Fraction,
+    saw: Callable[[Packet[Any]], None] | None = None,
+) -> Iterator[VideoFrame]:
     """Decode a film, write the checksum of every frame, and hand the frames on.
 
     Args:
@@ -60,13 +67,14 @@ def written(film: Path, sums: Path, rate: Fraction, sample_aspect: Fraction) -> 
         sums: The list to write; complete when the last frame was taken.
         rate: Frames per second.
         sample_aspect: Width of a pixel over its height.
+        saw: Shown every packet of the film, sound's too.
 
     Raises:
         WorkError: The film cannot be decoded to its end.
     """
     with container.opened(film) as (opened, stream), writing(sums.name), sums.open("w", encoding="ascii") as lines:
         lines.write(header(stream.width, stream.height, rate, sample_aspect))
-        for number, frame in enumerate(container.frames(opened, stream, _fault)):
+        for number, frame in enumerate(container.frames(opened, stream, _fault, saw)):
             lines.write(line(number, of(frame)))
             yield frame
 

@@ -99,10 +99,9 @@ def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
 
 def to_frame(planes: Planes, layout: Layout) -> VideoFrame:
     """Return a frame in :func:`ffv1_format` that holds the samples."""
-    name = ffv1_format(layout)
-    height, width = planes[0].shape
-    frame = VideoFrame(width, height, name)
-    if name == "bgr0":
+    if ffv1_format(layout) == "bgr0":
+        height, width = planes[0].shape
+        frame = VideoFrame(width, height, "bgr0")
         packed = (
             np.frombuffer(memoryview(frame.planes[0]), np.uint8)
             .reshape(height, -1)[:, : width * 4]
@@ -110,6 +109,13 @@ def to_frame(planes: Planes, layout: Layout) -> VideoFrame:
         )
         packed[..., 0], packed[..., 1], packed[..., 2], packed[..., 3] = planes[2], planes[1], planes[0], 0
         return frame
+    return planar_frame(planes, layout)
+
+
+def planar_frame(planes: Planes, layout: Layout) -> VideoFrame:
+    """Return a frame in :func:`planar_format` that holds the samples."""
+    height, width = planes[0].shape
+    frame = VideoFrame(width, height, planar_format(layout))
     ordered = (planes[1], planes[2], planes[0]) if layout.model == "rgb" else planes
     for target, plane in zip(frame.planes, ordered, strict=True):
         _samples(target, layout)[:] = plane

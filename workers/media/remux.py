@@ -1,4 +1,4 @@
-"""Puts chunks together into a master without touching a packet's payload, with the source's sound beside the picture.
+"""Puts chunks together into a master without touching a packet's payload, with what the source has beside the picture.
 
 ``assemble`` imports it.
 """
@@ -6,53 +6,24 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
-from av.packet import Packet
+from av.container import OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
 from db.errors import WorkError
 from db.records import ReelFacts
-from workers.media import container, matroska
+from workers.media import companions, matroska, sound
 from workers.media.edge import reading, writing
 from workers.media.ffv1 import BITEXACT, add_stream
 from workers.media.pixels import Layout
-
-Timed: TypeAlias = "tuple[float, Packet[Any]]"
-"""When a packet is decoded, in seconds, and the packet with its stream and times set."""
-
-
-@dataclass(frozen=True)
-class Clock:
-    """When the frames of a reel are shown."""
-
-    rate: Fraction
-    times: tuple[Fraction, ...] = ()
-    """Seconds of every frame from the first one, where they are not evenly spaced."""
-    begins: Fraction = Fraction(0)
-    """When the first frame is shown on the source's own clock, in seconds."""
-
-    def ticks(self, number: int) -> tuple[int, Fraction]:
-        """Return a frame's time stamp and its unit in seconds."""
-        if self.times and number < len(self.times):
-            return round(self.times[number] * 90_000), Fraction(1, 90_000)
-        return number, 1 / self.rate
-
-    def duration_ticks(self, number: int) -> int:
-        """Return how long a frame is shown, in the unit of :meth:`ticks`; 0 where nobody knows."""
-        if self.times:
-            return self.ticks(number + 1)[0] - self.ticks(number)[0] if number + 1 < len(self.times) else 0
-        return 1
+from workers.media.timing import Clock, Timed
 
 
 @dataclass(frozen=True)
@@ -67,88 +38,87 @@ class Plan:
     """Of the source: rate, aspect, colour tags."""
     tags: dict[str, str]
     """Title, timecode and what else a person should find in the file."""
+    film: Path | None = None
+    """The source, when it is a film: what it has beside the picture goes along. None for a sequence."""
+    sound: Path | None = None
+    """A file of sound that begins with the reel's first frame, when there is one."""
+
+    def sources(self) -> Iterator[tuple[Path, Clock]]:
+        """Yield what lies beside the picture, and when the reel begins on its clock."""
+        if self.film is not None:
+            yield self.film, self.clock
+        if self.sound is not None:
+            yield self.sound, self.clock.of_its_own()
 
 
-def master(path: Path, chunks: Iterable[Path], plan: Plan, sound: Path | None) -> tuple[str, ...]:
-    """Write the master: the chunks' packets with times from absolute frame numbers, the source's sound copied.
+@dataclass
+class Carried:
+    """What became of what lies beside the picture."""
+
+    refused: list[str] = field(default_factory=list)
+    """Sound codecs that Matroska does not take."""
+    heard: dict[int, sound.Fingerprint] = field(default_factory=dict)
+    """Fingerprints of the copied sound, by the master's stream."""
+
+
+def master(path: Path, chunks: Iterable[Path], plan: Plan) -> Carried:
+    """Write the master: the chunks' packets with times from absolute frame numbers, everything else copied.
 
     Args:
         path: The Matroska file to write.
         chunks: Films in frame order, each one opened when the one before is through.
         plan: What it is to be.
-        sound: The source, when it has sound.
-
-    Returns:
-        Names of sound codecs that Matroska does not take.
     """
+    carried = Carried()
     with ExitStack() as stack:
         with writing(path.name):
             out = stack.enter_context(av.open(str(path), "w", format="matroska", options=BITEXACT))
         out.metadata.update(plan.tags)
         picture = add_stream(out, plan.layout, plan.size, plan.facts.rate, plan.facts)
         picture.metadata["title"] = matroska.RESERVE
-        refused: list[AudioStream] = []
-        packets = _picture_packets(chunks, picture, plan.clock)
-        if sound is not None:
-            stack.enter_context(reading(str(sound)))
-            source = stack.enter_context(opened(sound))
-            tracks, refused = copied_tracks(out, source)
-            packets = heapq.merge(packets, sound_packets(source, tracks, plan.clock), key=lambda timed: timed[0])
-        _mux(out, packets, path)
-        names = tuple(track.codec_context.name for track in refused)
+        lines = [_picture_packets(chunks, picture, plan.clock)]
+        lines += [_copied(out, source, clock, carried, stack) for source, clock in plan.sources()]
+        _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
     matroska.set_aspect(path, *plan.size, plan.facts.sample_aspect)
-    return names
+    return carried
 
 
-def opened(sound: Path) -> InputContainer:
-    """Open a source for its sound alone."""
-    return av.open(str(sound), options=dict(container.OPTIONS), metadata_errors="replace")
-
-
-def beside(path: Path, sound: Path, clock: Clock) -> bool:
+def beside(path: Path, plan: Plan) -> bool:
     """Write the sound that Matroska refuses into a QuickTime file, its packets unchanged; says whether any could be."""
     with writing(path.name):
         out = av.open(str(path), "w", format="mov", options=BITEXACT)
-    with out, reading(str(sound)), opened(sound) as source:
-        wanted = [track for track in source.streams.audio if not _takes("matroska", track)]
-        tracks, _ = copied_tracks(out, source, lambda track: track in wanted)
-        if tracks:
-            _mux(out, sound_packets(source, tracks, clock), path)
-        return bool(tracks)
+    lines = []
+    with ExitStack() as stack:
+        stack.enter_context(out)
+        for place, clock in plan.sources():
+            stack.enter_context(reading(str(place)))
+            source = stack.enter_context(sound.opened(place))
+            tracks, _ = sound.copied_tracks(out, source, lambda track: not companions.takes("matroska", track))
+            lines.append(companions.packets(source, tracks, clock))
+        found = len(out.streams) > 0
+        if found:
+            _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
+        return found
 
 
-def copied_tracks(
-    out: OutputContainer, source: InputContainer, wanted: Callable[[AudioStream], bool] = lambda track: True
-) -> tuple[dict[int, Stream], list[AudioStream]]:
-    """Add a copy of every wanted sound track that the container takes; returns them by source index, and the others."""
-    tracks: dict[int, Stream] = {}
-    refused = []
-    for track in source.streams.audio:
-        if track.codec_context is None or not wanted(track):
-            continue
-        try:
-            tracks[track.index] = out.add_stream_from_template(track)
-        except (ValueError, FFmpegError):
-            refused.append(track)
-            continue
-        for name in ("language", "title"):
-            if track.metadata.get(name):
-                tracks[track.index].metadata[name] = track.metadata[name]
-    return tracks, refused
+def _copied(out: OutputContainer, place: Path, clock: Clock, carried: Carried, stack: ExitStack) -> Iterator[Timed]:
+    """Add to the master what a source has beside its picture; returns the packets."""
+    with reading(str(place)), sound.opened(place) as again:
+        covers = companions.covers(again)
+    stack.enter_context(reading(str(place)))
+    source = stack.enter_context(sound.opened(place))
+    tracks, refused = sound.copied_tracks(out, source)
+    carried.refused += [track.codec_context.name for track in refused]
+    others: dict[int, Stream] = companions.carry(out, source, covers, clock)
+    return _heard(companions.packets(source, tracks | others, clock), carried)
 
 
-def sound_packets(source: InputContainer, tracks: dict[int, Stream], clock: Clock) -> Iterator[Timed]:
-    """Return the tracks' packets, on the clock of the picture."""
-    if not tracks:
-        return
-    for packet in source.demux([source.streams[number] for number in tracks]):
-        if not packet.size or packet.dts is None or packet.time_base is None:
-            continue
-        shift = round(clock.begins / packet.time_base)
-        packet.dts -= shift
-        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-        seconds = float(packet.dts * packet.time_base)
-        packet.stream = tracks[packet.stream.index]
+def _heard(packets: Iterator[Timed], carried: Carried) -> Iterator[Timed]:
+    for seconds, packet in packets:
+        track = packet.stream
+        if isinstance(track, AudioStream):
+            language = track.metadata.get("language", "")
+            carried.heard.setdefault(track.index, sound.Fingerprint(track.codec_context.name, language)).add(packet)
         yield seconds, packet
 
 
@@ -175,12 +145,3 @@ def _mux(out: OutputContainer, packets: Iterable[Timed], path: Path) -> None:
             out.mux_one(packet)
     with writing(path.name):
         out.close()
-
-
-def _takes(format_: str, track: AudioStream) -> bool:
-    with av.open("/dev/null", "w", format=format_) as trial:
-        try:
-            trial.add_stream_from_template(track)
-        except (ValueError, FFmpegError):
-            return False
-        return True

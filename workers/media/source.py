@@ -30,6 +30,11 @@ def local(source: Source, bench: Workbench) -> Path:
     return find(fetched(source, bench.scratch, bench.settings, lambda count: bench.moved()))
 
 
+def local_sound(source: Source, bench: Workbench) -> Path:
+    """Return the local file of the sound that belongs to a source; raises as :func:`local`."""
+    return local(Source(uri=source.sound, kind=source.kind), bench)
+
+
 def fetched(source: Source, folder: Path, settings: Settings, moved: Callable[[int], None] | None = None) -> Source:
     """Return the source as it lies on this machine, after fetching it from S3 into ``folder`` where it lies there.
 

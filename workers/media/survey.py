@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from av.container import InputContainer
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from db.errors import InputError
 from db.records import AudioTrack, Source
 from db.settings import Settings
-from workers.media import container, planes, sequence, slices
+from workers.media import companions, container, planes, sequence, slices, sound
 from workers.media.index import BLACK, Index
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.reel import read_still
@@ -64,9 +64,14 @@ class Look:
     sample_aspect: Fraction = Fraction(1)
     audio: tuple[AudioTrack, ...] = ()
     timecode: str = ""
+    header_rate: Fraction | None = None
+    """What the header says of the rate; none when it says nothing."""
+    left_out: tuple[str, ...] = ()
     damage: str = ""
     truncated: bool = False
     interlaced: str = ""
+    field_order: Literal["top", "bottom"] = "top"
+    """Which field comes first, where frames are woven of two."""
     colour: float = 0.0
 
 
@@ -102,8 +107,10 @@ def film(path: Path, source: Source, settings: Settings, moved: Callable[[], Non
             survey.add(frame)
             moved()
         look = survey.finished(source)
-    if not look.interlaced and look.size[0] in _BROADCAST_LINES:
-        look.interlaced = combed(path)
+    if look.interlaced or look.size[0] in _BROADCAST_LINES:
+        kinds = _woven(path)
+        look.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
+        look.interlaced = look.interlaced or _combed(kinds)
     return look
 
 
@@ -137,14 +144,19 @@ def files(folder: Path, source: Source, settings: Settings, moved: Callable[[], 
     return look
 
 
-def combed(path: Path) -> str:
-    """Say whether the first frames look woven from two fields, whatever their flags say; empty when they do not."""
+def _woven(path: Path) -> list[str]:
+    """Return what FFmpeg's idet says of each of the first frames, such as ``tff`` or ``progressive``."""
     kinds: list[str] = []
     with container.opened(path) as (opened, stream):
         for frame in _detected(opened, stream):
             kinds.append(frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined"))
             if len(kinds) >= _IDET_FRAMES:
                 break
+    return kinds
+
+
+def _combed(kinds: list[str]) -> str:
+    """Say whether frames look woven from two fields, whatever their flags say; empty when they do not."""
     decided = [kind for kind in kinds if kind != "undetermined"]
     woven = sum(kind in {"tff", "bff"} for kind in decided)
     if len(decided) < 4 or woven < COMBED_SHARE * len(decided):
@@ -159,20 +171,6 @@ def timecode(opened: InputContainer) -> str:
             if tags.get(name):
                 return tags[name]
     return ""
-
-
-def audio_tracks(opened: InputContainer) -> tuple[AudioTrack, ...]:
-    """Return what sound a container has."""
-    return tuple(
-        AudioTrack(
-            codec=stream.codec_context.codec.canonical_name,
-            sample_rate_hz=stream.codec_context.sample_rate or 0,
-            channels=stream.codec_context.channels or 0,
-            language=stream.language or "",
-        )
-        for stream in opened.streams.audio
-        if stream.codec_context is not None
-    )
 
 
 def evenness(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) -> tuple[Fraction, bool]:
@@ -262,7 +260,8 @@ class _Survey:
         self._set_times(look, source)
         if self.flagged > _FLAGGED_SHARE * count:
             look.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
-        look.audio, look.timecode = audio_tracks(self.opened), timecode(self.opened)
+        look.audio, look.timecode = sound.tracks_of(self.opened), timecode(self.opened)
+        look.left_out = companions.left_out(self.opened, self.stream)
         look.truncated = self.incomplete or bool(self._short())
         look.damage = "; ".join(text for text in (self.first_damage, self._short()) if text)
         return look
@@ -274,6 +273,7 @@ class _Survey:
         look.seekable = len(known) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
         if look.seekable:
             look.rate, look.variable_rate = evenness(pts, base, look.rate)
+        look.header_rate = look.rate
         look.rate = source.fps or look.rate
         look.variable_rate = look.variable_rate and source.fps is None
         if not look.seekable:
