@@ -74,6 +74,8 @@ def describe(source: Source, settings: Settings) -> dict[str, Any]:
         survey.check_size(coder.width, coder.height, settings, str(path))
         header_rate = survey.header_rate(stream)
         count = stream.frames or round(Fraction(opened.duration or 0, 1_000_000) * header_rate)
+        if source.span is not None:
+            count = source.span[1] - source.span[0]
         layout = planes.layout_of(coder.pix_fmt or "", full_range=True, matrix="unknown", lines=coder.height)
         mono = layout.model == "gray"
         return _described(

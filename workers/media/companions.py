@@ -167,7 +167,7 @@ def _chapters(source: InputContainer, clock: Clock) -> Iterator[Chapter]:
         base = chapter["time_base"] or unit
         start, stop = (Fraction(ticks) * base - clock.begins for ticks in (chapter["start"], chapter["end"]))
         start, stop = max(start, Fraction(0)), stop if clock.lasts is None else min(stop, clock.lasts)
-        if stop >= start and (clock.lasts is None or start < clock.lasts):
+        if stop > start or (clock.lasts is None and stop == start):
             yield {
                 "id": chapter["id"],
                 "start": round(start / unit),

@@ -218,6 +218,8 @@ class _Survey:
             self.damaged("a packet is incomplete")
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            if not packet.duration and packet.stream.index == self.stream.index:
+                end += float(1 / header_rate(self.stream))  # some writers leave it out
             self.ends_seconds[packet.stream.index] = max(end, self.ends_seconds.get(packet.stream.index, 0.0))
         self.packets[packet.stream.index] += packet.size > 0
         if packet.size and packet.stream.index == self.stream.index:
