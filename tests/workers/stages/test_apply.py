@@ -46,7 +46,7 @@ def test_strength_nothing_gives_the_input_back_and_half_lies_between(name: str) 
     whole = reel(frames)
     assert stages.apply(step(name, strength=0), clip(frames), 1, 5, whole) is not None
     assert torch.equal(stages.apply(step(name, strength=0), clip(frames), 1, 5, whole), frames[1:5])
-    if stages.scale(step(name)) == 1:
+    if stages.scale(step(name)) == 1 and not catalog.STAGES[name].whole_reel:
         full, half = (stages.apply(step(name, strength=s), clip(frames), 1, 5, whole) for s in (1, 0.5))
         torch.testing.assert_close(half, (frames[1:5] + full) / 2, rtol=0, atol=1e-6)
 
