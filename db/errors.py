@@ -72,6 +72,21 @@ CODES: dict[str, CodeFacts] = {
     "CHECKSUM_MISMATCH": CodeFacts(
         "The source's checksum is not the one that the manifest gives.", "Send the file again, or correct the manifest."
     ),
+    "FILE_UNEXPECTED": CodeFacts(
+        "A file is there that the list of digests beside it does not name.",
+        "Add it to the list if it belongs there, else take it away.",
+    ),
+    "BAG_INCOMPLETE": CodeFacts(
+        "A bag does not hold what its own papers say.", "Send the bag again, or let its owner repair it."
+    ),
+    "FETCH_REFUSED": CodeFacts(
+        "A bag wants files to be fetched from elsewhere; nothing is ever fetched.",
+        "Complete the bag, or take what is there of it with --allow-fetch.",
+    ),
+    "SOURCE_ARCHIVED": CodeFacts(
+        "The object lies in a storage class that must be restored before it can be read.",
+        "Restore it in S3, then rerun the item.",
+    ),
     "SEQUENCE_GAP": CodeFacts(
         "Frames are missing in an image sequence.", "Send the missing frames, or set missing to hold or black."
     ),
@@ -159,6 +174,9 @@ CODES: dict[str, CodeFacts] = {
     ),
     "SERVER_EXTRA_MISSING": CodeFacts(
         "The library for this server is not installed.", "Install it with: pip install 'reelwright[server]'."
+    ),
+    "OTIO_EXTRA_MISSING": CodeFacts(
+        "The library that reads OpenTimelineIO is not installed.", "Install it with: pip install 'reelwright[otio]'."
     ),
     "BAD_SETTING": CodeFacts(
         "A setting has a value that is not allowed.", "Correct it; docs/settings lists every setting."

@@ -45,7 +45,9 @@ class Source(Record):
     kind: ItemKind
     sequence: Sequence | None = None
     checksum: dict[str, str] = Field(default_factory=dict)
-    """Algorithm (``md5``, ``sha1``, ``sha256``, ``sha512``) to hex digest; checked while the source is read."""
+    """Algorithm (a name in ``db.checksums``) to hex digest; checked while the source is read."""
+    listing: Blob | None = None
+    """Digests of a sequence's files one by one (see ``db.checksums``), checked like ``checksum``; none without any."""
     bytes: int | None = None
     """Size that the manifest gives; none when it says nothing."""
     fps: Rational | None = None
@@ -66,6 +68,8 @@ class Source(Record):
     """How samples stand for light, where it overrides the header's; empty keeps the header's."""
     sound: str = ""
     """URI of a sound file that belongs to a reel without sound of its own; empty when there is none."""
+    version_id: str = ""
+    """Version of an object in S3; empty takes the newest."""
 
 
 class AudioTrack(Record):

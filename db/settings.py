@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         (), description="Folders outside the manifest's own from which sources may be read."
     )
 
+    allow_fetch: bool = Field(
+        False, description="Whether bags with a `fetch.txt` are taken as far as they are there; nothing is fetched."
+    )
+
     slots: int = Field(
         0, ge=0, le=256, description="Worker processes on this machine; 0 means one per GPU, else one per core."
     )

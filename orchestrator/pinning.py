@@ -1,11 +1,16 @@
-"""Fixes which registered weights a recipe runs with. Submission, rerun and the preview use it."""
+"""What a job needs besides its rows: which registered weights a recipe runs with, and what goes into the store.
+
+Submission, rerun and the preview use it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
-from db import progress
+from db import checksums, progress
 from db import recipe as recipes
+from db.blob import Blob
 from db.catalog import shipped
 from db.catalog.architectures import ARCHITECTURES
 from db.catalog.weights import card, find, is_tag
@@ -39,7 +44,7 @@ def registered_for(recipe: Recipe, database: Database) -> dict[str, WeightsRow]:
 
 
 class Deposits:
-    """Puts the shipped weights that pinned recipes name into the store, for workers of other releases.
+    """Puts what jobs need into the store: shipped weights, for workers of other releases, and lists of digests.
 
     Done again, or by several at once, it writes the same bytes under the same key. The store is opened when there is
     something to put.
@@ -58,6 +63,13 @@ class Deposits:
             store = open_store(self._settings)
             if store.size(file.key) != file.bytes:
                 store.put(file.key, path)
+
+    def put_listing(self, text: str) -> Blob:
+        """Store the list of digests of a sequence's files; see ``db.checksums``."""
+        data = text.encode(errors="surrogateescape")
+        blob = checksums.named(f"{hashlib.sha256(data).hexdigest()}:{len(data)}")
+        store = open_store(self._settings)
+        return blob if store.size(blob.key) == blob.bytes else store.put_bytes(blob.key, data)
 
 
 def _pinned(step: Step, registered: Mapping[str, WeightsRow], recipe_name: str) -> Step:

@@ -70,7 +70,7 @@ class Preview:
 
 def preview(
     settings: Settings,
-    path: Path,
+    path: Path | str,
     *,
     recipe: str | None = None,
     probe: bool = True,
@@ -82,7 +82,7 @@ def preview(
 
     Args:
         settings: Whose limits and source roots hold.
-        path: A manifest file, or a folder.
+        path: A manifest file, a folder, or ``s3://bucket/prefix``.
         recipe: Name or file; none takes the manifest's own, else the default.
         probe: Whether to look into the files, with a worker process.
         check_files: Whether to look at the files at all.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from db import ledger, progress
+from db import checksums, ledger, progress
 from db.errors import ManifestError, RecipeError
 from db.ledger import JobRequest, LineError, NewLine
 from db.recipe import Recipe
@@ -21,7 +21,8 @@ from db.settings import Settings
 from db.states import JobState
 from orchestrator import manifest as manifests
 from orchestrator import pinning
-from orchestrator.manifest import Line, Manifest, Problem, folder
+from orchestrator.manifest import Line, Manifest, Problem, folder, prefix
+from orchestrator.manifest.places import S3
 from orchestrator.spelling import visible
 
 CHUNK_LINES = 2000
@@ -100,7 +101,7 @@ class Submission:
 def submit(
     settings: Settings,
     database: Database,
-    path: Path,
+    path: Path | str,
     options: Options,
     *,
     on_lines: Callable[[int], None] = lambda count: None,
@@ -110,7 +111,7 @@ def submit(
     Args:
         settings: Whose limits and source roots hold.
         database: Where the job goes.
-        path: A manifest file, or a folder.
+        path: A manifest file, a folder, or ``s3://bucket/prefix``.
         options: How.
         on_lines: Called with the number of lines after each chunk.
 
@@ -125,13 +126,15 @@ def submit(
     roots = source_roots(settings, database, manifest)
     if options.strict:
         _refuse_problems(checked_lines(settings, manifest, recipe, roots, check_files=options.check_files))
-    lines = checked_lines(settings, manifest, recipe, roots, check_files=options.check_files)
+    deposits = pinning.Deposits(settings)
+    manifest.notes.clear()
+    found = checked_lines(settings, manifest, recipe, roots, check_files=options.check_files)
+    lines = (_with_listing(line, deposits) for line in found)
     first = list(islice(lines, CHUNK_LINES))  # what cannot be read at all fails here, before there is a job
     if not first:
         raise ManifestError(f"{visible(str(path))} lists nothing", code="MANIFEST_EMPTY")
-    deposits = pinning.Deposits(settings)
     deposits.put(pinned)
-    opened = ledger.open_job(database, _request(manifest, pinned, options))
+    opened = ledger.open_job(database, _request(settings, manifest, pinned, options))
     added = bad = 0
     if opened.state is JobState.INGESTING:
         with _rare_collections():
@@ -150,8 +153,7 @@ def checked_lines(
     settings: Settings, manifest: Manifest, recipe: Recipe, roots: Iterable[Path], *, check_files: bool = True
 ) -> Iterator[Line]:
     """Yield a manifest's checked lines under the limits that the settings give; raises as ``manifest.lines``."""
-    limit_bytes = settings.max_manifest_line_bytes
-    return manifests.lines(manifest, recipe, limit_bytes=limit_bytes, roots=roots, check_files=check_files)
+    return manifests.lines(manifest, recipe, settings, roots=roots, check_files=check_files)
 
 
 def source_roots(settings: Settings, database: Database | None, manifest: Manifest) -> tuple[Path, ...]:
@@ -161,28 +163,40 @@ def source_roots(settings: Settings, database: Database | None, manifest: Manife
     """
     if database is None or not manifest.path.is_relative_to(settings.home.resolve()):
         return settings.source_roots
-    earlier = {Path(job.manifest_uri) for job in progress.jobs(database)}
-    return (*settings.source_roots, *(path if path.is_dir() else path.parent for path in earlier))
+    earlier = {job.manifest_uri for job in progress.jobs(database)}
+    return (*settings.source_roots, *(root for root in map(_root_of, earlier) if root is not None))
 
 
-def submission_key(manifest: Manifest, recipe: Recipe, *, salt: str = "") -> str:
+def _root_of(uri: str) -> Path | None:
+    """Return the folder that an earlier manifest's paths counted from; none for one in S3."""
+    if uri.startswith(S3):
+        return None
+    try:
+        return manifests.open_manifest(uri).folder
+    except ManifestError:  # it has been taken away since
+        return Path(uri).parent
+
+
+def submission_key(settings: Settings, manifest: Manifest, recipe: Recipe, *, salt: str = "") -> str:
     """Return the digest under which the same manifest, in the same place, under the same recipe is the same job."""
-    digest = hashlib.sha256(f"{recipe.fingerprint()}\n{manifest.folder}\n{salt}\n".encode(errors="surrogateescape"))
-    if manifest.path.is_dir():
-        for part in _listing(manifest.path):
-            digest.update(part)
-    else:
-        with manifest.path.open("rb") as file:
+    place = manifest.folder if manifest.reader else manifest.uri
+    digest = hashlib.sha256(f"{recipe.fingerprint()}\n{place}\n{salt}\n".encode(errors="surrogateescape"))
+    for paper in manifest.known.papers:
+        with paper.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
                 digest.update(chunk)
+    if not manifest.known.papers:
+        for part in _listing(settings, manifest):
+            digest.update(part)
     return digest.hexdigest()
 
 
-def _request(manifest: Manifest, recipe: Recipe, options: Options) -> JobRequest:
+def _request(settings: Settings, manifest: Manifest, recipe: Recipe, options: Options) -> JobRequest:
+    salt = secrets.token_hex(16) if options.new else ""
     return JobRequest(
-        name=options.name or visible(manifest.path.stem),
-        manifest_uri=str(manifest.path),
-        submission_key=submission_key(manifest, recipe, salt=secrets.token_hex(16) if options.new else ""),
+        name=options.name or visible(manifest.name),
+        manifest_uri=manifest.uri,
+        submission_key=submission_key(settings, manifest, recipe, salt=salt),
         recipe=recipe,
         priority=options.priority,
         tenant=options.tenant,
@@ -248,8 +262,21 @@ def _new_line(seq: int, line: Line, registered: Registered) -> NewLine:
     return NewLine(seq, line.external_id, line.number, None, line.recipe, error, {"uri": source.uri, **line.extra})
 
 
-def _listing(root: Path) -> Iterator[bytes]:
-    for inside, names in folder.walk(root):
+def _with_listing(line: Line, deposits: pinning.Deposits) -> Line:
+    """Put the digests of a sequence's files into the store, and name them in the line."""
+    if not line.listing or line.source is None:
+        return line
+    blob = deposits.put_listing(line.listing)
+    extra = {**line.extra, "listing": checksums.spelled(blob)}
+    return line._replace(source=line.source.model_copy(update={"listing": blob}), extra=extra, listing="")
+
+
+def _listing(settings: Settings, manifest: Manifest) -> Iterator[bytes]:
+    if manifest.reader is None:
+        for key, size_bytes, etag, _ in prefix.objects(settings, manifest.uri):
+            yield f"{key}\0{size_bytes}\0{etag}\n".encode(errors="surrogateescape")
+        return
+    for inside, names in folder.walk(manifest.folder):
         for name in names:
             path = f"{inside}/{name}"
             status = os.lstat(path)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from db import checksums
 from db.catalog.stages import DeinterlaceParams
 from db.errors import InputError
 from db.records import Assignment, Blob, Item, ReelFacts, SoundFile, Source, TaskResult
@@ -124,7 +125,8 @@ def _fixity(path: Path, source: Source, bench: Workbench) -> tuple[str, int]:
         return fixity([path], source.checksum, bench.moved), path.stat().st_size
     shown = sequence.shows(path, source)
     there = [sequence.file_of(path, source.sequence, number) for number in sorted({*shown}) if number >= 0]
-    return fixity(there, source.checksum, bench.moved), sum(check_file(file) for file in there)
+    listed = checksums.load(bench.store.read(source.listing)) if source.listing else None
+    return fixity(there, source.checksum, bench.moved, listed=listed), sum(check_file(file) for file in there)
 
 
 def _deinterlacing(item: Item) -> DeinterlaceParams | None:

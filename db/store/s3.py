@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from db.errors import InputError, StoreUnavailable, TransientError
 from db.records import Blob
@@ -160,28 +160,80 @@ def connect(settings: Settings) -> Any:
     )
 
 
-def fetch_source(settings: Settings, uri: str, path: Path, moved: Moved | None = None) -> None:
+def fetch_source(settings: Settings, uri: str, path: Path, moved: Moved | None = None, *, version_id: str = "") -> None:
     """Download the source at ``s3://bucket/key`` into ``path``, all of it or nothing.
 
+    Args:
+        settings: How to reach the server.
+        uri: The object.
+        path: Where it goes.
+        moved: Told of every piece.
+        version_id: Which version of it; empty takes the newest.
+
     Raises:
-        InputError: ``FILE_MISSING``, or ``SOURCE_DENIED``.
+        InputError: ``FILE_MISSING``, ``SOURCE_DENIED``, or ``SOURCE_ARCHIVED``.
         StoreUnavailable: The server does not answer.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     part = path.with_name(f".{path.name}.part")
-    with _translated(uri):
-        try:
-            body = connect(settings).get_object(Bucket=bucket, Key=key)["Body"]
-        except boto_errors.ClientError as error:
-            code = _code(error)
-            if code in _MISSING or code == "NoSuchBucket":
-                raise InputError(f"{uri}: there is no such object", code="FILE_MISSING") from error
-            if code in {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
-                raise InputError(f"{uri}: not readable with these keys ({code})", code="SOURCE_DENIED") from error
-            raise
+    version = {"VersionId": version_id} if version_id else {}
+    with _translated(uri), _source_errors(f"{uri} (version {version_id})" if version else uri):
+        body = connect(settings).get_object(Bucket=bucket, Key=key, **version)["Body"]
         with part.open("wb") as sink:
             copy_and_digest(cast(BinaryIO, body), sink, moved)
     part.replace(path)
+
+
+class Found(NamedTuple):
+    """One object that a listing names."""
+
+    key: str
+    bytes: int
+    etag: str
+    """Changes with the object."""
+    storage_class: str
+    """``STANDARD``, ``GLACIER`` …; empty when the server says nothing, or when the object has been restored."""
+
+
+def found(settings: Settings, uri: str) -> Iterator[Found]:
+    """Yield the objects below ``s3://bucket/prefix``, page by page; the prefix is a folder's or one object's whole key.
+
+    Raises:
+        InputError: There is no such bucket (``FILE_MISSING``), or it may not be listed (``SOURCE_DENIED``).
+        StoreUnavailable: The server does not answer.
+    """
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    folder = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+    with _translated(uri), _source_errors(uri):
+        pages = connect(settings).get_paginator("list_objects_v2")
+        for page in pages.paginate(
+            Bucket=bucket, Prefix=prefix.rstrip("/"), OptionalObjectAttributes=["RestoreStatus"]
+        ):
+            for entry in page.get("Contents", []):
+                if entry["Key"] == prefix or entry["Key"].startswith(folder):
+                    restored = "RestoreExpiryDate" in entry.get("RestoreStatus", {})
+                    storage_class = "" if restored else str(entry.get("StorageClass", ""))
+                    yield Found(entry["Key"], int(entry["Size"]), str(entry.get("ETag", "")), storage_class)
+
+
+@contextmanager
+def _source_errors(what: str) -> Iterator[None]:
+    """Say what a refusal means for a source, which is not ours and may be anything."""
+    try:
+        yield
+    except boto_errors.ClientError as error:
+        code = _code(error)
+        if code in _MISSING or code in {"NoSuchBucket", "NoSuchVersion", "InvalidBucketName"}:
+            raise InputError(f"{what}: there is no such object or bucket", code="FILE_MISSING") from error
+        if code in {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
+            raise InputError(f"{what}: not readable with these keys ({code})", code="SOURCE_DENIED") from error
+        if code == "InvalidObjectState":
+            raise InputError(f"{what}: it must be restored from its storage class", code="SOURCE_ARCHIVED") from error
+        if code in {"400", "InvalidArgument"}:
+            raise InputError(f"{what}: the server knows no such object or version", code="FILE_MISSING") from error
+        raise
+    except boto_errors.ParamValidationError as error:
+        raise InputError(f"{what}: not the name of a bucket and an object", code="FILE_MISSING") from error
 
 
 def _digest(path: Path, moved: Moved | None) -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 50
 """Rows of problems or failures that a person is shown; ``--json`` gives more."""
 
-ManifestPath = Annotated[Path, typer.Argument(help="A CSV, JSON Lines or YAML file, a folder, or one film or photo.")]
+_MANIFEST_HELP = "A manifest (docs/manifests lists the forms), a folder, one film or photo, or s3://BUCKET/PREFIX."
+ManifestPath = Annotated[str, typer.Argument(help=_MANIFEST_HELP)]
 RecipeName = Annotated[str | None, typer.Option(help="Name of a shipped recipe, or path of a YAML file.")]
 OutFolder = Annotated[Path | None, typer.Option(help="Where results go; by default results/job-N inside the home.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifest if one line is bad.")]
@@ -28,6 +29,9 @@ New = Annotated[bool, typer.Option("--new", help="Make another job even if this 
 Name = Annotated[str, typer.Option(help="What to call the job.")]
 Priority = Annotated[int, typer.Option(help="Higher goes first.")]
 SourceRoots = Annotated[list[Path] | None, typer.Option("--source-root", help="Another folder to read sources from.")]
+AllowFetch = Annotated[
+    bool, typer.Option("--allow-fetch", help="Take a bag that is not complete, as far as it is there.")
+]
 CheckFiles = Annotated[bool, typer.Option("--check-files/--no-check-files", help="Look at the files while reading.")]
 SegmentFrames = Annotated[int | None, typer.Option(min=1, help="Frames in one restore task of a reel.")]
 
@@ -40,9 +44,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    manifest: Annotated[
-        Path | None, typer.Argument(help="A CSV, JSON Lines or YAML file, a folder, or one film or photo.")
-    ] = None,
+    manifest: Annotated[str | None, typer.Argument(help=_MANIFEST_HELP)] = None,
     job: Annotated[int | None, typer.Option(help="Go on with this job instead of a manifest.")] = None,
     recipe: RecipeName = None,
     out: OutFolder = None,
@@ -53,6 +55,7 @@ def run(
     name: Name = "",
     priority: Priority = 0,
     source_root: SourceRoots = None,
+    allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
 ) -> None:
     """Restore a manifest or folder here and now.
@@ -70,7 +73,7 @@ def run(
         raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")
     need_pixels()
     here = desk(context)
-    settings = here.settings(slots=workers, source_roots=source_root)
+    settings = here.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None)
     options = Options(recipe, name, strict, new, check_files, segment_frames, priority)
     with here.database(settings, make=True) as database:
         submission = _submitted(here.terminal, settings, database, manifest, options) if manifest is not None else None
@@ -92,13 +95,14 @@ def submit(
     priority: Priority = 0,
     tenant: Annotated[str, typer.Option(help="Whose job it is.")] = "default",
     source_root: SourceRoots = None,
+    allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
 ) -> None:
     """Make a job of a manifest for workers elsewhere."""
     from orchestrator.submit import Options
 
     here = desk(context)
-    settings = here.settings(source_roots=source_root)
+    settings = here.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
     options = Options(recipe, name, strict, new, check_files, segment_frames, priority, tenant)
     with here.database(settings, make=True) as database:
         submission = _submitted(here.terminal, settings, database, manifest, options)
@@ -111,6 +115,7 @@ def plan(
     recipe: RecipeName = None,
     probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Look into the files.")] = True,
     source_root: SourceRoots = None,
+    allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
 ) -> None:
     """Find all problems of a manifest and estimate the work.
@@ -121,7 +126,7 @@ def plan(
     from orchestrator.preview import preview
 
     here = desk(context)
-    settings = here.settings(source_roots=source_root)
+    settings = here.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
     with here.perhaps_database() as (_, database), here.terminal.counting("lines") as count:
         registered = progress.weights_at_hand(database)
         found = preview(
@@ -167,7 +172,7 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
 
 
 def _submitted(
-    terminal: Terminal, settings: Settings, database: Database, manifest: Path, options: Options
+    terminal: Terminal, settings: Settings, database: Database, manifest: str, options: Options
 ) -> Submission:
     from orchestrator import submit as submitting
 

@@ -1,7 +1,7 @@
 """Manifests: what is to be restored, read line by line and checked. The rooms of ``orchestrator`` may import this.
 
-A reader is one module with ``recognises(path)`` and ``read(path, limit_bytes, notes)``; a new form is one more of them
-in :data:`READERS`.
+A reader is one module with ``recognises(path)`` and ``read(path, reading)``, as ``lines.Reader`` says; a new form is
+one more of them in :data:`READERS`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 from db import recipe as recipes
 from db.errors import ManifestError, RecipeError
 from db.recipe import Recipe
-from orchestrator.manifest import folder, native
-from orchestrator.manifest.lines import Line, Problem
-from orchestrator.manifest.places import Places
+from db.settings import Settings
+from orchestrator.manifest import archivematica, bagit, checksums, folder, native, otio, prefix, s3
+from orchestrator.manifest.lines import Entry, Known, Line, Problem, Reader, Reading
+from orchestrator.manifest.places import NOWHERE, S3, Places
 from orchestrator.manifest.validate import Validator
-from orchestrator.spelling import visible
+from orchestrator.spelling import obeyed, visible
 
 __all__ = ["READERS", "Line", "Manifest", "Problem", "lines", "open_manifest", "recipe_for"]
 
-READERS: tuple[ModuleType, ...] = (folder, native)
+READERS: tuple[Reader, ...] = (bagit, archivematica, folder, checksums, otio, s3, native)
 """Asked in this order whether they know a manifest."""
 
 
@@ -30,32 +30,64 @@ READERS: tuple[ModuleType, ...] = (folder, native)
 class Manifest:
     """A manifest that some reader knows, not yet read."""
 
-    path: Path
-    reader: ModuleType
+    uri: str
+    """Absolute path of a file or folder, or ``s3://bucket/prefix``."""
+    reader: Reader | None
+    """None for a prefix in S3."""
+    known: Known
     notes: list[str] = field(default_factory=list)
     """Filled while it is read: what a person should know and what is no problem."""
 
     @property
+    def path(self) -> Path:
+        """The file or folder; of a prefix in S3 a path where nothing is."""
+        return Path(self.uri) if self.reader else NOWHERE
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return Path(self.uri).stem
+
+    @property
     def folder(self) -> Path:
         """The folder against which relative paths count."""
-        return self.path if self.path.is_dir() else self.path.parent
+        return self.known.root
+
+    def entries(self, reading: Reading) -> Iterator[Entry | Problem]:
+        """Yield what stands in it; raises as :func:`lines`."""
+        if self.reader is None:
+            return prefix.read(self.uri, reading)
+        return self.reader.read(self.path, reading)
 
 
-def open_manifest(path: Path) -> Manifest:
-    """Find the reader for a manifest or folder.
+def open_manifest(place: Path | str) -> Manifest:
+    """Find the reader for a manifest, a folder, or a prefix in S3.
 
     Raises:
         ManifestError: It is not there, or no reader knows it.
     """
+    if str(place).startswith(S3):
+        return _in_s3(str(place))
+    path = Path(place)
     if not path.exists():
         raise ManifestError(f"There is no file or folder {visible(str(path))}")
+    path = path.resolve()
     for reader in READERS:
-        if reader.recognises(path):
-            return Manifest(path.resolve(), reader)
+        known = reader.recognises(path)
+        if known is not None:
+            return Manifest(str(path), reader, known)
     raise ManifestError(
         f"{visible(str(path))} is no manifest that is known",
-        remedy="Give a folder, or a CSV file whose header has a column `uri`, or JSON Lines, or YAML.",
+        remedy="Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests.",
     )
+
+
+def _in_s3(uri: str) -> Manifest:
+    bucket, _, inside = uri.removeprefix(S3).partition("/")
+    if not bucket or obeyed(uri):
+        raise ManifestError(f"{visible(uri)!r:.300} is not of the form s3://bucket/prefix")
+    inside = inside.rstrip("/")
+    return Manifest(f"{S3}{bucket}/{inside}" if inside else S3 + bucket, None, Known(NOWHERE, ()))
 
 
 def recipe_for(manifest: Manifest, wanted: str | None, limit_bytes: int) -> Recipe:
@@ -74,23 +106,29 @@ def recipe_for(manifest: Manifest, wanted: str | None, limit_bytes: int) -> Reci
         if "outputs" in document or document["recipe"] not in recipes.names():
             raise RecipeError(f"{visible(str(manifest.path))}: recipe must be a shipped name or a list of steps")
         return recipes.resolve(document["recipe"])
-    return recipes.from_document(document, manifest.path.stem)
+    return recipes.from_document(document, manifest.name)
 
 
 def lines(
-    manifest: Manifest, recipe: Recipe, *, limit_bytes: int, roots: Iterable[Path] = (), check_files: bool = True
+    manifest: Manifest,
+    recipe: Recipe,
+    settings: Settings,
+    *,
+    roots: Iterable[Path] = (),
+    check_files: bool = True,
 ) -> Iterator[Line]:
-    """Yield every line of a manifest, checked, in order and in constant memory.
+    """Yield every line of a manifest, checked, in order; memory holds one folder's files at most.
 
     Args:
         manifest: What :func:`open_manifest` found.
         recipe: The job's recipe; a line that asks for the same has none of its own.
-        limit_bytes: Longest line that is read.
+        settings: Whose limits hold, and how to reach S3.
         roots: Folders besides the manifest's own in which sources may lie.
         check_files: Whether to look at the files: there, not empty, of the right size, not led outside by a link.
 
     Raises:
         ManifestError: The manifest cannot be read on from here.
+        StoreUnavailable: It is a prefix in S3, which does not answer.
     """
     validator = Validator(Places(manifest.folder, roots), recipe, check_files=check_files)
-    return validator.lines(manifest.reader.read(manifest.path, limit_bytes, manifest.notes))
+    return validator.lines(manifest.entries(Reading(settings, check_files, manifest.notes)))

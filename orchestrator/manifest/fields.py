@@ -12,14 +12,17 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
+from db import checksums
+from db.blob import Blob
+from db.checksums import HEX_CHARS
 from db.errors import InputError, ManifestError
 from orchestrator.manifest.lines import Entry, Problem, problem
 from orchestrator.spelling import obeyed, visible
 
-DIGEST_CHARS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
 """Columns that the completion report adds; a manifest may have them, and they are passed over."""
 MAX_ID_CHARS = 512
+_MAX_VERSION_CHARS = 1024
 _MAX_BOXES, _MAX_BOXES_CHARS = 1000, 100_000
 _OPEN = ("recipe", "outputs")
 """Fields whose value is a document of its own, kept as it is."""
@@ -192,16 +195,24 @@ def _flag(value: Any) -> bool:
 
 
 def _digest(name: str) -> Callable[[Any], str]:
-    chars = DIGEST_CHARS[name]
-    pattern = re.compile(rf"[0-9a-f]{{{chars}}}")
-
     def digest(value: Any) -> str:
         found = str(value).strip().lower()
-        if not pattern.fullmatch(found):
-            raise _bad(f"{found!r:.80} is not a {name} digest of {chars} hex digits")
+        if not checksums.is_digest(found, name):
+            raise _bad(f"{found!r:.80} is not a {name} digest of {HEX_CHARS[name]} hex digits")
         return found
 
     return digest
+
+
+def _listing(value: Any) -> Blob:
+    return checksums.named(str(value))
+
+
+def _version(value: Any) -> str:
+    found = _text(value).strip()
+    if obeyed(found) or len(found) > _MAX_VERSION_CHARS:
+        raise _bad(f"{found!r:.80} is not the version of an object in S3")
+    return found
 
 
 def _outputs(value: Any) -> list[str]:
@@ -241,6 +252,8 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "timecode": _timecode,
     "transfer": _one_of(("gamma", "linear", "log")),
     "sound": _uri,
+    "listing": _listing,
+    "version_id": _version,
     "recipe": _as_is,
     "outputs": _outputs,
     "title": _as_is,
@@ -255,9 +268,9 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "params.accept_damaged": _flag,
     "params.accept_interlaced": _flag,
     "params.boxes": _boxes,
-    **{f"checksum.{name}": _digest(name) for name in DIGEST_CHARS},
+    **{f"checksum.{name}": _digest(name) for name in HEX_CHARS},
 }
 """Every known field and its check."""
-_ALIASES = {**{name: f"checksum.{name}" for name in DIGEST_CHARS}, "sequence.missing": "missing"}
+_ALIASES = {**{name: f"checksum.{name}" for name in HEX_CHARS}, "sequence.missing": "missing"}
 _CLOSED_HEADS = frozenset(name.partition(".")[0] for name in CHECKS)
 _HEADER = "Begin with a line of column names such as: id,uri,kind,fps,recipe."

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from db.errors import CODES, ReelwrightError
 from db.recipe import Recipe
 from db.records import Source
+from db.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Entry(NamedTuple):  # a million are made at a time, and tuples are made th
     number: int
     fields: Mapping[str, Any]
     """Flat: a mapping inside the entry appears as ``outer.inner``; empty values are left out."""
+    problems: tuple[Problem, ...] = ()
+    """What the reader itself found wrong with it."""
+    listing: str = ""
+    """Digests of a sequence's files, as ``db.checksums.dump`` spells them; empty without any."""
 
 
 class Line(NamedTuple):
@@ -48,6 +54,49 @@ class Line(NamedTuple):
     """Empty for a good line."""
     extra: Mapping[str, Any] = MappingProxyType({})
     """The line's own fields apart from ``id`` and ``uri``, carried to the report."""
+    listing: str = ""
+    """Digests of a sequence's files, which submission puts into the store."""
+
+
+class Known(NamedTuple):
+    """What a reader makes of a path that it knows."""
+
+    root: Path
+    """The folder against which relative paths count, and that none of them leaves."""
+    papers: tuple[Path, ...]
+    """The files that say the same when it is the same manifest; empty when all that lies in a folder says it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader is told, and where it says what a person should know."""
+
+    settings: Settings
+    check_files: bool = True
+    """Whether to look at the files that are named."""
+    notes: list[str] = field(default_factory=list)
+    """Gains a sentence for each thing that is worth knowing and no problem."""
+
+    @property
+    def limit_bytes(self) -> int:
+        """Longest line that is read."""
+        return self.settings.max_manifest_line_bytes
+
+
+class Reader(Protocol):
+    """A module that reads one form of manifest."""
+
+    def recognises(self, path: Path) -> Known | None:
+        """Return what is known of a path of this form; none for any other."""
+        ...
+
+    def read(self, path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+        """Yield the entries in order; the same ones each time, while the manifest is the same.
+
+        Raises:
+            ManifestError: It cannot be read, or not on from here.
+        """
+        ...
 
 
 def problem(line: int, code: str, message: str, remedy: str | None = None) -> Problem:

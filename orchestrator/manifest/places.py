@@ -12,6 +12,8 @@ from pathlib import Path
 from db.errors import InputError
 
 S3 = "s3://"
+NOWHERE = Path(os.devnull)
+"""The root of what has none on this machine: nothing can lie in it."""
 _CACHED_FOLDERS = 4096
 _PLAIN = re.compile(r"[^/.:][^/:]*(/[^/.:][^/:]*)*")
 """Relative paths that need no thought: no empty part, none that begins with a dot, no scheme."""

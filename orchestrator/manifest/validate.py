@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from db import recipe as recipes
+from db.checksums import HEX_CHARS
 from db.errors import InputError, RecipeError, nearest
 from db.recipe import Recipe
 from db.records import Sequence, Source
@@ -28,7 +29,7 @@ _CLASHES = {
     "DUPLICATE_ID": "This id stands on an earlier line too",
     "UNICODE_CLASH": "This id differs from an earlier one only in letter case or Unicode form",
 }
-_CHECKSUMS = frozenset(f"checksum.{name}" for name in fields.DIGEST_CHARS)
+_CHECKSUMS = frozenset(f"checksum.{name}" for name in HEX_CHARS)
 _SOURCE_FIELDS = (
     ("bytes", "bytes"),
     ("fps", "fps"),
@@ -36,6 +37,8 @@ _SOURCE_FIELDS = (
     ("span", "span"),
     ("timecode", "timecode"),
     ("transfer", "transfer"),
+    ("listing", "listing"),
+    ("version_id", "version_id"),
     ("params.accept_damaged", "accept_damaged"),
     ("params.accept_interlaced", "accept_interlaced"),
     ("params.boxes", "boxes"),
@@ -68,7 +71,7 @@ class Validator:
                 yield self._line(each)
 
     def _line(self, entry: Entry) -> Line:
-        problems: list[Problem] = []
+        problems = list(entry.problems)
         values = _checked(entry, problems)
         external_id = self._external_id(entry, values, problems)
         source = recipe = None
@@ -89,7 +92,9 @@ class Validator:
         }
         if source is None:
             extra["uri"] = fields.carried(entry.fields.get("uri", ""))
-        return Line(entry.number, external_id, source, recipe, tuple(problems), extra)
+        elif source.sound:
+            extra["sound"] = source.sound  # a relative path would lead elsewhere from where the report lies
+        return Line(entry.number, external_id, source, recipe, tuple(problems), extra, entry.listing)
 
     def _external_id(self, entry: Entry, values: Mapping[str, Any], problems: list[Problem]) -> str:
         """Return the line's id, or the nearest thing to it that no other line has."""
@@ -138,6 +143,8 @@ class Validator:
             sequence = _part(sequence, given.pop("span"))
         if "sound" in values:
             given["sound"] = self._places.resolve(values["sound"])
+        if "version_id" in values and (sequence is not None or not uri.startswith(S3)):
+            raise InputError("version_id: only a single object in S3 has a version")
         return Source(uri=uri, kind=_kind(values, uri, sequence), sequence=sequence, **given)
 
     def _own_recipe(self, values: Mapping[str, Any]) -> Recipe | None:
@@ -159,7 +166,7 @@ class Validator:
         part = source.sequence
         name = source.uri if part is None else f"{source.uri}/{part.prefix}*{part.suffix}:{part.padding}:{part.start}"
         before = len(self._sources)
-        self._sources.add(hash((name, source.span)))
+        self._sources.add(hash((name, source.span, source.version_id)))
         if len(self._sources) == before:
             yield problem(number, "DUPLICATE_CONTENT", f"{source.uri!r:.300} is named by an earlier line too")
         if not self._check_files or source.uri.startswith(S3):
@@ -170,6 +177,17 @@ class Validator:
             yield from_error(number, error)
             return
         yield from _sequence_problems(number, source, status) if part else _file_problems(number, source, status)
+        if source.sound and not source.sound.startswith(S3):
+            yield from self._sound_problems(number, source.sound)
+
+    def _sound_problems(self, number: int, sound: str) -> Iterator[Problem]:
+        try:
+            status = self._places.status(sound)
+        except InputError as error:
+            yield from_error(number, error)
+            return
+        if not stat.S_ISREG(status.st_mode):
+            yield problem(number, "NOT_A_FILE", f"The sound {sound!r:.300} is not a regular file")
 
 
 def _checked(entry: Entry, problems: list[Problem]) -> dict[str, Any]:

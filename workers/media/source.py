@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from db import checksums
+from db.checksums import Digests
 from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
@@ -51,7 +54,7 @@ def fetched(source: Source, folder: Path, settings: Settings, moved: Callable[[i
 
     path = folder / f"source-{safe_name(source.uri.rpartition('/')[2])}"
     if not path.exists():
-        fetch_source(settings, source.uri, path, moved)
+        fetch_source(settings, source.uri, path, moved, version_id=source.version_id)
     return source.model_copy(update={"uri": str(path)})
 
 
@@ -82,33 +85,58 @@ def check_file(path: Path) -> int:
     return facts.st_size
 
 
-def fixity(paths: Iterable[Path], expected: dict[str, str], moved: Callable[[], None]) -> str:
+def fixity(
+    paths: Iterable[Path], expected: Digests, moved: Callable[[], None], *, listed: Mapping[str, Digests] | None = None
+) -> str:
     """Stream all files in order and return the sha256 hex digest over them.
 
     Args:
         paths: The files; more than one for a sequence.
-        expected: Algorithm to hex digest, as the manifest gives them; each one is checked.
+        expected: Algorithm to hex digest over all of them, as the manifest gives them; each one is checked.
         moved: Called for every megabyte.
+        listed: Digests of the single files by their names, each of which is checked; every file must be among them.
 
     Raises:
-        InputError: ``CHECKSUM_MISMATCH``, ``BAD_VALUE`` for an unknown algorithm, or the file cannot be read.
+        InputError: ``CHECKSUM_MISMATCH`` or ``FILE_UNEXPECTED`` with the file's name, ``BAD_VALUE`` for an unknown
+            algorithm, or a file cannot be read.
     """
-    names = {name.lower().replace("-", "") for name in expected} | {"sha256"}
-    if unknown := names - {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}:
-        raise InputError(f"Checksum algorithm {sorted(unknown)[0]!r} is not known", code="BAD_VALUE")
-    sums = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+    whole = _sums({*expected, "sha256"})
     last = None
     for path in paths:
         last = path
+        own = None if listed is None else _listed(path, listed)
+        alone = _sums(own or ())
         for block in _blocks(path):
-            for running in sums.values():
+            for running in (*whole.values(), *alone.values()):
                 running.update(block)
             moved()
+        _compare(path, alone, own or {})
+    _compare(last, whole, expected)
+    return str(whole["sha256"].hexdigest())
+
+
+def _listed(path: Path, listed: Mapping[str, Digests]) -> Digests:
+    if path.name not in listed:
+        raise InputError(f"{path}: the list of its sequence's digests does not name it", code="FILE_UNEXPECTED")
+    return listed[path.name]
+
+
+def _sums(names: Iterable[str]) -> dict[str, Any]:
+    """Begin a digest for each algorithm, by the name that was given."""
+    begun = {}
+    for name in names:
+        algorithm = checksums.algorithm(name)
+        if algorithm is None:
+            raise InputError(f"Checksum algorithm {name!r:.40} is not known", code="BAD_VALUE")
+        begun[name] = hashlib.new(algorithm, usedforsecurity=False)
+    return begun
+
+
+def _compare(path: Path | None, sums: Mapping[str, Any], expected: Digests) -> None:
     for name, wanted in expected.items():
-        found = sums[name.lower().replace("-", "")].hexdigest()
+        found = sums[name].hexdigest()
         if found != wanted.strip().lower():
-            raise InputError(f"{last}: {name} is {found}, the manifest says {wanted}", code="CHECKSUM_MISMATCH")
-    return sums["sha256"].hexdigest()
+            raise InputError(f"{path}: {name} is {found}, the manifest says {wanted}", code="CHECKSUM_MISMATCH")
 
 
 def _blocks(path: Path) -> Iterable[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from db.recipe import resolve
 from orchestrator import manifest
-from tests.orchestrator.manifest.reading import LIMIT_BYTES, codes, lines_of
+from tests.orchestrator.manifest.reading import SETTINGS, codes, lines_of
 
 
 def _files(folder: Path, *names: str) -> None:
@@ -19,7 +19,7 @@ def test_numbered_pictures_are_a_reel_and_the_rest_are_themselves(tmp_path: Path
     _files(tmp_path, *(f"reel/f_{number:06d}.dpx" for number in range(86400, 86406)))
     _files(tmp_path, "photo.jpg", "film.MP4", "few_1.png", "few_2.png", "notes.txt", "sound.wav", ".hidden.jpg")
     opened = manifest.open_manifest(tmp_path)
-    found = list(manifest.lines(opened, resolve("identity"), limit_bytes=LIMIT_BYTES))
+    found = list(manifest.lines(opened, resolve("identity"), SETTINGS))
     assert [line.external_id for line in found] == [
         "few_1.png",
         "few_2.png",

@@ -10,7 +10,7 @@ import pytest
 from db.errors import ManifestError
 from db.recipe import resolve
 from orchestrator import manifest
-from tests.orchestrator.manifest.reading import LIMIT_BYTES, codes, lines_of, written
+from tests.orchestrator.manifest.reading import LIMIT_BYTES, SETTINGS, codes, lines_of, written
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_manifest_carries_its_own_recipe_and_a_line_another(tmp_path: Path) ->
     recipe = manifest.recipe_for(opened, None, LIMIT_BYTES)
     assert [step.stage for step in recipe.steps] == ["denoise"]
     assert recipe.outputs == ("master",)
-    one, two, three = manifest.lines(opened, recipe, limit_bytes=LIMIT_BYTES, check_files=False)
+    one, two, three = manifest.lines(opened, recipe, SETTINGS, check_files=False)
     assert one.recipe is None
     assert two.recipe == resolve("old-photo")
     assert three.recipe is not None
@@ -172,7 +172,7 @@ def test_a_manifest_carries_its_own_recipe_and_a_line_another(tmp_path: Path) ->
 def test_entries_come_before_the_end_has_been_read(tmp_path: Path) -> None:
     many = "".join(f"- {{uri: p{number}.jpg}}\n" for number in range(200_000))
     opened = manifest.open_manifest(written(tmp_path, "a.yaml", many + "- [broken\n"))
-    lines = manifest.lines(opened, resolve("identity"), limit_bytes=LIMIT_BYTES, check_files=False)
+    lines = manifest.lines(opened, resolve("identity"), SETTINGS, check_files=False)
     assert [line.external_id for line in itertools.islice(lines, 2)] == ["p0.jpg", "p1.jpg"]
 
 

@@ -1,0 +1,84 @@
+"""Digests that manifests give: the algorithms, and lists of the digests of a sequence's files. Anybody may import this.
+
+A list is text, a line a digest: ``ALGORITHM HEX NAME``. It is a blob in the store, because a reel may have a hundred
+thousand files and its record must stay small.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from db.blob import Blob
+from db.errors import InputError
+
+HEX_CHARS = {
+    "md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128,
+    "sha3_224": 56, "sha3_256": 64, "sha3_384": 96, "sha3_512": 128, "blake2b": 128, "blake2s": 64,
+}  # fmt: skip
+"""Algorithms by the names that ``hashlib`` has for them, and the hex digits of their digests."""
+_PLAIN = {name.replace("_", ""): name for name in HEX_CHARS} | {"blake2b512": "blake2b", "blake2s256": "blake2s"}
+_HEX = re.compile(r"[0-9a-f]+")
+_FOLDER = "listings"
+
+Digests = Mapping[str, str]
+"""Algorithm to hex digest, of one file."""
+
+
+def algorithm(name: str) -> str | None:
+    """Return the table's name for an algorithm however it is spelled: ``SHA-256``, ``sha3-256``; none when unknown."""
+    return _PLAIN.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+
+
+def is_digest(text: str, name: str) -> bool:
+    """Whether ``text`` is a digest of the algorithm in lower-case hex digits."""
+    return len(text) == HEX_CHARS[name] and _HEX.fullmatch(text) is not None
+
+
+def by_length(text: str) -> str | None:
+    """Return the algorithm that a digest without a name most likely is of: the oldest whose digests are so long."""
+    return next((name for name, chars in HEX_CHARS.items() if chars == len(text)), None)
+
+
+def dump(files: Iterable[tuple[str, Digests]]) -> str:
+    """Return the list of files' digests; a name is a file's in the folder of its sequence, without a line end."""
+    return "".join(f"{name} {digest} {file}\n" for file, digests in files for name, digest in digests.items())
+
+
+def load(text: bytes) -> dict[str, dict[str, str]]:
+    """Return what a list says, by the files' names.
+
+    Raises:
+        InputError: It is no such list.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for line in text.decode(errors="surrogateescape").split("\n"):
+        name, _, rest = line.partition(" ")
+        digest, _, file = rest.partition(" ")
+        if file and name in HEX_CHARS and is_digest(digest, name):
+            found.setdefault(file, {})[name] = digest
+        elif line:
+            raise InputError(f"{line!r:.80} is no line of a list of digests")
+    return found
+
+
+def key(sha256: str) -> str:
+    """Return the store's key of a list with that digest: the same list lies there once."""
+    return f"{_FOLDER}/{sha256}"
+
+
+def spelled(blob: Blob) -> str:
+    """Return how a manifest's field ``listing`` names a list: ``SHA256:BYTES``."""
+    return f"{blob.sha256}:{blob.bytes}"
+
+
+def named(text: str) -> Blob:
+    """Return the list that a field ``listing`` names.
+
+    Raises:
+        InputError: The text is not of the form.
+    """
+    sha256, _, size = text.strip().partition(":")
+    if not is_digest(sha256, "sha256") or not re.fullmatch(r"\d{1,12}", size):
+        raise InputError(f"{text!r:.100} does not name a list of digests, as a report does: SHA256:BYTES")
+    return Blob(key=key(sha256), sha256=sha256, bytes=int(size))

@@ -1,0 +1,305 @@
+"""Reader of BagIt bags (RFC 8493, and the drafts before it). Used by ``orchestrator.manifest`` alone.
+
+The bag's own papers are checked here, its payload by the workers: every digest that a manifest gives goes along with
+the item, and is compared while the file is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from db import checksums
+from db.errors import ManifestError
+from orchestrator.manifest import inventory, kinds, text
+from orchestrator.manifest.grouping import Grouping
+from orchestrator.manifest.inventory import AWAY, THERE, File, Inventory
+from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.spelling import visible
+
+DECLARATION, INFO, FETCH, PAYLOAD = "bagit.txt", "bag-info.txt", "fetch.txt", "data"
+_MAX_PAPER_BYTES = 1 << 20
+"""A declaration or bag-info of more is none."""
+_MAX_INFO_CHARS = 1000
+_BLOCK_BYTES = 1 << 20
+_DECLARED = re.compile(
+    r"BagIt-Version: *(?P<version>0\.9\d|1\.0)\s*\n\s*Tag-File-Character-Encoding: *(?P<encoding>\S+)\s*", re.IGNORECASE
+)
+_MANIFEST = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[A-Za-z0-9_-]+)\.txt")
+_LINE = re.compile(r"([0-9A-Fa-f]+)\s+\*?(.+)")
+_FETCHED = re.compile(r"\S+\s+(?:\d+|-)\s+(.+)")
+_CARRIED = ("External-Identifier", "External-Description", "Bag-Group-Identifier", "Source-Organization")
+"""Labels of the bag's description that every item takes along to the report."""
+
+
+@dataclass(frozen=True)
+class _Bag:
+    """A bag, and what its declaration says."""
+
+    root: Path
+    version: tuple[int, int]
+
+    def decoded(self, path: str) -> str:
+        """Return a path of a manifest as the disk has it; only line ends and (since 1.0) percent signs are encoded."""
+        coded = r"%(0[AaDd]|25)" if self.version >= (1, 0) else r"%(0[AaDd])"
+        return re.sub(coded, lambda match: chr(int(match[1], 16)), path)
+
+    def papers(self, *, tag: bool) -> dict[str, Path]:
+        """Return the payload's or the tags' manifests by algorithm, those of unknown ones by their own names."""
+        found = {}
+        for name in sorted(os.listdir(self.root)):
+            match = _MANIFEST.fullmatch(name)
+            if match and bool(match["tag"]) is tag:
+                found[checksums.algorithm(match["algorithm"]) or match["algorithm"]] = self.root / name
+        return found
+
+    def refusal(self, code: str, message: str) -> ManifestError:
+        """Return the error that refuses the whole bag."""
+        return ManifestError(f"Bag {visible(str(self.root))}: {message}", code=code)
+
+
+def recognises(path: Path) -> Known | None:
+    """Know a folder with ``bagit.txt`` in it, and that file itself."""
+    if path.name == DECLARATION and path.is_file():
+        return Known(path.parent, ())
+    return Known(path, ()) if (path / DECLARATION).is_file() else None
+
+
+def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+    """Yield an entry for each still and reel in the bag's payload, with the digests that its manifests give.
+
+    Raises:
+        ManifestError: ``BAD_HEADER`` for a declaration that is none, ``BAG_INCOMPLETE`` without payload or manifest,
+            ``FETCH_REFUSED``, and what is wrong with the files that the tag manifests list.
+    """
+    bag = _declared(path if path.is_dir() else path.parent)
+    listing = _known(bag, reading)
+    fetching = (bag.root / FETCH).is_file()
+    if fetching and not reading.settings.allow_fetch:
+        raise bag.refusal("FETCH_REFUSED", f"its {FETCH} names files that must be fetched first")
+    if not (bag.root / PAYLOAD).is_dir():
+        raise bag.refusal("BAG_INCOMPLETE", f"it has no folder {PAYLOAD}")
+    if reading.check_files:
+        _check_tags(bag, reading)
+    info = _described(bag, reading)
+    grouping = Grouping()
+    looks = reading.check_files or fetching
+    with inventory.opened() as files:
+        for algorithm, paper in listing.items():
+            yield from _take(bag, files, paper, reading, f"checksum.{algorithm}")
+        if fetching:
+            yield from _take_fetched(bag, files, reading)
+        seen = _see(bag, files) if looks else (0, 0)
+        if looks and not fetching:
+            yield from _oxum_problems(info.get("payload-oxum", ""), seen)
+        review = _Review(tuple(listing), bag.version >= (1, 0), looks)
+        free = {f"bag.{label.lower()}": info[label.lower()] for label in _CARRIED if label.lower() in info}
+        yield from inventory.entries(files, grouping, review=review.look, strict=reading.check_files, free=free)
+    reading.notes.extend([*review.notes(), *grouping.notes()])
+
+
+class _Review:
+    """Looks at the files of each folder before they become items."""
+
+    def __init__(self, algorithms: tuple[str, ...], complete: bool, looked: bool) -> None:
+        """Take the manifests, whether each must list every file, and whether the payload has been looked at."""
+        self._algorithms, self._complete, self._looked = algorithms, complete, looked
+        self._away = self._unlisted = self._gone = 0
+
+    def look(self, files: list[File]) -> list[File]:
+        """Return the files that are to be taken; says of each what is wrong with it."""
+        taken = []
+        for file in files:
+            media = kinds.by_suffix(file.name) is not None
+            there = THERE in file.facts or not self._looked
+            if AWAY in file.facts and not there:
+                self._away += 1
+                continue
+            if not media and self._looked:
+                self._unlisted += not file.digests
+                self._gone += not there
+            lacking = [name for name in self._algorithms if name not in file.digests]
+            if media and self._complete and file.digests and lacking:
+                message = f"{file.name!r:.200} is missing in the bag's manifest of {', '.join(lacking)}"
+                file.problems.append(problem(file.number, "BAG_INCOMPLETE", message))
+            taken.append(file)
+        return taken
+
+    def notes(self) -> Iterator[str]:
+        if self._away:
+            yield f"Files that would have to be fetched were passed over: {self._away}"
+        if self._gone:
+            yield f"Files of other kinds are listed and not there: {self._gone}"
+        if self._unlisted:
+            yield f"Files of other kinds are there and not listed: {self._unlisted}"
+
+
+def _declared(root: Path) -> _Bag:
+    bag = _Bag(root, (0, 0))
+    try:
+        declared = (root / DECLARATION).read_bytes()[:_MAX_PAPER_BYTES].decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise bag.refusal("BAD_HEADER", f"{DECLARATION} cannot be read as UTF-8") from error
+    found = _DECLARED.fullmatch(declared.replace("\r\n", "\n").replace("\r", "\n"))
+    if found is None:
+        raise bag.refusal("BAD_HEADER", f"{DECLARATION} does not say a known BagIt-Version and an encoding")
+    if found["encoding"].upper() != "UTF-8":
+        raise bag.refusal("BAD_HEADER", f"its papers are in {found['encoding']!r:.40}; only UTF-8 can be read")
+    major, _, minor = found["version"].partition(".")
+    return _Bag(root, (int(major), int(minor)))
+
+
+def _known(bag: _Bag, reading: Reading) -> dict[str, Path]:
+    """Return the payload's manifests whose algorithm is known."""
+    papers = bag.papers(tag=False)
+    known = {name: path for name, path in papers.items() if name in checksums.HEX_CHARS}
+    unknown = ", ".join(visible(name)[:40] for name in papers if name not in known)
+    if not papers:
+        raise bag.refusal("BAG_INCOMPLETE", "it has no manifest of its payload")
+    if not known:
+        raise bag.refusal("BAD_VALUE", f"its only manifests are of unknown algorithms: {unknown}")
+    if unknown:
+        reading.notes.append(f"Manifests of unknown algorithms were passed over: {unknown}")
+    return known
+
+
+def _take(bag: _Bag, files: Inventory, paper: Path, reading: Reading, field: str) -> Iterator[Problem]:
+    """Put what a payload manifest says into the inventory."""
+    algorithm = field.partition(".")[2]
+    for number, line in text.lines(paper, reading.limit_bytes):
+        found = line if isinstance(line, Problem) else _line(bag, number, line, algorithm, paper.name)
+        if isinstance(found, Problem):
+            yield found
+        elif found:
+            digest, path = found
+            if path.startswith(f"{PAYLOAD}/"):
+                files.add(path, number, {field: digest})
+            else:
+                yield _unsafe(number, path, paper.name)
+
+
+def _line(bag: _Bag, number: int, line: str, algorithm: str, name: str) -> tuple[str, str] | Problem | None:
+    """Return a manifest line's digest and path; none for an empty one."""
+    found = _LINE.fullmatch(line.rstrip("\r\n"))
+    if found is None:
+        if not line.strip():
+            return None
+        return problem(number, "BAD_VALUE", f"{name}, line {number} is no digest and path: {visible(line[:80])!r}")
+    digest = found[1].lower()
+    if not checksums.is_digest(digest, algorithm):
+        message = f"{name}, line {number}: {len(digest)} hex digits are no {algorithm} digest"
+        return problem(number, "BAD_VALUE", message)
+    path = posixpath.normpath(bag.decoded(found[2]))
+    if path.startswith(("/", "../", "~")) or path == "..":
+        return _unsafe(number, path, name)
+    return digest, path
+
+
+def _unsafe(number: int, path: str, name: str) -> Problem:
+    return problem(number, "PATH_UNSAFE", f"{name}, line {number}: {visible(path[:200])!r} leaves its part of the bag")
+
+
+def _take_fetched(bag: _Bag, files: Inventory, reading: Reading) -> Iterator[Problem]:
+    for number, line in text.lines(bag.root / FETCH, reading.limit_bytes):
+        if isinstance(line, Problem):
+            yield line
+            continue
+        found = _FETCHED.fullmatch(line.rstrip("\r\n"))
+        path = posixpath.normpath(bag.decoded(found[1])) if found else ""
+        if path.startswith(f"{PAYLOAD}/"):
+            files.add(path, 0, {AWAY: True})
+        elif path:
+            yield _unsafe(number, path, FETCH)
+        elif line.strip():
+            yield problem(number, "BAD_VALUE", f"{FETCH}, line {number} is no address, size and path")
+
+
+def _see(bag: _Bag, files: Inventory) -> tuple[int, int]:
+    """Note every file of the payload; returns bytes and files. Links to folders are not followed."""
+    size = count = 0
+    waiting = [bag.root / PAYLOAD]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as found:
+                inside = list(found)
+        except OSError:
+            continue  # its files are listed and will be missing
+        for entry in inside:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(Path(entry.path))
+                continue
+            size += entry.stat(follow_symlinks=False).st_size
+            count += 1
+            files.add(os.path.relpath(entry.path, bag.root), 0, {THERE: True})
+    return size, count
+
+
+def _oxum_problems(oxum: str, seen: tuple[int, int]) -> Iterator[Problem]:
+    found = re.fullmatch(r"(\d{1,18})\.(\d{1,12})", oxum)
+    if oxum and found is None:
+        yield problem(1, "BAD_VALUE", f"{INFO}: Payload-Oxum {oxum!r:.60} is not of the form BYTES.FILES")
+    elif found and (int(found[1]), int(found[2])) != seen:
+        message = f"The payload has {seen[1]} files of {seen[0]} bytes; {INFO} says {found[2]} of {found[1]} bytes"
+        yield problem(1, "BAG_INCOMPLETE", message)
+
+
+def _described(bag: _Bag, reading: Reading) -> dict[str, str]:
+    """Return what bag-info says, by label in lower case; of a label that stands twice the first."""
+    path = bag.root / INFO
+    if not path.is_file():
+        return {}
+    found: dict[str, str] = {}
+    label = ""
+    for number, line in text.lines(path, reading.limit_bytes):
+        if number * 2 > _MAX_PAPER_BYTES or isinstance(line, Problem):
+            reading.notes.append(f"{INFO} cannot be read as UTF-8 from line {number} on")
+            break
+        if line[:1] in (" ", "\t") and label:
+            found[label] = f"{found[label]} {line.strip()}"[:_MAX_INFO_CHARS]
+        else:
+            name, colon, value = line.partition(":")
+            label = name.strip().lower()
+            if colon and label not in found:
+                found[label] = value.strip()[:_MAX_INFO_CHARS]
+            else:
+                label = ""
+    return found
+
+
+def _check_tags(bag: _Bag, reading: Reading) -> None:
+    """Compare the digests of the bag's papers with the tag manifests."""
+    for algorithm, paper in bag.papers(tag=True).items():
+        if algorithm not in checksums.HEX_CHARS:
+            reading.notes.append(f"{visible(paper.name)} is of an unknown algorithm and was not checked")
+            continue
+        for number, line in text.lines(paper, reading.limit_bytes):
+            found = line if isinstance(line, Problem) else _line(bag, number, line, algorithm, paper.name)
+            if isinstance(found, Problem):
+                raise bag.refusal(found.code, found.message)
+            if found:
+                _check_tag(bag, *found, algorithm)
+
+
+def _check_tag(bag: _Bag, wanted: str, name: str, algorithm: str) -> None:
+    path = bag.root / name
+    if not os.path.realpath(path).startswith(os.path.realpath(bag.root) + os.sep):
+        raise bag.refusal("PATH_UNSAFE", f"its paper {visible(name[:200])!r} is a link that leads outside")
+    if not path.is_file():
+        raise bag.refusal("FILE_MISSING", f"its paper {visible(name[:200])!r} is not there")
+    try:
+        with path.open("rb") as file:
+            digest: Any = hashlib.new(algorithm, usedforsecurity=False)
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    except OSError as error:
+        raise bag.refusal("SOURCE_DENIED", f"its paper {visible(name[:200])!r} cannot be read") from error
+    if digest.hexdigest() != wanted:
+        message = f"its paper {visible(name[:200])!r} has another {algorithm} than the tag manifest says"
+        raise bag.refusal("CHECKSUM_MISMATCH", message)

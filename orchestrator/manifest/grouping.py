@@ -1,0 +1,162 @@
+"""Which files of a tree belong together: the frames of a sequence, and a reel and its sound.
+
+Used by the readers of ``orchestrator.manifest`` alone; the same for a folder, a bag and a bucket.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from orchestrator.manifest import kinds
+from orchestrator.spelling import visible
+
+MIN_SEQUENCE_FILES = 5
+"""Fewer pictures with numbers in their names are stills: a film has more frames than that."""
+_NUMBERED = re.compile(r"(.*?)(\d{1,9})(\D*)\Z", re.DOTALL)
+_SHOWN_SUFFIXES = 6
+_SOUND_FIRST = ("wav", "bwf")
+"""Of several sounds of one name these are taken; the others are copies of them."""
+
+
+class Group(NamedTuple):
+    """What becomes one item: a single file, or the frames of a sequence."""
+
+    name: str
+    """The file's name; a sequence's range, ``reel_0001-0240.dpx``: no file is called that, any disk can hold it."""
+    members: Sequence[str]
+    """Names of its files, frames in the order of their numbers."""
+    sequence: Mapping[str, Any]
+    """The fields ``sequence.*``; empty for a single file."""
+    sound: str
+    """Path of the sound file named like it, inside the tree; empty without one."""
+
+    def fields(self, folder: str) -> dict[str, Any]:
+        """Return the fields of its entry; ``folder`` is its own, empty for the tree's root."""
+        inside = f"{folder}/" if folder else ""
+        sound = {"sound": self.sound} if self.sound else {}
+        if not self.sequence:
+            return {"uri": inside + self.name, **sound}
+        return {"id": inside + self.name, "uri": folder or ".", "kind": "sequence", **self.sequence, **sound}
+
+
+class Grouping:
+    """Puts the files of a tree together, folder by folder; a folder comes before those in it."""
+
+    def __init__(self) -> None:
+        self._passed_over: Counter[str] = Counter()
+        self._sounds: dict[str, str] = {}
+
+    def groups(self, folder: str, names: Sequence[str], *, alone: frozenset[str] = frozenset()) -> Iterator[Group]:
+        """Yield what the files of one folder are, in the order of their names.
+
+        Args:
+            folder: Path of the folder inside the tree, empty for its root.
+            names: Names of its files, sorted.
+            alone: Names of files that cannot be frames of a sequence, whatever they are called.
+        """
+        inside = f"{folder}/" if folder else ""
+        media = []
+        for name in names:
+            suffix = kinds.suffix(name)
+            if name.startswith("."):
+                self._passed_over["hidden"] += 1
+            elif kinds.by_suffix(name):
+                media.append(name)
+            elif suffix in kinds.SOUNDS:
+                self._keep_sound(inside, name, suffix)
+            else:
+                self._passed_over[suffix or "none"] += 1
+        framed = _sequences([name for name in media if kinds.suffix(name) in kinds.PICTURES and name not in alone])
+        reels = len({id(found) for found in framed.values()})
+        reels += sum(kinds.suffix(name) in kinds.FILMS for name in media)
+        begun = set()
+        for name in media:
+            found = framed.get(name)
+            if found is None:
+                likely = [name] if kinds.suffix(name) in kinds.FILMS else []
+                sound = self._sound(inside, likely, folder if likely and reels == 1 else "")
+                yield Group(name, (name,), {}, sound)
+            elif id(found) not in begun:
+                begun.add(id(found))
+                sequence, members = found
+                label = _label(sequence)
+                likely = [label, f"{sequence['sequence.prefix'].rstrip('._- ')}."]
+                likely += [f"{os.path.basename(folder)}."] if reels == 1 else []
+                yield Group(label, members, sequence, self._sound(inside, likely, folder if reels == 1 else ""))
+
+    def notes(self) -> Iterator[str]:
+        """Yield a sentence for each sort of file that was passed over."""
+        if lone := len(self._sounds):
+            yield f"Sound files were passed over ({lone}): no film or sequence beside them has their name"
+        if self._passed_over:
+            most = self._passed_over.most_common(_SHOWN_SUFFIXES)
+            shown = ", ".join(f"{visible(ending)[:20]} ({count})" for ending, count in most)
+            yield f"Files of other kinds were passed over: {shown}"
+
+    def _keep_sound(self, inside: str, name: str, suffix: str) -> None:
+        stem = inside + name[: -len(suffix) - 1]
+        if stem not in self._sounds or suffix in _SOUND_FIRST:
+            self._sounds[stem] = inside + name
+
+    def _sound(self, inside: str, likely: list[str], folder: str) -> str:
+        """Take the sound with the stem of one of the names, else the one beside the folder that has the folder's."""
+        stems = [inside + os.path.splitext(name)[0] for name in likely] + ([folder] if folder else [])
+        return next((self._sounds.pop(stem) for stem in stems if stem in self._sounds), "")
+
+
+def _label(sequence: Mapping[str, Any]) -> str:
+    width = sequence["sequence.padding"]
+    span = f"{sequence['sequence.start']:0{width}d}-{sequence['sequence.end']:0{width}d}"
+    return f"{sequence['sequence.prefix']}{span}{sequence['sequence.suffix']}"
+
+
+_Framed = tuple[dict[str, Any], list[str]]
+
+
+def _sequences(names: list[str]) -> dict[str, _Framed]:
+    """Map each picture that is a frame to its sequence; frames of one sequence share the same object."""
+    alike: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        found = _NUMBERED.match(stem)
+        if found:
+            alike[found[1], found[3] + ending].append((found[2], name))
+    framed: dict[str, _Framed] = {}
+    for (prefix, suffix), frames in alike.items():
+        for padding, members in _by_padding(frames).items():
+            if len(members) >= MIN_SEQUENCE_FILES:
+                counted = sorted((int(digits), name) for digits, name in members)
+                sequence = _sequence(prefix, suffix, padding, [number for number, _ in counted])
+                whole = (sequence, [name for _, name in counted])
+                framed.update((name, whole) for _, name in members)
+    return framed
+
+
+def _by_padding(frames: list[tuple[str, str]]) -> dict[int, list[tuple[str, str]]]:
+    """Sort frames by the width that a leading zero betrays; a number without one may belong to any width it fills."""
+    widths = {len(digits) for digits, _ in frames if digits.startswith("0") and len(digits) > 1}
+    groups: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+    for digits, name in frames:
+        width = len(digits)
+        if width not in widths:
+            width = max(widths) if widths and width > max(widths) else 0
+        groups[width].append((digits, name))
+    return groups
+
+
+def _sequence(prefix: str, suffix: str, padding: int, numbers: list[int]) -> dict[str, Any]:
+    step = math.gcd(*(later - earlier for earlier, later in pairwise(numbers)))
+    return {
+        "sequence.prefix": prefix,
+        "sequence.suffix": suffix,
+        "sequence.padding": padding,
+        "sequence.start": numbers[0],
+        "sequence.end": numbers[-1],
+        "sequence.step": max(1, step),
+    }

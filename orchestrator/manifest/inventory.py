@@ -1,0 +1,214 @@
+"""Lists of files in any order, given back folder by folder with all that was said of each. Readers use it alone.
+
+The lists may name millions of files, and several may speak of the same one. They are sorted on disk, so that memory
+holds one folder's files and no more.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from types import MappingProxyType
+from typing import Any
+
+from db import checksums
+from orchestrator.manifest.grouping import Grouping
+from orchestrator.manifest.lines import Entry, Problem, problem
+
+_BATCH_ROWS = 1000
+_SHOWN_FILES = 5
+_CACHE_KIB = 16_384
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_CHECKSUM = "checksum."
+THERE, AWAY, FAULT = "there", "away", "fault"
+"""What a row may say besides an entry's fields: the file was seen, it is to be had elsewhere, ``[code, message]``."""
+_MARKS = frozenset({THERE, AWAY, FAULT})
+Review = Callable[[list["File"]], list["File"]]
+
+
+@dataclass
+class File:
+    """One file, and what all rows about it say."""
+
+    name: str
+    number: int = 0
+    """Line that named it first; 0 when none did."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Fields of an entry: ``checksum.…``, ``bytes``, ``version_id``; and the marks."""
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the rows say of it that is an entry's."""
+        return {name: value for name, value in self.facts.items() if name not in _MARKS}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Its digests, by algorithm."""
+        return {name[len(_CHECKSUM) :]: found for name, found in self.facts.items() if name.startswith(_CHECKSUM)}
+
+    def add(self, number: int, facts: Mapping[str, Any]) -> None:
+        """Take what another row says of the same file."""
+        self.number = self.number or number
+        if FAULT in facts:
+            code, message = facts[FAULT]
+            self.problems.append(problem(number, code, message))
+        for name, value in facts.items():
+            if self.facts.setdefault(name, value) != value and name not in _MARKS:
+                message = f"Line {number} gives another {name} for {self.name!r:.200} than line {self.number}"
+                self.problems.append(problem(number, "BAD_VALUE", message, "Find out which one is right."))
+
+
+class Inventory:
+    """The files that lists name."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._waiting: list[tuple[bytes, bytes, int, str]] = []
+        self._indexed = False
+
+    def add(self, path: str, number: int, facts: Mapping[str, Any]) -> None:
+        """Note what line ``number`` says of the file at ``path``, whose parts are separated by slashes."""
+        folder, _, name = path.rpartition("/")
+        self._waiting.append((_bytes(folder), _bytes(name), number, json.dumps(facts)))
+        if len(self._waiting) >= _BATCH_ROWS:
+            self._flush()
+
+    def folders(self) -> Iterator[tuple[str, list[File]]]:
+        """Yield each folder with its files, in the order of their names; a folder comes before those in it."""
+        self._flush()
+        rows = self._connection.execute("SELECT * FROM row ORDER BY folder, name, number")
+        for folder, inside in groupby(rows, lambda row: row[0]):
+            yield _text(folder), list(_joined(inside))
+
+    def file(self, path: str) -> File:
+        """Return what was said of one file; of one that no row names, nothing."""
+        if not self._indexed:
+            self._flush()
+            self._connection.execute("CREATE INDEX by_path ON row (folder, name)")
+            self._indexed = True
+        folder, _, name = path.rpartition("/")
+        rows = self._connection.execute(
+            "SELECT number, facts FROM row WHERE folder = ? AND name = ? ORDER BY number",
+            (_bytes(folder), _bytes(name)),
+        )
+        found = File(name)
+        for number, facts in rows:
+            found.add(number, json.loads(facts))
+        return found
+
+    def _flush(self) -> None:
+        self._connection.executemany("INSERT INTO row VALUES (?, ?, ?, ?)", self._waiting)
+        self._waiting.clear()
+
+
+@contextmanager
+def opened() -> Iterator[Inventory]:
+    """Open an empty inventory, in a file that nobody else sees and that is gone afterwards."""
+    with tempfile.NamedTemporaryFile(prefix="reelwright-", suffix=".lists") as file:
+        connection = sqlite3.connect(file.name, isolation_level=None)
+        try:
+            for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "temp_store=FILE"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute("CREATE TABLE row (folder BLOB, name BLOB, number INTEGER, facts TEXT)")
+            connection.execute("BEGIN")
+            yield Inventory(connection)
+        finally:
+            connection.close()
+
+
+def entries(
+    inventory: Inventory,
+    grouping: Grouping,
+    *,
+    below: str = "",
+    review: Review = list,
+    strict: bool = False,
+    free: Mapping[str, Any] = _NOTHING,
+) -> Iterator[Entry]:
+    """Yield an entry for each still and reel of an inventory.
+
+    Args:
+        inventory: The files.
+        grouping: What puts frames together and finds their sound.
+        below: What comes before each path in its URI, such as ``s3://``.
+        review: Given a folder's files, returns those to take; it may add to their problems.
+        strict: Whether a file without any digest is a problem.
+        free: Fields that every entry gains.
+    """
+    for folder, files in inventory.folders():
+        versions = _by_name(review(files))
+        alone = frozenset(name for name, same in versions.items() if "version_id" in same[0].facts)
+        for group in grouping.groups(folder, list(versions), alone=alone):
+            fields = {**free, **(_placed(group.fields(folder), below) if below else group.fields(folder))}
+            if group.sequence:
+                yield sequence(fields, [versions[name][0] for name in group.members], strict=strict)
+            else:
+                yield from _single(fields, versions[group.name], strict=strict)
+
+
+def sequence(fields: dict[str, Any], files: list[File], *, strict: bool = False) -> Entry:
+    """Return the entry of a sequence; where lists give digests of its files, they must give them of all."""
+    problems = [each for file in files for each in file.problems]
+    unlisted = [file for file in files if not file.digests]
+    if unlisted and (strict or len(unlisted) < len(files)):
+        problems.append(_unexpected(unlisted))
+    if len(problems) > _SHOWN_FILES:
+        more = f"{len(problems) - _SHOWN_FILES} more files of this sequence have problems"
+        problems[_SHOWN_FILES:] = [problem(_number(files), problems[_SHOWN_FILES].code, more)]
+    listing = checksums.dump((file.name, file.digests) for file in files)
+    return Entry(_number(files), fields, tuple(problems), listing)
+
+
+def _single(fields: dict[str, Any], versions: list[File], *, strict: bool) -> Iterator[Entry]:
+    for count, file in enumerate(versions):
+        own_id = {"id": f"{fields.get('id', fields['uri'])}#{file.facts['version_id']}"} if count else {}
+        problems = [*file.problems, _unexpected([file])] if strict and not file.digests else file.problems
+        yield Entry(file.number, {**fields, **own_id, **file.fields}, tuple(problems))
+
+
+def _unexpected(files: list[File]) -> Problem:
+    shown = ", ".join(repr(file.name[:100]) for file in files[:_SHOWN_FILES])
+    more = f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else ""
+    return problem(_number(files), "FILE_UNEXPECTED", f"No list of digests names {shown}{more}")
+
+
+def _number(files: list[File]) -> int:
+    return min((file.number for file in files if file.number), default=0)
+
+
+def _placed(fields: dict[str, Any], below: str) -> dict[str, Any]:
+    placed: dict[str, Any] = {name: below + fields[name] for name in ("uri", "sound") if name in fields}
+    if fields["uri"] == ".":
+        placed["uri"] = below.rstrip("/")
+    return {**fields, "id": fields.get("id", fields["uri"]), **placed}
+
+
+def _by_name(files: list[File]) -> dict[str, list[File]]:
+    found: dict[str, list[File]] = {}
+    for file in files:
+        found.setdefault(file.name, []).append(file)
+    return found
+
+
+def _joined(rows: Iterable[tuple[bytes, bytes, int, str]]) -> Iterator[File]:
+    """Join the rows of one folder that speak of the same file, and of the same version of it."""
+    for name, same in groupby(rows, lambda row: row[1]):
+        versions: dict[str, File] = {}
+        for _, _, number, text in same:
+            facts = json.loads(text)
+            versions.setdefault(facts.get("version_id", ""), File(_text(name))).add(number, facts)
+        yield from versions.values()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+def _text(found: bytes) -> str:
+    return found.decode(errors="surrogateescape")

@@ -1,0 +1,273 @@
+"""Reader of OpenTimelineIO: every clip is a reel, with its range. Used by ``orchestrator.manifest`` alone.
+
+The library reads in a process of its own (``otio_clips``), within limits of time and memory.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import posixpath
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from db.errors import InputError, ManifestError
+from orchestrator.manifest import fields, kinds, text
+from orchestrator.manifest.grouping import Grouping
+from orchestrator.manifest.lines import Entry, Known, Problem, Reading, from_error, problem
+from orchestrator.spelling import visible
+
+MAX_BYTES = 256 << 20
+MAX_SECONDS = 120
+_SNIFFED_BYTES = 4096
+_MAX_FRAMES = 10**9
+_NEAR = 0.01
+"""Times that are so near to a whole frame are that frame: they have been through floating point."""
+_NTSC = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120))
+_NTSC_NEAR = 0.005
+_PLUGINS = "OTIO_PLUGIN_MANIFEST_PATH"
+
+
+def recognises(path: Path) -> Known | None:
+    """Know ``.otio``, and JSON that begins like it."""
+    if not path.is_file():
+        return None
+    suffix = path.suffix.lower()
+    known = suffix == ".otio" or (suffix == ".json" and '"OTIO_SCHEMA"' in text.start(path, _SNIFFED_BYTES))
+    return Known(path.parent, (path,)) if known else None
+
+
+def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+    """Yield an entry for each clip of the picture tracks, in order; a clip that repeats another is left out.
+
+    Raises:
+        ManifestError: ``OTIO_EXTRA_MISSING``; or the file is none, is too large, or ends the process that reads it.
+    """
+    clips = _Clips(path.parent)
+    count = 0
+    for count, said in enumerate(_said(path, reading, clips.left_out), 1):
+        try:
+            entry = clips.entry(count, said)
+        except InputError as error:
+            yield from_error(count, error)
+            continue
+        if entry is not None:
+            yield entry
+    for what, number in clips.left_out.items():
+        reading.notes.append(f"Passed over in the timeline: {visible(what)[:60]} ({number})")
+    if clips.changed:
+        reading.notes.append(f"Clips with effects, of which the plain media is restored: {clips.changed}")
+
+
+@dataclass
+class _Clips:
+    """Makes entries of what the library says of clips."""
+
+    folder: Path
+    left_out: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
+    _seen: set[int] = field(default_factory=set)
+    _names: Counter[int] = field(default_factory=Counter)
+
+    def entry(self, number: int, said: dict[str, Any]) -> Entry | None:
+        """Return the entry of one clip; none when it names no media, or what an earlier one names.
+
+        Raises:
+            InputError: What it says cannot be.
+        """
+        if "lacks" in said:
+            self.left_out[f"clips with {said['lacks']}"] += 1
+            return None
+        problems: list[Problem] = []
+        media, rate, total = self._sequence(said) if "sequence" in said else self._film(said)
+        rates = [each for each in (rate, *_rates(said.get("available_range")), *_rates(said["source_range"])) if each]
+        if len({*rates}) > 1:
+            shown = " and ".join(str(each) for each in dict.fromkeys(rates))
+            problems.append(problem(number, "FPS_CONFLICT", f"Clip {said['name']!r:.100} says {shown} frames a second"))
+        step = media.get("sequence.step", 1)
+        if rates:
+            media["fps"] = str(rates[0] / step)
+        span = _span(said, rates[0] if rates else Fraction(1), step, total)
+        if span is not None:
+            media["span"] = f"{span[0]}-{span[1] - 1}"
+        before = len(self._seen)
+        self._seen.add(hash(json.dumps(media, sort_keys=True)))
+        if len(self._seen) == before:
+            self.left_out["clips that repeat another's media and range"] += 1
+            return None
+        self.changed += bool(said["effects"])
+        track = {"otio.track": said["track"]} if said["track"] else {}
+        return Entry(number, {"id": self._id(said, media), **media, **track}, tuple(problems))
+
+    def _id(self, said: dict[str, Any], media: dict[str, Any]) -> str:
+        """Return the clip's name, else its media's, with a number behind all but the first."""
+        name = " ".join(visible(said["name"]).split()) or posixpath.basename(media["uri"]) or "clip"
+        name = name[: fields.MAX_ID_CHARS - 20]
+        folded = hash(name.casefold())
+        self._names[folded] += 1
+        count = self._names[folded]
+        return name if count == 1 else f"{name}#{count}"
+
+    def _film(self, said: dict[str, Any]) -> tuple[dict[str, Any], Fraction | None, int | None]:
+        path = self._path(said["url"])
+        media = {"uri": path, **({} if kinds.by_suffix(path) else {"kind": "video"})}
+        return media, None, _total(said, None)
+
+    def _sequence(self, said: dict[str, Any]) -> tuple[dict[str, Any], Fraction | None, int | None]:
+        found = said["sequence"]
+        folder, step, rate = self._path(found["base"] or "."), int(found["step"]), _rate(found["rate"])
+        if step < 1:
+            raise InputError(f"frame_step of clip {said['name']!r:.100} is {step}")
+        media = {
+            "uri": folder.rstrip("/") or "/",
+            "kind": "sequence",
+            "missing": str(found["missing"]),
+            "sequence.prefix": found["prefix"],
+            "sequence.suffix": found["suffix"],
+            "sequence.padding": found["padding"],
+            "sequence.start": found["start"],
+            "sequence.step": step,
+        }
+        total = _total(said, rate)
+        media["sequence.end"] = self._last(media) if total is None else found["start"] + (total - 1) // step * step
+        return {name: value for name, value in media.items() if value != ""}, rate, total
+
+    def _last(self, media: dict[str, Any]) -> int:
+        """Return the last frame that is there, where the timeline does not say how many there should be."""
+        folder = os.path.join(self.folder, media["uri"])
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        alike = ("sequence.prefix", "sequence.suffix", "sequence.padding")
+        for group in Grouping().groups("", names):
+            if group.sequence and all(group.sequence[name] == media[name] for name in alike):
+                return int(group.sequence["sequence.end"])
+        message = f"{media['uri']!r:.200} holds no sequence {media['sequence.prefix']!r:.100}"
+        raise InputError(message, code="FILE_MISSING")
+
+    def _path(self, url: str) -> str:
+        """Return the path that a URL names; a text without scheme is a path, or one that is percent-encoded."""
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise InputError(f"{url!r:.200} is no URL") from error
+        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+            return unquote(parts.path, errors="surrogateescape")
+        if parts.scheme or "%" not in url or "\0" in url or os.path.lexists(os.path.join(self.folder, url)):
+            return url
+        return unquote(url, errors="surrogateescape")
+
+
+def _span(said: dict[str, Any], rate: Fraction, step: int, total: int | None) -> tuple[int, int] | None:
+    """Return the half-open range of the media's images that the clip shows; none for all of them."""
+    source = said["source_range"]
+    if source is None:
+        return None
+    available = said.get("available_range")
+    begins = _seconds(source[0], source[1]) - (_seconds(available[0], available[1]) if available else 0)
+    start, count = _frames(begins * rate), _frames(_seconds(source[2], source[3]) * rate)
+    name = f"Clip {said['name']!r:.100}"
+    if start < 0 or count < 1:
+        raise InputError(f"{name} shows {count} frames from {start} on, counted from the media's first")
+    if total is not None and start + count > total:
+        raise InputError(f"{name} ends at frame {start + count}, its media has {total}")
+    if start == 0 and count == total:
+        return None
+    return start // step, -(-(start + count) // step)
+
+
+def _total(said: dict[str, Any], rate: Fraction | None) -> int | None:
+    """Return how many frames the media has, counted in its own rate; none when the timeline does not say."""
+    available = said.get("available_range")
+    if available is None:
+        return None
+    seconds = _seconds(available[2], available[3])
+    count = _frames(seconds * (rate or _rate(available[3]) or 1))
+    if count < 1:
+        raise InputError(f"The media of clip {said['name']!r:.100} has {count} frames")
+    return count
+
+
+def _rates(found: list[float] | None) -> list[Fraction | None]:
+    return [_rate(found[1]), _rate(found[3])] if found else []
+
+
+def _rate(found: float) -> Fraction | None:
+    """Return a rate as the rational that is meant; none for 1, which stands where nothing is said."""
+    if not math.isfinite(found) or not 0 < found < 1000:
+        raise InputError(f"{found} is not a rate above 0 and below 1000 frames per second")
+    near = min(_NTSC, key=lambda rate: abs(rate - Fraction(found)))
+    if abs(near - Fraction(found)) < _NTSC_NEAR:
+        return near
+    return None if found == 1 else Fraction(found).limit_denominator(1001)
+
+
+def _seconds(value: float, rate: float) -> Fraction:
+    if not math.isfinite(value) or abs(value) > _MAX_FRAMES * 1000:
+        raise InputError(f"{value} is not a time")
+    return Fraction(value) / (_rate(rate) or 1)
+
+
+def _frames(count: Fraction) -> int:
+    whole = round(count)
+    if abs(whole) > _MAX_FRAMES:
+        raise InputError(f"{float(count):g} frames are more than {_MAX_FRAMES}")
+    return whole if abs(whole - count) < _NEAR else math.floor(count)
+
+
+def _said(path: Path, reading: Reading, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield what the library says of each clip; what it left out is counted."""
+    where = visible(str(path))
+    if find_spec("opentimelineio") is None:
+        raise ManifestError(f"{where} cannot be read", code="OTIO_EXTRA_MISSING")
+    if path.stat().st_size > MAX_BYTES:
+        raise ManifestError(f"{where} has more than {MAX_BYTES} bytes")
+    with _asked(path) as answers:
+        while raw := answers.readline(reading.limit_bytes):
+            document = _document(raw)
+            if document is None:
+                raise ManifestError(f"{where}: a clip needs more than {reading.limit_bytes} bytes")
+            if "error" in document:
+                raise ManifestError(f"{where} is no timeline: {visible(str(document['error']))[:300]}")
+            if "end" in document:
+                left_out.update(document["end"])
+                return
+            yield document
+    raise ManifestError(f"{where} ended the process that reads it, or kept it busy for more than {MAX_SECONDS} s")
+
+
+@contextmanager
+def _asked(path: Path) -> Iterator[BinaryIO]:
+    environment = {name: value for name, value in os.environ.items() if name != _PLUGINS}
+    command = [sys.executable, "-m", "orchestrator.manifest.otio_clips", str(path)]
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    )
+    assert child.stdout is not None
+    clock = threading.Timer(MAX_SECONDS, child.kill)
+    clock.start()
+    try:
+        yield child.stdout  # type: ignore[misc]
+    finally:
+        clock.cancel()
+        child.kill()
+        child.stdout.close()
+        child.wait()
+
+
+def _document(raw: bytes) -> dict[str, Any] | None:
+    """Return one answer; none when it was cut off."""
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,51 @@
+"""Reader of a folder in S3, ``s3://bucket/prefix``. Used by ``orchestrator.manifest`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from db.errors import InputError, ManifestError
+from db.settings import Settings
+from orchestrator.manifest import inventory
+from orchestrator.manifest.grouping import Grouping
+from orchestrator.manifest.lines import Entry, Problem, Reading
+from orchestrator.manifest.places import S3
+from orchestrator.manifest.s3 import facts_of
+
+
+def read(uri: str, reading: Reading) -> Iterator[Entry | Problem]:
+    """Yield an entry for each still and reel below a prefix, as the folder reader does below a folder.
+
+    Ids are keys without the prefix. The listing comes page by page and is sorted on disk.
+
+    Raises:
+        ManifestError: The bucket is not there, or may not be listed.
+        StoreUnavailable: The server does not answer.
+    """
+    bucket, _, prefix = uri.removeprefix(S3).partition("/")
+    inside = f"{prefix}/" if prefix else ""
+    grouping = Grouping()
+    with inventory.opened() as files:
+        count = 0
+        for key, size_bytes, _, storage_class in objects(reading.settings, uri):
+            if key.endswith("/"):
+                continue  # what stands for a folder
+            count += 1
+            facts = facts_of(f"{bucket}/{key}", size_bytes, storage_class)
+            files.add(key.removeprefix(inside) if key != prefix else key.rpartition("/")[2], count, facts)
+        single = count == 1 and key == prefix
+        below = uri.rpartition("/")[0] if single else uri
+        yield from inventory.entries(files, grouping, below=f"{below}/")
+    reading.notes.extend(grouping.notes())
+
+
+def objects(settings: Settings, uri: str) -> Iterator[tuple[str, int, str, str]]:
+    """Yield key, size in bytes, ETag and storage class of each object below a prefix; raises as :func:`read`."""
+    try:
+        from db.store.s3 import found  # boto3 is only there, and only needed, where sources lie in S3
+
+        yield from found(settings, uri)
+    except ManifestError:
+        raise
+    except InputError as error:
+        raise ManifestError(error.message, code=error.code, remedy=error.remedy) from error
