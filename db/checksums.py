@@ -17,7 +17,11 @@ HEX_CHARS = {
     "sha3_224": 56, "sha3_256": 64, "sha3_384": 96, "sha3_512": 128, "blake2b": 128, "blake2s": 64,
 }  # fmt: skip
 """Algorithms by the names that ``hashlib`` has for them, and the hex digits of their digests."""
-_PLAIN = {name.replace("_", ""): name for name in HEX_CHARS} | {"blake2b512": "blake2b", "blake2s256": "blake2s"}
+_PLAIN = {
+    **{name.replace("_", ""): name for name in HEX_CHARS},
+    **{f"sha2{bits}": f"sha{bits}" for bits in (224, 256, 384, 512)},
+    **{"blake2b512": "blake2b", "blake2s256": "blake2s"},
+}
 _HEX = re.compile(r"[0-9a-f]+")
 _FOLDER = "listings"
 

@@ -20,6 +20,7 @@ from db.recipe import Recipe, Step
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
+from db.store.base import Store
 
 
 def needs_weights(recipe: Recipe) -> bool:
@@ -52,6 +53,7 @@ class Deposits:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._done = settings, set[str]()
+        self._opened: Store | None = None
 
     def put(self, recipe: Recipe) -> None:
         """Make sure that the recipe's files are in the store, once for each."""
@@ -60,16 +62,19 @@ class Deposits:
             self._done.add(file.sha256)
             if path is None:
                 continue
-            store = open_store(self._settings)
-            if store.size(file.key) != file.bytes:
-                store.put(file.key, path)
+            if self._store().size(file.key) != file.bytes:
+                self._store().put(file.key, path)
 
     def put_listing(self, text: str) -> Blob:
         """Store the list of digests of a sequence's files; see ``db.checksums``."""
         data = text.encode(errors="surrogateescape")
         blob = checksums.named(f"{hashlib.sha256(data).hexdigest()}:{len(data)}")
-        store = open_store(self._settings)
-        return blob if store.size(blob.key) == blob.bytes else store.put_bytes(blob.key, data)
+        return blob if self._store().size(blob.key) == blob.bytes else self._store().put_bytes(blob.key, data)
+
+    def _store(self) -> Store:
+        if self._opened is None:
+            self._opened = open_store(self._settings)
+        return self._opened
 
 
 def _pinned(step: Step, registered: Mapping[str, WeightsRow], recipe_name: str) -> Step:

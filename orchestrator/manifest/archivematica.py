@@ -102,6 +102,8 @@ class _Transfer:
             own = group.fields(inside)
             reel = bool(group.sequence) or kinds.suffix(group.name) in kinds.FILMS
             own["id"] = path if single and reel and number else own.get("id", own["uri"])
+            if single and reel and "sound" not in own:
+                own.update(self._sound(self._place(path)))
             yield self._entry(inside, group, {**given, **own}, number or count)
         self._empty += not first
 
@@ -135,7 +137,7 @@ class _Transfer:
 
     def _file(self, path: str, place: str, number: int, given: dict[str, Any]) -> Entry:
         found = self._files.file(path)
-        sound = self._sound(place) if kinds.suffix(path) in kinds.FILMS else {}
+        sound = self._sound(os.path.splitext(place)[0]) if kinds.suffix(path) in kinds.FILMS else {}
         own = {"id": path, "uri": place, **sound, **found.fields}
         return Entry(number, {**given, **own}, tuple(found.problems))
 
@@ -147,8 +149,8 @@ class _Transfer:
             return entry._replace(number=number)
         return Entry(number, {**own, **found[0].fields}, tuple(found[0].problems))
 
-    def _sound(self, place: str) -> dict[str, str]:
-        stem = os.path.splitext(place)[0]
+    def _sound(self, stem: str) -> dict[str, str]:
+        """Return the sound file of that name, if there is one."""
         there = (f"{stem}.{suffix}" for suffix in _SOUNDS)
         return next(({"sound": sound} for sound in there if os.path.isfile(self.root / sound)), {})
 

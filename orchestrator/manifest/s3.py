@@ -200,7 +200,7 @@ def _guessed(row: list[str]) -> list[str]:
     flags = iter(("IsLatest", "IsDeleteMarker") if len(cells) > 4 and {cells[3], cells[4]} <= {"true", "false"} else ())
     for place, cell in enumerate(cells[2:], 2):
         fits = next((name for name, looks in _LOOKS if name not in names and looks.fullmatch(cell)), "-")
-        if (place == 2 and fits == "-") or (place == 2 and cells[3] in ("true", "false")):
+        if place == 2 and fits == "-":
             fits = "VersionId"
         elif cell in ("true", "false"):
             fits = next(flags, "-" if "IsMultipartUploaded" in names else "IsMultipartUploaded")

@@ -164,7 +164,7 @@ class Validator:
 
     def _source_problems(self, number: int, source: Source) -> Iterator[Problem]:
         part = source.sequence
-        name = source.uri if part is None else f"{source.uri}/{part.prefix}*{part.suffix}:{part.padding}:{part.start}"
+        name = source.uri if part is None else f"{source.uri}/{part!r}"
         before = len(self._sources)
         self._sources.add(hash((name, source.span, source.version_id)))
         if len(self._sources) == before:

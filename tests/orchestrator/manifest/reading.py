@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
+from db.errors import ManifestError
 from db.recipe import resolve
 from db.settings import Settings
 from orchestrator import manifest
@@ -15,9 +18,23 @@ SETTINGS = Settings(max_manifest_line_bytes=LIMIT_BYTES)
 
 
 def lines_of(path: Path, *, check_files: bool = False, roots: Iterable[Path] = ()) -> list[Line]:
+    return read(path, check_files=check_files, roots=roots)[0]
+
+
+def read(
+    path: Path | str, settings: Settings = SETTINGS, *, check_files: bool = False, roots: Iterable[Path] = ()
+) -> tuple[list[Line], list[str]]:
+    """Return a manifest's lines, and what the reader notes besides."""
     opened = manifest.open_manifest(path)
-    recipe = resolve("identity")
-    return list(manifest.lines(opened, recipe, SETTINGS, roots=roots, check_files=check_files))
+    found = manifest.lines(opened, resolve("identity"), settings, roots=roots, check_files=check_files)
+    return list(found), opened.notes
+
+
+def refused(path: Path | str, settings: Settings = SETTINGS, *, check_files: bool = True) -> str:
+    """Return the code with which a whole manifest is refused."""
+    with pytest.raises(ManifestError) as caught:
+        read(path, settings, check_files=check_files)
+    return caught.value.code
 
 
 def written(folder: Path, name: str, text: str | bytes) -> Path:
