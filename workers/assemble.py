@@ -23,7 +23,7 @@ from workers.media import access, companions, container, ffv1, framemd5, index, 
 from workers.media.pixels import Layout, to_picture
 from workers.media.reel import layout_of
 from workers.media.sound import Listener
-from workers.media.source import local, local_sound
+from workers.media.source import place, place_of_sound
 from workers.media.timing import Clock
 from workers.workbench import Workbench
 
@@ -79,7 +79,7 @@ def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
 
 
 def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
-    film = None if item.source.sequence else local(item.source, bench)
+    film = None if item.source.sequence else place(item.source, bench)
     tags = _tags(item, facts)
     if film is not None:
         with container.opened(film) as (opened, _):
@@ -91,7 +91,7 @@ def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
         facts=facts,
         tags={"title": item.external_id} | tags,
         film=film,
-        sound=local_sound(item.source, bench) if facts.sound else None,
+        sound=place_of_sound(item.source, bench) if facts.sound else None,
     )
 
 

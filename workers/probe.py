@@ -26,7 +26,8 @@ from workers.media import container, ffv1, fields, planes, sequence, sound, stil
 from workers.media.index import Index
 from workers.media.pixels import COLOUR_SPREAD, Planes
 from workers.media.reel import Reel, layout_of, seeks_exactly, stored
-from workers.media.source import check_file, find, fixity, local, local_sound
+from workers.media.remote import Place, folder_of, size_of
+from workers.media.source import check_file, find, fixity, place, place_of_sound
 from workers.workbench import Workbench
 
 
@@ -37,10 +38,12 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
         InputError: The source cannot be restored as it is; the code says why.
     """
     item = _item_of(assignment)
-    path = local(item.source, bench)
+    path = place(item.source, bench)
     digest, size = _fixity(path, item.source, bench)
-    look_through = survey.files if item.source.sequence else survey.film
-    look = look_through(path, item.source, bench.settings, bench.moved)
+    if item.source.sequence is not None:
+        look = survey.files(folder_of(path), item.source, bench.settings, bench.moved)
+    else:
+        look = survey.film(path, item.source, bench.settings, bench.moved)
     step = _deinterlacing(item)
     _judge(look, item.source, fields_wanted=step is not None)
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
@@ -119,12 +122,13 @@ def _item_of(assignment: Assignment) -> Item:
     return assignment.item
 
 
-def _fixity(path: Path, source: Source, bench: Workbench) -> tuple[str, int]:
+def _fixity(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
     """Return the digest over the whole source and its size in bytes."""
     if source.sequence is None:
-        return fixity([path], source.checksum, bench.moved), path.stat().st_size
-    shown = sequence.shows(path, source)
-    there = [sequence.file_of(path, source.sequence, number) for number in sorted({*shown}) if number >= 0]
+        return fixity([path], source.checksum, bench.moved), size_of(path)
+    folder = folder_of(path)
+    shown = sequence.shows(folder, source)
+    there = [sequence.file_of(folder, source.sequence, number) for number in sorted({*shown}) if number >= 0]
     listed = checksums.load(bench.store.read(source.listing)) if source.listing else None
     return fixity(there, source.checksum, bench.moved, listed=listed), sum(check_file(file) for file in there)
 
@@ -184,7 +188,7 @@ def _disagreements(look: survey.Look, source: Source) -> Iterator[str]:
 
 
 def _made_readable(
-    look: survey.Look, facts: ReelFacts, path: Path, item: Item, step: DeinterlaceParams | None, bench: Workbench
+    look: survey.Look, facts: ReelFacts, path: Place, item: Item, step: DeinterlaceParams | None, bench: Workbench
 ) -> ReelFacts:
     """Copy a film losslessly where not every frame that is wanted of it can be read from it by itself.
 
@@ -270,7 +274,7 @@ def _evenly(index: Index, source: Index, start: int, rate: Fraction) -> Index:
 
 def _with_sound(facts: ReelFacts, source: Source, bench: Workbench) -> ReelFacts:
     """Take in the sound file that the manifest names."""
-    path = local_sound(source, bench)
+    path = place_of_sound(source, bench)
     tracks, seconds, _ = sound.beside(path)
     digest = fixity([path], {}, bench.moved)
     lasts, slack = facts.frame_count / facts.rate, 1 / facts.rate + Fraction(1, 10)
@@ -278,9 +282,9 @@ def _with_sound(facts: ReelFacts, source: Source, bench: Workbench) -> ReelFacts
     if seconds and abs(seconds - lasts) > slack:
         lengths = f"The sound lasts {float(seconds):.2f} s, the picture {float(lasts):.2f} s"
         disagreements = (*disagreements, f"{lengths} at {facts.rate} frames per second; neither was stretched")
-    file = SoundFile(uri=source.sound, bytes=path.stat().st_size, sha256=digest)
+    file = SoundFile(uri=source.sound, bytes=size_of(path), sha256=digest)
     return facts.model_copy(update={"sound": file, "audio": facts.audio + tracks, "disagreements": disagreements})
 
 
-def _reel(index: Index, facts: ReelFacts, path: Path, item: Item, bench: Workbench) -> Reel:
+def _reel(index: Index, facts: ReelFacts, path: Place, item: Item, bench: Workbench) -> Reel:
     return Reel(path, item.source, facts, index, layout_of(facts), bench.settings, {})

@@ -143,8 +143,11 @@ class S3Store:
         return f"{self.prefix}/{check(key)}" if self.prefix else check(key)
 
 
-def connect(settings: Settings) -> Any:
-    """Return a boto3 client for the settings' S3 server: short timeouts, three tries."""
+def connect(settings: Settings, *, in_pieces: bool = False) -> Any:
+    """Return a boto3 client for the settings' S3 server: short timeouts, three tries.
+
+    ``in_pieces`` is for reading ranges: a server's checksum is of the whole object and would not fit any of them.
+    """
     return boto3.client(
         "s3",
         endpoint_url=settings.s3_endpoint_url or None,
@@ -156,6 +159,7 @@ def connect(settings: Settings) -> Any:
             read_timeout=60,
             retries={"max_attempts": 3, "mode": "standard"},
             s3={"addressing_style": "path"} if settings.s3_endpoint_url else {},
+            response_checksum_validation="when_required" if in_pieces else "when_supported",
         ),
     )
 
@@ -177,7 +181,7 @@ def fetch_source(settings: Settings, uri: str, path: Path, moved: Moved | None =
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     part = path.with_name(f".{path.name}.part")
     version = {"VersionId": version_id} if version_id else {}
-    with _translated(uri), _source_errors(f"{uri} (version {version_id})" if version else uri):
+    with source_errors(f"{uri} (version {version_id})" if version else uri):
         body = connect(settings).get_object(Bucket=bucket, Key=key, **version)["Body"]
         with part.open("wb") as sink:
             copy_and_digest(cast(BinaryIO, body), sink, moved)
@@ -204,7 +208,7 @@ def found(settings: Settings, uri: str) -> Iterator[Found]:
     """
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     folder = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-    with _translated(uri), _source_errors(uri):
+    with source_errors(uri):
         pages = connect(settings).get_paginator("list_objects_v2")
         for page in pages.paginate(
             Bucket=bucket, Prefix=prefix.rstrip("/"), OptionalObjectAttributes=["RestoreStatus"]
@@ -217,8 +221,19 @@ def found(settings: Settings, uri: str) -> Iterator[Found]:
 
 
 @contextmanager
-def _source_errors(what: str) -> Iterator[None]:
-    """Say what a refusal means for a source, which is not ours and may be anything."""
+def source_errors(what: str) -> Iterator[None]:
+    """Translate what goes wrong with a source, which is not ours and may be anything.
+
+    Raises:
+        InputError: ``FILE_MISSING``, ``SOURCE_DENIED`` or ``SOURCE_ARCHIVED``, naming ``what``.
+        StoreUnavailable: The server does not answer.
+    """
+    with _translated(what), _refused(what):
+        yield
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
     try:
         yield
     except boto_errors.ClientError as error:
@@ -227,6 +242,9 @@ def _source_errors(what: str) -> Iterator[None]:
             raise InputError(f"{what}: there is no such object or bucket", code="FILE_MISSING") from error
         if code in {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
             raise InputError(f"{what}: not readable with these keys ({code})", code="SOURCE_DENIED") from error
+        if code in {"412", "PreconditionFailed", "416", "InvalidRange"}:
+            message = f"{what}: another object lies there than the one that was opened"
+            raise InputError(message, code="CHANGED_DURING_WORK") from error
         if code == "InvalidObjectState":
             raise InputError(f"{what}: it must be restored from its storage class", code="SOURCE_ARCHIVED") from error
         if code in {"400", "InvalidArgument"}:

@@ -21,6 +21,7 @@ from workers.media.companions import packets
 from workers.media.edge import reading, writing
 from workers.media.ffv1 import BITEXACT
 from workers.media.pixels import Layout
+from workers.media.remote import Place
 from workers.media.remux import Plan
 from workers.media.sound import copied_tracks, opened
 from workers.media.timing import Clock, Timed
@@ -70,7 +71,7 @@ def write(path: Path, frames: Iterable[VideoFrame], plan: Plan, *, comment: str 
 
 
 def _sound(
-    out: OutputContainer, stack: ExitStack, place: Path, clock: Clock, encoded: list[str]
+    out: OutputContainer, stack: ExitStack, place: Place, clock: Clock, encoded: list[str]
 ) -> Iterator[Iterator[Timed]]:
     """Add a source's tracks, copied where players know them; ``encoded`` gains the codecs of the others."""
     stack.enter_context(reading(str(place)))
@@ -129,7 +130,7 @@ def _on_screen(frame: VideoFrame, layout: Layout, screen: Layout, stream: VideoS
     return frame.reformat(width=stream.width, height=stream.height, format="yuv420p", threads=1)
 
 
-def _encoded_sound(out: OutputContainer, stack: ExitStack, place: Path, number: int, clock: Clock) -> Iterator[Timed]:
+def _encoded_sound(out: OutputContainer, stack: ExitStack, place: Place, number: int, clock: Clock) -> Iterator[Timed]:
     source: InputContainer = stack.enter_context(opened(place))
     track = source.streams[number]
     assert isinstance(track, AudioStream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from db.errors import InputError, OutOfMemoryError
 from workers.media.edge import reading, says
+from workers.media.remote import Place
 
 # Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
 _DEMUXERS = (
@@ -34,22 +35,28 @@ Damage = Callable[[str], None]
 
 
 @contextmanager
-def opened(path: Path, threads: int = LONE_THREADS) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(path: Place, threads: int = LONE_THREADS) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a container and its picture stream, to be decoded in so many threads.
 
     Raises:
         InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
     """
-    with reading(str(path)):
-        try:
-            container = av.open(str(path), "r", options=dict(OPTIONS), metadata_errors="replace")
-        except (InvalidDataError, ArgumentError, av.error.OSError) as error:
-            raise _unknown(path) from error
-    with container:
+    with ExitStack() as stack:
+        with reading(str(path)):
+            try:
+                container = stack.enter_context(source(path, stack))
+            except (InvalidDataError, ArgumentError, av.error.OSError) as error:
+                raise _unknown(path) from error
         yield container, picture_stream(container, path, threads)
 
 
-def picture_stream(container: InputContainer, path: Path, threads: int = LONE_THREADS) -> VideoStream:
+def source(path: Place, stack: ExitStack) -> InputContainer:
+    """Open a film or sound file with the demuxers that are allowed; what is opened beneath it closes with ``stack``."""
+    name = path if isinstance(path, Path) else stack.enter_context(path.open())
+    return av.open(str(name) if isinstance(name, Path) else name, "r", options=dict(OPTIONS), metadata_errors="replace")
+
+
+def picture_stream(container: InputContainer, path: Place, threads: int = LONE_THREADS) -> VideoStream:
     """Return the first stream that is a film and not a cover picture, its decoder set up."""
     covers = av.stream.Disposition.attached_pic
     stream = next((stream for stream in container.streams.video if not stream.disposition & covers), None)
@@ -113,7 +120,7 @@ def _decoded(stream: VideoStream, packet: Packet[Any] | None, damage: Damage) ->
         return []
 
 
-def _unknown(path: Path) -> InputError:
+def _unknown(path: Place) -> InputError:
     """Name the error for a file that no demuxer accepts: one that begins like a film lost its end."""
     with path.open("rb") as file:
         head = file.read(12)

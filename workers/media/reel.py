@@ -15,7 +15,8 @@ from workers.media import container, planes, sequence, stills
 from workers.media.ffv1 import MEZZANINE_TICK_MS
 from workers.media.index import BLACK, Index, loads
 from workers.media.pixels import Layout, Picture, Planes, black, to_picture
-from workers.media.source import local
+from workers.media.remote import Place, folder_of
+from workers.media.source import place
 from workers.workbench import Workbench
 
 LONGEST_GOP_FRAMES = 300
@@ -30,7 +31,7 @@ _LOOK_BACK = 2
 class Reel:
     """A reel that can be read by frame number."""
 
-    path: Path
+    path: Place
     """The film that is decoded (source or mezzanine), or a sequence's folder."""
     source: Source
     facts: ReelFacts
@@ -62,7 +63,7 @@ def open_reel(item: Item, bench: Workbench) -> Reel:
         raise InputError(f"{item.source.uri}: the reel has not been probed", code="BAD_VALUE")
     index = loads(bench.store.read(facts.index))
     # Every frame is held against the index, so a mezzanine need not be read whole for its digest before each segment.
-    path = bench.fetch(facts.mezzanine, check=False) if facts.mezzanine else local(item.source, bench)
+    path = bench.fetch(facts.mezzanine, check=False) if facts.mezzanine else place(item.source, bench)
     replaced = {entry.frame: BLACK if entry.use is None else entry.use for entry in item.substitutes}
     return Reel(path, item.source, facts, index, layout_of(facts), bench.settings, replaced)
 
@@ -118,7 +119,7 @@ def read_still(path: Path, layout: Layout | None, settings: Settings) -> tuple[P
 def at(reel: Reel, number: int) -> str:
     """Name a frame for a message."""
     if reel.source.sequence is not None:
-        return str(sequence.file_of(reel.path, reel.source.sequence, number))
+        return str(sequence.file_of(folder_of(reel.path), reel.source.sequence, number))
     return f"{reel.source.uri}, frame {number}"
 
 
@@ -161,7 +162,7 @@ def _checked(reel: Reel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]
 def _from_files(reel: Reel, numbers: Iterable[int]) -> Iterator[tuple[int, Planes]]:
     assert reel.source.sequence is not None
     for number in numbers:
-        path = sequence.file_of(reel.path, reel.source.sequence, number)
+        path = sequence.file_of(folder_of(reel.path), reel.source.sequence, number)
         samples, _ = read_still(path, reel.layout, reel.settings)
         yield number, check(reel, number, samples)
 

@@ -23,6 +23,7 @@ from workers.media import companions, matroska, sound
 from workers.media.edge import reading, writing
 from workers.media.ffv1 import BITEXACT, add_stream
 from workers.media.pixels import Layout
+from workers.media.remote import Place
 from workers.media.timing import Clock, Timed
 
 
@@ -38,12 +39,12 @@ class Plan:
     """Of the source: rate, aspect, colour tags."""
     tags: dict[str, str]
     """Title, timecode and what else a person should find in the file."""
-    film: Path | None = None
+    film: Place | None = None
     """The source, when it is a film: what it has beside the picture goes along. None for a sequence."""
-    sound: Path | None = None
+    sound: Place | None = None
     """A file of sound that begins with the reel's first frame, when there is one."""
 
-    def sources(self) -> Iterator[tuple[Path, Clock]]:
+    def sources(self) -> Iterator[tuple[Place, Clock]]:
         """Yield what lies beside the picture, and when the reel begins on its clock."""
         if self.film is not None:
             yield self.film, self.clock
@@ -101,7 +102,7 @@ def beside(path: Path, plan: Plan) -> bool:
         return found
 
 
-def _copied(out: OutputContainer, place: Path, clock: Clock, carried: Carried, stack: ExitStack) -> Iterator[Timed]:
+def _copied(out: OutputContainer, place: Place, clock: Clock, carried: Carried, stack: ExitStack) -> Iterator[Timed]:
     """Add to the master what a source has beside its picture; returns the packets."""
     with reading(str(place)), sound.opened(place) as again:
         covers = companions.covers(again)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
@@ -20,6 +19,7 @@ from db.errors import InputError, WorkError
 from db.records import AudioTrack
 from workers.media import container
 from workers.media.edge import reading
+from workers.media.remote import Place
 
 # ISO/IEC 14496-3, 1.A.2: a header of seven bytes, and two of checksum where its last bit of the second byte is 0.
 _ADTS_BYTES, _ADTS_CHECKSUM_BYTES = 7, 2
@@ -52,12 +52,16 @@ class Fingerprint:
         }  # fmt: skip
 
 
-def opened(path: Path) -> InputContainer:
-    """Open a film or sound file for its sound alone."""
-    return av.open(str(path), options=dict(container.OPTIONS), metadata_errors="replace")
+@contextmanager
+def opened(path: Place) -> Iterator[InputContainer]:
+    """Open a film or sound file for what lies beside its picture; raises ``InputError`` for one that cannot be read."""
+    with ExitStack() as stack:
+        with reading(str(path)):
+            found = stack.enter_context(container.source(path, stack))
+        yield found
 
 
-def beside(path: Path) -> tuple[tuple[AudioTrack, ...], Fraction, dict[str, str]]:
+def beside(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction, dict[str, str]]:
     """Look at a file of sound that belongs to a reel.
 
     Returns:

@@ -18,6 +18,7 @@ from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
 from db.store.keys import safe_name
+from workers.media.remote import Place, RemoteFile
 from workers.workbench import Workbench
 
 BLOCK_BYTES = 1 << 20
@@ -33,9 +34,16 @@ def local(source: Source, bench: Workbench) -> Path:
     return find(fetched(source, bench.scratch, bench.settings, lambda count: bench.moved()))
 
 
-def local_sound(source: Source, bench: Workbench) -> Path:
-    """Return the local file of the sound that belongs to a source; raises as :func:`local`."""
-    return local(Source(uri=source.sound, kind=source.kind), bench)
+def place(source: Source, bench: Workbench) -> Place:
+    """Return where a reel is read: as :func:`local`, but a film in S3 stays there and is read by ranges."""
+    if not source.uri.startswith("s3://") or source.sequence is not None:
+        return local(source, bench)
+    return RemoteFile(source.uri, bench.settings, source.version_id)
+
+
+def place_of_sound(source: Source, bench: Workbench) -> Place:
+    """Return where the sound that belongs to a reel is read; raises as :func:`local`."""
+    return place(Source(uri=source.sound, kind=source.kind), bench)
 
 
 def fetched(source: Source, folder: Path, settings: Settings, moved: Callable[[int], None] | None = None) -> Source:
@@ -86,7 +94,7 @@ def check_file(path: Path) -> int:
 
 
 def fixity(
-    paths: Iterable[Path], expected: Digests, moved: Callable[[], None], *, listed: Mapping[str, Digests] | None = None
+    paths: Iterable[Place], expected: Digests, moved: Callable[[], None], *, listed: Mapping[str, Digests] | None = None
 ) -> str:
     """Stream all files in order and return the sha256 hex digest over them.
 
@@ -115,7 +123,7 @@ def fixity(
     return str(whole["sha256"].hexdigest())
 
 
-def _listed(path: Path, listed: Mapping[str, Digests]) -> Digests:
+def _listed(path: Place, listed: Mapping[str, Digests]) -> Digests:
     if path.name not in listed:
         raise InputError(f"{path}: the list of its sequence's digests does not name it", code="FILE_UNEXPECTED")
     return listed[path.name]
@@ -132,14 +140,14 @@ def _sums(names: Iterable[str]) -> dict[str, Any]:
     return begun
 
 
-def _compare(path: Path | None, sums: Mapping[str, Any], expected: Digests) -> None:
+def _compare(path: Place | None, sums: Mapping[str, Any], expected: Digests) -> None:
     for name, wanted in expected.items():
         found = sums[name].hexdigest()
         if found != wanted.strip().lower():
             raise InputError(f"{path}: {name} is {found}, the manifest says {wanted}", code="CHECKSUM_MISMATCH")
 
 
-def _blocks(path: Path) -> Iterable[bytes]:
+def _blocks(path: Place) -> Iterable[bytes]:
     try:
         with path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):

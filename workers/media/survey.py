@@ -27,6 +27,7 @@ from workers.media import companions, container, planes, sequence, slices, sound
 from workers.media.index import BLACK, Index
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.reel import read_still
+from workers.media.remote import Place, size_of
 
 COMBED_SHARE = 0.3
 """Share of combed frames from which a film counts as interlaced though its flags do not say so."""
@@ -88,7 +89,7 @@ def header_rate(stream: VideoStream) -> Fraction:
     return Fraction(rate) if rate and 0 < rate <= 1000 else sequence.DEFAULT_RATE
 
 
-def film(path: Path, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
+def film(path: Place, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
     """Decode a film once from beginning to end.
 
     Args:
@@ -144,7 +145,7 @@ def files(folder: Path, source: Source, settings: Settings, moved: Callable[[], 
     return look
 
 
-def _woven(path: Path) -> list[str]:
+def _woven(path: Place) -> list[str]:
     """Return what FFmpeg's idet says of each of the first frames, such as ``tff`` or ``progressive``."""
     kinds: list[str] = []
     with container.opened(path) as (opened, stream):
@@ -195,7 +196,7 @@ def evenness(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) -> t
 class _Survey:
     """Collects while a film is decoded; one film's worth of small numbers, no frames."""
 
-    def __init__(self, path: Path, opened: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, path: Place, opened: InputContainer, stream: VideoStream) -> None:
         self.path, self.opened, self.stream = path, opened, stream
         self.look: Look | None = None
         self.pts: list[int | None] = []
@@ -285,7 +286,7 @@ class _Survey:
 
     def _short(self) -> str:
         """Say what the header promises and the file does not hold; empty when it holds everything."""
-        if self.stops_at is not None and self.stops_at < self.path.stat().st_size:
+        if self.stops_at is not None and self.stops_at < size_of(self.path):
             return "the last frame is incomplete"
         for stream in (self.stream, *self.opened.streams.audio):
             declared, count = _promised_packets(stream), self.packets[stream.index]
@@ -316,7 +317,7 @@ def _promised_seconds(stream: Stream, opened: InputContainer) -> float:
     return 0.0
 
 
-def _first_frame(path: Path, stream: VideoStream, frame: VideoFrame) -> Look:
+def _first_frame(path: Place, stream: VideoStream, frame: VideoFrame) -> Look:
     tags = {
         "matrix": planes.name_of(frame.colorspace, planes.MATRICES),
         "primaries": planes.name_of(frame.color_primaries, planes.PRIMARIES),

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.errors import InputError
+from db.settings import Settings
+from db.states import TaskKind
+from db.store import ranges
+from db.store.ranges import PIECE_BYTES, Ranges
+from db.store.s3 import connect
+from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, whole_life
+from tests.support.servers import S3
+from workers import probe, restore
+
+BUCKET = "archive-of-films"
+
+
+@pytest.fixture
+def at(tmp_path: Path, s3: S3) -> House:
+    made = house(tmp_path, **s3.settings)
+    client = connect(made.settings)
+    if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
+        client.create_bucket(Bucket=BUCKET)
+    return made
+
+
+def _sent(at: House, path: Path) -> str:
+    connect(at.settings).upload_file(str(path), BUCKET, path.name)
+    return f"s3://{BUCKET}/{path.name}"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ranges that are asked for."""
+    found: list[str] = []
+
+    def spied(settings: Settings, **more: Any) -> Any:
+        client = connect(settings, **more)
+        client.meta.events.register(
+            "before-call.s3.GetObject", lambda params, **_: found.append(params["headers"]["Range"])
+        )
+        return client
+
+    monkeypatch.setattr(ranges, "connect", spied)
+    return found
+
+
+def test_any_part_is_what_the_object_holds(at: House, tmp_path: Path, asked: list[str]) -> None:
+    data = np.random.default_rng(0).bytes(3 * PIECE_BYTES + 17)
+    (tmp_path / "any.bin").write_bytes(data)
+    with Ranges(at.settings, _sent(at, tmp_path / "any.bin")) as file:
+        assert file.size_bytes == len(data)
+        for place in (0, 5, PIECE_BYTES - 3, 3 * PIECE_BYTES, len(data) - 1):
+            file.seek(place)
+            assert file.read(9) == data[place : place + 9][: PIECE_BYTES - place % PIECE_BYTES]
+        assert file.seek(-4, 2) == len(data) - 4
+        assert file.read(9) == data[-4:]
+        assert file.read(9) == b""
+        fetched = len(asked)
+        file.seek(1)
+        assert file.read(3) == data[1:4]
+        assert len(asked) == fetched
+        file.seek(0)
+        assert b"".join(iter(lambda: file.read(1 << 16), b"")) == data
+
+
+def test_a_film_in_s3_is_restored_as_one_in_a_folder(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "there.mkv", moving(24), "gray", sound="pcm_s16le", tags={"ARTIST": "Unknown"})
+    _, here = whole_life(at, item(path))
+    remote = item(path).model_copy(update={"external_id": "there"})
+    source = remote.source.model_copy(update={"uri": _sent(at, path)})
+    _, there = whole_life(at, remote.model_copy(update={"source": source}))
+    assert there.outputs["master"].sha256 == here.outputs["master"].sha256
+    assert len(planes_of(at.path(there.outputs["master"]))) == 24
+
+
+def test_a_film_in_s3_is_not_fetched_whole_for_a_segment(at: House, tmp_path: Path, asked: list[str]) -> None:
+    frames = moving(48, 320, 400, channels=3, bits=16, seed=1)
+    path = film(tmp_path / "long.mkv", frames, "gbrp16le")
+    size_bytes = path.stat().st_size
+    assert size_bytes > 12 * PIECE_BYTES
+    item_ = item(path)
+    item_ = probed(at, item_.model_copy(update={"source": item_.source.model_copy(update={"uri": _sent(at, path)})}))
+    assert item_.facts is not None
+    assert item_.facts.mezzanine is None
+    asked.clear()
+    restore.restore_segment(order(item_, TaskKind.RESTORE, 40, 48), at.bench())
+    assert len(asked) * PIECE_BYTES < 0.5 * size_bytes
+
+
+def test_nothing_of_a_film_in_s3_is_put_into_scratch(at: House, tmp_path: Path) -> None:
+    item_ = item(film(tmp_path / "there.mkv", moving(8), "gray"))
+    uri = _sent(at, tmp_path / "there.mkv")
+    item_ = item_.model_copy(update={"source": item_.source.model_copy(update={"uri": uri})})
+    bench = at.bench()
+    probe.probe(order(item_, TaskKind.PROBE), bench)
+    assert list(bench.scratch.iterdir()) == []
+
+
+def test_an_object_that_changes_is_noticed(at: House, tmp_path: Path) -> None:
+    (tmp_path / "any.bin").write_bytes(b"a" * 2 * PIECE_BYTES)
+    with Ranges(at.settings, _sent(at, tmp_path / "any.bin")) as file:
+        assert file.read(2) == b"aa"
+        (tmp_path / "any.bin").write_bytes(b"b" * 2 * PIECE_BYTES)
+        _sent(at, tmp_path / "any.bin")
+        file.seek(PIECE_BYTES)
+        with pytest.raises(InputError) as refused:
+            file.read(2)
+        assert refused.value.code == "CHANGED_DURING_WORK"
+
+
+@pytest.mark.parametrize(("name", "code"), [("none.mkv", "FILE_MISSING"), ("empty.mkv", "ZERO_BYTE")])
+def test_an_object_that_cannot_be_read_ends_in_a_code(at: House, tmp_path: Path, name: str, code: str) -> None:
+    (tmp_path / "empty.mkv").write_bytes(b"")
+    _sent(at, tmp_path / "empty.mkv")
+    with pytest.raises(InputError) as refused:
+        Ranges(at.settings, f"s3://{BUCKET}/{name}")
+    assert refused.value.code == code
