@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     s3_secret_key: str = Field("", description="S3 secret key; empty leaves it to boto3's own chain.", repr=False)
     s3_region: str = Field("us-east-1", description="S3 region.")
     scratch: Path | None = Field(None, description="Folder for files in work; none means `scratch` inside the home.")
+    scratch_quota_bytes: int = Field(
+        0, ge=0, description="Most that one attempt may keep in the scratch folder, in bytes; 0 sets no limit."
+    )
     weights_cache: Path | None = Field(
         None, description="Folder for weights fetched from S3; none means `weights` inside the home."
     )

@@ -36,6 +36,7 @@ from db.store.base import Store
 from db.store.keys import attempt_prefix
 from workers import assemble, inspect, isolate, merge, probe, restore
 from workers.pulse import Pulse
+from workers.room import Watch
 from workers.workbench import Workbench
 
 log = structlog.get_logger(__name__)
@@ -98,7 +99,7 @@ def _bench(post: Post, assignment: Assignment, scratch: Path) -> Workbench:
         settings=post.settings,
         key_prefix=assignment.key_prefix,
         device=post.device,
-        report=post.pulse.moved,
+        report=Watch(scratch, post.settings.scratch_quota_bytes, post.pulse.moved),
     )
 
 

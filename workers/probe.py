@@ -22,6 +22,7 @@ from db.errors import InputError
 from db.records import Assignment, Blob, Item, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind
+from workers import room
 from workers.media import container, ffv1, fields, planes, sequence, sound, stills, survey
 from workers.media.index import Index
 from workers.media.pixels import COLOUR_SPREAD, Planes
@@ -49,6 +50,8 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
     if item.source.sequence is None:
         facts = _made_readable(look, facts, path, item, step, bench)
+    else:
+        room.claim_for_reel(item, facts, room.raw_bytes(facts), bench)
     if item.source.sound:
         facts = _with_sound(facts, item.source, bench)
     outputs = {"index": facts.index} | ({"mezzanine": facts.mezzanine} if facts.mezzanine else {})
@@ -201,8 +204,11 @@ def _made_readable(
         )
     start, stop = span or (0, len(look.index))
     weave = _weave(reel, look, start, stop, step, bench)
+    a_frame = room.frame_bytes(stored(reel), reel.layout, facts, bench)
     if weave is None and span is None and not look.damage and look.seekable and seeks_exactly(reel):
+        room.claim_for_reel(item, facts, a_frame, bench)
         return facts
+    room.claim_for_copy(stop - start, a_frame, bench)
     frames: Iterable[Planes] = islice(stored(reel), start, stop)
     if weave is None:
         index, copy = _copied(frames, look, reel, bench)
@@ -226,6 +232,7 @@ def _made_readable(
         "mezzanine": bench.put("mezzanine.mkv", copy),
     }
     copy.unlink()
+    room.claim_for_reel(item, made, a_frame, bench)
     return made.model_copy(update=blobs)
 
 

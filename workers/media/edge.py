@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ _BROKEN = (
     EOFError,
     struct.error,
 )
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -69,7 +73,8 @@ def writing(where: str) -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemoryError(f"{where}: not enough memory to write it") from error
     except (av.error.FFmpegError, OSError) as error:
-        raise TransientError(f"Writing {where}: {says(error)}") from error
+        code = "NO_SPACE" if getattr(error, "errno", None) in _NO_ROOM else None
+        raise TransientError(f"Writing {where}: {says(error)}", code=code) from error
 
 
 def says(error: BaseException) -> str:
