@@ -17,6 +17,9 @@ from db.errors import InputError, RecipeError, nearest
 
 DEFAULT = "conservation"
 OUTPUTS = ("master", "access", "scores")
+"""What is made unless a recipe says otherwise."""
+ALL_OUTPUTS = (*OUTPUTS, "sequence")
+"""What can be asked for; ``sequence`` writes an image sequence again as the kind that it is."""
 FIELDS = ("recipe", "outputs", "bad_frames", "name", "description")
 MAX_STEPS = 64
 
@@ -174,10 +177,10 @@ def _outputs(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise RecipeError(f"Recipe {name}: outputs must be a list of names")
     for entry in value:
-        if entry not in OUTPUTS:
-            raise RecipeError(f"Recipe {name}: no output {entry!r}.{nearest(entry, OUTPUTS)}", code="BAD_PARAMETER")
+        if entry not in ALL_OUTPUTS:
+            raise RecipeError(f"Recipe {name}: no output {entry!r}.{nearest(entry, ALL_OUTPUTS)}", code="BAD_PARAMETER")
     # A master is what everything else is made from, so it is always among the outputs.
-    return tuple(entry for entry in OUTPUTS if entry in value or entry == "master")
+    return tuple(entry for entry in ALL_OUTPUTS if entry in value or entry == "master")
 
 
 def _one_line(error: Exception) -> str:

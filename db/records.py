@@ -98,7 +98,7 @@ class ReelFacts(Record):
     width: int
     height: int
     depth_bits: int
-    """Significant bits of a sample, 8 to 16."""
+    """Significant bits of a sample, 8 to 16; 16 or 32 for floating point."""
     pixel_format: str
     """FFmpeg's name of the source's pixel layout."""
     mono: bool
@@ -108,6 +108,7 @@ class ReelFacts(Record):
     """FFmpeg's name of the YUV matrix, as tagged."""
     primaries: str = "unknown"
     transfer: str = "unknown"
+    """FFmpeg's name, as tagged or as the manifest says; ``log`` for film scans in printing density."""
     sample_aspect: Rational = Fraction(1)
     rotation_degrees: int = 0
     variable_rate: bool = False
@@ -131,6 +132,8 @@ class ReelFacts(Record):
     """What the source holds and no output can carry, in words."""
     disagreements: tuple[str, ...] = ()
     """Where header and manifest, or picture and sound, contradict each other, in words; the manifest was believed."""
+    notes: tuple[str, ...] = ()
+    """What else a person should know of the source, in words."""
     sound: SoundFile | None = None
     """The sound file that the manifest names; none when there is none."""
     already_colour: bool = False

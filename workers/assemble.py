@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from db.errors import InputError, WorkError
 from db.records import Assignment, Blob, Item, ItemResult, Part, ReelFacts
 from workers import changes, marks, scores, stages
-from workers.media import access, companions, container, ffv1, framemd5, index, planes, remux, xmp
+from workers.media import access, companions, container, ffv1, framemd5, index, planes, remux, sequence_write, xmp
 from workers.media.pixels import Layout, to_picture
 from workers.media.reel import layout_of
 from workers.media.sound import Listener
@@ -33,7 +33,8 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
 
     Returns:
         ``master`` (FFV1 in Matroska), ``scores`` (Parquet, a row a frame), ``framemd5`` of the master's frames; where
-        wanted ``access`` (H.264 in MP4); ``audio`` when Matroska does not take the source's sound.
+        wanted ``access`` (H.264 in MP4); ``audio`` when Matroska does not take the source's sound; of an image
+        sequence, where wanted, ``sequence-000000`` and so on: tar files of its restored files, in frame order.
 
     Raises:
         WorkError: The segments do not add up to the reel.
@@ -45,7 +46,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     plan = _plan(item, facts, bench)
     carried = remux.master(master, _chunks(assignment.parts, bench), plan)
     notes = list(_notes(item, facts))
-    outputs = {"master": bench.put("master.mkv", master)}
+    outputs = {"master": bench.put("master.mkv", master)} | _sequence(assignment.parts)
     if carried.refused:
         outputs |= _sound_beside(plan, carried.refused, notes, bench)
     pairs = _pairs(item, plan.layout, bench)
@@ -76,6 +77,12 @@ def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
     bounds = [0, *(part.stop_frame for part in parts)]
     if [part.start_frame for part in parts] != bounds[:-1] or bounds[-1] != facts.frame_count:
         raise WorkError(f"The segments do not add up to {facts.frame_count} frames: {bounds}", code="WORKER_FAULT")
+
+
+def _sequence(parts: tuple[Part, ...]) -> dict[str, Blob]:
+    """Return the segments' tar files of an image sequence in frame order: they stay as they are."""
+    found = [part.outputs["sequence"] for part in parts if "sequence" in part.outputs]
+    return {f"sequence-{number:06d}": blob for number, blob in enumerate(found)}
 
 
 def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
@@ -142,6 +149,8 @@ def _substitutes(item: Item) -> Iterator[str]:
 def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
     yield from (f"In place of a frame that could not be restored, {text}." for text in _substitutes(item))
     yield from stages.notes(item.recipe, facts.already_colour, facts.frame_count)
+    yield from facts.notes
+    yield from sequence_write.notes(item, facts)
     if facts.damaged:
         yield f"The source is damaged: {facts.damaged}."
     if facts.rotation_degrees:

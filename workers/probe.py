@@ -23,7 +23,18 @@ from db.records import Assignment, Blob, Item, ReelFacts, SoundFile, Source, Tas
 from db.settings import Settings
 from db.states import ItemKind
 from workers import room
-from workers.media import container, ffv1, fields, planes, sequence, sound, stills, survey
+from workers.media import (
+    container,
+    ffv1,
+    fields,
+    planes,
+    sequence,
+    sequence_look,
+    sequence_write,
+    sound,
+    stills,
+    survey,
+)
 from workers.media.index import Index
 from workers.media.pixels import COLOUR_SPREAD, Planes
 from workers.media.reel import Reel, layout_of, seeks_exactly, stored
@@ -42,11 +53,15 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     path = place(item.source, bench)
     digest, size = _fixity(path, item.source, bench)
     if item.source.sequence is not None:
-        look = survey.files(folder_of(path), item.source, bench.settings, bench.moved)
+        look = sequence_look.files(folder_of(path), item.source, bench.settings, bench.moved)
     else:
         look = survey.film(path, item.source, bench.settings, bench.moved)
     step = _deinterlacing(item)
     _judge(look, item.source, fields_wanted=step is not None)
+    if item.source.transfer and not item.source.sequence:
+        look.tags["transfer"] = _transfer(look.tags["transfer"], item.source)
+    if item.source.sequence and "sequence" in item.recipe.outputs:
+        look.notes += sequence_write.check_writable(folder_of(path), item, bench.settings)
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
     if item.source.sequence is None:
         facts = _made_readable(look, facts, path, item, step, bench)
@@ -98,14 +113,10 @@ def describe(source: Source, settings: Settings) -> dict[str, Any]:
 
 
 def _describe_sequence(folder: Path, source: Source, settings: Settings) -> dict[str, Any]:
-    assert source.sequence is not None
     shown = sequence.shows(folder, source)
-    there = [
-        sequence.file_of(folder, source.sequence, number) for number in sorted({max(0, number) for number in shown})
-    ]
-    there = [path for path in there if path.exists()]
+    there = [sequence.file_of(folder, source, number) for number, use in enumerate(shown) if use == number]
     found = stills.header(there[0], settings)
-    rate = source.fps or sequence.dpx_rate_and_timecode(there[0])[0] or sequence.DEFAULT_RATE
+    rate = sequence_look.rate_of(found, source)
     size = sum(check_file(path) for path in there)
     return _described("reel", found.width, found.height, len(shown), rate, found.depth_bits, found.channels < 3, size)
 
@@ -131,9 +142,16 @@ def _fixity(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
         return fixity([path], source.checksum, bench.moved), size_of(path)
     folder = folder_of(path)
     shown = sequence.shows(folder, source)
-    there = [sequence.file_of(folder, source.sequence, number) for number in sorted({*shown}) if number >= 0]
+    there = [sequence.file_of(folder, source, number) for number in sorted({*shown}) if number >= 0]
     listed = checksums.load(bench.store.read(source.listing)) if source.listing else None
     return fixity(there, source.checksum, bench.moved, listed=listed), sum(check_file(file) for file in there)
+
+
+def _transfer(tagged: str, source: Source) -> str:
+    """Return FFmpeg's name of a film's transfer where the manifest gives one."""
+    if source.transfer == "gamma":
+        return "unknown" if tagged == "linear" else tagged
+    return source.transfer
 
 
 def _deinterlacing(item: Item) -> DeinterlaceParams | None:
@@ -169,13 +187,14 @@ def _facts(look: survey.Look, source: Source, digest: str, size_bytes: int, inde
         audio=look.audio,
         timecode=source.timecode or look.timecode,
         field_order=look.field_order if look.interlaced else "",
-        disagreements=tuple(_disagreements(look, source)),
+        disagreements=(*_disagreements(look, source), *look.disagreements),
         left_out=look.left_out,
         bytes=size_bytes,
         sha256=digest,
         index=index,
         damaged=look.damage,
         already_colour=look.colour > COLOUR_SPREAD,
+        notes=look.notes,
         **look.tags,
     )
 

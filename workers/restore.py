@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from db.recipe import Recipe, Step
 from db.records import Assignment, Item, ItemResult, TaskResult
 from workers import changes, marks, scores, stages
 from workers.frames import Clip, Reel
-from workers.media import ffv1, index, reel, relay, stills, xmp
+from workers.media import ffv1, index, reel, relay, sequence_write, stills, xmp
 from workers.media.pixels import COLOUR_SPREAD, Layout, Picture, to_planes
 from workers.media.source import check_file, fixity, local
 from workers.ops import exposure
@@ -37,7 +39,8 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     """Restore the frames ``[start_frame, stop_frame)`` of a reel.
 
     Returns:
-        ``chunk``, a lossless film of these frames alone, and ``scores``, their values by metric name (npz).
+        ``chunk``, a lossless film of these frames alone, and ``scores``, their values by metric name (npz); of an
+        image sequence, where its recipe asks for it, ``sequence``, a tar file of the written files.
 
     Raises:
         InputError: The source cannot be read, or is not the one that was probed.
@@ -48,23 +51,37 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     assert item.facts is not None
     path = bench.scratch / "chunk.mkv"
     layout, size = ffv1.master_layout(opened.layout, item.recipe), ffv1.master_size(item.facts, item.recipe)
+    archive = bench.scratch / "sequence.tar" if writes_sequence(item) else None
     values: list[dict[str, NDArray[np.float64]]] = []
     changed = changes.Recorder(item.recipe, item.facts.depth_bits)
-    with ffv1.film(path, layout, size, item.facts.rate, item.facts, max(1, bench.settings.codec_threads)) as write:
+    with ExitStack() as stack:
+        threads = max(1, bench.settings.codec_threads)
+        write = stack.enter_context(ffv1.film(path, layout, size, item.facts.rate, item.facts, threads))
+        keep = stack.enter_context(_sequence(archive, opened, item, bench)) if archive else None
 
-        def encode(picture: Picture) -> None:
+        def encode(numbered: tuple[int, Picture]) -> None:
+            number, picture = numbered
             write(to_planes(picture, layout))
+            if keep:
+                keep(number, picture)
             bench.moved(1)
 
         with relay.behind(encode, item.batch_frames) as put:
             for restored, source in _restored(opened, item, span, changed, bench):
                 values.append(scores.score(restored, source))
-                for frame in restored.frames:
-                    put(_picture(frame, layout))
+                for number, frame in enumerate(restored.frames, restored.start):
+                    put((number, _picture(frame, layout)))
                 bench.moved()
     joined = {name: np.concatenate([part[name] for part in values]) for name in values[0]} | changed.values()
     outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**joined))}
+    if archive:
+        outputs["sequence"] = bench.put("sequence.tar", archive)
     return TaskResult(outputs=outputs, frames=span[1] - span[0])
+
+
+def writes_sequence(item: Item) -> bool:
+    """Whether an image sequence is to be written again as one."""
+    return item.source.sequence is not None and "sequence" in item.recipe.outputs
 
 
 def restore_still(item: Item, bench: Workbench) -> ItemResult:
@@ -77,28 +94,60 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
     path = local(item.source, bench)
     stills.header(path, bench.settings)
     digest = fixity([path], item.source.checksum, bench.moved)
-    photo = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged)
+    first = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged)
     bench.moved()
+    done: list[_Page] = []
+
+    def pages() -> Iterator[stills.Photo]:
+        for photo in stills.pages_of(path, first, bench.settings, accept_damaged=item.source.accept_damaged):
+            page = _page(photo, item, bench)
+            assert page.made is not None
+            yield page.made
+            done.append(replace(page, made=None))
+
+    written, lost = stills.write_pages(pages(), bench.scratch / "still")
+    mark = marks.of(item.recipe, all(page.coloured for page in done))
+    lost += xmp.carry(path, written, mark.xmp())
+    bench.moved(1)
+    values = {name: np.concatenate([page.values[name] for page in done]) for name in done[0].values}
+    outputs = {"still": bench.put(written.name, written), "scores": bench.put_bytes("scores.npz", index.pack(**values))}
+    facts = {
+        "kind": first.kind, "width": first.samples.shape[1], "height": first.samples.shape[0], "mono": first.mono,
+        "depth_bits": first.depth_bits, "pages": first.pages, "sha256": digest, "bytes": check_file(path),
+        **changes.facts(item.recipe, values), **mark.facts(),
+    }  # fmt: skip
+    notes = [note for page in done for note in page.notes]
+    if len(done) < first.pages:
+        notes.append(f"{first.pages - len(done)} more pages of the file were left out.")
+    notes = list(dict.fromkeys((*notes, *lost)))
+    return ItemResult(outputs=outputs, scores=scores.summarize(values), facts=facts, notes=tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One page of a still, restored."""
+
+    made: stills.Photo | None
+    """None once it is written."""
+    values: dict[str, NDArray[np.float64]]
+    """Scores and changes, a value each."""
+    notes: tuple[str, ...]
+    coloured: bool
+    """Whether it had colours of its own."""
+
+
+def _page(photo: stills.Photo, item: Item, bench: Workbench) -> _Page:
+    """Restore one page of a still by itself."""
+    if item.source.transfer:
+        photo = replace(photo, transfer=item.source.transfer)
     source = Clip(_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
     coloured = stills.colour_spread(photo) > COLOUR_SPREAD
     around = stages.around_still(source, item.recipe.steps, already_coloured=coloured, boxes=item.source.boxes)
     changed = changes.Recorder(item.recipe, photo.depth_bits)
     restored = _still_steps(item.recipe, source, around, changed, bench)
-    values = scores.score(restored, source) | changed.values()
     made = stills.with_picture(photo, restored.frames[0].cpu().numpy())
-    written, notes = stills.write(made, bench.scratch / "still")
-    mark = marks.of(item.recipe, coloured)
-    notes += xmp.carry(path, written, mark.xmp())
-    bench.moved(1)
-    outputs = {"still": bench.put(written.name, written), "scores": bench.put_bytes("scores.npz", index.pack(**values))}
-    facts = {
-        "kind": photo.kind, "width": photo.samples.shape[1], "height": photo.samples.shape[0], "mono": photo.mono,
-        "depth_bits": photo.depth_bits, "pages": photo.pages, "sha256": digest, "bytes": check_file(path),
-        **changes.facts(item.recipe, values), **mark.facts(),
-    }  # fmt: skip
-    pages = (f"{photo.pages - 1} more pages of the file were left out.",) if photo.pages > 1 else ()
-    notes = (*photo.notes, *pages, *notes, *stages.notes(item.recipe, coloured))
-    return ItemResult(outputs=outputs, scores=scores.summarize(values), facts=facts, notes=notes)
+    values = scores.score(restored, source) | changed.values()
+    return _Page(made, values, (*photo.notes, *stages.notes(item.recipe, coloured)), coloured)
 
 
 def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
@@ -137,6 +186,13 @@ def seen_by(opened: reel.Reel, item: Item, profile: dict[str, NDArray[np.float64
     shots = exposure.shots(profile) if profile else ((0, count),)
     facts, boxes = opened.facts, opened.source.boxes
     return Reel(count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colour, boxes)
+
+
+def _sequence(
+    path: Path, opened: reel.Reel, item: Item, bench: Workbench
+) -> AbstractContextManager[sequence_write.Write]:
+    mark = marks.of(item.recipe, opened.facts.already_colour, opened.facts.frame_count)
+    return sequence_write.archive(path, opened, item, bench.scratch, mark.xmp())
 
 
 def _restored(

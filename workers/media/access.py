@@ -106,7 +106,7 @@ def _picture_stream(
     coder.sample_aspect_ratio = facts.sample_aspect
     coder.color_range, coder.colorspace = 1, planes.MATRICES[screen.matrix]
     coder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)
-    coder.color_trc = planes.TRANSFERS.get(facts.transfer, 2)
+    coder.color_trc = planes.TRANSFERS.get(planes.shown_transfer(screen, facts.transfer), 2)
     return stream
 
 
@@ -123,8 +123,8 @@ def _picture_packets(
 
 
 def _on_screen(frame: VideoFrame, layout: Layout, screen: Layout, stream: VideoStream) -> VideoFrame:
-    if layout.model != "yuv" or layout.full_range:
-        # Range and matrix are changed by our own arithmetic; FFmpeg's scaler only thins out the chroma.
+    if layout.model != "yuv" or layout.full_range or layout.transfer != "gamma":
+        # Range, matrix and transfer are changed by our own arithmetic; FFmpeg's scaler only thins out the chroma.
         picture = pixels.to_picture(planes.to_planes(frame, layout), layout)
         frame = planes.to_frame(pixels.to_planes(np.broadcast_to(picture, (3, *picture.shape[1:])), screen), screen)
     return frame.reformat(width=stream.width, height=stream.height, format="yuv420p", threads=1)

@@ -37,10 +37,13 @@ def master_layout(source: Layout, recipe: Recipe) -> Layout:
 
     Grey stays grey and RGB stays RGB, at the source's depth. YUV becomes 4:4:4 of the same depth, range and matrix:
     what processing made of the colour is kept whole instead of thinned out again. Grey that is coloured becomes RGB.
+    Log and linear samples stay such; floating point ones, which FFV1 cannot hold, become 16 bits of display gamma.
     """
     coloured = any(STAGES[step.stage].makes_colour for step in recipe.steps if step.stage in STAGES)
+    if source.floating:
+        return Layout("rgb" if coloured else source.model, 16)
     if source.model == "gray" and coloured:
-        return Layout("rgb", source.depth_bits)
+        return Layout("rgb", source.depth_bits, transfer=source.transfer)
     return source.unsubsampled
 
 
@@ -112,5 +115,5 @@ def add_stream(
     coder.color_range = 2 if layout.full_range else 1
     coder.colorspace = planes.MATRICES[layout.matrix] if layout.model == "yuv" else planes.MATRICES["unknown"]
     coder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)
-    coder.color_trc = planes.TRANSFERS.get(facts.transfer, 2)
+    coder.color_trc = planes.TRANSFERS.get(planes.shown_transfer(layout, facts.transfer), 2)
     return stream

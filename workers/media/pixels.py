@@ -13,12 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.media import transfer
+from workers.media.transfer import Transfer
+
 Plane = NDArray[Any]
-"""``(H, W)`` uint8 or uint16 samples."""
+"""``(H, W)`` uint8 or uint16 samples; float16 or float32 where the layout is ``floating``."""
 Planes = tuple[Plane, ...]
 """Y · R, G, B · Y, Cb, Cr; chroma planes may be smaller."""
 Picture = NDArray[np.float32]
-"""``(C, H, W)`` float32, one channel or RGB, 0..1 with room on both sides, gamma as stored."""
+"""``(C, H, W)`` float32, one channel or RGB, 0..1 with room on both sides, gamma as stored; of log and linear samples
+what a display is sent."""
 
 WEIGHTS = {
     "bt709": (0.2126, 0.0722),
@@ -40,7 +44,7 @@ class Layout:
 
     model: Literal["gray", "rgb", "yuv"]
     depth_bits: int
-    """Bits of a sample, 8 to 16."""
+    """Bits of a sample, 8 to 16; 16 or 32 where it is ``floating``."""
     full_range: bool = True
     """Whether black and white are the smallest and largest sample."""
     matrix: str = "rgb"
@@ -49,6 +53,10 @@ class Layout:
     """How many times narrower and lower the chroma planes are."""
     centred: bool = False
     """Whether chroma samples lie between luma columns (JPEG) and not on the left one (MPEG)."""
+    transfer: Transfer = "gamma"
+    """How samples stand for light; a picture is always in display gamma."""
+    floating: bool = False
+    """Whether samples are floating point numbers, with 1 for white: grey or RGB of any value."""
 
     @property
     def channels(self) -> int:
@@ -58,6 +66,8 @@ class Layout:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of a sample."""
+        if self.floating:
+            return np.dtype(np.float16 if self.depth_bits == 16 else np.float32)
         return np.dtype(np.uint8 if self.depth_bits == 8 else np.uint16)
 
     @property
@@ -72,7 +82,7 @@ def to_picture(planes: Planes, layout: Layout) -> Picture:
     out = np.empty((layout.channels, *planes[0].shape), np.float32)
     if layout.model != "yuv":
         for channel, plane in zip(out, planes, strict=True):
-            _scaled(plane, low, span, channel)
+            _shown(plane, low, span, layout, channel)
         return out
     blue, red = (_enlarged(plane, layout, out.shape[1:]) for plane in planes[1:])
     middle, chroma_span = _chroma_scale(layout)
@@ -80,12 +90,15 @@ def to_picture(planes: Planes, layout: Layout) -> Picture:
         chroma -= middle
         chroma /= chroma_span
     luma = _scaled(planes[0], low, span, np.empty(out.shape[1:], np.float32))
-    return _from_luma(luma, blue, red, WEIGHTS[layout.matrix], out)
+    return transfer.shown(_from_luma(luma, blue, red, WEIGHTS[layout.matrix], out), layout.transfer)
 
 
 def to_planes(picture: Picture, layout: Layout) -> Planes:
     """Turn a ``(C, H, W)`` picture into samples, rounded half to even and clipped; chroma planes have full size."""
     low, span = _luma_scale(layout)
+    picture = transfer.stored(picture, layout.transfer)
+    if layout.floating:
+        return tuple(_floated(channel, layout) for channel in picture)
     if layout.model != "yuv":
         return tuple(_sampled(channel, low, span, layout) for channel in picture)
     red_share, blue_share = WEIGHTS[layout.matrix]
@@ -116,6 +129,10 @@ def chroma_spread(planes: Planes, layout: Layout) -> float:
     """
     if layout.model == "gray":
         return 0.0
+    if layout.floating or layout.transfer != "gamma":
+        step = max(1, planes[0].shape[0] // 256)
+        picture = to_picture(tuple(plane[::step, ::step] for plane in planes), layout)
+        layout, planes = Layout("rgb", 16), to_planes(picture, Layout("rgb", 16))
     across, down = layout.shrink
     step = max(1, planes[1].shape[0] // 256)
     first = planes[0][:: down * step, :: across * step].astype(np.float64)
@@ -134,6 +151,8 @@ def _departure(values: NDArray[np.float64], tone: NDArray[np.float64]) -> float:
 
 
 def _luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
+    if layout.floating:
+        return np.float32(0), np.float32(1)
     if layout.full_range:
         return np.float32(0), np.float32(2**layout.depth_bits - 1)
     unit = 2 ** (layout.depth_bits - 8)
@@ -153,6 +172,21 @@ def _scaled(plane: Plane, low: np.float32, span: np.float32, out: Picture) -> Pi
         out -= low
     out /= span
     return out
+
+
+def _shown(plane: Plane, low: np.float32, span: np.float32, layout: Layout, out: Picture) -> None:
+    if layout.floating:
+        out[:] = transfer.shown(plane.astype(np.float32), layout.transfer)
+    elif layout.transfer == "gamma":
+        _scaled(plane, low, span, out)
+    else:
+        # There are at most 65,536 samples: looking them up is faster than powers, and the same on every machine.
+        np.take(transfer.table(layout.transfer, layout.depth_bits, float(low), float(span)), plane, out=out)
+
+
+def _floated(values: Picture, layout: Layout) -> Plane:
+    largest = np.finfo(layout.dtype).max
+    return np.clip(values, -largest, largest).astype(layout.dtype)
 
 
 def _sampled(values: Picture, low: np.float32, span: np.float32, layout: Layout) -> Plane:

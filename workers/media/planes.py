@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,11 @@ TRANSFERS = {
 }  # fmt: skip
 HD_LINES = 720
 """Untagged film of so many lines is taken as BT.709, smaller as BT.601."""
+FLOATING = {
+    "grayf16le": Layout("gray", 16, floating=True), "grayf32le": Layout("gray", 32, floating=True),
+    "gbrpf16le": Layout("rgb", 16, floating=True), "gbrpf32le": Layout("rgb", 32, floating=True),
+}  # fmt: skip
+"""Layouts of floating point stills under FFmpeg's names; it has no codec of ours that holds them."""
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _CHROMA = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}
 _EIGHT_BIT_ONLY = {"411", "410"}
@@ -68,6 +74,8 @@ def layout_of(pixel_format: str, *, full_range: bool, matrix: str, lines: int) -
 
 def planar_format(layout: Layout) -> str:
     """Return FFmpeg's name of the planar form of a layout."""
+    if layout.floating:
+        return next(name for name, known in FLOATING.items() if known == replace(layout, transfer="gamma"))
     if layout.model == "yuv":
         chroma = _CHROMA[layout.shrink]
         if chroma in _EIGHT_BIT_ONLY and layout.depth_bits > 8:
@@ -144,6 +152,12 @@ def tight(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
 def name_of(number: int, table: dict[str, int]) -> str:
     """Return FFmpeg's name of a tag's number; what we do not know is as good as untagged."""
     return next((name for name, value in table.items() if value == number), "unknown")
+
+
+def shown_transfer(layout: Layout, tagged: str) -> str:
+    """Return FFmpeg's name of the transfer of samples in ``layout``, made from a source that is tagged so."""
+    converted = layout.transfer == "gamma" and tagged in {"linear", "log"}
+    return "iec61966-2-1" if converted else tagged
 
 
 def _samples(plane: Any, layout: Layout) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from db.errors import InputError
 from db.records import Item, ReelFacts, Source
 from db.settings import Settings
-from workers.media import container, planes, sequence, stills
+from workers.media import container, planes, sequence
 from workers.media.ffv1 import MEZZANINE_TICK_MS
 from workers.media.index import BLACK, Index, loads
 from workers.media.pixels import Layout, Picture, Planes, black, to_picture
@@ -70,10 +70,15 @@ def open_reel(item: Item, bench: Workbench) -> Reel:
 
 def layout_of(facts: ReelFacts) -> Layout:
     """Return how the source's samples stand for its pictures."""
-    lines = facts.width if facts.rotation_degrees in {90, 270} else facts.height
-    return planes.layout_of(
-        facts.pixel_format, full_range=facts.color_range == "full", matrix=facts.matrix, lines=lines
-    )
+    found = planes.FLOATING.get(facts.pixel_format)
+    if found is None:
+        lines = facts.width if facts.rotation_degrees in {90, 270} else facts.height
+        found = planes.layout_of(
+            facts.pixel_format, full_range=facts.color_range == "full", matrix=facts.matrix, lines=lines
+        )
+    if facts.transfer == "linear" or facts.transfer == "log":
+        return replace(found, transfer=facts.transfer)
+    return found
 
 
 def pictures(reel: Reel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:
@@ -104,22 +109,10 @@ def stored(reel: Reel) -> Iterator[Planes]:
         yield samples
 
 
-def read_still(path: Path, layout: Layout | None, settings: Settings) -> tuple[Planes, stills.Photo]:
-    """Read one file of a sequence; alpha is left out.
-
-    Raises:
-        InputError: ``MIXED_GEOMETRY`` when it does not fit ``layout``.
-    """
-    photo = stills.read(path, settings)
-    if layout and (photo.mono, photo.depth_bits) != (layout.model == "gray", layout.depth_bits):
-        raise InputError(f"{path}: other depth or channels than the frames before", code="MIXED_GEOMETRY")
-    return tuple(np.ascontiguousarray(photo.samples[..., channel]) for channel in range(photo.samples.shape[2])), photo
-
-
 def at(reel: Reel, number: int) -> str:
     """Name a frame for a message."""
     if reel.source.sequence is not None:
-        return str(sequence.file_of(folder_of(reel.path), reel.source.sequence, number))
+        return str(sequence.file_of(folder_of(reel.path), reel.source, number))
     return f"{reel.source.uri}, frame {number}"
 
 
@@ -160,10 +153,9 @@ def _checked(reel: Reel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]
 
 
 def _from_files(reel: Reel, numbers: Iterable[int]) -> Iterator[tuple[int, Planes]]:
-    assert reel.source.sequence is not None
     for number in numbers:
-        path = sequence.file_of(folder_of(reel.path), reel.source.sequence, number)
-        samples, _ = read_still(path, reel.layout, reel.settings)
+        path = sequence.file_of(folder_of(reel.path), reel.source, number)
+        samples, _ = sequence.read(path, reel.layout, reel.source, reel.settings)
         yield number, check(reel, number, samples)
 
 

@@ -6,28 +6,69 @@ We enumerate the files ourselves: FFmpeg's own reader stops at the first hole wi
 from __future__ import annotations
 
 import os
-import re
-import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from db.errors import InputError
-from db.records import Sequence, Source
+from db.records import Source
+from db.settings import Settings
+from workers.media import stills
 from workers.media.index import BLACK
+from workers.media.photo import Photo
+from workers.media.pixels import Layout, Planes
 
 DEFAULT_RATE = Fraction(24)
 _NAMED_NUMBERS = 20
 
 
-def numbers(sequence: Sequence) -> range:
-    """Return the numbers in the files' names, in order."""
-    return range(sequence.start, sequence.end + 1, sequence.step)
+def numbers(source: Source) -> range:
+    """Return the numbers in the files' names, in order: those of the manifest's span where it gives one.
+
+    Raises:
+        InputError: ``BAD_VALUE`` when there are none.
+    """
+    sequence = source.sequence
+    found = range(sequence.start, sequence.end + 1, sequence.step) if sequence else range(0)
+    taken = found[slice(*source.span)] if source.span else found
+    if not len(taken):
+        said = f"its span {source.span[0]}-{source.span[1] - 1}" if source.span and len(found) else "the sequence"
+        raise InputError(f"{source.uri}: {said} has no numbers", code="BAD_VALUE")
+    return taken
 
 
-def file_of(folder: Path, sequence: Sequence, frame: int) -> Path:
+def file_of(folder: Path, source: Source, frame: int) -> Path:
     """Return the file of the reel's frame ``frame``, whether it is there or not."""
-    number = numbers(sequence)[frame]
-    return folder / f"{sequence.prefix}{number:0{sequence.padding}d}{sequence.suffix}"
+    return folder / name_of(source, frame)
+
+
+def name_of(source: Source, frame: int) -> str:
+    """Return the name of the file of the reel's frame ``frame``."""
+    assert source.sequence is not None
+    number = numbers(source)[frame]
+    return f"{source.sequence.prefix}{number:0{source.sequence.padding}d}{source.sequence.suffix}"
+
+
+def read(path: Path, like: Layout | None, source: Source, settings: Settings) -> tuple[Planes, Photo]:
+    """Read one file of a sequence; alpha is left out of its samples.
+
+    Args:
+        path: The file.
+        like: What it must be like; none for the first file.
+        source: For a transfer that the manifest gives.
+        settings: For the limits.
+
+    Raises:
+        InputError: ``MIXED_GEOMETRY`` when it is not like the others, or as ``stills.read``.
+    """
+    photo = stills.read(path, settings)
+    transfer = like.transfer if like else source.transfer or photo.transfer
+    photo = replace(photo, transfer=transfer)
+    if like and photo.layout() != like:
+        raise InputError(f"{path}: other depth or channels than the frames before", code="MIXED_GEOMETRY")
+    return tuple(np.ascontiguousarray(photo.samples[..., channel]) for channel in range(photo.samples.shape[2])), photo
 
 
 def shows(folder: Path, source: Source) -> list[int]:
@@ -39,14 +80,13 @@ def shows(folder: Path, source: Source) -> list[int]:
     Raises:
         InputError: ``SEQUENCE_GAP`` with the numbers, ``FILE_MISSING`` when no file is there at all.
     """
-    sequence = _sequence_of(source)
-    there = _names(folder)
-    present = [file_of(folder, sequence, frame).name in there for frame in range(len(numbers(sequence)))]
+    wanted, there = numbers(source), _names(folder)
+    present = [name_of(source, frame) in there for frame in range(len(wanted))]
     if not any(present):
-        raise InputError(f"{folder}: none of {_pattern(sequence)} is there", code="FILE_MISSING")
+        raise InputError(f"{folder}: none of {_pattern(source)} is there", code="FILE_MISSING")
     if not all(present) and source.missing == "error":
-        gaps = [number for number, here in zip(numbers(sequence), present, strict=True) if not here]
-        raise InputError(f"{folder}: {_pattern(sequence)} lacks {spelled(gaps)}", code="SEQUENCE_GAP")
+        gaps = [number for number, here in zip(wanted, present, strict=True) if not here]
+        raise InputError(f"{folder}: {_pattern(source)} lacks {spelled(gaps)}", code="SEQUENCE_GAP")
     shown, last = [], present.index(True)
     for frame, here in enumerate(present):
         last = frame if here else last
@@ -67,46 +107,6 @@ def spelled(gaps: list[int]) -> str:
     return ", ".join(texts[:_NAMED_NUMBERS]) + more
 
 
-def dpx_rate_and_timecode(path: Path) -> tuple[Fraction | None, str]:
-    """Read rate and SMPTE timecode from a DPX header, where the header is long enough to hold them.
-
-    Many writers leave these fields out or full of rubbish; implausible values count as absent.
-    """
-    with path.open("rb") as file:
-        head = file.read(2048)
-    if len(head) < 2048 or head[:4] not in {b"SDPX", b"XPDS"}:
-        return None, ""
-    order = ">" if head[:4] == b"SDPX" else "<"
-    (offset,) = struct.unpack_from(f"{order}I", head, 4)
-    if offset < 2048:
-        return None, ""
-    rates = (struct.unpack_from(f"{order}f", head, at)[0] for at in (1724, 1940))
-    rate = next((_rational(value) for value in rates if 1 <= value <= 240), None)
-    (packed,) = struct.unpack_from(f"{order}I", head, 1920)
-    return rate, _timecode(packed)
-
-
-def _timecode(packed: int) -> str:
-    digits = f"{packed:08x}"
-    # All zeros is what a writer leaves that knows nothing of timecode.
-    if not packed or not re.fullmatch(r"[0-2]\d[0-5]\d[0-5]\d\d\d", digits):
-        return ""
-    return ":".join(digits[at : at + 2] for at in (0, 2, 4, 6))
-
-
-def _rational(rate: float) -> Fraction:
-    for exact in (Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(50, 3)):
-        if abs(rate - exact) < 0.005:
-            return exact
-    return Fraction(rate).limit_denominator(100)
-
-
-def _sequence_of(source: Source) -> Sequence:
-    if source.sequence is None or not len(numbers(source.sequence)):
-        raise InputError(f"{source.uri}: the sequence has no numbers", code="BAD_VALUE")
-    return source.sequence
-
-
 def _names(folder: Path) -> set[str]:
     try:
         with os.scandir(folder) as entries:
@@ -117,6 +117,7 @@ def _names(folder: Path) -> set[str]:
         raise InputError(f"{folder}: no such folder", code="FILE_MISSING") from error
 
 
-def _pattern(sequence: Sequence) -> str:
-    first, last = (f"{number:0{sequence.padding}d}" for number in (sequence.start, sequence.end))
-    return f"{sequence.prefix}[{first}-{last}]{sequence.suffix}"
+def _pattern(source: Source) -> str:
+    assert source.sequence is not None
+    first, last = (f"{numbers(source)[at]:0{source.sequence.padding}d}" for at in (0, -1))
+    return f"{source.sequence.prefix}[{first}-{last}]{source.sequence.suffix}"

@@ -24,9 +24,8 @@ from db.errors import InputError
 from db.records import AudioTrack, Source
 from db.settings import Settings
 from workers.media import companions, container, planes, sequence, slices, sound
-from workers.media.index import BLACK, Index
+from workers.media.index import Index
 from workers.media.pixels import Layout, chroma_spread
-from workers.media.reel import read_still
 from workers.media.remote import Place, size_of
 
 COMBED_SHARE = 0.3
@@ -74,6 +73,10 @@ class Look:
     field_order: Literal["top", "bottom"] = "top"
     """Which field comes first, where frames are woven of two."""
     colour: float = 0.0
+    disagreements: tuple[str, ...] = ()
+    """Where a header contradicts itself."""
+    notes: tuple[str, ...] = ()
+    """What else a person should know of the source."""
 
 
 def check_size(width: int, height: int, settings: Settings, where: str) -> None:
@@ -112,36 +115,6 @@ def film(path: Place, source: Source, settings: Settings, moved: Callable[[], No
         kinds = _woven(path)
         look.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
         look.interlaced = look.interlaced or _combed(kinds)
-    return look
-
-
-def files(folder: Path, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
-    """Read an image sequence once from beginning to end; raises ``SEQUENCE_GAP``, ``MIXED_GEOMETRY`` and as a still."""
-    assert source.sequence is not None
-    shown = sequence.shows(folder, source)
-    digests = np.zeros((len(shown), planes.DIGEST_BYTES), np.uint8)
-    look: Look | None = None
-    for number in range(len(shown)):
-        path = sequence.file_of(folder, source.sequence, number)
-        if shown[number] == number:
-            samples, photo = read_still(path, look.layout if look else None, settings)
-            look = look or _first_file(
-                path, Layout("gray" if photo.mono else "rgb", photo.depth_bits), samples[0].shape
-            )
-            if samples[0].shape != look.size:
-                raise InputError(
-                    f"{path}: {samples[0].shape[::-1]}, the frames before are {look.size[::-1]}", code="MIXED_GEOMETRY"
-                )
-            digests[number] = planes.digest(samples)
-            if number & (number - 1) == 0:
-                look.colour = max(look.colour, chroma_spread(samples, look.layout))
-        elif shown[number] != BLACK:
-            digests[number] = digests[shown[number]]
-        moved()
-    assert look is not None
-    numbers = np.arange(len(shown), dtype=np.int64)
-    look.rate = source.fps or look.rate
-    look.index = Index(numbers, 1 / look.rate, np.ones(len(shown), bool), digests, np.array(shown, np.int64))
     return look
 
 
@@ -355,13 +328,6 @@ def full_range(frame: VideoFrame, codec: str) -> bool:
     if frame.format.name.startswith(("gray", "mono")):
         return codec not in _LIMITED_GREY
     return frame.format.name.startswith("yuvj") or frame.format.is_rgb
-
-
-def _first_file(path: Path, layout: Layout, size: tuple[int, ...]) -> Look:
-    rate, code = sequence.dpx_rate_and_timecode(path)
-    tags = {"matrix": "unknown", "primaries": "unknown", "transfer": "unknown"}
-    name = planes.planar_format(layout)
-    return Look(layout, name, (size[0], size[1]), tags, rate or sequence.DEFAULT_RATE, timecode=code)
 
 
 def _detected(opened: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
