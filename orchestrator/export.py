@@ -8,6 +8,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -18,6 +19,7 @@ from db.progress import JobRow
 from db.records import Blob
 from db.session import Database
 from db.store.base import Store
+from orchestrator import unpacking
 from orchestrator.manifest import kinds
 from orchestrator.report import REPORTS
 
@@ -49,6 +51,8 @@ def export(
 ) -> Exported:
     """Put every output of a job's items into ``folder``: hard links where the store allows, else checked copies.
 
+    The files of an image sequence are taken out into a folder that is named as the item.
+
     Args:
         database: Where the results are written down.
         store: Where the blobs lie.
@@ -67,13 +71,17 @@ def export(
     files = items = moved_bytes = 0
     for item, result in progress.results(database, job_id, external_ids=external_ids):
         items += 1
-        named = _named(_base(item.external_id, clashing), result.outputs if result else {})
+        base, outputs = _base(item.external_id, clashing), result.outputs if result else {}
+        named = _named(base, {name: blob for name, blob in outputs.items() if not unpacking.is_part(name)})
         placed = [(os.path.join(root, name), blob) for name, blob in named]
         for target, _ in placed:
             _check_target(target, root, sources)
         for target, blob in placed:
             _placed(store, blob, target)
             files, moved_bytes = files + 1, moved_bytes + blob.bytes
+        for blob in (blob for name, blob in sorted(outputs.items()) if unpacking.is_part(name)):
+            files += _unpacked(store, blob, os.path.join(root, base), root, sources)
+            moved_bytes += blob.bytes
         on_item(items)
     if external_ids and items < len(set(external_ids)):
         raise InputError(f"Job {job_id} has not all of the {len(set(external_ids))} items named", code="UNKNOWN_ITEM")
@@ -172,9 +180,21 @@ def _check_target(target: str, root: str, sources: Set[str]) -> None:
         raise InputError(f"{target!r:.300} is, or lies among, the job's sources", code="OUTPUT_ON_SOURCE")
 
 
+def _unpacked(store: Store, blob: Blob, folder: str, root: str, sources: Set[str]) -> int:
+    """Take the files of a sequence out into a folder that is named as the item; returns how many."""
+    with _writing(folder):
+        return unpacking.unpack(store, blob, folder, lambda target: _check_target(target, root, sources))
+
+
 def _placed(store: Store, blob: Blob, target: str) -> None:
-    try:
+    with _writing(target):
         _place(store, blob, target)
+
+
+@contextmanager
+def _writing(target: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         code = "NO_SPACE" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "BAD_VALUE"
         remedy = "Give another folder with --out." if code == "BAD_VALUE" else None

@@ -100,10 +100,9 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
 
     def pages() -> Iterator[stills.Photo]:
         for photo in stills.pages_of(path, first, bench.settings, accept_damaged=item.source.accept_damaged):
-            page = _page(photo, item, bench)
-            assert page.made is not None
-            yield page.made
-            done.append(replace(page, made=None))
+            made, page = _page(photo, item, bench)
+            done.append(page)
+            yield made
 
     written, lost = stills.write_pages(pages(), bench.scratch / "still")
     mark = marks.of(item.recipe, all(page.coloured for page in done))
@@ -125,10 +124,8 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
 
 @dataclass(frozen=True)
 class _Page:
-    """One page of a still, restored."""
+    """What is known of a restored page of a still; the page itself is written and gone."""
 
-    made: stills.Photo | None
-    """None once it is written."""
     values: dict[str, NDArray[np.float64]]
     """Scores and changes, a value each."""
     notes: tuple[str, ...]
@@ -136,7 +133,7 @@ class _Page:
     """Whether it had colours of its own."""
 
 
-def _page(photo: stills.Photo, item: Item, bench: Workbench) -> _Page:
+def _page(photo: stills.Photo, item: Item, bench: Workbench) -> tuple[stills.Photo, _Page]:
     """Restore one page of a still by itself."""
     if item.source.transfer:
         photo = replace(photo, transfer=item.source.transfer)
@@ -147,7 +144,7 @@ def _page(photo: stills.Photo, item: Item, bench: Workbench) -> _Page:
     restored = _still_steps(item.recipe, source, around, changed, bench)
     made = stills.with_picture(photo, restored.frames[0].cpu().numpy())
     values = scores.score(restored, source) | changed.values()
-    return _Page(made, values, (*photo.notes, *stages.notes(item.recipe, coloured)), coloured)
+    return made, _Page(values, (*photo.notes, *stages.notes(item.recipe, coloured)), coloured)
 
 
 def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:

@@ -149,6 +149,16 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
     return chosen
 
 
+def _for_missing(value: Any) -> str:
+    if _text(value).strip().lower() == "interpolate":
+        raise InputError(
+            "interpolate is not done: a frame that was never there is not invented in a master",
+            code="BAD_VALUE",
+            remedy="Choose hold or black; the report names the frames.",
+        )
+    return _one_of(_MISSING)(value)
+
+
 def _whole(low: int = 0, high: int = 10**18) -> Callable[[Any], int]:
     def number(value: Any) -> int:
         if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d{1,18}", str(value).strip()):
@@ -247,7 +257,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "uri": _uri,
     "bytes": _whole(),
     "fps": _rate,
-    "missing": _one_of(_MISSING),
+    "missing": _for_missing,
     "span": _span,
     "timecode": _timecode,
     "transfer": _one_of(("gamma", "linear", "log")),

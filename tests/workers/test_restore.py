@@ -244,9 +244,9 @@ def test_every_step_runs_on_a_still(at: House, tmp_path: Path) -> None:
 
 
 def test_pages_and_cmyk_are_noted(at: House, tmp_path: Path) -> None:
-    grey = Image.fromarray(moving(1)[0][0])
-    grey.save(tmp_path / "pages.tif", save_all=True, append_images=[grey, grey])
-    assert "2 more pages" in _still(at, tmp_path / "pages.tif").notes[0]
+    grey, *others = (Image.fromarray(frame[0]) for frame in moving(3))
+    grey.save(tmp_path / "pages.gif", save_all=True, append_images=others)
+    assert "2 more pages" in _still(at, tmp_path / "pages.gif").notes[0]
     grey.convert("CMYK").save(tmp_path / "c.jpg")
     assert "CMYK" in _still(at, tmp_path / "c.jpg").notes[0]
 

@@ -104,7 +104,7 @@ def write(photos: Iterable[Photo], path: Path, kind: str) -> tuple[str, ...]:
         spec = _spec(photo, samples, kind, notes)
         if not out.open(str(path), spec, "AppendSubimage" if number else "Create") or not out.write_image(samples):
             raise TransientError(f"Writing {path}: {says(ValueError(out.geterror()))}")
-    if not out.close():
+    if not out.close() or not path.stat().st_size:
         raise TransientError(f"Writing {path}: {says(ValueError(out.geterror()))}")
     return tuple(dict.fromkeys(notes))
 

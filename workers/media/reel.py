@@ -17,10 +17,13 @@ from workers.media.index import BLACK, Index, loads
 from workers.media.pixels import Layout, Picture, Planes, black, to_picture
 from workers.media.remote import Place, folder_of
 from workers.media.source import place
+from workers.media.transfer import Transfer
 from workers.workbench import Workbench
 
 LONGEST_GOP_FRAMES = 300
 """With keyframes further apart than this, reading segments would mostly decode what is thrown away."""
+_TRANSFERS: dict[str, Transfer] = {"linear": "linear", "log": "log"}
+"""Of all that a source may be tagged with, what is not display gamma."""
 _SEEKS_TRIED = 6
 _FRAMES_TRIED = 3
 _LOOK_BACK = 2
@@ -76,9 +79,7 @@ def layout_of(facts: ReelFacts) -> Layout:
         found = planes.layout_of(
             facts.pixel_format, full_range=facts.color_range == "full", matrix=facts.matrix, lines=lines
         )
-    if facts.transfer == "linear" or facts.transfer == "log":
-        return replace(found, transfer=facts.transfer)
-    return found
+    return replace(found, transfer=_TRANSFERS.get(facts.transfer, "gamma"))
 
 
 def pictures(reel: Reel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:

@@ -76,9 +76,11 @@ def archive(path: Path, reel: Reel, item: Item, scratch: Path, mark: Mapping[str
         tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed below, inside `writing`
 
     def write(number: int, picture: Picture) -> None:
-        made = scratch / "frame"
+        name = sequence.name_of(reel.source, number)
+        # Writers choose between sub-formats by the suffix, such as .jp2 and .j2k.
+        made = scratch / f"frame{Path(name).suffix}"
         _write(made, reel, item, number, picture, mark)
-        entry = tarfile.TarInfo(sequence.name_of(reel.source, number))
+        entry = tarfile.TarInfo(name)
         entry.size, entry.mode = made.stat().st_size, 0o644
         with writing(path.name), made.open("rb") as file:
             tar.addfile(entry, file)

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 _TEXT = re.compile(r"([0-2]\d):([0-5]\d):([0-5]\d)([:;])(\d\d)")
 _DROP_BIT = 0x40
-_FLAGS = 0x8080C0C0
+_FLAGS = 0xC08080C0
 """Bits of the packed form that are no digits: drop frame, colour frame, field phase and binary group flags."""
 
 
