@@ -16,8 +16,9 @@ from pathlib import Path
 
 from db.errors import InputError, TransientError
 from db.records import Item, ReelFacts
-from workers.media import ffv1, planes
+from workers.media import ffv1
 from workers.media.pixels import Layout, Planes
+from workers.media.reel import layout_of
 from workers.workbench import Workbench
 
 RESERVE_BYTES = 64 << 20
@@ -60,7 +61,7 @@ def claim_for_copy(frames: int, frame_bytes_: int, bench: Workbench) -> None:
 
 
 def claim_for_reel(item: Item, facts: ReelFacts, frame_bytes_: int, bench: Workbench) -> None:
-    """Make sure that a reel can be finished: its chunks and master in the store, master and access copy in scratch.
+    """Make sure that a reel can be finished, in the store (chunks, master, written files) and in scratch (master, access copy).
 
     Args:
         item: With the recipe: enlarged and coloured frames take more.
@@ -71,12 +72,13 @@ def claim_for_reel(item: Item, facts: ReelFacts, frame_bytes_: int, bench: Workb
     Raises:
         InputError: ``NO_SPACE``, with what is needed and what is there.
     """
-    source = planes.layout_of(facts.pixel_format, full_range=True, matrix=facts.matrix, lines=facts.height)
+    source = layout_of(facts)
     layout, (height, width) = ffv1.master_layout(source, item.recipe), ffv1.master_size(facts, item.recipe)
     larger = height * width / (facts.height * facts.width) * _samples(layout) / _samples(source)
     master = int(facts.frame_count * frame_bytes_ * larger * _MARGIN)
     access = int(master * _ACCESS_SHARE) if "access" in item.recipe.outputs else 0
-    _claim(master + access, 2 * master + access, f"The reel of {facts.frame_count} frames", bench)
+    written = int(facts.bytes * larger) if item.source.sequence and "sequence" in item.recipe.outputs else 0
+    _claim(master + access, 2 * master + access + written, f"The reel of {facts.frame_count} frames", bench)
 
 
 @dataclass
