@@ -61,7 +61,7 @@ def claim_for_copy(frames: int, frame_bytes_: int, bench: Workbench) -> None:
 
 
 def claim_for_reel(item: Item, facts: ReelFacts, frame_bytes_: int, bench: Workbench) -> None:
-    """Make sure that a reel can be finished, in the store (chunks, master, written files) and in scratch (master, access copy).
+    """Make sure that a reel can be finished: chunks, master and written files in the store, copies in scratch.
 
     Args:
         item: With the recipe: enlarged and coloured frames take more.
