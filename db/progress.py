@@ -252,13 +252,15 @@ def attempts(db: Database, job_id: int, external_id: str) -> list[AttemptRow]:
             .where((Task.item_id == item.id) | (Task.id == item.task_id))
             .order_by(Attempt.id)
         )
-        return [
-            AttemptRow(
-                row.task_id, row.kind, row.start_frame, row.stop_frame, row.generation, row.attempt, row.worker,
-                row.started_at, row.ended_at, row.outcome, row.error_code, row.error_message,
-            )
-            for row in rows
-        ]  # fmt: skip
+        return [attempt_row(row) for row in rows]
+
+
+def attempt_row(row: Row[Any]) -> AttemptRow:
+    """Read an attempt's row joined with its task's."""
+    return AttemptRow(
+        row.task_id, row.kind, row.start_frame, row.stop_frame, row.generation, row.attempt, row.worker,
+        row.started_at, row.ended_at, row.outcome, row.error_code, row.error_message,
+    )  # fmt: skip
 
 
 def workers(db: Database) -> list[WorkerRow]:

@@ -1,4 +1,4 @@
-"""The tables. Seen by ``db.ledger``, ``db.progress`` and the migrations alone.
+"""The tables. Seen by ``db.ledger``, ``db.lineage``, ``db.progress`` and the migrations alone.
 
 Times are seconds since 1970 by the database's own clock. Columns named ``*_json`` hold text that ``db.records`` or
 ``db.recipe`` reads back.

@@ -7,14 +7,16 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import Any
 
-from db import progress
+from db import progress, source_types
 from db.errors import InputError
+from db.lineage import Lineage, lineages
 from db.progress import JobRow
 from db.records import Blob
 from db.session import Database
@@ -25,7 +27,8 @@ from orchestrator.report import REPORTS
 
 MAX_NAME_BYTES = 180
 """Longest part of a path that is made; file systems take 255 with the suffixes behind it."""
-_REFUSED = re.compile(r'[\\:*?"<>|]|[^\S ]')
+_REFUSED = re.compile(r'[\\:*?"<>|%]|[^\S ]')
+# The per cent sign is spelled differently by different readers of bags.
 _CHIEF = ("master", "still")
 """Outputs that carry the item's plain name."""
 
@@ -40,6 +43,44 @@ class Exported:
     items: int
 
 
+@dataclass(frozen=True)
+class Placed:
+    """One output and where it goes."""
+
+    output: str
+    """``master``, ``still``, ``scores`` …"""
+    name: str
+    """Path below the folder."""
+    blob: Blob
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One item as it is put out."""
+
+    external_id: str
+    stem: str
+    """What the names of all its files begin with."""
+    placed: tuple[Placed, ...]
+    parts: tuple[Placed, ...] = ()
+    """Tar files of an image sequence, each with the folder into which its files go."""
+    lineage: Lineage | None = None
+    """All that is known of it, where that was asked for."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A small file that is written beside an item's outputs: a provenance record, a signature."""
+
+    name: str
+    """Path below the folder."""
+    data: bytes
+
+
+Papers = Callable[[Subject, Path], Iterable[Paper]]
+"""Given an item and the folder in which its outputs lie by now, returns what is written beside them."""
+
+
 def export(
     database: Database,
     store: Store,
@@ -47,6 +88,7 @@ def export(
     folder: Path,
     *,
     external_ids: Sequence[str] = (),
+    papers: Papers | None = None,
     on_item: Callable[[int], None] = lambda count: None,
 ) -> Exported:
     """Put every output of a job's items into ``folder``: hard links where the store allows, else checked copies.
@@ -59,6 +101,7 @@ def export(
         job_id: The job.
         folder: Made when it is not there; files of an earlier export are replaced.
         external_ids: Only these items; empty means all.
+        papers: Makes what is written beside each item's outputs.
         on_item: Called with the number of items after each.
 
     Raises:
@@ -69,23 +112,64 @@ def export(
     os.makedirs(root, exist_ok=True)
     sources, clashing = _survey(database, job_id, root)
     files = items = moved_bytes = 0
-    for item, result in progress.results(database, job_id, external_ids=external_ids):
+    for subject in _subjects(database, job_id, clashing, external_ids, with_lineage=papers is not None):
         items += 1
-        base, outputs = _base(item.external_id, clashing), result.outputs if result else {}
-        named = _named(base, {name: blob for name, blob in outputs.items() if not unpacking.is_part(name)})
-        placed = [(os.path.join(root, name), blob) for name, blob in named]
-        for target, _ in placed:
+        targets = [os.path.join(root, placed.name) for placed in subject.placed]
+        for target in targets:
             _check_target(target, root, sources)
-        for target, blob in placed:
-            _placed(store, blob, target)
-            files, moved_bytes = files + 1, moved_bytes + blob.bytes
-        for blob in (blob for name, blob in sorted(outputs.items()) if unpacking.is_part(name)):
-            files += _unpacked(store, blob, os.path.join(root, base), root, sources)
-            moved_bytes += blob.bytes
+        for target, placed in zip(targets, subject.placed, strict=True):
+            _placed(target, lambda fresh, blob=placed.blob: _link(store, blob, fresh))  # type: ignore[misc]
+            files, moved_bytes = files + 1, moved_bytes + placed.blob.bytes
+        for part in subject.parts:
+            files += _unpacked(store, part.blob, os.path.join(root, part.name), root, sources)
+            moved_bytes += part.blob.bytes
+        for paper in papers(subject, Path(root)) if papers else ():
+            target = os.path.join(root, paper.name)
+            _check_target(target, root, sources)
+            _placed(target, lambda fresh, data=paper.data: Path(fresh).write_bytes(data))  # type: ignore[misc]
+            files, moved_bytes = files + 1, moved_bytes + len(paper.data)
         on_item(items)
-    if external_ids and items < len(set(external_ids)):
-        raise InputError(f"Job {job_id} has not all of the {len(set(external_ids))} items named", code="UNKNOWN_ITEM")
     return Exported(Path(root), files, moved_bytes, items)
+
+
+def subjects(database: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> Iterator[Subject]:
+    """Yield a job's items in manifest order with their lineage, and the names that their outputs have in a folder.
+
+    Raises:
+        InputError: ``UNKNOWN_ITEM`` when no item has one of the ids.
+    """
+    _, clashing = _survey(database, job_id, None)
+    return _subjects(database, job_id, clashing, external_ids, with_lineage=True)
+
+
+def _subjects(
+    database: Database, job_id: int, clashing: Set[int], external_ids: Sequence[str], *, with_lineage: bool
+) -> Iterator[Subject]:
+    count = 0
+    for external_id, outputs, facts, lineage in _read(database, job_id, external_ids, with_lineage):
+        count += 1
+        stem = _base(external_id, clashing)
+        mark = source_types.AI_COLOUR if source_types.invented(facts) and not _is_marked(stem) else ""
+        whole = f"{stem}{mark}"
+        single = {name: blob for name, blob in outputs.items() if not unpacking.is_part(name)}
+        named = tuple(Placed(output, name, outputs[output]) for output, name in _named(stem, mark, single))
+        parts = tuple(Placed(name, whole, blob) for name, blob in sorted(outputs.items()) if name not in single)
+        yield Subject(external_id, whole, named, parts, lineage)
+    if external_ids and count < len(set(external_ids)):
+        raise InputError(f"Job {job_id} has not all of the {len(set(external_ids))} items named", code="UNKNOWN_ITEM")
+
+
+_Row = tuple[str, dict[str, Blob], dict[str, Any], Lineage | None]
+
+
+def _read(database: Database, job_id: int, external_ids: Sequence[str], with_lineage: bool) -> Iterator[_Row]:
+    if with_lineage:
+        for lineage in lineages(database, job_id, external_ids=external_ids):
+            made = lineage.newest.result if lineage.newest else None
+            yield lineage.external_id, made.outputs if made else {}, made.facts if made else {}, lineage
+        return
+    for item, result in progress.results(database, job_id, external_ids=external_ids):
+        yield item.external_id, result.outputs if result else {}, result.facts if result else {}, None
 
 
 def check_folder(folder: Path, job: JobRow, home: Path) -> None:
@@ -131,25 +215,37 @@ def _base(external_id: str, clashing: Set[int]) -> str:
     """Return what the names of an item's files begin with: its stem, or more where another item has the same one."""
     name = safe_path(external_id)
     stem = _stem(name)
-    if hash(stem.casefold()) not in clashing:
+    if _key(stem) not in clashing:
         return stem
+    if _is_marked(stem):
+        return _marked(name, external_id)
     # Exactly one suffix tells them apart. With none or several, `x.avi.mkv` could be the result of `x.avi` as well.
     one_suffix = PurePath(name).stem == PurePath(stem).name != PurePath(name).name
     return name if one_suffix else _marked(name, external_id)
 
 
-def _named(base: str, outputs: dict[str, Blob]) -> Iterator[tuple[str, Blob]]:
+def _named(base: str, mark: str, outputs: Mapping[str, Blob]) -> Iterator[tuple[str, str]]:
+    """Yield each output's name in a folder; a mark stands before all suffixes that we add."""
     for output, blob in sorted(outputs.items()):
         suffix = PurePath(blob.name).suffix
         if output not in _CHIEF:
-            yield f"{base}{suffix}" if suffix == f".{output}" else f"{base}.{output}{suffix}", blob
+            yield output, f"{base}{mark}{suffix}" if suffix == f".{output}" else f"{base}{mark}.{output}{suffix}"
         elif base.lower().endswith(suffix.lower()):
-            yield base, blob
+            yield output, f"{base[: len(base) - len(suffix)]}{mark}{base[len(base) - len(suffix) :]}"
         else:
-            yield base + suffix, blob
+            yield output, f"{base}{mark}{suffix}"
 
 
-def _survey(database: Database, job_id: int, root: str) -> tuple[Set[str], Set[int]]:
+def _is_marked(stem: str) -> bool:
+    return stem.casefold().endswith(source_types.AI_COLOUR.casefold())
+
+
+def _key(stem: str) -> int:
+    """Return the same number for stems whose files could have equal names, marked or not."""
+    return hash(stem.casefold().removesuffix(source_types.AI_COLOUR.casefold()))
+
+
+def _survey(database: Database, job_id: int, root: str | None) -> tuple[Set[str], Set[int]]:
     """Return the job's sources below the folder, as nothing else can be overwritten there, and stems of several items.
 
     Stems come as hashes, so that a million of them fit into memory.
@@ -159,9 +255,9 @@ def _survey(database: Database, job_id: int, root: str) -> tuple[Set[str], Set[i
     seen: set[int] = set()
     clashing: set[int] = set()
     for item in progress.items(database, job_id):
-        stem = hash(_stem(safe_path(item.external_id)).casefold())
+        stem = _key(_stem(safe_path(item.external_id)))
         (clashing if stem in seen else seen).add(stem)
-        if not item.uri.startswith("/"):
+        if root is None or not item.uri.startswith("/"):
             continue
         folder, name = os.path.split(item.uri)
         path = os.path.join(real_folder(folder), name)
@@ -186,9 +282,17 @@ def _unpacked(store: Store, blob: Blob, folder: str, root: str, sources: Set[str
         return unpacking.unpack(store, blob, folder, lambda target: _check_target(target, root, sources))
 
 
-def _placed(store: Store, blob: Blob, target: str) -> None:
+def _placed(target: str, make: Callable[[str], object]) -> None:
+    """Make a file under a passing name, then put it in place of whatever is there."""
     with _writing(target):
-        _place(store, blob, target)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        fresh = f"{target}.part"
+        Path(fresh).unlink(missing_ok=True)
+        make(fresh)
+        # Renaming a link onto another link of the same file does nothing and leaves both names.
+        if os.path.lexists(target):
+            os.unlink(target)
+        os.rename(fresh, target)
 
 
 @contextmanager
@@ -201,18 +305,11 @@ def _writing(target: str) -> Iterator[None]:
         raise InputError(f"{target!r:.300} cannot be written: {error.strerror}", code=code, remedy=remedy) from error
 
 
-def _place(store: Store, blob: Blob, target: str) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+def _link(store: Store, blob: Blob, fresh: str) -> None:
     local = store.local_path(blob.key)
-    fresh = f"{target}.part"
-    Path(fresh).unlink(missing_ok=True)
     try:
         if local is None:
             raise OSError("the store is no folder")
         os.link(local, fresh)
     except OSError:  # another file system, or one without links
         store.get(blob, Path(fresh))
-    # Renaming a link onto another link of the same file does nothing and leaves both names.
-    if os.path.lexists(target):
-        os.unlink(target)
-    os.rename(fresh, target)

@@ -1,0 +1,178 @@
+"""All that is written down about single items: source, work, results, machines. Only reads; never changes anything.
+
+Provenance records and checks are made of this. ``db.progress`` answers what is asked of whole jobs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from db import progress
+from db.ledger.leasing import item_record
+from db.progress import AttemptRow, JobRow
+from db.records import Item as ItemRecord
+from db.records import ItemResult
+from db.session import Database
+from db.states import ItemState
+from db.tables import Attempt, Item, Result, Task, Worker
+
+PAGE = 200
+"""Items whose lineage is read at once."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A worker process, as it introduced itself."""
+
+    boot_id: str
+    host: str
+    device: str
+    signature: str
+    versions: Mapping[str, str]
+    """Releases of all that can change a bit of the output."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What one run of an item came to."""
+
+    number: int
+    result: ItemResult
+    accepted_at: float
+    attempts: tuple[AttemptRow, ...]
+    """Every attempt at its tasks, oldest first; of a still, those at the bundle that brought the result."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One item and all that became of it."""
+
+    job: JobRow
+    seq: int
+    """Place in the manifest, from 0."""
+    state: ItemState
+    code: str | None
+    message: str | None
+    extra: Mapping[str, Any]
+    """Descriptive fields of its line."""
+    record: ItemRecord | None
+    """The item as workers see it now; none when its line was bad."""
+    external_id: str
+    uri: str
+    signature: str | None
+    """Compute signature that the reel was planned for; none for stills, whose attempts name their workers."""
+    generations: tuple[Generation, ...]
+    """Accepted results, oldest first; empty when nothing was ever accepted."""
+    machines: Mapping[str, Machine] = field(default_factory=dict)
+    """By boot id: those of the attempts that are still written down."""
+
+    @property
+    def newest(self) -> Generation | None:
+        """The newest accepted result."""
+        return self.generations[-1] if self.generations else None
+
+
+def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> Iterator[Lineage]:
+    """Items in manifest order with all that is known of them, read page by page.
+
+    Raises:
+        InputError: ``UNKNOWN_JOB``.
+    """
+    job = progress.job(db, job_id)
+    wanted = select(Item.__table__).where(Item.job_id == job_id)
+    if external_ids:
+        wanted = wanted.where(Item.external_id.in_(external_ids))
+    after = -1
+    while True:
+        with db.read() as connection:
+            rows = connection.execute(wanted.where(Item.seq > after).order_by(Item.seq).limit(PAGE)).all()
+            results = _results(connection, rows)
+            work = _work(connection, rows, results)
+            machines = _machines(connection, work.workers)
+        for row in rows:
+            yield _lineage(job, row, results[row.id], work, machines)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].seq
+
+
+def _results(connection: Connection, items: Sequence[Row[Any]]) -> dict[int, list[Row[Any]]]:
+    """Return accepted results by item."""
+    wanted = select(Result.__table__).where(Result.item_id.in_([item.id for item in items]))
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(wanted.order_by(Result.generation)):
+        found[row.item_id].append(row)
+    return found
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Attempts at the tasks of some items."""
+
+    by_item: dict[int, list[AttemptRow]]
+    """Of reels, whose tasks are their own."""
+    by_bundle: dict[int, list[AttemptRow]]
+    """Of stills, by the task that they travelled in."""
+
+    @property
+    def workers(self) -> set[str]:
+        return {each.worker for found in (*self.by_item.values(), *self.by_bundle.values()) for each in found}
+
+
+def _work(connection: Connection, items: Sequence[Row[Any]], results: Mapping[int, Sequence[Row[Any]]]) -> _Work:
+    work = _Work(defaultdict(list), defaultdict(list))
+    columns = (Task.kind, Task.item_id, Task.start_frame, Task.stop_frame, Task.generation)
+    wanted = select(Attempt.__table__, *columns).join(Task, Task.id == Attempt.task_id).order_by(Attempt.id)
+    for row in connection.execute(wanted.where(Task.item_id.in_([item.id for item in items]))):
+        work.by_item[row.item_id].append(progress.attempt_row(row))
+    bundles = {row.task_id for found in results.values() for row in found}
+    for row in connection.execute(wanted.where(Task.id.in_(bundles), Task.item_id.is_(None))):
+        work.by_bundle[row.task_id].append(progress.attempt_row(row))
+    return work
+
+
+def _machines(connection: Connection, boot_ids: set[str]) -> dict[str, Machine]:
+    rows = connection.execute(select(Worker.__table__).where(Worker.boot_id.in_(boot_ids)))
+    return {
+        row.boot_id: Machine(row.boot_id, row.host, row.device, row.signature, json.loads(row.versions_json))
+        for row in rows
+    }
+
+
+def _lineage(
+    job: JobRow,
+    row: Row[Any],
+    results: Sequence[Row[Any]],
+    work: _Work,
+    machines: Mapping[str, Machine],
+) -> Lineage:
+    generations = tuple(_generation(row, result, work) for result in results)
+    seen = {each.worker for generation in generations for each in generation.attempts}
+    return Lineage(
+        job=job,
+        seq=row.seq,
+        state=ItemState(row.state),
+        code=row.error_code,
+        message=row.error_message,
+        extra=json.loads(row.extra_json),
+        record=item_record(row, job.recipe.model_dump_json()) if row.source_json else None,
+        external_id=row.external_id,
+        uri=row.uri,
+        signature=row.signature,
+        generations=generations,
+        machines={boot_id: machine for boot_id, machine in machines.items() if boot_id in seen},
+    )
+
+
+def _generation(item: Row[Any], result: Row[Any], work: _Work) -> Generation:
+    own = [each for each in work.by_item[item.id] if each.generation == result.generation]
+    found = own or [each for each in work.by_bundle[result.task_id] if each.attempt <= result.attempt]
+    return Generation(
+        result.generation, ItemResult.model_validate_json(result.result_json), result.accepted_at, tuple(found)
+    )
