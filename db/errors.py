@@ -226,6 +226,21 @@ CODES: dict[str, CodeFacts] = {
         "Pictures that should be compared differ in size or channels.",
         "Compare pictures of one size; see --size of `reelwright evaluate`.",
     ),
+    "FRAMES_DIFFER": CodeFacts(
+        "Decoded frames are not those that were written down.",
+        "Restore the file from its backup, or rerun the item; if a rerun differs on the same machine, report it.",
+    ),
+    "RECORD_DIFFERS": CodeFacts(
+        "A record contradicts another one.", "Restore the database from its backup, or rerun the item."
+    ),
+    "SIGNING_FAILED": CodeFacts(
+        "An output cannot be signed with this key and certificate.",
+        "Give a key that belongs to the certificate, in PEM form, and a certificate that is valid today for signing.",
+    ),
+    "C2PA_EXTRA_MISSING": CodeFacts(
+        "Nothing can be signed here: C2PA's library is not installed.",
+        "Install it with: pip install 'reelwright[c2pa]'.",
+    ),
     "KEY_UNSAFE": CodeFacts(
         "A blob key is not of the allowed form.", "Report this: keys are made by Reelwright itself."
     ),

@@ -214,11 +214,11 @@ def check(folder: Path, moved: Callable[[int], None] = lambda count: None) -> It
         moved: Called with the number of files that are done.
 
     Raises:
-        InputError: ``BAG_INVALID`` when it is none, or of a version that is not known here.
+        InputError: ``BAG_INCOMPLETE`` when it is none, or of a version that is not known here.
     """
     declared = _text(folder / "bagit.txt") if is_bag(folder) else ""
     if not _VERSION.fullmatch(declared):
-        raise InputError(f"{str(folder)!r:.300} is no bag of BagIt 0.93 to 1.0 in UTF-8", code="BAG_INVALID")
+        raise InputError(f"{str(folder)!r:.300} is no bag of BagIt 0.93 to 1.0 in UTF-8", code="BAG_INCOMPLETE")
     listed = _listed(folder)
     yield from listed.flaws
     seen: set[str] = set()
@@ -234,7 +234,7 @@ def check(folder: Path, moved: Callable[[int], None] = lambda count: None) -> It
                 yield Flaw(path, "FILE_UNEXPECTED", "no such file", "a file that no manifest lists")
     expected = _oxum(folder)
     if expected not in ("", f"{total}.{count}"):
-        yield Flaw("bag-info.txt", "BAG_INVALID", f"Payload-Oxum {expected}", f"{total}.{count}")
+        yield Flaw("bag-info.txt", "BAG_INCOMPLETE", f"Payload-Oxum {expected}", f"{total}.{count}")
 
 
 def _listed(folder: Path) -> _Listed:
@@ -257,7 +257,7 @@ def _read_manifest(manifest: Path, algorithm: str, listed: _Listed) -> None:
         found = _LINE.fullmatch(line)
         path = _decoded(found[2]) if found else ""
         if found is None or not _is_inside(path):
-            code = "BAG_INVALID" if found is None else "PATH_UNSAFE"
+            code = "BAG_INCOMPLETE" if found is None else "PATH_UNSAFE"
             listed.flaws.append(
                 Flaw(manifest.name, code, "a digest and a path in the bag", f"line {number}: {line!r:.80}")
             )
@@ -298,10 +298,10 @@ def _oxum(folder: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    """Read a tag file; raises ``BAG_INVALID`` when it is no text of a sensible size."""
+    """Read a tag file; raises ``BAG_INCOMPLETE`` when it is no text of a sensible size."""
     try:
         if path.stat().st_size > _MAX_TAG_BYTES * (16 if "manifest" in path.name else 1):
-            raise InputError(f"{path.name} is larger than any such file should be", code="BAG_INVALID")
+            raise InputError(f"{path.name} is larger than any such file should be", code="BAG_INCOMPLETE")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} cannot be read: {error}", code="BAG_INVALID") from error
+        raise InputError(f"{path.name} cannot be read: {error}", code="BAG_INCOMPLETE") from error

@@ -96,12 +96,11 @@ def open_signer(certificates: Path, key: Path, *, algorithm: str = "es256", time
 
 def claim(lineage: Lineage, generation: Generation, placed: Placed) -> dict[str, Any]:
     """Return what is claimed of one output, as c2pa's builder takes it."""
-    suffix = PurePath(placed.blob.name).suffix.lstrip(".").lower()
     facts = generation.result.facts
     source = f"sha256:{facts.get('sha256', 'unknown')}"
     parent = {
         "title": PurePath(lineage.uri).name or lineage.external_id,
-        "format": MEDIA_TYPES.get(PurePath(lineage.uri).suffix.lstrip(".").lower(), ("", ""))[1] or "application/octet-stream",
+        "format": _media_type(lineage.uri),
         "instance_id": source,
         "label": source,
         "relationship": "parentOf",
@@ -110,7 +109,7 @@ def claim(lineage: Lineage, generation: Generation, placed: Placed) -> dict[str,
     return {
         "claim_generator_info": [{"name": "Reelwright", "version": version("reelwright")}],
         "title": PurePath(placed.name).name,
-        "format": _TYPES.get(suffix) or MEDIA_TYPES.get(suffix, ("", ""))[1] or "application/octet-stream",
+        "format": _media_type(placed.blob.name),
         "ingredients": [parent],
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": list(_actions(lineage, generation, source, placed))}},
@@ -152,6 +151,11 @@ def _provenance(lineage: Lineage, generation: Generation, placed: Placed) -> dic
         "recipe": str(facts.get("recipe", "")),
         "recipe_fingerprint": str(facts.get("recipe_fingerprint", "")),
     }
+
+
+def _media_type(name: str) -> str:
+    suffix = PurePath(name).suffix.lstrip(".").lower()
+    return _TYPES.get(suffix) or MEDIA_TYPES.get(suffix, ("", ""))[1] or "application/octet-stream"
 
 
 def _numbers(params: Mapping[str, Any]) -> dict[str, Any]:

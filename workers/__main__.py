@@ -23,8 +23,8 @@ def main() -> int:
     errand = sys.argv[1] if len(sys.argv) > 1 else "serve"
     try:
         settings = settings_module.load()
-        if errand == "probe":
-            _probe(settings)
+        if errand in _LINE_BY_LINE:
+            _answer_each(_LINE_BY_LINE[errand](settings))
         elif errand in _ANSWERED:
             _answer(_ANSWERED[errand], settings)
         elif errand == "isolate":
@@ -90,18 +90,34 @@ def _evaluate(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
 _ANSWERED = {"weights": _weights, "compare": _compare, "evaluate": _evaluate}
 
 
-def _probe(settings: Settings) -> None:
-    """Describe one source a line: JSON ``{"source": …, "recipe": …}`` in, facts and seconds of work out."""
+def _answer_each(errand: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Read an order a line, do it, and print what came of it as one line, errors too."""
+    for line in sys.stdin:
+        try:
+            said = errand(json.loads(line))
+        except ReelwrightError as error:
+            said = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        print(json.dumps(said), flush=True)  # noqa: T201 -- the answer
+
+
+def _prober(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Describe sources: ``{"source": …, "recipe": …}`` in, facts and seconds of work out."""
     from workers import device
 
     device.settle("cpu")
     known: dict[tuple[Any, ...], float] = {}
-    for line in sys.stdin:
-        try:
-            said = _described(json.loads(line), settings, known)
-        except ReelwrightError as error:
-            said = {"code": error.code, "message": error.message, "remedy": error.remedy}
-        print(json.dumps(said), flush=True)  # noqa: T201 -- the answer
+    return lambda order: _described(order, settings, known)
+
+
+def _verifier(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Look again at sources, films and items; ``workers.verify`` says how."""
+    from workers import verify
+
+    clerk = verify.Clerk(settings)
+    return lambda order: clerk.answer(verify.Order.model_validate(order))
+
+
+_LINE_BY_LINE = {"probe": _prober, "verify": _verifier}
 
 
 def _described(order: dict[str, Any], settings: Settings, known: dict[tuple[Any, ...], float]) -> dict[str, Any]:

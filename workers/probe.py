@@ -51,7 +51,7 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     """
     item = _item_of(assignment)
     path = place(item.source, bench)
-    digest, size = _fixity(path, item.source, bench)
+    digest, size = fixity_of(path, item.source, bench)
     if item.source.sequence is not None:
         look = sequence_look.files(folder_of(path), item.source, bench.settings, bench.moved)
     else:
@@ -136,8 +136,8 @@ def _item_of(assignment: Assignment) -> Item:
     return assignment.item
 
 
-def _fixity(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
-    """Return the digest over the whole source and its size in bytes."""
+def fixity_of(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
+    """Check a source against the manifest; returns the digest over all of it and its size in bytes."""
     if source.sequence is None:
         return fixity([path], source.checksum, bench.moved), size_of(path)
     folder = folder_of(path)

@@ -131,7 +131,8 @@ def check_digest(blob: Blob, digest: str) -> None:
         InputError: ``CHECKSUM_MISMATCH``.
     """
     if digest != blob.sha256:
-        raise InputError(f"Blob {blob.key} has another sha256 than its record", code="CHECKSUM_MISMATCH")
+        message = f"Blob {blob.key}: its record says sha256 {blob.sha256}, it has {digest}"
+        raise InputError(message, code="CHECKSUM_MISMATCH")
 
 
 @contextmanager

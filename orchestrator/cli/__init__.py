@@ -23,6 +23,7 @@ from orchestrator.cli.evaluate import register as add_evaluate
 from orchestrator.cli.house import register as add_house
 from orchestrator.cli.jobs import register as add_jobs
 from orchestrator.cli.models import register as add_models
+from orchestrator.cli.results import register as add_results
 from orchestrator.cli.services import register as add_services
 from orchestrator.cli.terminal import Terminal
 from orchestrator.cli.training import register as add_training
@@ -30,7 +31,7 @@ from orchestrator.cli.work import register as add_work
 
 OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 _REFUSALS = frozenset({"WRONG_STATE", "HOME_IN_USE", "DATABASE_OUTDATED"})
-_LACKING = frozenset({"WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING"})
+_LACKING = frozenset({"WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING", "C2PA_EXTRA_MISSING"})
 
 app = typer.Typer(
     name="reelwright",
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for add in (add_work, add_jobs, add_models, add_evaluate, add_training, add_services, add_house):
+for add in (add_work, add_jobs, add_results, add_models, add_evaluate, add_training, add_services, add_house):
     add(app)
 
 

@@ -1,4 +1,4 @@
-"""Commands about jobs that are there: ``status watch failures rerun pause resume cancel priority get``.
+"""Commands about jobs that are there: ``status watch failures rerun pause resume cancel priority``.
 
 Used by ``orchestrator.cli`` alone.
 """
@@ -6,13 +6,12 @@ Used by ``orchestrator.cli`` alone.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.desk import desk
-from orchestrator.cli.terminal import Terminal, many, progress_line, size
+from orchestrator.cli.terminal import Terminal, many, progress_line
 from orchestrator.cli.work import RecipeName, show_failures
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ Codes = Annotated[list[str] | None, typer.Option("--code", help="Only items with
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (status, watch, failures, rerun, pause, resume, cancel, priority, get):
+    for command in (status, watch, failures, rerun, pause, resume, cancel, priority):
         app.command()(command)
 
 
@@ -161,34 +160,6 @@ def priority(
     with here.database(here.settings()) as database:
         ledger.set_priority(database, job, value)
         _show_state(here.terminal, database, job)
-
-
-def get(
-    context: typer.Context,
-    job: JobId,
-    item: ItemIds = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; by default results/job-N inside the home.")] = None,
-) -> None:
-    """Put a job's results into a folder.
-
-    Hard links where the store is a folder on the same disk, else copies whose digests are checked.
-    """
-    from db import progress
-    from db.store import open_store
-    from orchestrator.export import check_folder, export
-
-    here = desk(context)
-    settings = here.settings()
-    folder = out or settings.home / "results" / f"job-{job}"
-    with here.database(settings) as database:
-        check_folder(folder, progress.job(database, job), settings.home)
-        total = len(item) if item else progress.progress(database, job).items_total
-        with here.terminal.counting("items", total) as count:
-            found = export(database, open_store(settings), job, folder, external_ids=item or (), on_item=count)
-    here.terminal.say(
-        f"{many(found.files, 'file')}, {size(found.bytes)}, of {many(found.items, 'item')} in {found.folder}"
-    )
-    here.terminal.document(found)
 
 
 def _show_jobs(terminal: Terminal, database: Database) -> None:

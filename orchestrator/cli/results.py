@@ -1,0 +1,176 @@
+"""Commands about what came of a job: ``get``, ``verify``. Used by ``orchestrator.cli`` alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.desk import Desk, desk, lacks
+from orchestrator.cli.jobs import ItemIds, JobId
+from orchestrator.cli.terminal import Terminal, many, size
+
+if TYPE_CHECKING:
+    from orchestrator.signing import Signer
+    from orchestrator.verify import Check, Wish
+
+SHOWN_CHECKS = 200
+"""Failed and skipped checks that are listed; more are only counted."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    for command in (get, verify):
+        app.command()(command)
+
+
+def get(
+    context: typer.Context,
+    job: JobId,
+    item: ItemIds = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; by default results/job-N inside the home.")] = None,
+    premis: Annotated[bool, typer.Option("--premis", help="Write a PREMIS 3 record beside each item's files.")] = False,
+    bag: Annotated[bool, typer.Option("--bag", help="Make the folder a BagIt bag, with PREMIS records in it.")] = False,
+    organization: Annotated[str, typer.Option(help="With --bag: Source-Organization of the bag.")] = "",
+    c2pa: Annotated[bool, typer.Option("--c2pa", help="Sign every picture and film: a C2PA sidecar each.")] = False,
+    c2pa_cert: Annotated[Path | None, typer.Option(help="With --c2pa: PEM file of your certificates.")] = None,
+    c2pa_key: Annotated[Path | None, typer.Option(help="With --c2pa: PEM file of your private key.")] = None,
+    c2pa_alg: Annotated[str, typer.Option(help="With --c2pa: es256, es384, es512, ps256 … or ed25519.")] = "es256",
+    timestamp: Annotated[str, typer.Option(help="With --c2pa: URL of a time-stamping authority.")] = "",
+) -> None:
+    """Put a job's results into a folder.
+
+    Hard links where the store is a folder on the same disk, else copies whose digests are checked. Files whose colour a
+    network invented end in _AIcolor.
+    """
+    from db import progress
+    from db.store import open_store
+    from orchestrator.bag import BagInfo, write_bag
+    from orchestrator.export import check_folder, export
+    from orchestrator.papers import beside
+
+    here = desk(context)
+    signer = _signer(c2pa_cert, c2pa_key, c2pa_alg, timestamp) if c2pa else None
+    settings = here.settings()
+    folder = out or settings.home / "results" / f"job-{job}{'-bag' if bag else ''}"
+    papers = beside(premis=premis or bag, signer=signer, in_bag=bag)
+    with here.database(settings) as database:
+        row = progress.job(database, job)
+        check_folder(folder, row, settings.home)
+        total = len(item) if item else progress.progress(database, job).items_total
+        with here.terminal.counting("items", total) as count:
+            store = open_store(settings)
+            if bag:
+                info = BagInfo(f"reelwright-job-{job}", row.name, organization)
+                make = partial(write_bag, info=info)
+            else:
+                make = partial(export)
+            found = make(database, store, job, folder, external_ids=item or (), papers=papers, on_item=count)
+    here.terminal.say(
+        f"{many(found.files, 'file')}, {size(found.bytes)}, of {many(found.items, 'item')} in {found.folder}"
+    )
+    here.terminal.document(found)
+
+
+def verify(
+    context: typer.Context,
+    job: Annotated[int | None, typer.Argument(min=1, help="The job's number.")] = None,
+    item: ItemIds = None,
+    sources: Annotated[bool, typer.Option("--sources", help="Read every source again as well.")] = False,
+    frames: Annotated[
+        bool, typer.Option("--decode/--no-decode", help="Decode masters and compare every frame with its checksum.")
+    ] = True,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Restore stills and parts of reels again.")] = False,
+    rerun_frames: Annotated[int, typer.Option("--frames", min=1, help="With --rerun: frames of each reel.")] = 32,
+    out: Annotated[Path | None, typer.Option(help="Look at this folder too, into which the job was put out.")] = None,
+    bag: Annotated[Path | None, typer.Option(help="Look at this bag; with or without a job.")] = None,
+) -> None:
+    """Hold results against what was written down.
+
+    Digests of all outputs, recipe fingerprints, every frame of every master; on request sources, reruns, folders and
+    bags. Leaves with 0 if all holds, with 1 if something does not.
+    """
+    from db.errors import InputError
+    from orchestrator.verify import Wish
+
+    if job is None and bag is None:
+        raise InputError("Give a job's number, or --bag with a folder", remedy="See `reelwright verify --help`.")
+    here = desk(context)
+    pixels = not lacks("worker")
+    wish = Wish(frames and pixels, sources and pixels, rerun_frames if rerun and pixels else 0, out)
+    findings = _Findings()
+    for check in _checks(here, job, tuple(item or ()), wish, bag):
+        findings.add(check)
+    if not pixels:
+        findings.note("This machine cannot touch pixels: no source, frame or rerun was looked at.")
+    findings.show(here.terminal)
+    if findings.failed:
+        raise typer.Exit(1)
+
+
+def _checks(here: Desk, job: int | None, items: tuple[str, ...], wish: Wish, bag: Path | None) -> Iterator[Check]:
+    from db import progress
+    from db.store import open_store
+    from orchestrator import verify as verifying
+
+    if bag is not None:
+        with here.terminal.counting("files") as count:
+            yield from verifying.verify_bag(bag, count)
+    if job is None:
+        return
+    settings = here.settings()
+    with here.database(settings) as database:
+        total = len(items) or progress.progress(database, job).items_total
+        with here.terminal.counting("items", total) as count:
+            store = open_store(settings)
+            yield from verifying.verify(settings, database, store, job, wish, external_ids=items, on_item=count)
+
+
+class _Findings:
+    """What all checks came to."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.listed: list[Check] = []
+        self.notes: list[str] = []
+
+    @property
+    def failed(self) -> int:
+        return sum(count for (_, state), count in self.counts.items() if state == "failed")
+
+    def add(self, check: Check) -> None:
+        self.counts[check.what, check.state] += 1
+        if check.state != "ok" and len(self.listed) < SHOWN_CHECKS:
+            self.listed.append(check)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def show(self, terminal: Terminal) -> None:
+        kinds = sorted({what for what, _ in self.counts})
+        states = ("ok", "failed", "skipped")
+        rows = [(what, *(self.counts[what, state] for state in states)) for what in kinds]
+        terminal.table(("what", *states), rows)
+        for check in self.listed:
+            terminal.say(f"\n{check.where}\n  {check.code or check.state}: {check.message}")
+            if check.remedy:
+                terminal.say(f"  {check.remedy}")
+        for note in self.notes:
+            terminal.say(f"\n{note}")
+        terminal.say("\nAll holds." if not self.failed else f"\n{many(self.failed, 'check')} failed.")
+        counts = {what: {state: self.counts[what, state] for state in states} for what in kinds}
+        document = {"holds": not self.failed, "checks": counts, "findings": self.listed, "notes": self.notes}
+        terminal.document(document)
+
+
+def _signer(certificates: Path | None, key: Path | None, algorithm: str, timestamp: str) -> Signer:
+    from db.errors import InputError
+    from orchestrator.signing import open_signer
+
+    if certificates is None or key is None:
+        raise InputError("--c2pa needs --c2pa-cert and --c2pa-key", remedy="docs/provenance says what they are.")
+    return open_signer(certificates, key, algorithm=algorithm, timestamp_url=timestamp)
