@@ -22,7 +22,7 @@ from workers import device as devices
 from workers import probe, restore
 from workers.media import framemd5, stills
 from workers.media.framemd5 import Sum
-from workers.media.source import fixity, local
+from workers.media.source import place
 from workers.workbench import Workbench
 
 SHOWN_FRAMES = 20
@@ -103,12 +103,8 @@ class _Aside:
 
 def _source(source: Source, bench: Workbench) -> dict[str, Any]:
     # What the manifest gave was checked then; now the question is what was read then.
-    plain = source.model_copy(update={"checksum": {}})
-    path = local(plain, bench)
-    if source.sequence is not None:
-        digest, size = probe.fixity_of(path, plain, bench)
-    else:
-        digest, size = fixity([path], {}, bench.moved), path.stat().st_size
+    plain = source.model_copy(update={"checksum": {}, "listing": None})
+    digest, size = probe.fixity_of(place(plain, bench), plain, bench)
     return {"sha256": digest, "bytes": size}
 
 
