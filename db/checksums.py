@@ -66,6 +66,27 @@ def load(text: bytes) -> dict[str, dict[str, str]]:
     return found
 
 
+def in_a_row(digests: Digests) -> str:
+    """Return a file's digests as one text: ``md5:… sha256:…``."""
+    return " ".join(f"{name}:{digest}" for name, digest in digests.items())
+
+
+def from_a_row(text: str) -> dict[str, str]:
+    """Return the digests of such a text.
+
+    Raises:
+        InputError: It is none.
+    """
+    found = {}
+    for part in text.split():
+        name, _, digest = part.partition(":")
+        known = algorithm(name)
+        if known is None or not is_digest(digest.lower(), known):
+            raise InputError(f"{part!r:.100} is no digest with its algorithm, such as md5:d41d8cd9…")
+        found[known] = digest.lower()
+    return found
+
+
 def key(sha256: str) -> str:
     """Return the store's key of a list with that digest: the same list lies there once."""
     return f"{_FOLDER}/{sha256}"

@@ -68,6 +68,8 @@ class Source(Record):
     """How samples stand for light, where it overrides the header's; empty keeps the header's."""
     sound: str = ""
     """URI of a sound file that belongs to a reel without sound of its own; empty when there is none."""
+    sound_checksum: dict[str, str] = Field(default_factory=dict)
+    """Like ``checksum``, of the sound file."""
     version_id: str = ""
     """Version of an object in S3; empty takes the newest."""
 

@@ -302,7 +302,7 @@ def _with_sound(facts: ReelFacts, source: Source, bench: Workbench) -> ReelFacts
     """Take in the sound file that the manifest names."""
     path = place_of_sound(source, bench)
     tracks, seconds, _ = sound.beside(path)
-    digest = fixity([path], {}, bench.moved)
+    digest = fixity([path], source.sound_checksum, bench.moved)
     lasts, slack = facts.frame_count / facts.rate, 1 / facts.rate + Fraction(1, 10)
     disagreements = facts.disagreements
     if seconds and abs(seconds - lasts) > slack:

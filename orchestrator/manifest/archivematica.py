@@ -84,8 +84,12 @@ class _Transfer:
         place = self._place(path)
         if path.startswith(("/", "../")) or path == "..":
             yield Entry(number, {**given, "id": name, "uri": name})  # refused like any path that leads outside
-        elif os.path.isdir(self.root / place) and self._inside(place):
-            yield from self.below(path, number, given)
+        elif os.path.isdir(self.root / place):
+            if self._inside(place):
+                yield from self.below(path, number, given)
+            else:
+                message = f"Line {number}: {visible(path[:200])!r} is a link that leads outside"
+                yield problem(number, "PATH_UNSAFE", message)
         elif kinds.by_suffix(path) is not None:
             yield self._file(path, place, number, given)
         elif kinds.suffix(path):
@@ -102,8 +106,10 @@ class _Transfer:
             own = group.fields(inside)
             reel = bool(group.sequence) or kinds.suffix(group.name) in kinds.FILMS
             own["id"] = path if single and reel and number else own.get("id", own["uri"])
-            if single and reel and "sound" not in own:
+            if single and reel and not group.sound:
                 own.update(self._sound(self._place(path)))
+            elif group.sound:
+                own.update(self._with_digest(group.sound))
             yield self._entry(inside, group, {**given, **own}, number or count)
         self._empty += not first
 
@@ -152,7 +158,11 @@ class _Transfer:
     def _sound(self, stem: str) -> dict[str, str]:
         """Return the sound file of that name, if there is one."""
         there = (f"{stem}.{suffix}" for suffix in _SOUNDS)
-        return next(({"sound": sound} for sound in there if os.path.isfile(self.root / sound)), {})
+        return next((self._with_digest(sound) for sound in there if os.path.isfile(self.root / sound)), {})
+
+    def _with_digest(self, sound: str) -> dict[str, str]:
+        inside, _, name = sound.rpartition("/")
+        return {"sound": sound, **inventory.sound_checksum(self._files, posixpath.join(self._told(inside), name))}
 
     def _place(self, path: str) -> str:
         """Return where a path of a row lies inside the root."""
@@ -179,7 +189,7 @@ def _rows(transfer: _Transfer, path: Path, reading: Reading) -> Iterator[Entry |
     for number, row in rows:
         if isinstance(row, Problem):
             yield row
-        elif len(row) > len(names):
+        elif any(cell.strip() for cell in row[len(names) :]):
             yield problem(number, "BAD_VALUE", f"Line {number} has {len(row)} cells, the header has {len(names)}")
         elif name := row[0].strip():
             yield from transfer.entries(name, number, _given(names[1:], row[1:]))

@@ -218,6 +218,10 @@ def _listing(value: Any) -> Blob:
     return checksums.named(str(value))
 
 
+def _digests(value: Any) -> dict[str, str]:
+    return checksums.from_a_row(_text(value))
+
+
 def _version(value: Any) -> str:
     found = _text(value).strip()
     if obeyed(found) or len(found) > _MAX_VERSION_CHARS:
@@ -262,6 +266,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "timecode": _timecode,
     "transfer": _one_of(("gamma", "linear", "log")),
     "sound": _uri,
+    "sound_checksum": _digests,
     "listing": _listing,
     "version_id": _version,
     "recipe": _as_is,

@@ -70,7 +70,7 @@ class Inventory:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._waiting: list[tuple[bytes, bytes, int, str]] = []
-        self._indexed = False
+        self._closed = False
 
     def add(self, path: str, number: int, facts: Mapping[str, Any]) -> None:
         """Note what line ``number`` says of the file at ``path``, whose parts are separated by slashes."""
@@ -81,17 +81,14 @@ class Inventory:
 
     def folders(self) -> Iterator[tuple[str, list[File]]]:
         """Yield each folder with its files, in the order of their names; a folder comes before those in it."""
-        self._flush()
-        rows = self._connection.execute("SELECT * FROM row ORDER BY folder, name, number")
+        self._close()
+        rows = self._connection.execute("SELECT folder, name, number, facts FROM row ORDER BY folder, name, number")
         for folder, inside in groupby(rows, lambda row: row[0]):
             yield _text(folder), list(_joined(inside))
 
     def file(self, path: str) -> File:
         """Return what was said of one file; of one that no row names, nothing."""
-        if not self._indexed:
-            self._flush()
-            self._connection.execute("CREATE INDEX by_path ON row (folder, name)")
-            self._indexed = True
+        self._close()
         folder, _, name = path.rpartition("/")
         rows = self._connection.execute(
             "SELECT number, facts FROM row WHERE folder = ? AND name = ? ORDER BY number",
@@ -101,6 +98,13 @@ class Inventory:
         for number, facts in rows:
             found.add(number, json.loads(facts))
         return found
+
+    def _close(self) -> None:
+        """End the adding, once: from here on files are asked for."""
+        if not self._closed:
+            self._flush()
+            self._connection.execute("CREATE INDEX by_path ON row (folder, name, number)")
+            self._closed = True
 
     def _flush(self) -> None:
         self._connection.executemany("INSERT INTO row VALUES (?, ?, ?, ?)", self._waiting)
@@ -145,7 +149,7 @@ def entries(
         versions = _by_name(review(files))
         alone = frozenset(name for name, same in versions.items() if "version_id" in same[0].facts)
         for group in grouping.groups(folder, list(versions), alone=alone):
-            fields = {**free, **(_placed(group.fields(folder), below) if below else group.fields(folder))}
+            fields = {**free, **_placed(group.fields(folder), below), **sound_checksum(inventory, group.sound)}
             if group.sequence:
                 yield sequence(fields, [versions[name][0] for name in group.members], strict=strict)
             else:
@@ -182,7 +186,15 @@ def _number(files: list[File]) -> int:
     return min((file.number for file in files if file.number), default=0)
 
 
+def sound_checksum(inventory: Inventory, path: str) -> dict[str, str]:
+    """Return the field ``sound_checksum`` of the sound file at a path; nothing where no list gives its digest."""
+    digests = inventory.file(path).digests if path else {}
+    return {"sound_checksum": checksums.in_a_row(digests)} if digests else {}
+
+
 def _placed(fields: dict[str, Any], below: str) -> dict[str, Any]:
+    if not below:
+        return fields
     placed: dict[str, Any] = {name: below + fields[name] for name in ("uri", "sound") if name in fields}
     if fields["uri"] == ".":
         placed["uri"] = below.rstrip("/")

@@ -37,6 +37,7 @@ _SOURCE_FIELDS = (
     ("span", "span"),
     ("timecode", "timecode"),
     ("transfer", "transfer"),
+    ("sound_checksum", "sound_checksum"),
     ("listing", "listing"),
     ("version_id", "version_id"),
     ("params.accept_damaged", "accept_damaged"),

@@ -45,3 +45,12 @@ def test_a_list_is_named_by_its_own_digest() -> None:
     for wrong in ("", "a" * 64, "../x:1", "g" * 64 + ":1"):
         with pytest.raises(InputError):
             checksums.named(wrong)
+
+
+def test_digests_in_a_row_come_back() -> None:
+    digests = {"md5": "0" * 32, "sha3_256": "a" * 64}
+    assert checksums.from_a_row(checksums.in_a_row(digests)) == digests
+    assert checksums.from_a_row("SHA-1:" + "B" * 40) == {"sha1": "b" * 40}
+    for wrong in ("md5", "md5:1", "crc32:00000000"):
+        with pytest.raises(InputError):
+            checksums.from_a_row(wrong)

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from db import checksums
 from db.errors import InputError
 from db.records import Item, ReelFacts, Sequence
 from db.states import ItemKind, TaskKind
@@ -82,6 +83,23 @@ def test_every_digest_of_the_manifest_is_checked(at: House, tmp_path: Path) -> N
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
     assert _facts(at, item(path, checksum={"md5": md5.upper()})).frame_count == 2
     assert _refused(at, item(path, checksum={"md5": md5, "sha512": "0" * 128})).code == "CHECKSUM_MISMATCH"
+
+
+def test_every_frame_of_a_sequence_is_checked_by_its_own_digest(at: House, tmp_path: Path) -> None:
+    folder = _sequence(tmp_path / "frames", [1, 2, 3])
+    sums = {path.name: {"md5": hashlib.md5(path.read_bytes()).hexdigest()} for path in sorted(folder.iterdir())}
+
+    def listed() -> Item:
+        data = checksums.dump(sums.items()).encode()
+        blob = at.store.put_bytes(checksums.key(hashlib.sha256(data).hexdigest()), data)
+        return item(folder, sequence=_numbered(1, 3), listing=blob)
+
+    assert _facts(at, listed()).frame_count == 3
+    sums["f_0002.png"]["md5"] = "0" * 32
+    refused = _refused(at, listed())
+    assert (refused.code, "f_0002.png" in refused.message) == ("CHECKSUM_MISMATCH", True)
+    del sums["f_0002.png"]
+    assert _refused(at, listed()).code == "FILE_UNEXPECTED"
 
 
 def test_long_groups_of_pictures_can_be_read_from_any_frame(at: House, tmp_path: Path) -> None:

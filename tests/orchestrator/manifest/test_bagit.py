@@ -49,6 +49,7 @@ def test_a_bag_is_read_with_all_its_digests(bag: Path) -> None:
     assert photo.source.checksum == {name: hashlib.new(name, b"photo.jpg").hexdigest() for name in ("sha256", "sha512")}
     assert film.source is not None
     assert film.source.sound == str(bag / "data/film.wav")
+    assert film.source.sound_checksum["sha512"] == hashlib.sha512(b"film.wav").hexdigest()
     assert film.extra["bag.external-identifier"] == "box 7"
     listed = checksums.load(reel.listing.encode())
     assert listed["f_0003.dpx"]["sha512"] == hashlib.sha512(b"frame 3").hexdigest()

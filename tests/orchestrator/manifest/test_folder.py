@@ -69,3 +69,22 @@ def test_one_film_or_photo_is_a_manifest_of_itself(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(bytes(range(256)))
     (line,) = lines_of(tmp_path / "film.mp4", check_files=True)
     assert (line.external_id, line.problems) == ("film.mp4", ())
+
+
+def test_sound_belongs_to_the_reel_that_it_is_named_after(tmp_path: Path) -> None:
+    _files(tmp_path, "film.mkv", "film.WAV", "film.mp3", "photo.jpg", "photo.wav", "reel1.bwf", "lone.wav")
+    _files(tmp_path, *(f"reel1/f_{number:04d}.png" for number in range(5)))
+    _files(tmp_path, *(f"reel2/shot_{number:04d}.png" for number in range(5)), "reel2/shot.wav")
+    _files(tmp_path, *(f"reel3/x{number:04d}.png" for number in range(5)), "reel3/reel3.wav")
+    _files(tmp_path, *(f"reel4/y{number:04d}.png" for number in range(5)), "reel4/y0000-0004.wav")
+    _files(tmp_path, *(f"two/{name}{number:04d}.png" for name in "ab" for number in range(5)), "two.wav", "two/two.wav")
+    opened = manifest.open_manifest(tmp_path)
+    found = list(manifest.lines(opened, resolve("identity"), SETTINGS))
+    assert codes(found) == []
+    sounds = {line.external_id: Path(line.source.sound).name for line in found if line.source}
+    assert sounds == {
+        "film.mkv": "film.WAV", "photo.jpg": "", "reel1/f_0000-0004.png": "reel1.bwf",
+        "reel2/shot_0000-0004.png": "shot.wav", "reel3/x0000-0004.png": "reel3.wav",
+        "reel4/y0000-0004.png": "y0000-0004.wav", "two/a0000-0004.png": "", "two/b0000-0004.png": "",
+    }  # fmt: skip
+    assert "passed over (4)" in opened.notes[0]
