@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import bagit
 import pytest
 from sqlalchemy import insert, select, update
 
@@ -92,6 +93,45 @@ def test_the_failed_part_is_a_manifest_that_asks_for_the_same_again(
     assert [steps(row[2]) for row in before] == [steps(row[2]) for row in after]  # type: ignore[arg-type]
     assert [row[3] for row in before] == [row[3] for row in after]
     assert before[3][3] == "PATH_UNSAFE"
+
+
+def test_what_archives_manifests_say_comes_through_the_report(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    """Every field of a source: a job of the failed part is given what the first one was."""
+    root = archive / "bag"
+    (root / "reel").mkdir(parents=True)
+    for number in range(1, 7):
+        (root / "reel" / f"f_{number}.dpx").write_bytes(b"x")
+    (root / "reel.wav").write_bytes(b"x")
+    bagit.make_bag(str(root), checksums=["sha3_256", "md5"])
+    (root / "data" / "reel" / "f_3.dpx").unlink()  # so that it fails
+    own = archive / "m.jsonl"
+    own.write_text(
+        '{"id":"t","uri":"gone.mkv","span":"3-9","timecode":"01:00:00;02","transfer":"log","sound":"gone.wav",'
+        '"sound_checksum":"md5:00000000000000000000000000000007"}\n'
+        '{"id":"v","uri":"s3://bucket/a.mkv","version_id":"3HL4","fps":"fast"}\n'
+        '{"id":"s","uri":".","sequence":{"prefix":"f","suffix":".dpx","start":1,"end":30},"span":"3-9","fps":16}\n'
+    )
+
+    def told(job_id: int) -> list[object]:
+        with home_database.read() as connection:
+            wanted = select(Item.source_json).where(Item.job_id == job_id, Item.external_id.not_like("line-%"))
+            return [source and json.loads(source) for source in connection.scalars(wanted.order_by(Item.seq))]
+
+    for number, manifest in enumerate((root, own)):
+        first = submit(settings, home_database, manifest, Options())
+        report = write_report(home_database, first.job_id, settings.home / "results" / f"job-{number}")
+        assert report.failed_path is not None
+        again = submit(settings, home_database, report.failed_path, Options())
+        before, after = told(first.job_id), told(again.job_id)
+        assert before == after
+        assert any(before)
+        if number:
+            assert before[0]["span"] == [3, 10]  # type: ignore[index]
+        else:
+            assert before[0]["listing"]["key"].startswith("listings/")  # type: ignore[index]
+            assert before[0]["sound_checksum"].keys() == {"md5", "sha3_256"}  # type: ignore[index]
 
 
 def test_each_line_of_the_failed_part_names_the_recipe_that_held(

@@ -6,6 +6,7 @@ import tracemalloc
 from itertools import islice
 from pathlib import Path
 
+import bagit
 import pytest
 
 from db import ledger, progress
@@ -13,6 +14,7 @@ from db.errors import ManifestError, RecipeError
 from db.session import Database
 from db.settings import Settings
 from db.states import ItemState, JobState
+from db.store import open_store
 from orchestrator import manifest as manifests
 from orchestrator import submit as submitting
 from orchestrator.submit import Options, StrictRefusal, submit
@@ -144,3 +146,44 @@ def test_memory_does_not_grow_with_the_manifest(settings: Settings, tmp_path: Pa
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 300 * 4_000  # hashes alone; a dictionary a line would take a kilobyte
+
+
+def test_digests_of_frames_go_into_the_store_once(settings: Settings, home_database: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "bag"
+    folder.mkdir()
+    for number in range(1, 7):
+        (folder / f"f_{number}.dpx").write_bytes(b"x")
+    bagit.make_bag(str(folder), checksums=["sha256"])
+    refused = submit(settings, home_database, folder, Options(strict=True))
+    made = submit(settings, home_database, folder, Options(new=True))
+    assert (refused.bad_lines, made.lines, made.bad_lines) == (0, 1, 0)
+    (key,) = open_store(settings).keys("listings/")
+    (item,) = progress.items(home_database, made.job_id)
+    sha256, _, size = item.extra["listing"].partition(":")
+    assert key == f"listings/{sha256}"
+    assert int(size) == 6 * len(f"sha256 {'0' * 64} f_1.dpx\n")
+
+
+def test_a_list_that_was_corrected_makes_another_job(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    (archive / "metadata").mkdir()
+    (archive / "metadata" / "metadata.csv").write_text("filename\nobjects/a.jpg\n")
+    sums = archive / "metadata" / "checksum.md5"
+    jobs = set()
+    for digest in ("0" * 32, "0" * 32, "1" * 32):
+        sums.write_text(f"{digest}  objects/a.jpg\n")
+        jobs.add(submit(settings, home_database, archive / "metadata" / "metadata.csv", Options()).job_id)
+    assert len(jobs) == 2
+
+
+def test_a_bag_with_a_list_of_what_to_fetch_makes_no_job(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    bagit.make_bag(str(archive))
+    (archive / "fetch.txt").write_text("http://host/x - data/a.jpg\n")
+    with pytest.raises(ManifestError) as caught:
+        submit(settings, home_database, archive, Options())
+    assert caught.value.code == "FETCH_REFUSED"
+    allowed = settings.model_copy(update={"allow_fetch": True})
+    assert submit(allowed, home_database, archive, Options()).lines == 4
