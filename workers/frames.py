@@ -63,6 +63,8 @@ class Reel:
     """Whether the source has colours of its own; a tint over all (sepia) is none."""
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     """Objects that the manifest names: left, top, right, bottom in pixels."""
+    luma_shares: tuple[float, float] = (0.299, 0.114)
+    """Shares of red and of blue in luma: of the source's own matrix, for grey and RGB those of BT.601."""
 
     def shot_of(self, number: int) -> Shot:
         """Return the shot that frame ``number`` belongs to."""

@@ -24,9 +24,9 @@ from db.records import Assignment, Item, ItemResult, TaskResult
 from workers import changes, marks, scores, stages
 from workers.frames import Clip, Reel
 from workers.media import ffv1, index, reel, relay, sequence_write, stills, xmp
-from workers.media.pixels import COLOUR_SPREAD, Layout, Picture, to_planes
+from workers.media.pixels import COLOUR_SPREAD, WEIGHTS, Layout, Picture, to_planes
 from workers.media.source import check_file, fixity, local
-from workers.ops import exposure
+from workers.ops import exposure, luma
 from workers.workbench import Workbench
 
 Span = tuple[int, int]
@@ -182,7 +182,10 @@ def seen_by(opened: reel.Reel, item: Item, profile: dict[str, NDArray[np.float64
     count = opened.facts.frame_count
     shots = exposure.shots(profile) if profile else ((0, count),)
     facts, boxes = opened.facts, opened.source.boxes
-    return Reel(count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colour, boxes)
+    return Reel(
+        count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colour, boxes,
+        WEIGHTS.get(opened.layout.matrix, luma.BT601),
+    )  # fmt: skip
 
 
 def _sequence(

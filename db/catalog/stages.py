@@ -33,6 +33,14 @@ class StageParams(BaseModel):
     )
 
 
+class ColourParams(StageParams):
+    """Parameters of stages that are about colour."""
+
+    keep_luma: bool = Field(
+        False, description="Put the luma of what the step was given back, to the last code value; only colour changes."
+    )
+
+
 def _of_task(weights: str, task: str, otherwise: str) -> ArchitectureSpec:
     """Return what is known of the network of some weights; a ``ValueError`` says that it is for another task."""
     spec = ARCHITECTURES[card(weights).architecture]
@@ -100,7 +108,7 @@ class DeflickerParams(StageParams):
     window: int = Field(15, ge=3, le=121, description="Frames over which exposure is smoothed.")
 
 
-class ColorEnhanceParams(StageParams):
+class ColorEnhanceParams(ColourParams):
     """Parameters of ``color_enhance``."""
 
     contrast: float = Field(0.5, ge=0, le=1, description="How far local contrast is raised.")
@@ -136,7 +144,7 @@ class UpscaleParams(StageParams):
         return self
 
 
-class ColorizeParams(StageParams):
+class ColorizeParams(ColourParams):
     """Parameters of ``colorize``. Those that not every system has are none unless given: then the published default."""
 
     model: str | None = Field(
@@ -192,12 +200,12 @@ class ColorizeParams(StageParams):
         return dict(self.card.defaults) | {name: value for name, value in given.items() if value is not None}
 
 
-_CHOICE = {*StageParams.model_fields, "model", "weights", "already_coloured"}
+_CHOICE = {*ColourParams.model_fields, "model", "weights", "already_coloured"}
 _OPTIONS = tuple(name for name in ColorizeParams.model_fields if name not in _CHOICE)
 """Parameters that only some systems have."""
 
 
-class StabilizeColorParams(StageParams):
+class StabilizeColorParams(ColourParams):
     """Parameters of ``stabilize_color``."""
 
     radius: int = Field(4, ge=1, le=15, description="Frames before and after that colour is averaged over.")

@@ -21,13 +21,13 @@ from torch import nn
 from torch.nn import functional
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.stages import STAGES, StageParams, StageSpec
+from db.catalog.stages import STAGES, ColourParams, StageParams, StageSpec
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
 from workers import device
 from workers.frames import STILL, Clip, Reel
 from workers.models import registered
-from workers.ops import exposure
+from workers.ops import exposure, luma
 from workers.workbench import Workbench
 
 
@@ -140,10 +140,12 @@ def _restored(
     except ModuleNotFoundError as error:
         raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
     result = cast(torch.Tensor, module.restore(window, start, stop, params, reel, *networks))
-    if params.strength == 1:
-        return result
     before = _fitted(window.part(start, stop).frames, result.shape[-2:])
-    return torch.lerp(before.expand_as(result), result, params.strength)
+    if params.strength != 1:
+        result = torch.lerp(before.expand_as(result), result, params.strength)
+    if isinstance(params, ColourParams) and params.keep_luma and result.shape[1] == 3:
+        result = luma.kept(result, before, reel.luma_shares)
+    return result
 
 
 def _untouched(frames: torch.Tensor, step: Step) -> torch.Tensor:
