@@ -216,10 +216,14 @@ def _as_in_source(spec: Any, photo: Photo) -> None:
             setattr(spec, name, getattr(source, name))
 
 
+def profile_in(photo: Photo) -> bytes:
+    """Return a still's ICC profile, whichever reader found it; empty when it has none."""
+    found = photo.spec.getattribute("ICCProfile") if photo.spec is not None else None
+    return bytes(np.asarray(found, np.uint8)) if found is not None else photo.baggage.get("icc_profile") or b""
+
+
 def _with_profile(spec: Any, photo: Photo, notes: list[str]) -> None:
-    profile = photo.baggage.get("icc_profile")
-    if photo.spec is not None and photo.spec.getattribute("ICCProfile") is not None:
-        profile = bytes(np.asarray(photo.spec.getattribute("ICCProfile"), np.uint8))
+    profile = profile_in(photo)
     if not profile:
         return
     if kept := profile_of(photo.samples.shape[2], profile):

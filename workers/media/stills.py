@@ -96,7 +96,8 @@ def write_as(kind: str, path: Path, photos: Iterable[Photo]) -> tuple[str, ...]:
             first = next(pages)
             if kind != "jpeg2000" or min(first.samples.shape[:2]) >= _LEAST_JPEG2000_PX:
                 return openimage.write(chain((first,), pages), path, kind)
-            return pillow.write(first, path, kind)
+            lost = ("JPEG 2000 this small is written without its ICC profile.",) if openimage.profile_in(first) else ()
+            return (*pillow.write(replace(first, baggage={}), path, kind), *lost)
         (photo,) = photos
         if kind != "dpx":
             return pillow.write(photo, path, kind)
