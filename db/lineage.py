@@ -85,6 +85,7 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
         InputError: ``UNKNOWN_JOB``.
     """
     job = progress.job(db, job_id)
+    job_recipe = job.recipe.model_dump_json()
     wanted = select(Item.__table__).where(Item.job_id == job_id)
     if external_ids:
         wanted = wanted.where(Item.external_id.in_(external_ids))
@@ -96,7 +97,7 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
             work = _work(connection, rows, results)
             machines = _machines(connection, work.workers)
         for row in rows:
-            yield _lineage(job, row, results[row.id], work, machines)
+            yield _lineage(job, row, job_recipe, results[row.id], work, machines)
         if len(rows) < PAGE:
             return
         after = rows[-1].seq
@@ -148,6 +149,7 @@ def _machines(connection: Connection, boot_ids: set[str]) -> dict[str, Machine]:
 def _lineage(
     job: JobRow,
     row: Row[Any],
+    job_recipe: str,
     results: Sequence[Row[Any]],
     work: _Work,
     machines: Mapping[str, Machine],
@@ -161,7 +163,7 @@ def _lineage(
         code=row.error_code,
         message=row.error_message,
         extra=json.loads(row.extra_json),
-        record=item_record(row, job.recipe.model_dump_json()) if row.source_json else None,
+        record=item_record(row, job_recipe) if row.source_json else None,
         external_id=row.external_id,
         uri=row.uri,
         signature=row.signature,

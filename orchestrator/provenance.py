@@ -30,14 +30,15 @@ MEDIA_TYPES = {
     "mkv": ("Matroska", "video/matroska"), "mp4": ("MP4", "video/mp4"), "mov": ("QuickTime", "video/quicktime"),
     "avi": ("AVI", "video/vnd.avi"), "mxf": ("MXF", "application/mxf"), "npz": ("NumPy archive", ""),
     "parquet": ("Apache Parquet", "application/vnd.apache.parquet"), "framemd5": ("FFmpeg framemd5", "text/plain"),
+    "tar": ("POSIX tar", "application/x-tar"), "wav": ("WAVE", "audio/vnd.wave"),
 }  # fmt: skip
 """Name and media type by suffix."""
 _ALIASES = {"jpeg": "jpg", "tiff": "tif", "jpeg2000": "jp2", "pnm": "ppm"}
 _LISTED_ATTEMPTS = 50
 _PROPERTIES = (
     "frame_count", "rate", "width", "height", "depth_bits", "pixel_format", "mono", "color_range", "matrix",
-    "primaries", "transfer", "sample_aspect", "rotation_degrees", "variable_rate", "timecode", "already_colour",
-    "damaged", "pages",
+    "primaries", "transfer", "sample_aspect", "rotation_degrees", "variable_rate", "field_order", "timecode",
+    "already_colour", "damaged", "pages",
 )  # fmt: skip
 """Facts of a source that are significant properties of it."""
 _PROGRAM, _WEIGHTS, _MACHINE = "executing program", "trained weights", "executing machine"
@@ -88,6 +89,8 @@ class _History:
 
     def objects(self) -> Iterator[PremisObject]:
         yield self._source_object()
+        if sound := self._facts().get("sound"):
+            yield self._sound_object(sound)
         for generation in self.lineage.generations:
             yield self._representation(generation)
             for output in sorted(generation.result.outputs):
@@ -114,6 +117,18 @@ class _History:
             media_type=media_type,
             location=lineage.uri,
             properties=properties,
+        )
+
+    def _sound_object(self, sound: Mapping[str, Any]) -> PremisObject:
+        name, media_type = _format(PurePosixPath(sound["uri"]).suffix.lstrip("."))
+        return PremisObject(
+            id=f"{self.source}/sound",
+            name=sound["uri"],
+            sha256=sound["sha256"],
+            bytes=sound["bytes"],
+            format_name=name,
+            media_type=media_type,
+            location=sound["uri"],
         )
 
     def _representation(self, generation: Generation) -> PremisObject:
@@ -201,14 +216,17 @@ class _History:
         )
 
     def _extraction(self, generation: Generation) -> Event:
+        facts = generation.result.facts
+        sound = [Link(f"{self.source}/sound", "source")] if facts.get("sound") else []
         return Event(
             id=f"{self.whole(generation)}/event/extraction",
             type="metadata extraction",
             at=_ended(generation, TaskKind.PROBE),
             detail="Format, size, rate, depth and colour of the source were read.",
             outcome="success",
+            notes=[*facts.get("disagreements", ()), *(f"Left out: {what}" for what in facts.get("left_out", ()))],
             agents=self._doers(generation, TaskKind.PROBE),
-            objects=[Link(self.source, "source")],
+            objects=[Link(self.source, "source"), *sound],
         )
 
     def _made(self, generation: Generation) -> Iterator[Event]:
@@ -242,13 +260,15 @@ class _History:
         spec = STAGES.get(str(row["stage"]))
         params = f" {json.dumps(step.params, sort_keys=True)}" if step else ", of an earlier recipe"
         summary = f" {spec.summary} {spec.source}" if spec else ""
+        # Whole frames are made of fields while the source is read, before any step is measured.
+        whole = str(generation.result.facts.get("deinterlaced") or "") if row["stage"] == "deinterlace" else ""
         return Event(
             id=f"{self.whole(generation)}/event/step-{number + 1}-{row['stage']}",
             type="modification",
             at=_ended(generation, TaskKind.RESTORE),
             detail=f"Step {number + 1}: {row['stage']}{params}.{summary}".rstrip(),
-            outcome=_outcome(row),
-            notes=[_changed(row, generation.result.frames)],
+            outcome="changed" if whole else _outcome(row),
+            notes=[whole or _changed(row, generation.result.frames)],
             agents=[*self._doers(generation, TaskKind.RESTORE), *self._weights(step)],
             objects=[Link(self.source, "source"), Link(self.whole(generation), "outcome")],
         )
@@ -289,7 +309,7 @@ class _History:
             at=generation.accepted_at,
             detail="The finished master was decoded from beginning to end, and the MD5 of every frame written down.",
             outcome="pass",
-            notes=[f"{generation.result.frames} frames"],
+            notes=[f"{generation.result.frames} frames", *_copied_sound(generation.result.facts)],
             agents=self._doers(generation, TaskKind.ASSEMBLE),
             objects=[Link(f"{self.whole(generation)}/{output}") for output in ("framemd5", "master")
                      if output in generation.result.outputs],
@@ -389,8 +409,14 @@ def _changed(row: Mapping[str, Any], frames: int) -> str:
         return "The step changes the size, so no pixel has a counterpart to be compared with."
     return (
         f"{row['changed']:.4%} of all pixels changed by more than half a code value, in {row['changed_frames']} of "
-        f"{frames} frames; mean absolute change {row['moved']:.4%} of full scale."
+        f"{max(frames, row['changed_frames'])} frames; mean absolute change {row['moved']:.4%} of full scale."
     )
+
+
+def _copied_sound(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Say which sound was copied packet by packet, with what was compared."""
+    for track in facts.get("copied_sound") or ():
+        yield f"Sound copied packet by packet and compared: {json.dumps(track, sort_keys=True)}"
 
 
 def _attempts(attempts: Iterable[AttemptRow]) -> Iterator[str]:

@@ -6,6 +6,7 @@ names of their own is taken out, and nothing lands anywhere but in the folder th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -54,6 +55,19 @@ def unpack(store: Store, blob: Blob, folder: str, check: Callable[[str], None]) 
         except tarfile.TarError as error:
             raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
     return count
+
+
+def digests(store: Store, blob: Blob) -> Iterator[tuple[str, str]]:
+    """Yield name and sha256 of each file of one tar file; raises as :func:`unpack`."""
+    with _local(store, blob) as path:
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for member in _members(tar, blob):
+                    source = tar.extractfile(member)
+                    assert source is not None  # it is a regular file
+                    yield member.name, hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]
+        except tarfile.TarError as error:
+            raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
 
 
 @contextmanager

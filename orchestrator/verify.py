@@ -20,8 +20,8 @@ from db.session import Database
 from db.settings import Settings
 from db.states import ItemKind, ItemState
 from db.store.base import Store
-from orchestrator import bag, errand
-from orchestrator.export import Subject, subjects
+from orchestrator import bag, errand, unpacking
+from orchestrator.export import Placed, Subject, subjects
 
 FRAMES = 32
 """Frames of each reel that are restored again unless another number is asked for."""
@@ -113,7 +113,7 @@ def _item(subject: Subject, store: Store, clerk: _Clerk, wish: Wish) -> Iterator
     yield from _outputs(lineage, made, store)
     yield from _records(lineage, made)
     if wish.folder is not None:
-        yield from _folder(subject, wish.folder)
+        yield from _folder(subject, store, wish.folder)
     if wish.frames and "framemd5" in made.result.outputs and "master" in made.result.outputs:
         yield _frames(lineage, made, clerk)
     if wish.sources:
@@ -165,18 +165,30 @@ def _records(lineage: Lineage, made: Generation) -> Iterator[Check]:
             yield _failed("record", where, "RECORD_DIFFERS", f"the item's row says {expected}, the result says {said}")
 
 
-def _folder(subject: Subject, folder: Path) -> Iterator[Check]:
+def _folder(subject: Subject, store: Store, folder: Path) -> Iterator[Check]:
     for placed in subject.placed:
-        path = folder / placed.name
-        if not path.is_file():
-            yield _failed("folder", str(path), "FILE_MISSING", "There is no such file", _PUT_OUT_REMEDY)
-            continue
-        found = bag.digests_of(path, ["sha256"])["sha256"]
-        if found != placed.blob.sha256:
-            message = f"expected sha256 {placed.blob.sha256}; found {found}"
-            yield _failed("folder", str(path), "CHECKSUM_MISMATCH", message, _PUT_OUT_REMEDY)
-        else:
-            yield Check("folder", str(path))
+        yield _compared(folder / placed.name, placed.blob.sha256)
+    for part in subject.parts:
+        yield from _taken_out(store, part, folder)
+
+
+def _taken_out(store: Store, part: Placed, folder: Path) -> Iterator[Check]:
+    """Compare the files of a sequence with those in the tar file that they were taken out of."""
+    try:
+        for name, digest in unpacking.digests(store, part.blob):
+            yield _compared(folder / part.name / name, digest)
+    except InputError as error:
+        yield _failed("folder", str(folder / part.name), error.code, error.message, _OUTPUT_REMEDY)
+
+
+def _compared(path: Path, sha256: str) -> Check:
+    if not path.is_file():
+        return _failed("folder", str(path), "FILE_MISSING", "There is no such file", _PUT_OUT_REMEDY)
+    found = bag.digests_of(path, ["sha256"])["sha256"]
+    if found == sha256:
+        return Check("folder", str(path))
+    message = f"expected sha256 {sha256}; found {found}"
+    return _failed("folder", str(path), "CHECKSUM_MISMATCH", message, _PUT_OUT_REMEDY)
 
 
 _PUT_OUT_REMEDY = "Put it out again with `reelwright get`."

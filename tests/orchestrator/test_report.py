@@ -9,35 +9,25 @@ from pathlib import Path
 
 import bagit
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 
 from db import progress
 from db.errors import InputError
-from db.records import Blob, ItemResult
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
-from db.tables import Item, Result
+from db.tables import Item
 from orchestrator import export as exporting
 from orchestrator.export import check_folder, export, safe_path
 from orchestrator.report import write_report
 from orchestrator.submit import Options, submit
+from tests.support.finished import finish
 
 
 @pytest.fixture
 def store(settings: Settings) -> Store:
     return open_store(settings)
-
-
-def _finish(database: Database, job_id: int, external_id: str, outputs: dict[str, Blob]) -> None:
-    """Write an accepted result as a worker's completion leaves it."""
-    result = ItemResult(outputs=outputs, scores={"luma_psnr": 40.0}, notes=("sound kept beside",))
-    with database.write() as connection:
-        item_id = connection.scalar(select(Item.id).where(Item.job_id == job_id, Item.external_id == external_id))
-        connection.execute(update(Item).where(Item.id == item_id).values(state="done", frames_done=1))
-        values = {"item_id": item_id, "generation": 1, "task_id": 1, "attempt": 1, "accepted_at": 0.0}
-        connection.execute(insert(Result).values(result_json=result.model_dump_json(), **values))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -49,7 +39,7 @@ def test_the_report_says_what_became_of_every_line(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
     job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
-    _finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/one.jpg", b"restored")})
+    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/one.jpg", b"restored")})
     report = write_report(home_database, job_id, tmp_path / "out")
     rows = {row["id"]: row for row in _rows(report.csv_path)}
     assert (rows["one"]["task_status"], rows["one"]["http_status_code"]) == ("succeeded", "200")
@@ -179,7 +169,7 @@ def test_results_are_linked_under_the_items_names(
         "scores": store.put_bytes("jobs/1/x/scores.parquet", b"s"),
         "framemd5": store.put_bytes("jobs/1/x/master.framemd5", b"f"),
     }
-    _finish(home_database, job_id, "reel", outputs)
+    finish(home_database, job_id, "reel", outputs)
     for _ in range(2):  # a second export replaces the first
         found = export(home_database, store, job_id, tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -199,7 +189,7 @@ def test_a_result_drops_its_sources_suffix_unless_names_would_clash(
     for number, name in enumerate(ids):
         master = store.put_bytes(f"jobs/1/{number}/m{'.jpg' if name == 'Boy.jpg' else '.mkv'}", b"m")
         outputs = {"master": master, "access": store.put_bytes(f"jobs/1/{number}/a.mp4", b"a")}
-        _finish(home_database, job_id, name, outputs)
+        finish(home_database, job_id, name, outputs)
     assert export(home_database, store, job_id, tmp_path / "out").files == 18
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     assert len(names) == 18
@@ -213,7 +203,7 @@ def test_only_the_items_asked_for_are_put_out(
 ) -> None:
     job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
     for name in ("one", "two"):
-        _finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{name}/{name}.png", b"x")})
+        finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{name}/{name}.png", b"x")})
     assert export(home_database, store, job_id, tmp_path / "out", external_ids=["two"]).files == 1
     with pytest.raises(InputError) as caught:
         export(home_database, store, job_id, tmp_path / "out", external_ids=["nobody"])
@@ -222,7 +212,7 @@ def test_only_the_items_asked_for_are_put_out(
 
 def test_a_source_is_never_replaced(settings: Settings, home_database: Database, store: Store, archive: Path) -> None:
     job_id = submit(settings, home_database, archive, Options()).job_id
-    _finish(home_database, job_id, "a.jpg", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
+    finish(home_database, job_id, "a.jpg", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
     (archive.parent / "elsewhere").symlink_to(archive)
     for folder in (archive, archive.parent / "elsewhere"):
         with pytest.raises(InputError) as caught:
@@ -249,7 +239,7 @@ def test_nothing_is_put_outside_the_folder(
     (archive / "m.csv").write_text("id,uri\n../../evil,a.jpg\nsub/name,b.png\n")
     job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
     for number, name in enumerate(("../../evil", "sub/name")):
-        _finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{number}/s.jpg", b"x")})
+        finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{number}/s.jpg", b"x")})
     out = tmp_path / "deep" / "out"
     export(home_database, store, job_id, out)
     assert sorted(path.name for path in out.rglob("*.jpg")) == [f"{safe_path('../../evil')}.jpg", "name.jpg"]
@@ -270,7 +260,7 @@ def test_without_links_a_checked_copy_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
-    _finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
+    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
 
     def refuse(*_: object) -> None:
         raise OSError("links are not to be had here")

@@ -19,7 +19,7 @@ from db.store.base import Store
 from orchestrator.export import export
 from orchestrator.submit import Options, submit
 from orchestrator.unpacking import is_part, unpack
-from tests.orchestrator.test_report import _finish
+from tests.support.finished import finish
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_sequences_are_taken_out_into_a_folder_named_as_the_item(
         "sequence-000001": _put(store, _tar(("f_0003.dpx", b"three")), "b.tar"),
         "sequence-000000": _put(store, _tar(("f_0001.dpx", b"one"), ("f_0002.dpx", b"two")), "a.tar"),
     }
-    _finish(home_database, job_id, "reel", outputs)
+    finish(home_database, job_id, "reel", outputs)
     for _ in range(2):  # a second export replaces the first
         found = export(home_database, store, job_id, tmp_path / "out")
     assert found.files == 4
@@ -77,7 +77,7 @@ def test_the_folder_may_not_be_a_link_that_leads_away(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
     job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
-    _finish(home_database, job_id, "reel", {"sequence-000000": _put(store, _tar(("a.png", b"x")))})
+    finish(home_database, job_id, "reel", {"sequence-000000": _put(store, _tar(("a.png", b"x")))})
     (tmp_path / "out").mkdir()
     (tmp_path / "away").mkdir()
     (tmp_path / "out" / "reel").symlink_to(tmp_path / "away")
