@@ -149,6 +149,13 @@ def tight(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
         )
 
 
+def is_transparent(frame: VideoFrame) -> bool:
+    """Whether a frame has an alpha channel that hides anything."""
+    if not any(part.is_alpha for part in frame.format.components):
+        return False
+    return bool((frame.reformat(format="rgba", threads=1).to_ndarray()[..., 3] < 255).any())
+
+
 def name_of(number: int, table: dict[str, int]) -> str:
     """Return FFmpeg's name of a tag's number; what we do not know is as good as untagged."""
     return next((name for name, value in table.items() if value == number), "unknown")

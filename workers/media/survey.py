@@ -177,6 +177,7 @@ class _Survey:
         self.flagged = 0
         self.packets: Counter[int] = Counter()
         self.first_damage = ""
+        self.transparent = False
         self.incomplete = False
         self.ends_seconds: dict[int, float] = {}
         self.stops_at: int | None = None
@@ -218,6 +219,7 @@ class _Survey:
             self.damaged("the decoder had to guess")
         samples = planes.to_planes(frame, self.look.layout)
         number = len(self.pts)
+        self.transparent = self.transparent or planes.is_transparent(frame)
         if number & (number - 1) == 0:
             self.look.colour = max(self.look.colour, chroma_spread(samples, self.look.layout))
         self.pts.append(frame.pts)
@@ -237,6 +239,8 @@ class _Survey:
             look.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
         look.audio, look.timecode = sound.tracks_of(self.opened), timecode(self.opened)
         look.left_out = companions.left_out(self.opened, self.stream)
+        if self.transparent:
+            look.left_out = ("the picture's transparency", *look.left_out)
         look.truncated = self.incomplete or bool(self._short())
         look.damage = "; ".join(text for text in (self.first_damage, self._short()) if text)
         return look
@@ -261,12 +265,15 @@ class _Survey:
         if self.stops_at is not None and self.stops_at < size_of(self.path):
             return "the last frame is incomplete"
         for stream in (self.stream, *self.opened.streams.audio):
+            there, frame = self.ends_seconds.get(stream.index, 0.0), float(1 / header_rate(self.stream))
+            slack = _SLACK_FRAMES * frame if stream is self.stream else _SLACK_SECONDS
             declared, count = _promised_packets(stream), self.packets[stream.index]
-            if count < declared:
+            # AVI counts frames that were dropped at capture, and stores nothing for them: the last one is in its place.
+            lasts = float((stream.duration or 0) * (stream.time_base or 0)) if self.opened.format.name == "avi" else 0.0
+            if count < declared and not 0 < lasts <= there + slack:
                 return f"{count} of {stream.frames} declared frames of {stream.type} are there"
-            promised, there = _promised_seconds(stream, self.opened), self.ends_seconds.get(stream.index, 0.0)
-            frame = float(1 / header_rate(self.stream))
-            if there < promised - (_SLACK_FRAMES * frame if stream is self.stream else _SLACK_SECONDS):
+            promised = _promised_seconds(stream, self.opened)
+            if there < promised - slack:
                 return f"{there:.2f} of {promised:.2f} declared seconds of {stream.type} are there"
         return ""
 
