@@ -1,7 +1,8 @@
 """What goes in, what comes out, what is kept: the table in ``docs/formats.md``, made anew and held to the page.
 
-Over every odd file of the shared media and over films, photos and sequences that are made here. What came out is read by
-PyAV, Pillow and OpenImageIO alone. With ``REELWRIGHT_WRITE_FORMATS=1`` the page is written, else it must be the same.
+Over every odd file of the shared media and over films, photos and sequences that are made here. What came out is
+read by PyAV, Pillow and OpenImageIO alone. With ``REELWRIGHT_WRITE_FORMATS=1`` the page is written, else it must be
+the same.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import av
 import numpy as np
 import OpenImageIO as oiio
 import pytest
-from orchestrator.unpacking import unpack
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from db.errors import InputError
 from db.records import Sequence
 from db.states import ItemKind
+from orchestrator.unpacking import is_part, unpack
 from tests.support.reels import House, film, house, item, moving, whole_life
 from workers import restore
 
@@ -99,7 +100,7 @@ def look(path: Path, plain: str | None = None) -> Film:
             colours = (frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc)
             times.append((frame.pts or 0) * (frame.time_base or Fraction(1)))
             wanted = plain or _plain(frame.format.name)
-            frames.append(frame.reformat(format=wanted).to_ndarray() if frame.format.name != wanted else _array(frame))
+            frames.append(_array(frame.reformat(format=wanted) if frame.format.name != wanted else frame))
         return Film(
             stream.codec_context.name, pixels, (stream.width, stream.height),
             Fraction(stream.average_rate or stream.guessed_rate or 0),
@@ -121,7 +122,7 @@ def _array(frame: av.VideoFrame) -> Any:
 
 
 def _plain(name: str) -> str:
-    """Packed colours as they are compared: alpha, which no master has, apart."""
+    """Name the format in which pixels are compared: packed colours without alpha, which no master has."""
     if name in {"argb", "rgba", "bgr0", "rgb24", "pal8", "bgra"}:
         return "rgb24"
     return {"rgb48le": "gbrp16le", "rgba64le": "gbrp16le"}.get(name, name)
@@ -215,8 +216,10 @@ def _made_films(folder: Path) -> Iterator[tuple[str, Path]]:
     for name, frames, pixels, codec, sound in (
         ("mpeg2_aac.ts", yuv, "yuv420p", "mpeg2video", "aac"), ("mpeg4_mp3.avi", yuv, "yuv420p", "mpeg4", "libmp3lame"),
         ("h264_pcm.mkv", yuv, "yuv420p", "libx264", "pcm_s16le"), ("mpeg2_pcm.mxf", yuv, "yuv420p", "mpeg2video", ""),
-        ("huffyuv.avi", yuv, "yuv420p", "ffvhuff", "pcm_s16le"), ("prores_422.mov", half, "yuv422p10le", "prores_ks", ""),
-        ("prores_4444.mov", whole, "yuv444p10le", "prores_ks", ""), ("ffv1_422p10.mkv", half, "yuv422p10le", "ffv1", "flac"),
+        ("huffyuv.avi", yuv, "yuv420p", "ffvhuff", "pcm_s16le"),
+        ("prores_422.mov", half, "yuv422p10le", "prores_ks", ""),
+        ("prores_4444.mov", whole, "yuv444p10le", "prores_ks", ""),
+        ("ffv1_422p10.mkv", half, "yuv422p10le", "ffv1", "flac"),
         ("plain.y4m", yuv, "yuv420p", "wrapped_avframe", ""), ("vp9.webm", yuv, "yuv420p", "libvpx-vp9", ""),
         ("ima_adpcm.mov", yuv, "yuv420p", "libx264", "adpcm_ima_qt"),
     ):  # fmt: skip
@@ -228,25 +231,38 @@ def _made_films(folder: Path) -> Iterator[tuple[str, Path]]:
 
 # -- stills
 
+EXIF_SAID = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+"""Description, make, model, software, time, artist, copyright: what EXIF says of the picture, not of the file."""
+EXIF_OF_THE_FILE = {0xA002, 0xA003, 0xA005}
+"""Width, height, and where another directory lies."""
+
 
 def _photo(path: Path) -> tuple[str, dict[str, Any], Any]:
     """Words on a photo, what it carries, and its samples as a file holds them: by Pillow, deep ones by OpenImageIO."""
     carries: dict[str, Any] = {}
-    with Image.open(path) as image:
-        kind, mode, size = image.format, image.mode, image.size
-        exif = image.getexif()
-        carries["ICC profile"] = image.info.get("icc_profile") or None
-        carries["EXIF"] = {key: value for key, value in exif.items() if key not in (0x0112, 0x0100, 0x0101)} or None
-        carries["resolution"] = tuple(round(float(part)) for part in image.info.get("dpi", ())) or None
-        pages = getattr(image, "n_frames", 1)
+    words, upright = "", None
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            upright = np.asarray(ImageOps.exif_transpose(image)) if exif.get(0x0112, 1) != 1 else None
+            carries["ICC profile"] = image.info.get("icc_profile") or None
+            details = {key: value for key, value in exif.get_ifd(0x8769).items() if key not in EXIF_OF_THE_FILE}
+            carries["EXIF"] = {key: exif[key] for key in EXIF_SAID if key in exif} | details or None
+            carries["resolution"] = tuple(round(float(part)) for part in image.info.get("dpi", ())) or None
+            pages = getattr(image, "n_frames", 1)
+            words = f"{image.format} {image.mode}" + (f", {pages} pages" if pages > 1 else "")
+    except UnidentifiedImageError:
+        pass  # DPX and EXR, which it does not know
     opened = oiio.ImageInput.open(str(path))
-    samples = None
-    if opened is not None:
-        spec = opened.spec()
-        samples = np.asarray(opened.read_image(spec.format)).reshape(spec.height, spec.width, spec.nchannels)
-        opened.close()
-    deep = f" {spec.format}" if opened is not None and str(spec.format) != "uint8" else ""
-    return f"{kind} {mode}{deep} {size[0]}×{size[1]}" + (f", {pages} pages" if pages > 1 else ""), carries, samples
+    if opened is None:
+        return words, carries, None
+    spec = opened.spec()
+    samples = np.asarray(opened.read_image(spec.format)).reshape(spec.height, spec.width, spec.nchannels)
+    samples = samples if upright is None else np.atleast_3d(upright)
+    deep = f", {spec.format}" if str(spec.format) != "uint8" else ""
+    words = f"{words or opened.format_name().upper()}{deep}, {spec.width}×{spec.height}"
+    opened.close()
+    return words, carries, samples
 
 
 def _photo_row(at: House, name: str, path: Path) -> Row:
@@ -312,10 +328,10 @@ def _sequence_row(at: House, name: str, folder: Path, part: Sequence, **more: An
         row.result = f"refused: `{error.code}`"
         return row
     assert item_.facts is not None
-    out = at.folder / f"out-{name.replace('/', '-')}"
+    out = at.folder / f"out-{name.replace(' ', '-')}"
     out.mkdir()
-    for key in sorted(output for output in result.outputs if output.startswith("sequence-")):
-        unpack(at.path(result.outputs[key]), out)
+    for key in sorted(filter(is_part, result.outputs)):
+        unpack(at.store, result.outputs[key], str(out), lambda target: None)
     names = {path.name for path in out.iterdir()}
     there = {path.name for path in folder.iterdir() if path.suffix == part.suffix}
     row.result = f"{_frame(out / first.name).words}, and FFV1 {look(at.path(result.outputs['master'])).pixels}"
