@@ -6,15 +6,10 @@ spent; a source that cannot be read exactly at any frame gets a lossless copy th
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from db import checksums
 from db.catalog.stages import DeinterlaceParams
@@ -22,22 +17,9 @@ from db.errors import InputError
 from db.records import Assignment, Blob, Item, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind
-from workers import room
-from workers.media import (
-    container,
-    ffv1,
-    fields,
-    planes,
-    sequence,
-    sequence_look,
-    sequence_write,
-    sound,
-    stills,
-    survey,
-)
-from workers.media.index import Index
-from workers.media.pixels import COLOUR_SPREAD, Planes
-from workers.media.reel import Reel, layout_of, seeks_exactly, stored
+from workers import mezzanine, room
+from workers.media import container, planes, sequence, sequence_look, sequence_write, sound, stills, survey
+from workers.media.pixels import COLOUR_SPREAD
 from workers.media.remote import Place, folder_of, size_of
 from workers.media.source import check_file, find, fixity, place, place_of_sound
 from workers.workbench import Workbench
@@ -64,7 +46,7 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
         look.notes += sequence_write.check_writable(folder_of(path), item, bench.settings)
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
     if item.source.sequence is None:
-        facts = _made_readable(look, facts, path, item, step, bench)
+        facts = mezzanine.made_readable(look, facts, path, item, step, bench)
     else:
         room.claim_for_reel(item, facts, room.raw_bytes(facts), bench)
     if item.source.sound:
@@ -209,95 +191,6 @@ def _disagreements(look: survey.Look, source: Source) -> Iterator[str]:
         yield f"The header's timecode is {look.timecode}, the manifest's {source.timecode}; the manifest was believed"
 
 
-def _made_readable(
-    look: survey.Look, facts: ReelFacts, path: Place, item: Item, step: DeinterlaceParams | None, bench: Workbench
-) -> ReelFacts:
-    """Copy a film losslessly where not every frame that is wanted of it can be read from it by itself.
-
-    So it is with films that cannot be sought exactly, with spans of films, and where whole frames are made of fields.
-    """
-    reel, span = _reel(look.index, facts, path, item, bench), item.source.span
-    if span is not None and span[1] > len(look.index):
-        raise InputError(
-            f"{item.source.uri}: the span {span[0]}-{span[1] - 1} leaves the film, which has {len(look.index)} frames"
-        )
-    start, stop = span or (0, len(look.index))
-    weave = _weave(reel, look, start, stop, step, bench)
-    a_frame = room.frame_bytes(stored(reel), reel.layout, facts, bench)
-    if weave is None and span is None and not look.damage and look.seekable and seeks_exactly(reel):
-        room.claim_for_reel(item, facts, a_frame, bench)
-        return facts
-    room.claim_for_copy(stop - start, a_frame, bench)
-    frames: Iterable[Planes] = islice(stored(reel), start, stop)
-    if weave is None:
-        index, copy = _copied(frames, look, reel, bench)
-        made = facts.model_copy(update={"frame_count": stop - start})
-        index = replace(index, pts=look.index.pts[start:stop], time_base=look.index.time_base)
-    else:
-        assert step is not None
-        whole = fields.whole(frames, reel.layout, weave, double=step.double_rate)
-        index, copy = _copied(whole, look, reel, bench)
-        rate = weave.rate(facts.rate, double=step.double_rate)
-        index = _evenly(index, look.index, start, rate)
-        said = weave.says(stop - start, len(index))
-        made = facts.model_copy(
-            update={
-                "frame_count": len(index), "rate": rate, "deinterlaced": said, "field_order": "",
-                "variable_rate": False,
-            }
-        )  # fmt: skip
-    blobs = {
-        "index": bench.put_bytes("index-mezzanine.npz", index.dumps()),
-        "mezzanine": bench.put("mezzanine.mkv", copy),
-    }
-    copy.unlink()
-    room.claim_for_reel(item, made, a_frame, bench)
-    return made.model_copy(update=blobs)
-
-
-def _weave(
-    reel: Reel, look: survey.Look, start: int, stop: int, step: DeinterlaceParams | None, bench: Workbench
-) -> fields.Weave | None:
-    """Look at every frame's fields; none when they are to be left alone."""
-    if step is None:
-        return None
-    watch = fields.Watch(reel.layout, look.field_order if step.field_order == "auto" else step.field_order)
-    for samples in islice(stored(reel), start, stop):
-        watch.add(tuple(plane.copy() for plane in samples))
-        bench.moved()
-    return watch.weave(step)
-
-
-def _copied(frames: Iterable[Planes], look: survey.Look, reel: Reel, bench: Workbench) -> tuple[Index, Path]:
-    """Write frames into a film whose every frame can be read by itself, and index them.
-
-    Samples are kept as they are, so the hashes of frames that were not touched are those of the source.
-    """
-    copy, digests = bench.scratch / "mezzanine.mkv", []
-    rate = Fraction(1000, ffv1.MEZZANINE_TICK_MS)
-    with ffv1.film(copy, reel.layout, look.size, rate, reel.facts, container.LONE_THREADS) as write:
-        for samples in frames:
-            digests.append(planes.digest(samples))
-            write(samples)
-            bench.moved()
-    count = len(digests)
-    if not count:
-        raise InputError(f"{copy.name}: no frame is left of the reel", code="CORRUPT")
-    numbers = np.arange(count, dtype=np.int64)
-    return Index(numbers, 1 / look.rate, np.ones(count, bool), np.stack(digests), numbers), copy
-
-
-def _evenly(index: Index, source: Index, start: int, rate: Fraction) -> Index:
-    """Return the index with times that begin where the source's frame ``start`` does and go on at an even rate."""
-    begins = int(source.pts[start]) * source.time_base
-    base = Fraction(
-        math.gcd(begins.numerator * rate.numerator, rate.denominator * begins.denominator),
-        begins.denominator * rate.numerator,
-    )
-    pts = [int((begins + number / rate) / base) for number in range(len(index))]
-    return replace(index, pts=np.array(pts, np.int64), time_base=base)
-
-
 def _with_sound(facts: ReelFacts, source: Source, bench: Workbench) -> ReelFacts:
     """Take in the sound file that the manifest names."""
     path = place_of_sound(source, bench)
@@ -310,7 +203,3 @@ def _with_sound(facts: ReelFacts, source: Source, bench: Workbench) -> ReelFacts
         disagreements = (*disagreements, f"{lengths} at {facts.rate} frames per second; neither was stretched")
     file = SoundFile(uri=source.sound, bytes=size_of(path), sha256=digest)
     return facts.model_copy(update={"sound": file, "audio": facts.audio + tracks, "disagreements": disagreements})
-
-
-def _reel(index: Index, facts: ReelFacts, path: Place, item: Item, bench: Workbench) -> Reel:
-    return Reel(path, item.source, facts, index, layout_of(facts), bench.settings, {})

@@ -223,3 +223,13 @@ def test_a_cover_picture_becomes_an_attachment(at: House, tmp_path: Path) -> Non
             stream for stream in opened.streams if stream.metadata.get("filename", "") == "cover.png"
         ]
         assert len(attached) == 1
+
+
+def test_the_timecode_of_a_span_is_that_of_its_first_frame(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(40), "gray", rate=Fraction(24), tags={"timecode": "01:00:00:20"})
+    facts = probed(at, item(path, span=(10, 30))).facts
+    assert facts is not None
+    assert facts.timecode == "01:00:01:06"
+    facts = probed(at, item(path, span=(10, 30), timecode="05:00:00:00")).facts
+    assert facts is not None
+    assert facts.timecode == "05:00:00:00"

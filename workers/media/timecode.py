@@ -39,6 +39,20 @@ def advanced(start: str, frames: int, rate: Fraction) -> str:
     return _text(count + frames, base, dropped)
 
 
+def at_rate(code: str, before: Fraction, after: Fraction) -> str:
+    """Return the timecode of the same moment where frames are counted at another rate; drop frame is given up.
+
+    Args:
+        code: As :func:`advanced` takes it.
+        before: Frames per second that it counts.
+        after: Frames per second to count.
+    """
+    found = _TEXT.fullmatch(code)
+    if not found or base_of(before) == base_of(after):
+        return code
+    return f"{found[1]}:{found[2]}:{found[3]}:{int(found[5]) * base_of(after) // base_of(before):02d}"
+
+
 def unpacked(packed: int) -> str:
     """Return the text of a packed timecode (SMPTE ST 12-1, as in DPX and EXR); empty for rubbish and for all zeros."""
     digits = f"{packed & ~_FLAGS:08x}"
