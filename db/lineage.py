@@ -20,7 +20,7 @@ from db.records import Item as ItemRecord
 from db.records import ItemResult
 from db.session import Database
 from db.states import ItemState
-from db.tables import Attempt, Item, Result, Task, Worker
+from db.tables import Attempt, Item, Job, Result, Task, Worker
 
 PAGE = 200
 """Items whose lineage is read at once."""
@@ -54,6 +54,8 @@ class Lineage:
     """One item and all that became of it."""
 
     job: JobRow
+    job_key: str
+    """Digest over its manifest and recipe: tells jobs of several installations apart."""
     seq: int
     """Place in the manifest, from 0."""
     state: ItemState
@@ -86,6 +88,8 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
     """
     job = progress.job(db, job_id)
     job_recipe = job.recipe.model_dump_json()
+    with db.read() as connection:
+        key = str(connection.scalar(select(Job.submission_key).where(Job.id == job_id)))
     wanted = select(Item.__table__).where(Item.job_id == job_id)
     if external_ids:
         wanted = wanted.where(Item.external_id.in_(external_ids))
@@ -97,7 +101,7 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
             work = _work(connection, rows, results)
             machines = _machines(connection, work.workers)
         for row in rows:
-            yield _lineage(job, row, job_recipe, results[row.id], work, machines)
+            yield _lineage(job, key, row, job_recipe, results[row.id], work, machines)
         if len(rows) < PAGE:
             return
         after = rows[-1].seq
@@ -148,6 +152,7 @@ def _machines(connection: Connection, boot_ids: set[str]) -> dict[str, Machine]:
 
 def _lineage(
     job: JobRow,
+    job_key: str,
     row: Row[Any],
     job_recipe: str,
     results: Sequence[Row[Any]],
@@ -158,6 +163,7 @@ def _lineage(
     seen = {each.worker for generation in generations for each in generation.attempts}
     return Lineage(
         job=job,
+        job_key=job_key,
         seq=row.seq,
         state=ItemState(row.state),
         code=row.error_code,

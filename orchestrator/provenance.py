@@ -73,7 +73,7 @@ class _History:
 
     @cached_property
     def base(self) -> str:
-        return f"job-{self.lineage.job.id}/{self.lineage.external_id}"
+        return f"job-{self.lineage.job.id}-{self.lineage.job_key[:12]}/{self.lineage.external_id}"
 
     @cached_property
     def source(self) -> str:
@@ -203,6 +203,7 @@ class _History:
     def _fixity(self, generation: Generation) -> Event:
         record = self.lineage.record
         given = sorted(record.source.checksum) if record else []
+        given += ["digests file by file"] if record and record.source.listing else []
         found = f"sha256 {generation.result.facts.get('sha256', 'unknown')}, over all bytes that were read"
         return Event(
             id=f"{self.whole(generation)}/event/fixity",
@@ -258,7 +259,7 @@ class _History:
 
     def _step(self, generation: Generation, number: int, row: Mapping[str, Any], step: Step | None) -> Event:
         spec = STAGES.get(str(row["stage"]))
-        params = f" {json.dumps(step.params, sort_keys=True)}" if step else ", of an earlier recipe"
+        params = f" {_given(step)}" if step else ", of an earlier recipe"
         summary = f" {spec.summary} {spec.source}" if spec else ""
         # Whole frames are made of fields while the source is read, before any step is measured.
         whole = str(generation.result.facts.get("deinterlaced") or "") if row["stage"] == "deinterlace" else ""
@@ -396,6 +397,11 @@ def _ended(generation: Generation, kind: TaskKind) -> float:
 
 def _counts(attempt: AttemptRow) -> bool:
     return attempt.outcome == "done"
+
+
+def _given(step: Step) -> str:
+    """Return a step's parameters as JSON, without those that are none and leave a choice to the stage."""
+    return json.dumps({name: value for name, value in step.params.items() if value is not None}, sort_keys=True)
 
 
 def _outcome(row: Mapping[str, Any]) -> str:

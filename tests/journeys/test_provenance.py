@@ -145,4 +145,4 @@ def test_earlier_generations_stay_on_record(
     assert _run(house, capsys, "get", job, "--premis", "--item", "plain", "--out", tmp_path / "out")[0] == 0
     root = papers.premis((tmp_path / "out" / "plain.premis.xml").read_bytes())
     objects = texts(root, "p:object/p:objectIdentifier/p:objectIdentifierValue")
-    assert {f"job-{job}/plain/g1/still", f"job-{job}/plain/g2/still"} <= set(objects)
+    assert {name.partition("/")[2] for name in objects} >= {"plain/g1/still", "plain/g2/still"}
