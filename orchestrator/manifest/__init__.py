@@ -24,6 +24,7 @@ __all__ = ["READERS", "Line", "Manifest", "Problem", "lines", "open_manifest", "
 
 READERS: tuple[Reader, ...] = (bagit, archivematica, folder, checksums, otio, s3, native)
 """Asked in this order whether they know a manifest."""
+_PACKED = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z"})
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ def open_manifest(place: Path | str) -> Manifest:
         known = reader.recognises(path)
         if known is not None:
             return Manifest(str(path), reader, known)
-    raise ManifestError(
-        f"{visible(str(path))} is no manifest that is known",
-        remedy="Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests.",
-    )
+    forms = "Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests."
+    packed = path.suffix.lower() in _PACKED
+    remedy = "Unpack it, and give its folder." if packed else forms
+    raise ManifestError(f"{visible(str(path))} is no manifest that is known", remedy=remedy)
 
 
 def _in_s3(uri: str) -> Manifest:

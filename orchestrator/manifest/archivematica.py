@@ -20,6 +20,7 @@ from orchestrator.manifest import checksums, fields, folder, inventory, kinds, t
 from orchestrator.manifest.grouping import Group, Grouping
 from orchestrator.manifest.inventory import Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.places import is_paper
 from orchestrator.spelling import visible
 
 METADATA, OBJECTS, ROWS, LISTS = "metadata", "objects", "metadata.csv", "checksum."
@@ -35,7 +36,7 @@ def recognises(path: Path) -> Known | None:
     """Know a transfer's folder, its ``metadata.csv``, and a list of digests in its ``metadata``."""
     if path.is_dir():
         papers = path / METADATA
-        return Known(path, ()) if (papers / ROWS).is_file() or _lists(papers) else None
+        return Known(path, ()) if is_paper(papers / ROWS, path) or _lists(papers) else None
     if not path.is_file():
         return None
     inside = path.parent.name == METADATA
@@ -58,7 +59,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
         transfer = _Transfer(root, files)
         for paper in _lists(papers):
             yield from _take(paper, files, reading)
-        if rows.is_file() and rows.suffix.lower() == ".csv":
+        if is_paper(rows, root) and rows.suffix.lower() == ".csv":
             yield from _rows(transfer, rows, reading)
         else:
             yield from transfer.below(OBJECTS, 0, {})
@@ -242,10 +243,10 @@ def _take(paper: Path, files: Inventory, reading: Reading) -> Iterator[Problem]:
 def _lists(papers: Path) -> list[Path]:
     """Return the lists of digests in a folder, in the order of their names."""
     try:
-        names = sorted(os.listdir(papers))
+        paths = [papers / name for name in sorted(os.listdir(papers)) if name.startswith(LISTS)]
     except OSError:
         return []
-    return [papers / name for name in names if name.startswith(LISTS) and checksums.algorithm_of(papers / name)]
+    return [path for path in paths if checksums.algorithm_of(path) and is_paper(path, papers)]
 
 
 def _header(path: Path) -> bool:

@@ -21,6 +21,7 @@ from orchestrator.manifest import inventory, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import AWAY, THERE, File, Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.places import is_paper
 from orchestrator.spelling import visible
 
 DECLARATION, INFO, FETCH, PAYLOAD = "bagit.txt", "bag-info.txt", "fetch.txt", "data"
@@ -56,8 +57,20 @@ class _Bag:
         for name in sorted(os.listdir(self.root)):
             match = _MANIFEST.fullmatch(name)
             if match and bool(match["tag"]) is tag:
+                self.check(name)
                 found[checksums.algorithm(match["algorithm"]) or match["algorithm"]] = self.root / name
         return found
+
+    def check(self, name: str) -> None:
+        """Make sure that a paper may be read.
+
+        Raises:
+            ManifestError: ``PATH_UNSAFE``.
+        """
+        if not is_paper(self.root / name, self.root):
+            raise self.refusal(
+                "PATH_UNSAFE", f"its {visible(name[:200])} is no regular file, or is a link that leads outside"
+            )
 
     def refusal(self, code: str, message: str) -> ManifestError:
         """Return the error that refuses the whole bag."""
@@ -80,7 +93,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
     """
     bag = _declared(path if path.is_dir() else path.parent)
     listing = _known(bag, reading)
-    fetching = (bag.root / FETCH).is_file()
+    fetching = os.path.lexists(bag.root / FETCH)
     if fetching and not reading.settings.allow_fetch:
         raise bag.refusal("FETCH_REFUSED", f"its {FETCH} names files that must be fetched first")
     if not (bag.root / PAYLOAD).is_dir():
@@ -142,8 +155,10 @@ class _Review:
 
 def _declared(root: Path) -> _Bag:
     bag = _Bag(root, (0, 0))
+    bag.check(DECLARATION)
     try:
-        declared = (root / DECLARATION).read_bytes()[:_MAX_PAPER_BYTES].decode()
+        with text.open_bytes(root / DECLARATION) as file:
+            declared = file.read(_MAX_PAPER_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise bag.refusal("BAD_HEADER", f"{DECLARATION} cannot be read as UTF-8") from error
     found = _DECLARED.fullmatch(declared.replace("\r\n", "\n").replace("\r", "\n"))
@@ -206,6 +221,7 @@ def _unsafe(number: int, path: str, name: str) -> Problem:
 
 
 def _take_fetched(bag: _Bag, files: Inventory, reading: Reading) -> Iterator[Problem]:
+    bag.check(FETCH)
     for number, line in text.lines(bag.root / FETCH, reading.limit_bytes):
         if isinstance(line, Problem):
             yield line
@@ -253,8 +269,9 @@ def _oxum_problems(oxum: str, seen: tuple[int, int]) -> Iterator[Problem]:
 def _described(bag: _Bag, reading: Reading) -> dict[str, str]:
     """Return what bag-info says, by label in lower case; of a label that stands twice the first."""
     path = bag.root / INFO
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
+    bag.check(INFO)
     found: dict[str, str] = {}
     label = ""
     for number, line in text.lines(path, reading.limit_bytes):
@@ -289,10 +306,9 @@ def _check_tags(bag: _Bag, reading: Reading) -> None:
 
 def _check_tag(bag: _Bag, wanted: str, name: str, algorithm: str) -> None:
     path = bag.root / name
-    if not os.path.realpath(path).startswith(os.path.realpath(bag.root) + os.sep):
-        raise bag.refusal("PATH_UNSAFE", f"its paper {visible(name[:200])!r} is a link that leads outside")
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise bag.refusal("FILE_MISSING", f"its paper {visible(name[:200])!r} is not there")
+    bag.check(name)
     try:
         with path.open("rb") as file:
             digest: Any = hashlib.new(algorithm, usedforsecurity=False)

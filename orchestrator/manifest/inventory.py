@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,17 +112,16 @@ class Inventory:
 
 @contextmanager
 def opened() -> Iterator[Inventory]:
-    """Open an empty inventory, in a file that nobody else sees and that is gone afterwards."""
-    with tempfile.NamedTemporaryFile(prefix="reelwright-", suffix=".lists") as file:
-        connection = sqlite3.connect(file.name, isolation_level=None)
-        try:
-            for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "temp_store=FILE"):
-                connection.execute(f"PRAGMA {pragma}")
-            connection.execute("CREATE TABLE row (folder BLOB, name BLOB, number INTEGER, facts TEXT)")
-            connection.execute("BEGIN")
-            yield Inventory(connection)
-        finally:
-            connection.close()
+    """Open an empty inventory, on disk as soon as it outgrows its cache; nobody else sees it, and it leaves nothing."""
+    connection = sqlite3.connect("", isolation_level=None)
+    try:
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("CREATE TABLE row (folder BLOB, name BLOB, number INTEGER, facts TEXT)")
+        connection.execute("BEGIN")
+        yield Inventory(connection)
+    finally:
+        connection.close()
 
 
 def entries(

@@ -70,6 +70,14 @@ class Places:
         return _with_slash(path).startswith(self._roots)
 
 
+def is_paper(path: Path, root: Path) -> bool:
+    """Whether a file that belongs to a manifest is a regular one and no link leads it out of ``root``.
+
+    What stands in such a file is told to whoever sent it, so it must not be just any file of this machine.
+    """
+    return path.is_file() and _with_slash(os.path.realpath(path)).startswith(_with_slash(os.path.realpath(root)))
+
+
 def _with_slash(path: str) -> str:
     return path if path.endswith("/") else path + "/"
 

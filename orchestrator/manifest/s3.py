@@ -19,7 +19,7 @@ from orchestrator.manifest import inventory, table, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import FAULT, Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
-from orchestrator.manifest.places import S3
+from orchestrator.manifest.places import S3, is_paper
 from orchestrator.spelling import visible
 
 _SNIFFED_BYTES = 65_536
@@ -77,6 +77,7 @@ def _papers(path: Path, reading: Reading) -> Iterator[tuple[Path, list[str]]]:
     """Yield each CSV file of a list with the names of its columns."""
     if path.suffix.lower() != ".json":
         row = table.split(text.start(path, _SNIFFED_BYTES).partition("\n")[0])
+        reading.notes.append("Read as a list of objects in S3: it has no header, and begins with a bucket and a key")
         yield path, _guessed(row)
         return
     where = visible(str(path))
@@ -121,7 +122,7 @@ def _paper(manifest: Path, key: str) -> Path:
     if name in ("", ".", "..") or "\0" in name:
         raise ManifestError(f"{visible(str(manifest))} names a file {visible(key[:200])!r}", code="PATH_UNSAFE")
     for folder in folders:
-        if (folder / name).is_file():
+        if is_paper(folder / name, manifest.parent.parent):
             return folder / name
     message = f"{visible(str(manifest))} names {visible(name[:200])!r}, which lies neither beside it nor in data"
     raise ManifestError(message, code="FILE_MISSING", remedy="Copy the inventory's files beside its manifest.json.")

@@ -146,6 +146,8 @@ class Validator:
             given["sound"] = self._places.resolve(values["sound"])
         if "version_id" in values and (sequence is not None or not uri.startswith(S3)):
             raise InputError("version_id: only a single object in S3 has a version")
+        if "listing" in values and sequence is None:
+            raise InputError("listing: only a sequence has a list of digests")
         return Source(uri=uri, kind=_kind(values, uri, sequence), sequence=sequence, **given)
 
     def _own_recipe(self, values: Mapping[str, Any]) -> Recipe | None:

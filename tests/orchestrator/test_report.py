@@ -107,9 +107,13 @@ def test_what_archives_manifests_say_comes_through_the_report(
     def told(job_id: int) -> list[object]:
         with home_database.read() as connection:
             wanted = select(Item.source_json).where(Item.job_id == job_id, Item.external_id.not_like("line-%"))
+            wanted = wanted.where(Item.state == "failed")
             return [source and json.loads(source) for source in connection.scalars(wanted.order_by(Item.seq))]
 
-    for number, manifest in enumerate((root, own)):
+    transfer = archive / "metadata"
+    transfer.mkdir()
+    (transfer / "metadata.csv").write_text("filename,dc.title\nobjects/film.mkv,A film\nobjects/gone.mkv,Gone\n")
+    for number, manifest in enumerate((root, own, transfer / "metadata.csv")):
         first = submit(settings, home_database, manifest, Options())
         report = write_report(home_database, first.job_id, settings.home / "results" / f"job-{number}")
         assert report.failed_path is not None
@@ -117,7 +121,9 @@ def test_what_archives_manifests_say_comes_through_the_report(
         before, after = told(first.job_id), told(again.job_id)
         assert before == after
         assert any(before)
-        if number:
+        if number == 2:
+            assert before[0]["uri"] == str(archive / "gone.mkv")  # type: ignore[index]
+        elif number:
             assert before[0]["span"] == [3, 10]  # type: ignore[index]
         else:
             assert before[0]["listing"]["key"].startswith("listings/")  # type: ignore[index]

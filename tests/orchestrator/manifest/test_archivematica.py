@@ -167,3 +167,11 @@ def test_other_rows_and_empty_folders_are_told(transfer: Path) -> None:
     found, notes = read(path, check_files=True)
     assert found == []
     assert len(notes) == 2
+
+
+def test_papers_that_are_links_out_of_the_transfer_are_not_read(transfer: Path, tmp_path: Path) -> None:
+    (transfer / "metadata" / "checksum.md5").symlink_to(written(tmp_path, "secret.md5", f"{'0' * 32}  photo.jpg\n"))
+    (transfer / "metadata" / "metadata.csv").symlink_to(written(tmp_path, "secret.csv", "filename\nsecret\n"))
+    found, _ = read(transfer, check_files=True)
+    assert [line.external_id for line in found][:2] == ["objects/film.mkv", "objects/photo.jpg"]
+    assert not any(line.source and line.source.checksum for line in found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 import unicodedata
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import bagit
 import pytest
 
 from db import checksums
+from db.errors import ManifestError
 from db.settings import Settings
 from tests.orchestrator.manifest.reading import codes, read, refused, written
 
@@ -153,6 +156,30 @@ def test_a_link_out_of_the_bag_is_unsafe(bag: Path) -> None:
     (bag / "data/photo.jpg").symlink_to(written(bag.parent, "out.jpg", "photo.jpg"))
     found, _ = read(bag, check_files=True)
     assert "PATH_UNSAFE" in [code for _, code in codes(found)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *itertools.product(
+            ["bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt", "fetch.txt"], ["link", "pipe", "folder"]
+        ),
+        ("bagit.txt", "link"),  # as anything but a file it makes no bag
+    ],
+)
+def test_papers_are_files_of_the_bag_and_nothing_else(bag: Path, name: str, kind: str) -> None:
+    """What stands in a paper is told to whoever sent the bag: it must not be any file of this machine."""
+    (bag / name).unlink(missing_ok=True)
+    if kind == "link":
+        (bag / name).symlink_to(written(bag.parent, "secret", "secret words\n"))
+    elif kind == "pipe":
+        os.mkfifo(bag / name)
+    else:
+        (bag / name).mkdir()
+    with pytest.raises(ManifestError) as caught:
+        read(bag, FETCHING, check_files=True)
+    assert caught.value.code == "PATH_UNSAFE"
+    assert "secret words" not in caught.value.message
 
 
 def test_encoded_names_are_decoded(tmp_path: Path) -> None:

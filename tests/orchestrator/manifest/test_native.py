@@ -182,3 +182,6 @@ def test_what_no_reader_knows_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ManifestError) as caught:
             manifest.open_manifest(path)
         assert caught.value.code == "MANIFEST_UNREADABLE"
+    with pytest.raises(ManifestError) as caught:
+        manifest.open_manifest(written(tmp_path, "bag.zip", b"PK"))
+    assert "Unpack" in caught.value.remedy
