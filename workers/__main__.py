@@ -124,12 +124,10 @@ def _described(order: dict[str, Any], settings: Settings, known: dict[tuple[Any,
     """Describe a source and estimate its work; what a recipe costs a size is tried once and then ``known``."""
     from db.store import open_store
     from workers import estimate, probe
-    from workers.media.source import fetched
     from workers.workbench import Workbench
 
     with TemporaryDirectory(prefix="reelwright-probe-") as folder:
-        source = fetched(Source.model_validate(order["source"]), Path(folder), settings)
-        facts = probe.describe(source, settings)
+        facts = probe.describe(Source.model_validate(order["source"]), settings, Path(folder))
     recipe = Recipe.model_validate(order["recipe"])
     case = (recipe.fingerprint(), facts["width"], facts["height"], facts["mono"])
     if case not in known:

@@ -86,7 +86,7 @@ def _sequence(parts: tuple[Part, ...]) -> dict[str, Blob]:
 
 
 def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
-    film = None if item.source.sequence else place(item.source, bench)
+    film = None if item.source.sequence else place(item.source, bench.settings, bench.scratch)
     tags = _tags(item, facts)
     if film is not None:
         with container.opened(film) as (opened, _):

@@ -20,8 +20,8 @@ from db.states import ItemKind
 from workers import mezzanine, room
 from workers.media import container, planes, sequence, sequence_look, sequence_write, sound, stills, survey
 from workers.media.pixels import COLOUR_SPREAD
-from workers.media.remote import Place, folder_of, size_of
-from workers.media.source import check_file, find, fixity, place, place_of_sound
+from workers.media.remote import Folder, Place, bytes_in, file_in, folder_of, size_of
+from workers.media.source import fetched, find, fixity, place, place_of_sound
 from workers.workbench import Workbench
 
 
@@ -32,7 +32,7 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
         InputError: The source cannot be restored as it is; the code says why.
     """
     item = _item_of(assignment)
-    path = place(item.source, bench)
+    path = place(item.source, bench.settings, bench.scratch)
     digest, size = fixity_of(path, item.source, bench)
     if item.source.sequence is not None:
         look = sequence_look.files(folder_of(path), item.source, bench.settings, bench.moved)
@@ -55,8 +55,13 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     return TaskResult(outputs=outputs, facts=facts, frames=facts.frame_count)
 
 
-def describe(source: Source, settings: Settings) -> dict[str, Any]:
+def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any]:
     """Return cheap facts from headers alone, for a dry run.
+
+    Args:
+        source: A line's source.
+        settings: For the limits.
+        scratch: Where a photo in S3 may lie while its header is read.
 
     Returns:
         ``kind``, ``width``, ``height``, ``frame_count`` (as the header has it), ``rate`` (as ``"16"`` or ``"50/3"``;
@@ -65,14 +70,15 @@ def describe(source: Source, settings: Settings) -> dict[str, Any]:
     Raises:
         InputError: The source cannot be restored, so far as its header shows.
     """
-    path = find(source)
-    if source.sequence is not None:
-        return _describe_sequence(path, source, settings)
     if source.kind is ItemKind.STILL:
-        found = stills.header(path, settings)
+        photo = find(fetched(source, scratch, settings))
+        found = stills.header(photo, settings)
         return _described(
-            "still", found.width, found.height, 1, None, found.depth_bits, found.channels < 3, path.stat().st_size
+            "still", found.width, found.height, 1, None, found.depth_bits, found.channels < 3, photo.stat().st_size
         )
+    path = place(source, settings, scratch)
+    if source.sequence is not None:
+        return _describe_sequence(folder_of(path), source, settings)
     with container.opened(path) as (opened, stream):
         coder = stream.codec_context
         survey.check_size(coder.width, coder.height, settings, str(path))
@@ -90,16 +96,16 @@ def describe(source: Source, settings: Settings) -> dict[str, Any]:
             source.fps or header_rate,
             layout.depth_bits,
             mono,
-            path.stat().st_size,
+            size_of(path),
         )
 
 
-def _describe_sequence(folder: Path, source: Source, settings: Settings) -> dict[str, Any]:
+def _describe_sequence(folder: Folder, source: Source, settings: Settings) -> dict[str, Any]:
     shown = sequence.shows(folder, source)
-    there = [sequence.file_of(folder, source, number) for number, use in enumerate(shown) if use == number]
-    found = stills.header(there[0], settings)
+    there = [sequence.name_of(source, number) for number, use in enumerate(shown) if use == number]
+    found = stills.header(file_in(folder, there[0]), settings)
     rate = sequence_look.rate_of(found, source)
-    size = sum(check_file(path) for path in there)
+    size = bytes_in(folder, there)
     return _described("reel", found.width, found.height, len(shown), rate, found.depth_bits, found.channels < 3, size)
 
 
@@ -124,9 +130,10 @@ def fixity_of(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
         return fixity([path], source.checksum, bench.moved), size_of(path)
     folder = folder_of(path)
     shown = sequence.shows(folder, source)
-    there = [sequence.file_of(folder, source, number) for number in sorted({*shown}) if number >= 0]
+    there = [sequence.name_of(source, number) for number in sorted({*shown}) if number >= 0]
     listed = checksums.load(bench.store.read(source.listing)) if source.listing else None
-    return fixity(there, source.checksum, bench.moved, listed=listed), sum(check_file(file) for file in there)
+    files = (file_in(folder, name) for name in there)
+    return fixity(files, source.checksum, bench.moved, listed=listed), bytes_in(folder, there)
 
 
 def _transfer(tagged: str, source: Source) -> str:

@@ -104,7 +104,7 @@ class _Aside:
 def _source(source: Source, bench: Workbench) -> dict[str, Any]:
     # What the manifest gave was checked then; now the question is what was read then.
     plain = source.model_copy(update={"checksum": {}, "listing": None})
-    digest, size = probe.fixity_of(place(plain, bench), plain, bench)
+    digest, size = probe.fixity_of(place(plain, bench.settings, bench.scratch), plain, bench)
     return {"sha256": digest, "bytes": size}
 
 

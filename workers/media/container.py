@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from db.errors import InputError, OutOfMemoryError
 from workers.media.edge import reading, says
-from workers.media.remote import Place
+from workers.media.remote import Place, film_of
 
 # Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
 _DEMUXERS = (
@@ -52,7 +52,8 @@ def opened(path: Place, threads: int = LONE_THREADS) -> Iterator[tuple[InputCont
 
 def source(path: Place, stack: ExitStack) -> InputContainer:
     """Open a film or sound file with the demuxers that are allowed; what is opened beneath it closes with ``stack``."""
-    name = path if isinstance(path, Path) else stack.enter_context(path.open())
+    film = film_of(path)
+    name = film if isinstance(film, Path) else stack.enter_context(film.open())
     return av.open(str(name) if isinstance(name, Path) else name, "r", options=dict(OPTIONS), metadata_errors="replace")
 
 
@@ -122,7 +123,7 @@ def _decoded(stream: VideoStream, packet: Packet[Any] | None, damage: Damage) ->
 
 def _unknown(path: Place) -> InputError:
     """Name the error for a file that no demuxer accepts: one that begins like a film lost its end."""
-    with path.open("rb") as file:
+    with film_of(path).open("rb") as file:
         head = file.read(12)
     if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}:
         return InputError(f"{path}: begins like a film, but its table of contents is missing", code="TRUNCATED")

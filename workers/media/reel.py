@@ -65,7 +65,11 @@ def open_reel(item: Item, bench: Workbench) -> Reel:
         raise InputError(f"{item.source.uri}: the reel has not been probed", code="BAD_VALUE")
     index = loads(bench.store.read(facts.index))
     # Every frame is held against the index, so a mezzanine need not be read whole for its digest before each segment.
-    path = bench.fetch(facts.mezzanine, check=False) if facts.mezzanine else place(item.source, bench)
+    path = (
+        bench.fetch(facts.mezzanine, check=False)
+        if facts.mezzanine
+        else place(item.source, bench.settings, bench.scratch)
+    )
     replaced = {entry.frame: BLACK if entry.use is None else entry.use for entry in item.substitutes}
     return Reel(path, item.source, facts, index, layout_of(facts), bench.settings, replaced)
 
@@ -112,7 +116,7 @@ def stored(reel: Reel) -> Iterator[Planes]:
 def at(reel: Reel, number: int) -> str:
     """Name a frame for a message."""
     if reel.source.sequence is not None:
-        return str(sequence.file_of(folder_of(reel.path), reel.source, number))
+        return f"{reel.path}/{sequence.name_of(reel.source, number)}"
     return f"{reel.source.uri}, frame {number}"
 
 

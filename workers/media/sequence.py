@@ -5,7 +5,6 @@ We enumerate the files ourselves: FFmpeg's own reader stops at the first hole wi
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +18,7 @@ from workers.media import stills
 from workers.media.index import BLACK
 from workers.media.photo import Photo
 from workers.media.pixels import Layout, Planes
+from workers.media.remote import Folder, file_in, names_in
 
 DEFAULT_RATE = Fraction(24)
 _NAMED_NUMBERS = 20
@@ -39,9 +39,9 @@ def numbers(source: Source) -> range:
     return taken
 
 
-def file_of(folder: Path, source: Source, frame: int) -> Path:
-    """Return the file of the reel's frame ``frame``, whether it is there or not."""
-    return folder / name_of(source, frame)
+def file_of(folder: Folder, source: Source, frame: int) -> Path:
+    """Return the file of the reel's frame ``frame`` on this machine; raises as ``remote.file_in``."""
+    return file_in(folder, name_of(source, frame))
 
 
 def name_of(source: Source, frame: int) -> str:
@@ -71,7 +71,7 @@ def read(path: Path, like: Layout | None, source: Source, settings: Settings) ->
     return tuple(np.ascontiguousarray(photo.samples[..., channel]) for channel in range(photo.samples.shape[2])), photo
 
 
-def shows(folder: Path, source: Source) -> list[int]:
+def shows(folder: Folder, source: Source) -> list[int]:
     """Return for every frame of the reel the frame that is really shown.
 
     Its own number where the file is there; for a hole the last frame before it (at the start, the first after it), or
@@ -80,7 +80,7 @@ def shows(folder: Path, source: Source) -> list[int]:
     Raises:
         InputError: ``SEQUENCE_GAP`` with the numbers, ``FILE_MISSING`` when no file is there at all.
     """
-    wanted, there = numbers(source), _names(folder)
+    wanted, there = numbers(source), names_in(folder)
     present = [name_of(source, frame) in there for frame in range(len(wanted))]
     if not any(present):
         raise InputError(f"{folder}: none of {_pattern(source)} is there", code="FILE_MISSING")
@@ -105,16 +105,6 @@ def spelled(gaps: list[int]) -> str:
     texts = [str(first) if first == last else f"{first}-{last}" for first, last in parts]
     more = f" and {len(texts) - _NAMED_NUMBERS} more ranges" if len(texts) > _NAMED_NUMBERS else ""
     return ", ".join(texts[:_NAMED_NUMBERS]) + more
-
-
-def _names(folder: Path) -> set[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except PermissionError as error:
-        raise InputError(f"{folder}: not readable by this worker", code="SOURCE_DENIED") from error
-    except OSError as error:
-        raise InputError(f"{folder}: no such folder", code="FILE_MISSING") from error
 
 
 def _pattern(source: Source) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from workers.media import planes, sequence, stills
 from workers.media.index import BLACK, Index
 from workers.media.photo import Header
 from workers.media.pixels import chroma_spread
+from workers.media.remote import Folder
 from workers.media.survey import Look
 from workers.media.transfer import Transfer
 
@@ -24,7 +24,7 @@ _WRITERS_OF_LINEAR = ("Lavc", "Lavf")
 _USUAL_LEAST = Fraction(8)
 
 
-def files(folder: Path, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
+def files(folder: Folder, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
     """Read an image sequence once from beginning to end; raises ``SEQUENCE_GAP``, ``MIXED_GEOMETRY`` and as a still."""
     shown = sequence.shows(folder, source)
     digests = np.zeros((len(shown), planes.DIGEST_BYTES), np.uint8)
@@ -34,8 +34,8 @@ def files(folder: Path, source: Source, settings: Settings, moved: Callable[[], 
     look: Look | None = None
     kind = ""
     for number in range(len(shown)):
-        path = sequence.file_of(folder, source, number)
         if shown[number] == number:
+            path = sequence.file_of(folder, source, number)
             samples, photo = sequence.read(path, look.layout if look else None, source, settings)
             look, kind = look or _begun(photo, samples[0].shape), kind or photo.kind
             if samples[0].shape != look.size:

@@ -25,7 +25,7 @@ from workers.media.photo import Photo
 from workers.media.pillow import JPEG_QUALITY
 from workers.media.pixels import Picture
 from workers.media.reel import Reel, check
-from workers.media.remote import folder_of
+from workers.media.remote import Folder, folder_of
 
 Write = Callable[[int, Picture], None]
 """Takes the absolute number of a frame and its picture, ``(C, H, W)`` float32."""
@@ -34,7 +34,7 @@ _DPX_TRANSFERS = {"log": 1, "linear": 2, "gamma": 4}
 """Printing density, linear, unspecified video."""
 
 
-def check_writable(folder: Path, item: Item, settings: Settings) -> tuple[str, ...]:
+def check_writable(folder: Folder, item: Item, settings: Settings) -> tuple[str, ...]:
     """Make sure, before any work, that a sequence can be written again; returns notes on what changes with it.
 
     Raises:

@@ -18,14 +18,14 @@ from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
 from db.store.keys import safe_name
-from workers.media.remote import Place, RemoteFile
+from workers.media.remote import Place, RemoteFile, RemoteFolder, film_of
 from workers.workbench import Workbench
 
 BLOCK_BYTES = 1 << 20
 
 
 def local(source: Source, bench: Workbench) -> Path:
-    """Return a local file (for a sequence: folder) of a source; one in S3 is fetched into the scratch folder first.
+    """Return the local file of a still; one in S3 is fetched into the scratch folder first.
 
     Raises:
         InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
@@ -34,30 +34,38 @@ def local(source: Source, bench: Workbench) -> Path:
     return find(fetched(source, bench.scratch, bench.settings, lambda count: bench.moved()))
 
 
-def place(source: Source, bench: Workbench) -> Place:
-    """Return where a reel is read: as :func:`local`, but a film in S3 stays there and is read by ranges."""
-    if not source.uri.startswith("s3://") or source.sequence is not None:
-        return local(source, bench)
-    return RemoteFile(source.uri, bench.settings, source.version_id)
+def place(source: Source, settings: Settings, scratch: Path) -> Place:
+    """Return where a reel is read. What lies in S3 stays there: a film is read by ranges, a sequence file by file.
+
+    Args:
+        source: The reel.
+        settings: Of the S3 server.
+        scratch: Where the files of a sequence may lie while they are read.
+
+    Raises:
+        InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
+    """
+    if not source.uri.startswith("s3://"):
+        return find(source)
+    if source.sequence is not None:
+        return RemoteFolder(source.uri, settings, scratch / "frames")
+    return RemoteFile(source.uri, settings, source.version_id)
 
 
 def place_of_sound(source: Source, bench: Workbench) -> Place:
-    """Return where the sound that belongs to a reel is read; raises as :func:`local`."""
-    return place(Source(uri=source.sound, kind=source.kind), bench)
+    """Return where the sound that belongs to a reel is read; raises as :func:`place`."""
+    return place(Source(uri=source.sound, kind=source.kind), bench.settings, bench.scratch)
 
 
 def fetched(source: Source, folder: Path, settings: Settings, moved: Callable[[int], None] | None = None) -> Source:
-    """Return the source as it lies on this machine, after fetching it from S3 into ``folder`` where it lies there.
+    """Return a still as it lies on this machine, after fetching it from S3 into ``folder`` where it lies there.
 
     Raises:
-        InputError: There is no such object, or it is a sequence, which cannot be fetched file by file yet.
+        InputError: There is no such object.
         StoreUnavailable: S3 does not answer.
     """
     if not source.uri.startswith("s3://"):
         return source
-    if source.sequence is not None:
-        remedy = "Copy the sequence to a folder that the workers can read, or make a film of it."
-        raise InputError(f"{source.uri}: an image sequence in S3 cannot be read", code="NOT_A_FILE", remedy=remedy)
     from db.store.s3 import fetch_source  # boto3 is only there, and only needed, where sources lie in S3
 
     path = folder / f"source-{safe_name(source.uri.rpartition('/')[2])}"
@@ -124,9 +132,9 @@ def fixity(
 
 
 def _listed(path: Place, listed: Mapping[str, Digests]) -> Digests:
-    if path.name not in listed:
+    if film_of(path).name not in listed:
         raise InputError(f"{path}: the list of its sequence's digests does not name it", code="FILE_UNEXPECTED")
-    return listed[path.name]
+    return listed[film_of(path).name]
 
 
 def _sums(names: Iterable[str]) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def _compare(path: Place | None, sums: Mapping[str, Any], expected: Digests) -> 
 
 def _blocks(path: Place) -> Iterable[bytes]:
     try:
-        with path.open("rb") as file:
+        with film_of(path).open("rb") as file:
             while block := file.read(BLOCK_BYTES):
                 yield block
     except PermissionError as error:

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from db.errors import InputError
+from db.records import Sequence
 from db.settings import Settings
 from db.states import TaskKind
 from db.store import ranges
@@ -15,6 +17,7 @@ from db.store.s3 import connect
 from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, whole_life
 from tests.support.servers import S3
 from workers import probe, restore
+from workers.media.remote import KEPT_FILES
 
 BUCKET = "archive-of-films"
 
@@ -119,4 +122,54 @@ def test_an_object_that_cannot_be_read_ends_in_a_code(at: House, tmp_path: Path,
     _sent(at, tmp_path / "empty.mkv")
     with pytest.raises(InputError) as refused:
         Ranges(at.settings, f"s3://{BUCKET}/{name}")
+    assert refused.value.code == code
+
+
+def _frames(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number, planes in enumerate(moving(count, 48, 64, bits=16)):
+        Image.fromarray(planes[0]).save(folder / f"f{number + 7:04d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("missing", ["error", "hold"])
+def test_a_sequence_in_s3_is_restored_as_one_in_a_folder(at: House, tmp_path: Path, missing: str) -> None:
+    folder = _frames(tmp_path / f"scan-{missing}", 20)
+    if missing == "hold":
+        (folder / "f0010.png").unlink()
+    for path in folder.iterdir():
+        connect(at.settings).upload_file(str(path), BUCKET, f"{folder.name}/{path.name}")
+    part = Sequence(prefix="f", suffix=".png", padding=4, start=7, end=26)
+    recipe = "{recipe: [], outputs: [master, sequence]}"
+    here = item(folder, recipe, sequence=part, missing=missing)
+    there = here.model_copy(update={"source": here.source.model_copy(update={"uri": f"s3://{BUCKET}/{folder.name}"})})
+    ours, theirs = whole_life(at, there, 8)[1], whole_life(at, here, 8)[1]
+    assert {name: blob.sha256 for name, blob in ours.outputs.items() if name != "scores"} == {
+        name: blob.sha256 for name, blob in theirs.outputs.items() if name != "scores"
+    }
+    assert ours.facts["sha256"] == theirs.facts["sha256"]
+    found = probe.describe(there.source, at.settings, tmp_path)
+    assert (found["frame_count"], found["bytes"]) == (20, sum(path.stat().st_size for path in folder.iterdir()))
+
+
+def test_few_files_of_a_sequence_in_s3_lie_in_scratch_at_once(at: House, tmp_path: Path) -> None:
+    folder = _frames(tmp_path / "few", 20)
+    for path in folder.iterdir():
+        connect(at.settings).upload_file(str(path), BUCKET, f"few/{path.name}")
+    bench = at.bench()
+    source = item(folder, sequence=Sequence(prefix="f", suffix=".png", padding=4, start=7, end=26))
+    there = source.model_copy(update={"source": source.source.model_copy(update={"uri": f"s3://{BUCKET}/few"})})
+    probe.probe(order(there, TaskKind.PROBE), bench)
+    assert len(list((bench.scratch / "frames").iterdir())) == KEPT_FILES
+
+
+@pytest.mark.parametrize(("folder", "code"), [("nowhere", "FILE_MISSING"), ("gaps", "SEQUENCE_GAP")])
+def test_a_sequence_in_s3_that_lacks_files_ends_in_a_code(at: House, tmp_path: Path, folder: str, code: str) -> None:
+    (tmp_path / "f0001.png").write_bytes(b"no matter")
+    for number in (1, 3):
+        connect(at.settings).upload_file(str(tmp_path / "f0001.png"), BUCKET, f"gaps/f{number:04d}.png")
+    source = item(tmp_path, sequence=Sequence(prefix="f", suffix=".png", padding=4, start=1, end=3))
+    there = source.model_copy(update={"source": source.source.model_copy(update={"uri": f"s3://{BUCKET}/{folder}"})})
+    with pytest.raises(InputError) as refused:
+        probed(at, there)
     assert refused.value.code == code
