@@ -23,6 +23,8 @@ def main() -> int:
     errand = sys.argv[1] if len(sys.argv) > 1 else "serve"
     try:
         settings = settings_module.load()
+        if errand in _LINE_BY_LINE or errand in _ANSWERED:
+            _keep_standard_output()
         if errand in _LINE_BY_LINE:
             _answer_each(_LINE_BY_LINE[errand](settings))
         elif errand in _ANSWERED:
@@ -45,6 +47,13 @@ def main() -> int:
         print(f"WORKER_EXTRA_MISSING: {error}. {CODES['WORKER_EXTRA_MISSING'].remedy}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
+
+
+def _keep_standard_output() -> None:
+    """Keep standard output for our answers: some libraries print warnings there, which go to standard error instead."""
+    own = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(own, "w", encoding="utf-8", errors="backslashreplace")
 
 
 def _answer(errand: Callable[[dict[str, Any], Settings], Any], settings: Settings) -> None:

@@ -37,7 +37,6 @@ REFUSED = {
 NOTED = {
     "images/cmyk.jpg": "CMYK",
     "images/cmyk.tif": "CMYK",
-    "images/multipage_3.tif": "2 more pages",
     "video/rotated_90_display_matrix.mp4": "turned by 90 degrees",
 }
 ODD_FRAMES = {
