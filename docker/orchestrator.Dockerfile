@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 COPY . .
 RUN python3 -m venv /opt/reelwright \
-    && /opt/reelwright/bin/pip install --no-cache-dir --constraint constraints.txt ".[server]"
+    && /opt/reelwright/bin/pip install --no-cache-dir --constraint constraints.txt ".[server,otio,c2pa]"
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/reelwright /opt/reelwright

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "worker": ("av", "numpy", "OpenImageIO", "cv2", "PIL", "pyarrow", "torch"),
     "server": ("boto3", "psycopg", "redis"),
+    "otio": ("opentimelineio",),
     "c2pa": ("c2pa",),
 }
 """What each extra of the installation brings."""
