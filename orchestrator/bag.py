@@ -32,6 +32,7 @@ _LINE = re.compile(r"([0-9a-fA-F]{32,128})[ \t]+\*?(.+)")
 _BLOCK_BYTES = 1 << 20
 _MAX_TAG_BYTES = 64 << 20
 TAG_FOLDER = "metadata"
+_NO_TAG_FILES = ("data/", "tagmanifest-")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _filled(
     tags += [Paper("bagit.txt", _DECLARATION.encode()), Paper("bag-info.txt", _info(info, count, total).encode())]
     for paper in tags:
         _write(root, paper)
-    _manifests(root, "tagmanifest", (path for path in _files(root, root) if not path.startswith("data/")))
+    _manifests(root, "tagmanifest", (path for path in _files(root, root) if not path.startswith(_NO_TAG_FILES)))
     return made
 
 
@@ -148,13 +149,12 @@ def _size(total: int) -> str:
 def _manifests(root: Path, name: str, paths: Iterable[str]) -> tuple[int, int]:
     """Write one manifest an algorithm over the files; returns how many they are and how large."""
     count = total = 0
-    listed = list(paths)  # first: a manifest must not list itself
     with ExitStack() as stack:
         files: dict[str, TextIO] = {
             algorithm: stack.enter_context((root / f"{name}-{algorithm}.txt").open("w", encoding="utf-8"))
             for algorithm in ALGORITHMS
         }
-        for path in listed:
+        for path in paths:
             digests = digests_of(root / path, ALGORITHMS)
             for algorithm, file in files.items():
                 file.write(f"{digests[algorithm]}  {_encoded(path)}\n")

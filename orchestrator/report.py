@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from db import progress
+from db import progress, source_types
 from db import recipe as recipes
 from db.errors import CODES
 from db.progress import ItemRow, ResultRow
@@ -25,13 +25,15 @@ from db.session import Database
 from db.states import ItemState
 from orchestrator.manifest import fields
 
+_OURS = ("x_state", "x_generation", "x_frames", "x_scores", "x_notes", "x_sha256", "x_recipe_sha256", "x_source_type")
+"""What we say of a line beside S3's own columns: among it digests of source and recipe, and the IPTC's source type."""
 COLUMNS = (
     *("id", "kind", "uri", *(name for name in fields.CHECKS if name not in {"id", "kind", "uri"})),
-    *("x_extra", "x_state", "x_generation", "x_frames", "x_scores", "x_notes", *fields.REPORTED),
+    *("x_extra", *_OURS, *fields.REPORTED),
 )
 REPORTS = ("report.csv", "report-failed.csv", "report.json")
 _HTTP_STATUS = {"FILE_MISSING": 404, "BLOB_MISSING": 404, "SOURCE_DENIED": 403, "PATH_UNSAFE": 403, "CANCELLED": 499}
-_NOT_CARRIED = frozenset({"line", "x_extra", "x_state", "x_generation", "x_frames", "x_scores", "x_notes"})
+_NOT_CARRIED = frozenset({"line", "x_extra", *_OURS})
 _RECIPE_CELLS = frozenset({"recipe", "outputs"})
 _FAILED = frozenset({ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED})
 
@@ -126,6 +128,9 @@ def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[
         "x_frames": item.frames_done,
         "x_scores": json.dumps(result.scores) if result else "",
         "x_notes": " ".join(result.notes) if result else "",
+        "x_sha256": result.facts.get("sha256", "") if result else "",
+        "x_recipe_sha256": result.facts.get("recipe_fingerprint", "") if result else "",
+        "x_source_type": result.facts.get(source_types.FACT, "") if result else "",
         "task_status": "failed" if failed else "succeeded" if item.state is ItemState.DONE else item.state.value,
         "error_code": item.code or "",
         "http_status_code": _http_status(item),

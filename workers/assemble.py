@@ -87,10 +87,11 @@ def _sequence(parts: tuple[Part, ...]) -> dict[str, Blob]:
 
 def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
     film = None if item.source.sequence else place(item.source, bench.settings, bench.scratch)
-    tags = _tags(item, facts)
+    own: dict[str, str] = {}
     if film is not None:
         with container.opened(film) as (opened, _):
-            tags = companions.tags(opened) | tags
+            own = companions.tags(opened)
+    tags = own | _tags(item, facts) | _mark(item, facts).tags(own)
     return remux.Plan(
         layout=ffv1.master_layout(layout_of(facts), item.recipe),
         size=ffv1.master_size(facts, item.recipe),
@@ -130,7 +131,6 @@ def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
     }
     if facts.timecode:
         tags["TIMECODE"] = facts.timecode
-    tags |= _mark(item, facts).tags()
     if item.substitutes:
         tags["SUBSTITUTED_FRAMES"] = "; ".join(_substitutes(item))
     return tags

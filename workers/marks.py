@@ -5,7 +5,7 @@ The mark stands in the item's result, from where names and records take it, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from db.recipe import Recipe, Step
 from db.source_types import SourceType
 from workers import stages
 from workers.media import xmp
+
+_SOURCE_TAG = "DIGITAL_SOURCE_TYPE"
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,15 @@ class Mark:
         """Return the mark as an item's result holds it."""
         return {source_types.FACT: self.source_type} if self.source_type else {}
 
-    def tags(self) -> dict[str, str]:
-        """Return the mark as tags of a Matroska file."""
-        if not self.source_type:
+    def tags(self, own: Mapping[str, str]) -> dict[str, str]:
+        """Return the mark as tags of a Matroska file.
+
+        Args:
+            own: The source's tags: that it was corrected must not hide that something was invented before.
+        """
+        if not self.source_type or (not self.invented and _SOURCE_TAG in own):
             return {}
-        tags = {"DIGITAL_SOURCE_TYPE": source_types.uri(self.source_type)}
+        tags = {_SOURCE_TAG: source_types.uri(self.source_type)}
         return tags | ({"AI_COLOUR": self.sentence()} if self.invented else {})
 
     def xmp(self) -> dict[str, str]:

@@ -39,11 +39,14 @@ def test_the_report_says_what_became_of_every_line(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
     job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
-    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/one.jpg", b"restored")})
+    facts = {"sha256": "5" * 64, "recipe_fingerprint": "f" * 64, "digital_source_type": "algorithmicallyEnhanced"}
+    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/one.jpg", b"restored")}, facts)
     report = write_report(home_database, job_id, tmp_path / "out")
     rows = {row["id"]: row for row in _rows(report.csv_path)}
     assert (rows["one"]["task_status"], rows["one"]["http_status_code"]) == ("succeeded", "200")
     assert rows["one"]["title"] == "First"
+    assert (rows["one"]["x_sha256"], rows["one"]["x_recipe_sha256"]) == ("5" * 64, "f" * 64)
+    assert rows["one"]["x_source_type"] == "algorithmicallyEnhanced"
     assert (rows["gone"]["error_code"], rows["gone"]["http_status_code"]) == ("FILE_MISSING", "404")
     assert rows["two"]["task_status"] == "pending"
     summary = json.loads(report.json_path.read_text())

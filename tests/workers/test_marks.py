@@ -65,6 +65,18 @@ def test_colour_that_was_there_is_not_invented(at: House) -> None:
     assert source_types.invented(anew.facts)
 
 
+def test_a_correction_never_hides_what_was_invented_before(at: House, tmp_path: Path) -> None:
+    coloured = at.path(_still(at, "a.png", _tinted(at)).outputs["still"])
+    again = restore.restore_still(item(coloured, "- color_enhance", kind=ItemKind.STILL), at.bench())
+    assert xmp.properties(xmp.read(at.path(again.outputs["still"])))["DigitalSourceType"] == INVENTED
+    reel = item(film(tmp_path / "a.mkv", moving(4), "gray")).model_copy(update={"recipe": _tinted(at)})
+    master = at.path(whole_life(at, reel)[1].outputs["master"])
+    _, second = whole_life(at, item(master, "- color_enhance"))
+    with av.open(str(at.path(second.outputs["master"]))) as opened:
+        assert opened.metadata["DIGITAL_SOURCE_TYPE"] == INVENTED
+        assert "tint" in opened.metadata["AI_COLOUR"]
+
+
 def test_the_sources_own_packet_survives_a_step(at: House) -> None:
     """OpenImageIO writes packets of its own; the source's must come through word for word."""
     own = xmp.marked(None, {"PersonInImage": "somebody"})

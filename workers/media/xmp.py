@@ -18,6 +18,7 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
+from db import source_types
 from db.errors import WorkError
 from workers.media.edge import writing
 
@@ -54,12 +55,14 @@ def carry(source: Path | None, target: Path, mark: Mapping[str, str]) -> tuple[s
     Args:
         source: What it was made of, if its packet is wanted; it is kept byte for byte where there is no mark.
         target: The file, complete but for this.
-        mark: Properties of the IPTC's Extension schema; empty adds nothing.
+        mark: Properties of the IPTC's Extension schema; empty adds nothing. That a picture was corrected is said only
+            where nobody said yet what kind of source it is: it must not hide that something was invented before.
 
     Returns:
         Notes on what could not be kept.
     """
     packet = read(source) if source else None
+    mark = _wanted(packet, mark)
     if packet is None and not mark:
         return ()
     notes: tuple[str, ...] = ()
@@ -73,6 +76,13 @@ def carry(source: Path | None, target: Path, mark: Mapping[str, str]) -> tuple[s
     if mark and kind_of(target) == "jpeg":
         write(target, marked(None, mark))
     return (*notes, "XMP of the source could not be carried over: this format has no room for it.")
+
+
+def _wanted(packet: Packet | None, mark: Mapping[str, str]) -> Mapping[str, str]:
+    corrected = mark.get(SOURCE_TYPE) == source_types.uri(source_types.ENHANCED)
+    if corrected and SOURCE_TYPE in properties(packet):
+        return {name: value for name, value in mark.items() if name != SOURCE_TYPE}
+    return mark
 
 
 def read(path: Path) -> Packet | None:
@@ -307,12 +317,31 @@ def _start_of_scan(data: bytes) -> int:
 # -- PNG
 
 
+@dataclass(frozen=True)
+class _ChunkForm:
+    """How a format writes its chunks."""
+
+    order: str
+    kind_first: bool
+    """Whether the kind stands before the size."""
+    trailer: int
+    """Bytes of checksum behind the payload."""
+    even: bool
+    """Whether payloads of odd length are followed by one more byte."""
+
+
+_PNG = _ChunkForm(">", kind_first=False, trailer=4, even=False)
+_RIFF = _ChunkForm("<", kind_first=True, trailer=0, even=True)
+
+
 def _read_png(file: Any) -> Packet | None:
-    for kind, payload in _chunks(file.read(MAX_PACKET_BYTES)[len(_PNG_SIGNATURE) :], ">", trailer=4, kind_first=False):
-        if kind == b"iTXt" and payload.startswith(_PNG_KEYWORD):
-            squeezed, rest = payload[len(_PNG_KEYWORD)], payload[len(_PNG_KEYWORD) + 2 :]
-            text = rest.split(b"\0", 2)[2]
-            return Packet(_inflated(text) if squeezed else text)
+    for kind, at, length in _chunks(file, len(_PNG_SIGNATURE), _PNG):
+        if kind == b"iTXt" and length <= MAX_PACKET_BYTES:
+            payload = _payload(file, at, length)
+            if payload.startswith(_PNG_KEYWORD):
+                squeezed, rest = payload[len(_PNG_KEYWORD)], payload[len(_PNG_KEYWORD) + 2 :]
+                text = rest.split(b"\0", 2)[2]
+                return Packet(_inflated(text) if squeezed else text)
     return None
 
 
@@ -325,14 +354,15 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _write_png(path: Path, packet: Packet) -> None:
-    data = path.read_bytes()
-    made = [data[: len(_PNG_SIGNATURE)]]
-    for kind, payload in _chunks(data[len(_PNG_SIGNATURE) :], ">", trailer=4, kind_first=False):
-        if kind == b"iTXt" and payload.startswith(_PNG_KEYWORD):
-            continue
-        made.append(_png_chunk(kind, payload))
-        if kind == b"IHDR":
-            made.append(_png_chunk(b"iTXt", _PNG_KEYWORD + b"\0\0\0\0" + packet.body))
+    made = [_PNG_SIGNATURE]
+    with path.open("rb") as file:
+        for kind, at, length in _chunks(file, len(_PNG_SIGNATURE), _PNG):
+            payload = _payload(file, at, length)
+            if kind == b"iTXt" and payload.startswith(_PNG_KEYWORD):
+                continue
+            made.append(_png_chunk(kind, payload))
+            if kind == b"IHDR":
+                made.append(_png_chunk(b"iTXt", _PNG_KEYWORD + b"\0\0\0\0" + packet.body))
     path.write_bytes(b"".join(made))
 
 
@@ -340,36 +370,40 @@ def _png_chunk(kind: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
 
 
-def _chunks(data: bytes, order: str, *, trailer: int, kind_first: bool) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and payload of chunks: PNG gives the size first, RIFF the kind, and pads to even bytes."""
-    at = 0
-    while at + 8 <= len(data):
-        kind, size = (
-            (data[at : at + 4], data[at + 4 : at + 8]) if kind_first else (data[at + 4 : at + 8], data[at : at + 4])
-        )
-        (length,) = struct.unpack(f"{order}I", size)
-        if at + 8 + length > len(data):
+def _chunks(file: Any, at: int, form: _ChunkForm) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind of each whole chunk, where its payload begins and how long it is."""
+    file.seek(0, 2)
+    total = file.tell()
+    while at + 8 <= total:
+        first, second = (_payload(file, at, 8)[part] for part in (slice(4), slice(4, 8)))
+        kind, size = (first, second) if form.kind_first else (second, first)
+        (length,) = struct.unpack(f"{form.order}I", size)
+        if at + 8 + length > total:
             return
-        yield kind, data[at + 8 : at + 8 + length]
-        at += 8 + length + trailer + (length & 1 if kind_first else 0)
+        yield kind, at + 8, length
+        at += 8 + length + form.trailer + (length & 1 if form.even else 0)
+
+
+def _payload(file: Any, at: int, length: int) -> bytes:
+    file.seek(at)
+    data: bytes = file.read(length)
+    return data
 
 
 # -- WebP
 
 
 def _read_webp(file: Any) -> Packet | None:
-    for kind, payload in _chunks(file.read(MAX_PACKET_BYTES)[12:], "<", trailer=0, kind_first=True):
-        if kind == b"XMP ":
-            return Packet(payload)
+    for kind, at, length in _chunks(file, 12, _RIFF):
+        if kind == b"XMP " and length <= MAX_PACKET_BYTES:
+            return Packet(_payload(file, at, length))
     return None
 
 
 def _write_webp(path: Path, packet: Packet) -> None:
-    chunks = [
-        (kind, payload)
-        for kind, payload in _chunks(path.read_bytes()[12:], "<", trailer=0, kind_first=True)
-        if kind != b"XMP "
-    ]
+    with path.open("rb") as file:
+        found = [(kind, _payload(file, at, length)) for kind, at, length in _chunks(file, 12, _RIFF)]
+    chunks = [(kind, payload) for kind, payload in found if kind != b"XMP "]
     if chunks[0][0] != b"VP8X":
         chunks.insert(0, (b"VP8X", _webp_canvas(*chunks[0])))
     kind, header = chunks[0]
