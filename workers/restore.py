@@ -102,6 +102,7 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
         for photo in stills.pages_of(path, first, bench.settings, accept_damaged=item.source.accept_damaged):
             made, page = _page(photo, item, bench)
             done.append(page)
+            bench.moved()
             yield made
 
     written, lost = stills.write_pages(pages(), bench.scratch / "still")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 import pytest
+from PIL import Image
 
 from db.errors import InputError
 from db.records import Item, ItemResult, Substitute
@@ -216,7 +217,75 @@ def test_an_enlarged_scan_keeps_its_header_but_for_the_size(at: House, tmp_path:
         assert unlike == {"width", "height", "file_bytes"}
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("bits", "packing"), [(8, 0), (10, 0), (10, 2), (12, 2), (16, 0)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_scans_of_every_packing_come_back_byte_for_byte_though_written_anew(
+    at: House, tmp_path: Path, order: str, bits: int, packing: int, channels: int
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        samples = sequences.samples(number, channels, bits, 20, 23)
+        dpx_made(tmp_path / "in" / f"f_{number:04d}.dpx", order, samples, bits=bits, packing=packing, transfer=3)
+    source = {path.name: path.read_bytes() for path in (tmp_path / "in").iterdir()}
+    result = _life(at, tmp_path / "in", SEQUENCE % ELSEWHERE, sequence=numbered(".dpx", 0, 1))
+    assert sequences.files(at, result) == source
+
+
+def test_the_access_copy_of_a_log_scan_is_shown_as_a_display_wants_it(at: House, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        level = np.full((48, 64, 3), 685, np.uint16)
+        level[:, 32:] = 95
+        dpx_made(tmp_path / "in" / f"f_{number:04d}.dpx", ">", level, transfer=1)
+    recipe = "{recipe: [], outputs: [access, sequence]}"
+    result = _life(at, tmp_path / "in", recipe, sequence=numbered(".dpx", 0, 1))
+    luma = planes_of(at.path(result.outputs["access"]))[0][0]
+    assert np.abs(luma[:, 8:24].astype(int) - 235).max() <= 2
+    assert np.abs(luma[:, 40:56].astype(int) - 16).max() <= 2
+    master = planes_of(at.path(result.outputs["master"]))[0][0]
+    assert set(np.unique(master)) == {95, 685}
+
+
+@pytest.mark.parametrize("transfer", ["log", "linear", "gamma"])
+@pytest.mark.parametrize(("name", "bits"), [("gray16le", 16), ("gbrp10le", 10), ("yuv444p10le", 10)])
+def test_the_manifests_transfer_rules_for_films_too(
+    at: House, tmp_path: Path, transfer: str, name: str, bits: int
+) -> None:
+    frames = reels.moving(2, channels=1 if name.startswith("gray") else 3, bits=bits)
+    path = reels.film(tmp_path / "a.mkv", frames, name)
+    item_, result = whole_life(at, item(path, "[]", transfer=transfer))
+    assert item_.facts is not None
+    assert item_.facts.transfer == ("unknown" if transfer == "gamma" else transfer)
+    for made, frame in zip(planes_of(at.path(result.outputs["master"])), frames, strict=True):
+        assert np.array_equal(np.stack(made), frame)
+
+
 # -- numbers, holes, kinds
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "webp", "JP2", "TIF"])
+def test_other_kinds_and_suffixes_in_capitals_come_back_too(at: House, tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "in").mkdir()
+    options = {"lossless": True} if suffix == "webp" else {}
+    for number in range(2):
+        picture = Image.fromarray(sequences.samples(number, 3, 8, 40, 44))
+        picture.save(tmp_path / "in" / f"f_{number:04d}.{suffix}", **options)
+    result = _life(at, tmp_path / "in", SEQUENCE % ELSEWHERE, sequence=numbered(f".{suffix}", 0, 1))
+    for number, path in enumerate(_written(at, result, tmp_path / "out")):
+        assert path.name == f"f_{number:04d}.{suffix}"
+        with Image.open(path) as opened:
+            assert np.array_equal(np.asarray(opened), sequences.samples(number, 3, 8, 40, 44))
+
+
+def test_alpha_goes_along_with_frames(at: House, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        Image.fromarray(sequences.samples(number, 4, 8)).save(tmp_path / "in" / f"f_{number:04d}.png")
+    result = _life(at, tmp_path / "in", SEQUENCE % ELSEWHERE, sequence=numbered(".png", 0, 1))
+    for number, path in enumerate(_written(at, result, tmp_path / "out")):
+        with Image.open(path) as opened:
+            assert np.array_equal(np.asarray(opened), sequences.samples(number, 4, 8))
 
 
 @pytest.mark.parametrize(("padding", "start"), [(0, 7), (1, 98), (6, 86400)])

@@ -23,6 +23,7 @@ oiio.attribute("threads", 1)
 
 MAX_PAGES = 10_000
 EXACT_EXR = "zip"
+_JPEG2000_SUFFIXES = {".jp2", ".j2k"}
 _LOSSY_EXR = ("b44", "dwa", "pxr24")
 _NAMES = {"exr": "openexr"}
 """What OpenImageIO calls a format where that differs."""
@@ -81,9 +82,11 @@ def read(path: Path, found: Header, page: int = 0) -> Photo:
         # The reader stretches 10 and 12 bits to 16; this gives back the samples that are in the file.
         samples = np.rint(samples * (np.float64(2**found.depth_bits - 1) / 65535)).astype(np.uint16)
     turned = upright(samples, spec.get_int_attribute("Orientation", 1))
-    alpha = np.ascontiguousarray(turned[..., -1]) if spec.alpha_channel >= 0 else None
+    alpha = np.ascontiguousarray(turned[..., spec.alpha_channel]) if spec.alpha_channel >= 0 else None
     colours = np.ascontiguousarray(turned[..., : 3 if spec.nchannels >= 3 else 1])
-    return Photo(found.kind, colours, found.depth_bits, alpha, found.pages, spec=spec, transfer=found.transfer)
+    others = spec.nchannels - colours.shape[2] - (alpha is not None)
+    notes = (f"Channels beside colour and alpha were left out ({others}).",) if others else ()
+    return Photo(found.kind, colours, found.depth_bits, alpha, found.pages, notes, spec=spec, transfer=found.transfer)
 
 
 def write(photos: Iterable[Photo], path: Path, kind: str) -> tuple[str, ...]:
@@ -99,13 +102,16 @@ def write(photos: Iterable[Photo], path: Path, kind: str) -> tuple[str, ...]:
     if out is None:
         raise TransientError(f"Writing {path}: {says(ValueError(oiio.geterror()))}")
     notes: list[str] = []
+    # The writer of JPEG 2000 knows its two sub-formats by the suffix alone, and writes nothing under any other.
+    made = path.with_name("frame.jp2") if kind == "jpeg2000" and path.suffix not in _JPEG2000_SUFFIXES else path
     for number, photo in enumerate(photos):
         samples = stacked(photo)
         spec = _spec(photo, samples, kind, notes)
-        if not out.open(str(path), spec, "AppendSubimage" if number else "Create") or not out.write_image(samples):
+        if not out.open(str(made), spec, "AppendSubimage" if number else "Create") or not out.write_image(samples):
             raise TransientError(f"Writing {path}: {says(ValueError(out.geterror()))}")
-    if not out.close() or not path.stat().st_size:
+    if not out.close() or not made.stat().st_size:
         raise TransientError(f"Writing {path}: {says(ValueError(out.geterror()))}")
+    made.replace(path)
     return tuple(dict.fromkeys(notes))
 
 

@@ -52,6 +52,8 @@ def check_writable(folder: Folder, item: Item, settings: Settings) -> tuple[str,
             remedy="Leave `sequence` out of the outputs: the master holds the same pictures.",
         )
     notes = photo.notes
+    if photo.pages > 1 and _changes(item):
+        notes += (f"Of the {photo.pages} pages of each file the first alone is written.",)
     if kind == "jpeg" and _changes(item):
         notes += (f"The frames are JPEG: each is written with quality {JPEG_QUALITY}, so not to the bit.",)
     return notes

@@ -211,6 +211,20 @@ def test_exr_alpha_goes_along(at: House, tmp_path: Path, alpha: bool) -> None:
     assert np.array_equal(sequences.read(made), sequences.read(tmp_path / "a.exr"))
 
 
+def test_channels_beside_colour_and_alpha_are_told_of(at: House, tmp_path: Path) -> None:
+    pixels = np.abs(sequences.floats(2, 5, np.float16)) % 1
+    spec = oiio.ImageSpec(34, 24, 5, "half")
+    spec.channelnames, spec.alpha_channel = ("R", "G", "B", "A", "Z"), 3
+    out = oiio.ImageOutput.create("openexr")
+    assert out is not None
+    assert out.open(str(tmp_path / "a.exr"), spec)
+    assert out.write_image(pixels)
+    assert out.close()
+    made, result = _still(at, tmp_path / "a.exr")
+    assert any("left out (1)" in note for note in result.notes)
+    assert np.array_equal(sequences.read(made), pixels[..., :4])
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_dpx_stays_dpx_with_its_header(at: House, tmp_path: Path, channels: int) -> None:
     samples = sequences.samples(1, channels, 10)
