@@ -76,7 +76,7 @@ def open_manifest(place: Path | str) -> Manifest:
     for reader in READERS:
         known = reader.recognises(path)
         if known is not None:
-            return Manifest(str(path), reader, known)
+            return Manifest(str(path if known.papers else known.root), reader, known)
     forms = "Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests."
     packed = path.suffix.lower() in _PACKED
     remedy = "Unpack it, and give its folder." if packed else forms

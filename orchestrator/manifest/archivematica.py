@@ -33,7 +33,7 @@ _OURS = frozenset(fields.CHECKS) - {"id", "kind", "uri", "listing"}
 
 
 def recognises(path: Path) -> Known | None:
-    """Know a transfer's folder, its ``metadata.csv``, and a list of digests in its ``metadata``."""
+    """Know a transfer's folder, its ``metadata.csv``, and a list of digests in its ``metadata``, which means all."""
     if path.is_dir():
         papers = path / METADATA
         return Known(path, ()) if is_paper(papers / ROWS, path) or _lists(papers) else None
@@ -53,13 +53,13 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
         ManifestError: ``metadata.csv`` or a list of digests cannot be read on.
     """
     rows = path / METADATA / ROWS if path.is_dir() else path
-    papers = path / METADATA if path.is_dir() else path.parent
+    papers = rows.parent
     root = papers.parent if papers.name == METADATA else papers
     with inventory.opened() as files:
         transfer = _Transfer(root, files)
         for paper in _lists(papers):
             yield from _take(paper, files, reading)
-        if is_paper(rows, root) and rows.suffix.lower() == ".csv":
+        if is_paper(rows, root):
             yield from _rows(transfer, rows, reading)
         else:
             yield from transfer.below(OBJECTS, 0, {})

@@ -91,7 +91,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
         ManifestError: ``BAD_HEADER`` for a declaration that is none, ``BAG_INCOMPLETE`` without payload or manifest,
             ``FETCH_REFUSED``, and what is wrong with the files that the tag manifests list.
     """
-    bag = _declared(path if path.is_dir() else path.parent)
+    bag = _declared(path)
     listing = _known(bag, reading)
     fetching = os.path.lexists(bag.root / FETCH)
     if fetching and not reading.settings.allow_fetch:

@@ -30,20 +30,20 @@ _CLASHES = {
     "UNICODE_CLASH": "This id differs from an earlier one only in letter case or Unicode form",
 }
 _CHECKSUMS = frozenset(f"checksum.{name}" for name in HEX_CHARS)
-_SOURCE_FIELDS = (
-    ("bytes", "bytes"),
-    ("fps", "fps"),
-    ("missing", "missing"),
-    ("span", "span"),
-    ("timecode", "timecode"),
-    ("transfer", "transfer"),
-    ("sound_checksum", "sound_checksum"),
-    ("listing", "listing"),
-    ("version_id", "version_id"),
-    ("params.accept_damaged", "accept_damaged"),
-    ("params.accept_interlaced", "accept_interlaced"),
-    ("params.boxes", "boxes"),
-)
+_SOURCE_FIELDS = {
+    "bytes": "bytes",
+    "fps": "fps",
+    "missing": "missing",
+    "span": "span",
+    "timecode": "timecode",
+    "transfer": "transfer",
+    "sound_checksum": "sound_checksum",
+    "listing": "listing",
+    "version_id": "version_id",
+    "params.accept_damaged": "accept_damaged",
+    "params.accept_interlaced": "accept_interlaced",
+    "params.boxes": "boxes",
+}
 """Fields of a line, and what a ``Source`` calls them."""
 _SEQUENCE = frozenset(name for name in fields.CHECKS if name.startswith("sequence."))
 _SHIPPED = frozenset(recipes.names())
@@ -137,7 +137,7 @@ class Validator:
             return None
         uri = self._places.resolve(values["uri"])
         sequence = _sequence(values, entry)
-        given = {field: values[name] for name, field in _SOURCE_FIELDS if name in values}
+        given = {_SOURCE_FIELDS[name]: value for name, value in values.items() if name in _SOURCE_FIELDS}
         if checksums := values.keys() & _CHECKSUMS:
             given["checksum"] = {name[9:]: values[name] for name in checksums}
         if sequence is not None and "span" in given:

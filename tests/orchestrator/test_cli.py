@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import bagit
 import pytest
 import typer.main
 
@@ -135,6 +136,17 @@ def test_a_service_that_is_away_leaves_with_3(at_home: Any, monkeypatch: pytest.
     assert (code, said["error"]["code"]) == (cli.UNAVAILABLE, "DATABASE_UNAVAILABLE")
     code, seen = at_home("doctor")
     assert (code, seen["healthy"]) == (cli.UNAVAILABLE, False)
+
+
+def test_a_bag_that_is_not_complete_is_taken_when_that_is_allowed(at_home: Any, archive: Path) -> None:
+    bagit.make_bag(str(archive))
+    (archive / "fetch.txt").write_text("http://host/x - data/a.jpg\n")
+    code, refused = at_home("plan", "--no-probe", archive)
+    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "FETCH_REFUSED")
+    assert at_home("plan", "--no-probe", "--allow-fetch", archive)[1]["lines"] == 4
+    code, made = at_home("submit", archive / "bagit.txt", "--allow-fetch")
+    assert (code, made["lines"]) == (0, 4)
+    assert at_home("status", 1)[1]["job"]["manifest_uri"] == str(archive)
 
 
 def test_the_doctor_finds_a_fresh_installation_healthy(at_home: Any) -> None:
