@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import bagit
+import opentimelineio
 import pytest
 from sqlalchemy import select
 
@@ -309,3 +310,23 @@ def test_what_a_report_may_name_again(
         path.write_text(text)
         assert submit(settings, home_database, path, Options()).bad_lines == bad
     assert len(progress.jobs(home_database)) == 3
+
+
+def test_a_clip_whose_rates_conflict_can_be_submitted_with_its_medias_rate(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    schema, time = opentimelineio.schema, opentimelineio.opentime
+    media = schema.ExternalReference("film.mkv", time.TimeRange(time.RationalTime(0, 24), time.RationalTime(240, 24)))
+    shown = time.TimeRange(time.RationalTime(25, 25), time.RationalTime(50, 25))
+    timeline = schema.Timeline("t", tracks=[schema.Track("V1", [schema.Clip("shot", media, shown)])])
+    path = archive / "cut.otio"
+    opentimelineio.adapters.write_to_file(timeline, str(path), adapter_name="otio_json")
+    first = submit(settings, home_database, path, Options())
+    report = write_report(home_database, first.job_id, settings.home / "results" / "job-1")
+    assert report.failed_by_code == {"FPS_CONFLICT": 1}
+    assert report.failed_path is not None
+    again = submit(settings, home_database, report.failed_path, Options())
+    assert again.bad_lines == 0
+    with home_database.read() as connection:
+        source = json.loads(connection.scalar(select(Item.source_json).where(Item.job_id == again.job_id)) or "")
+    assert (source["uri"], source["fps"], source["span"]) == (str(archive / "film.mkv"), "24", [24, 72])
