@@ -36,6 +36,7 @@ _MENDED_OUTSIDE = frozenset(
         "SOURCE_DENIED",
         "CHECKSUM_MISMATCH",
         "SEQUENCE_GAP",
+        "SOURCE_ARCHIVED",
         "DUPLICATE_CONTENT",
     }
 )
