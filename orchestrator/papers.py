@@ -25,7 +25,7 @@ def beside(*, premis: bool, signer: Signer | None, in_bag: bool = False) -> Pape
     def papers(subject: Subject, folder: Path) -> Iterator[Paper]:
         assert subject.lineage is not None
         if premis:
-            names = {placed.output: placed.name for placed in subject.placed}
+            names = {placed.output: placed.name for placed in (*subject.placed, *subject.parts)}
             place = f"{TAG_FOLDER}/premis/{subject.stem}.xml" if in_bag else f"{subject.stem}.premis.xml"
             yield Paper(place, provenance.premis(subject.lineage, names))
         if signer is not None:

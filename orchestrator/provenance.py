@@ -20,6 +20,7 @@ from db.lineage import Generation, Lineage, Machine
 from db.progress import AttemptRow
 from db.recipe import Pin, Recipe, Step
 from db.states import TaskKind
+from orchestrator import unpacking
 from orchestrator.premis import Agent, Event, Link, PremisObject, Relationship, document
 
 MEDIA_TYPES = {
@@ -150,6 +151,9 @@ class _History:
         name, media_type = _format(PurePosixPath(blob.name).suffix.lstrip("."))
         newest = generation is self.lineage.newest
         notes = {"master": "FFV1 version 3, intra only, with slice checksums", "access": "H.264"}
+        note = notes.get(output, "") if media_type.startswith("video/") else ""
+        if unpacking.is_part(output):
+            note = "Holds files of an image sequence, which lie in a folder of that name where they were put."
         return PremisObject(
             id=f"{self.whole(generation)}/{output}",
             name=self.names.get(output, "") if newest else "",
@@ -157,7 +161,7 @@ class _History:
             bytes=blob.bytes,
             format_name=name,
             media_type=media_type,
-            format_note=notes.get(output, "") if media_type.startswith("video/") else "",
+            format_note=note,
             created_by=("Reelwright", self._release(generation), generation.accepted_at),
             location=blob.key,
             relationships=[

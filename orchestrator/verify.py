@@ -89,6 +89,9 @@ def verify(
         for count, subject in enumerate(subjects(database, job_id, external_ids=external_ids), start=1):
             yield from _item(subject, store, clerk, wish)
             on_item(count)
+    except BaseException:
+        clerk.stop()
+        raise
     finally:
         clerk.leave()
 
@@ -277,8 +280,6 @@ def _refused(what: str, where: str, said: dict[str, Any]) -> Check | None:
     code = said.get("code")
     if code is None:
         return None
-    if code == "WORKER_EXTRA_MISSING":
-        return _skipped(what, where, said["message"])
     return _failed(what, where, code, said["message"], said.get("remedy") or "")
 
 
@@ -305,17 +306,19 @@ class _Clerk:
         if answer:
             return dict(json.loads(answer))
         status = self._child.wait()
-        code = "WORKER_EXTRA_MISSING" if status == _NO_EXTRA else "DECODER_CRASH"
+        code = "DECODER_CRASH" if status < 0 else "WORKER_FAULT"
         return {"code": code, "message": f"The process that was asked ended with status {status}"}
+
+    def stop(self) -> None:
+        """Let the process drop what it is at."""
+        if self._child is not None:
+            self._child.terminate()
 
     def leave(self) -> None:
         """End the process."""
         if self._child is not None:
             self._child.communicate()
             self._child = None
-
-
-_NO_EXTRA = 2
 
 
 def _failed(what: str, where: str, code: str, message: str, remedy: str = "") -> Check:

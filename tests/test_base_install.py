@@ -72,6 +72,15 @@ def test_work_is_planned_submitted_and_looked_at(command: Command, tmp_path: Pat
     code, jobs = command("status")
     assert (code, jobs[0]["job"]["state"], jobs[0]["progress"]["items_total"]) == (0, "ready", 2)
     assert [row["code"] for row in command("failures", 1)[1]] == ["FILE_MISSING"]
+    code, put = command("get", 1, "--bag", "--out", "bag")
+    assert (code, put["items"]) == (0, 2)
+    assert (tmp_path / "bag" / "metadata" / "premis" / "a.xml").is_file()
+    code, held = command("verify", 1, "--sources", "--bag", "bag")
+    assert (code, held["holds"], held["checks"]["bag"]["ok"]) == (0, True, 1)
+    assert "cannot touch pixels" in held["notes"][0]
+    assert command("get", 1, "--c2pa", "--c2pa-cert", "c.pem", "--c2pa-key", "k.pem")[1]["error"]["code"] == (
+        "C2PA_EXTRA_MISSING"
+    )
     code, seen = command("doctor")
     assert (code, seen["healthy"]) == (0, True)
     assert [each["ok"] for each in seen["findings"] if each["what"] == "extra worker"] == [False]

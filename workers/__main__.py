@@ -46,6 +46,8 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f"WORKER_EXTRA_MISSING: {error}. {CODES['WORKER_EXTRA_MISSING'].remedy}", file=sys.stderr)  # noqa: T201
         return 2
+    except KeyboardInterrupt:
+        return 130  # whoever sent us was interrupted too, and says so
     return 0
 
 

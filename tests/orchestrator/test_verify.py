@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,29 @@ def test_a_folder_is_held_against_the_records(
     (out / "two.jpg").write_bytes(b"other")
     found = _failed(_checks(settings, home_database, store, job, folder=out))
     assert found == {str(out / "one.jpg"): "FILE_MISSING", str(out / "two.jpg"): "CHECKSUM_MISMATCH"}
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("os.kill(os.getpid(), 9)", "DECODER_CRASH"), ("os._exit(2)", "WORKER_FAULT")]
+)
+def test_a_process_that_dies_is_a_failure_and_the_next_order_gets_another(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, end: str, code: str
+) -> None:
+    started = []
+
+    def start(_: Settings, errand: str) -> subprocess.Popen[str]:
+        started.append(errand)
+        script = f"import os, sys\nif sys.stdin.readline() != '1\\n': {end}\nprint('{{}}', flush=True)"
+        return subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    monkeypatch.setattr(verifying.errand, "start", start)
+    clerk = verifying._Clerk(settings)
+    assert clerk.ask({})["code"] == code
+    assert clerk.ask(1) == {}  # type: ignore[arg-type]
+    clerk.leave()
+    assert started == ["verify", "verify"]
 
 
 def test_cells_to_restore_again_are_spread_over_the_reel() -> None:

@@ -95,6 +95,17 @@ def test_by_hand() -> None:
     assert moved.tolist() == pytest.approx([0, 0.7 / 12])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_both_ways_of_counting_agree(channels: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    before = torch.rand(1, 70, 50, generator=generator)
+    after = before + 0.01 * torch.randn(channels, 70, 50, generator=generator)
+    strips = changes._counted_in_strips(before, after, 0.004)
+    whole = changes._counted_at_once(before, after, 0.004)
+    assert strips[0] == whole[0]
+    assert strips[1] == pytest.approx(whole[1], rel=1e-6)
+
+
 def test_nothing_recorded_is_nothing_said() -> None:
     recipe = parse("- denoise", "trial")
     assert changes.Recorder(recipe, 8).values() == {}
