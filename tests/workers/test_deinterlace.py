@@ -10,7 +10,7 @@ import pytest
 from db.errors import InputError, RecipeError
 from db.recipe import parse
 from tests.support.reels import House, film, house, item, planes_of, probed, whole_life
-from workers.media import ffv1, fields
+from workers.media import fields
 from workers.media.pixels import Layout
 
 SIZE = (64, 96)
@@ -131,9 +131,11 @@ def test_interlaced_film_is_refused_unless_a_step_or_the_manifest_takes_it(at: H
     assert len(made) == 12
 
 
-def test_the_field_order_is_part_of_no_film_without_fields(at: House, tmp_path: Path) -> None:
-    assert ffv1.BITEXACT["fflags"] == "+bitexact"
-    assert probed(at, item(film(tmp_path / "a.mkv", _scenes(4), "gray"))).facts.field_order == ""  # type: ignore[union-attr]
+def test_a_master_of_whole_frames_says_that_it_is_progressive(at: House, tmp_path: Path) -> None:
+    facts, _, result = _frames(at, film(tmp_path / "a.mkv", _scenes(4), "gray"), "[]")
+    assert facts.field_order == ""
+    # FlagInterlaced, 0x9A: 2 is "progressive".
+    assert b"\x9a\x81\x02" in at.path(result.outputs["master"]).read_bytes()[:4096]
 
 
 @pytest.mark.parametrize(

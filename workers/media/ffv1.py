@@ -104,8 +104,7 @@ def add_stream(
 ) -> VideoStream:
     """Add a picture stream to a container that is being written; ``film`` says what the arguments are."""
     options = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1", "slices": str(slices(*size))}
-    if facts.field_order:
-        options["field_order"] = {"top": "tt", "bottom": "bb"}[facts.field_order]
+    options["field_order"] = {"top": "tt", "bottom": "bb", "": "progressive"}[facts.field_order]
     stream = container.add_stream("ffv1", rate=rate, options=options)
     stream.height, stream.width = size
     stream.pix_fmt = planes.ffv1_format(layout)
