@@ -125,7 +125,7 @@ CODES: dict[str, CodeFacts] = {
     "NO_PICTURE": CodeFacts("The file has no picture stream.", "Name a film or a photo; sound alone is not restored."),
     "INTERLACED": CodeFacts(
         "The film is interlaced or telecined; stages need whole frames.",
-        "Deinterlace it first, or set params: {accept_interlaced: true}.",
+        "Begin the recipe with `deinterlace`, or set params: {accept_interlaced: true}.",
     ),
     "UNSUPPORTED_PIXELS": CodeFacts(
         "The pixel layout is not supported.", "Convert the file to grey, RGB or YUV of 8 to 16 bits."

@@ -42,19 +42,24 @@ def opened(path: Place, threads: int = LONE_THREADS) -> Iterator[tuple[InputCont
         InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
     """
     with ExitStack() as stack:
-        with reading(str(path)):
-            try:
-                container = stack.enter_context(source(path, stack))
-            except (InvalidDataError, ArgumentError, av.error.OSError) as error:
-                raise _unknown(path) from error
+        container = source(path, stack)
         yield container, picture_stream(container, path, threads)
 
 
 def source(path: Place, stack: ExitStack) -> InputContainer:
-    """Open a film or sound file with the demuxers that are allowed; what is opened beneath it closes with ``stack``."""
+    """Open a film or sound file with the demuxers that are allowed, until ``stack`` ends.
+
+    Raises:
+        InputError: ``UNKNOWN_FORMAT`` or ``TRUNCATED``.
+    """
     film = film_of(path)
-    name = film if isinstance(film, Path) else stack.enter_context(film.open())
-    return av.open(str(name) if isinstance(name, Path) else name, "r", options=dict(OPTIONS), metadata_errors="replace")
+    with reading(str(path)):
+        file = str(film) if isinstance(film, Path) else stack.enter_context(film.open())
+        try:
+            found = av.open(file, "r", options=dict(OPTIONS), metadata_errors="replace")
+        except (InvalidDataError, ArgumentError, av.error.OSError) as error:
+            raise _unknown(path) from error
+    return stack.enter_context(found)
 
 
 def picture_stream(container: InputContainer, path: Place, threads: int = LONE_THREADS) -> VideoStream:
@@ -127,4 +132,4 @@ def _unknown(path: Place) -> InputError:
         head = file.read(12)
     if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}:
         return InputError(f"{path}: begins like a film, but its table of contents is missing", code="TRUNCATED")
-    return InputError(f"{path}: not a film of a known format", code="UNKNOWN_FORMAT")
+    return InputError(f"{path}: not a film or sound of a known format", code="UNKNOWN_FORMAT")

@@ -56,9 +56,7 @@ class Fingerprint:
 def opened(path: Place) -> Iterator[InputContainer]:
     """Open a film or sound file for what lies beside its picture; raises ``InputError`` for one that cannot be read."""
     with ExitStack() as stack:
-        with reading(str(path)):
-            found = stack.enter_context(container.source(path, stack))
-        yield found
+        yield container.source(path, stack)
 
 
 def beside(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction, dict[str, str]]:
