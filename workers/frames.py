@@ -63,6 +63,8 @@ class Reel:
     """Whether the source has colours of its own; a tint over all (sepia) is none."""
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     """Objects that the manifest names: left, top, right, bottom in pixels."""
+    wide: bool = False
+    """Whether pictures were made of log or linear samples, and so may lie far outside 0..1."""
     luma_shares: tuple[float, float] = (0.299, 0.114)
     """Shares of red and of blue in luma: of the source's own matrix, for grey and RGB those of BT.601."""
 

@@ -140,7 +140,8 @@ def _page(photo: stills.Photo, item: Item, bench: Workbench) -> tuple[stills.Pho
         photo = replace(photo, transfer=item.source.transfer)
     source = Clip(_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
     coloured = stills.colour_spread(photo) > COLOUR_SPREAD
-    around = stages.around_still(source, item.recipe.steps, already_coloured=coloured, boxes=item.source.boxes)
+    known = {"already_coloured": coloured, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
+    around = stages.around_still(source, item.recipe.steps, **known)
     changed = changes.Recorder(item.recipe, photo.depth_bits)
     restored = _still_steps(item.recipe, source, around, changed, bench)
     made = stills.with_picture(photo, restored.frames[0].cpu().numpy())
@@ -185,7 +186,7 @@ def seen_by(opened: reel.Reel, item: Item, profile: dict[str, NDArray[np.float64
     facts, boxes = opened.facts, opened.source.boxes
     return Reel(
         count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colour, boxes,
-        WEIGHTS.get(opened.layout.matrix, luma.BT601),
+        opened.layout.transfer != "gamma", WEIGHTS.get(opened.layout.matrix, luma.BT601),
     )  # fmt: skip
 
 

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from db.errors import InputError
+from db.recipe import Recipe
 from db.records import Item, ItemResult, Substitute
-from tests.support import reels, sequences
+from tests.support import reels, sequences, tint
 from tests.support.reels import House, house, planes_of, whole_life
 from tests.support.sequences import numbered
 from tests.workers.media.test_dpx import made as dpx_made
@@ -126,6 +127,22 @@ def test_floating_point_comes_back_to_the_bit(at: House, tmp_path: Path, kind: A
         assert sequences.attribute(path, "project") == "x"
     master = planes_of(at.path(result.outputs["master"]))
     assert master[0][0].dtype == np.uint16
+
+
+def test_a_network_leaves_lights_brighter_than_white_as_bright_as_they_were(at: House, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    level = np.full((32, 40, 1), 0.2, np.float16)
+    level[:, 20:] = 6
+    for number in range(2):
+        sequences.write(tmp_path / "in" / f"f_{number:04d}.exr", level)
+    steps = (tint.step(tint.pin(at.store, tmp_path / "weights")),)
+    recipe = Recipe(name="tinted", steps=steps, outputs=("master", "sequence"))
+    it = item(tmp_path / "in", "[]", sequence=numbered(".exr", 0, 1)).model_copy(update={"recipe": recipe})
+    for path in _written(at, whole_life(at, it)[1], tmp_path / "out"):
+        found = sequences.read(path).astype(float)
+        assert found.shape == (32, 40, 3)
+        assert np.abs(found[:, 22:] - 6).max() < 0.02
+        assert np.ptp(found[:, :18].mean(axis=(0, 1))) > 0.01
 
 
 def test_numbers_that_are_no_numbers_are_refused(at: House, tmp_path: Path) -> None:

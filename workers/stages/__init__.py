@@ -139,13 +139,26 @@ def _restored(
         module = importlib.import_module(spec.module_name)
     except ModuleNotFoundError as error:
         raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
-    result = cast(torch.Tensor, module.restore(window, start, stop, params, reel, *networks))
+    if networks and reel.wide:
+        result = _within_range(module.restore, window, start, stop, params, reel, networks)
+    else:
+        result = cast(torch.Tensor, module.restore(window, start, stop, params, reel, *networks))
     before = _fitted(window.part(start, stop).frames, result.shape[-2:])
     if params.strength != 1:
         result = torch.lerp(before.expand_as(result), result, params.strength)
     if isinstance(params, ColourParams) and params.keep_luma and result.shape[1] == 3:
         result = luma.kept(result, before, reel.luma_shares)
     return result
+
+
+def _within_range(
+    restore: Any, window: Clip, start: int, stop: int, params: StageParams, reel: Reel, networks: list[nn.Module]
+) -> torch.Tensor:
+    """Give networks what they know, pictures of 0..1, and add what lies above and below to what they make of it."""
+    inside = window.with_frames(window.frames.clamp(0, 1))
+    result = cast(torch.Tensor, restore(inside, start, stop, params, reel, *networks))
+    excess = (window.frames - inside.frames)[start - window.start : stop - window.start]
+    return result + _fitted(excess, result.shape[-2:])
 
 
 def _untouched(frames: torch.Tensor, step: Step) -> torch.Tensor:

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from db.recipe import Recipe
-from tests.support import damage, tint
+from db.states import ItemKind
+from tests.support import damage, sequences, tint
 from tests.support.reels import House, film, house, item, moving, planes_of, whole_life
+from workers import restore
 from workers.media.pixels import WEIGHTS
 from workers.ops import luma
 
@@ -121,3 +124,14 @@ def test_yuv_film_keeps_its_luma_plane(tmp_path: Path, name: str, bits: int) -> 
     _, result = whole_life(at, reel.model_copy(update={"recipe": _recipe(at, True, True)}))
     for made, frame in zip(planes_of(at.path(result.outputs["master"])), frames, strict=True):
         assert np.abs(made[0].astype(int) - frame[0].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_still_in_colour_has_its_own_luma(tmp_path: Path, bits: int) -> None:
+    at, grey = house(tmp_path), moving(1, bits=bits)[0][0]
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    still = item(tmp_path / "a.png", kind=ItemKind.STILL).model_copy(update={"recipe": _recipe(at, True, False)})
+    made = sequences.read(at.path(restore.restore_still(still, at.bench()).outputs["still"]))
+    assert made.shape[2] == 3
+    luma_codes = made.astype(np.float64) @ [0.299, 0.587, 0.114]
+    assert np.abs(luma_codes - grey).max() <= 1
