@@ -30,6 +30,8 @@ MAX_PROBLEMS = 10_000
 _OUTPUT_SHARE = 1.5
 """Room for results and work in hand, as a share of the sources: lossless masters are about as large as they."""
 _BYTES_A_PIXEL = 2.0
+_SHOWN_RATES = 5
+"""Lines that are named of those whose rate is another than the header's."""
 
 
 @dataclass
@@ -54,6 +56,8 @@ class Preview:
     problems: list[Problem] = field(default_factory=list)
     problems_by_code: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    other_rates: int = 0
+    """Reels to which the manifest gives another rate than their header; the manifest is believed."""
 
     def add(self, found: Problem) -> None:
         """Count a problem, and keep it while there is room."""
@@ -106,6 +110,8 @@ def preview(
             _add_answer(found, line, answer)
     else:
         deque(lines, maxlen=0)
+    if found.other_rates > _SHOWN_RATES:
+        found.notes.append(f"FPS_CONFLICT: {found.other_rates} reels in all")
     found.notes.extend(manifest.notes)
     _check_space(found, settings)
     return found
@@ -145,6 +151,12 @@ def _add_answer(found: Preview, line: Line, answer: dict[str, Any]) -> None:
         found.add(problem(line.number, answer["code"], answer["message"], answer.get("remedy")))
         return
     facts = answer["facts"]
+    said, rate = facts.get("header_rate"), facts.get("rate")
+    if said and said != rate:
+        found.other_rates += 1
+        if found.other_rates <= _SHOWN_RATES:
+            message = f"line {line.number}: the header says {said} frames a second, the manifest {rate}"
+            found.notes.append(f"FPS_CONFLICT, {message}; the manifest is believed")
     frames = int(facts.get("frame_count", 1))
     found.frames += frames
     found.source_bytes += int(facts.get("bytes", 0))

@@ -65,7 +65,8 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
 
     Returns:
         ``kind``, ``width``, ``height``, ``frame_count`` (as the header has it), ``rate`` (as ``"16"`` or ``"50/3"``;
-        none for a still), ``depth_bits``, ``mono``, ``bytes``.
+        none for a still), ``header_rate`` (what the header says of it, if anything), ``depth_bits``, ``mono``,
+        ``bytes``.
 
     Raises:
         InputError: The source cannot be restored, so far as its header shows.
@@ -88,7 +89,7 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
             count = source.span[1] - source.span[0]
         layout = planes.layout_of(coder.pix_fmt or "", full_range=True, matrix="unknown", lines=coder.height)
         mono = layout.model == "gray"
-        return _described(
+        described = _described(
             "reel",
             coder.width,
             coder.height,
@@ -98,6 +99,7 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
             mono,
             size_of(path),
         )
+        return {**described, "header_rate": str(header_rate)}
 
 
 def _describe_sequence(folder: Folder, source: Source, settings: Settings) -> dict[str, Any]:
@@ -106,7 +108,10 @@ def _describe_sequence(folder: Folder, source: Source, settings: Settings) -> di
     found = stills.header(file_in(folder, there[0]), settings)
     rate = sequence_look.rate_of(found, source)
     size = bytes_in(folder, there)
-    return _described("reel", found.width, found.height, len(shown), rate, found.depth_bits, found.channels < 3, size)
+    described = _described(
+        "reel", found.width, found.height, len(shown), rate, found.depth_bits, found.channels < 3, size
+    )
+    return {**described, "header_rate": str(found.rates[0]) if found.rates else None}
 
 
 def _described(
@@ -114,7 +119,7 @@ def _described(
 ) -> dict[str, Any]:
     return {
         "kind": kind, "width": width, "height": height, "frame_count": count, "rate": str(rate) if rate else None,
-        "depth_bits": depth, "mono": mono, "bytes": size,
+        "header_rate": None, "depth_bits": depth, "mono": mono, "bytes": size,
     }  # fmt: skip
 
 

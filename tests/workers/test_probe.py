@@ -269,12 +269,12 @@ def test_a_dry_run_reads_headers_alone(at: House, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", moving(16, bits=12), "gray12le", rate=Fraction(50, 3))
     found = probe.describe(item(path).source, at.settings, tmp_path)
     assert found == {
-        "kind": "reel", "width": 32, "height": 24, "frame_count": 16, "rate": "50/3", "depth_bits": 12, "mono": True,
-        "bytes": path.stat().st_size,
+        "kind": "reel", "width": 32, "height": 24, "frame_count": 16, "rate": "50/3", "header_rate": "50/3",
+        "depth_bits": 12, "mono": True, "bytes": path.stat().st_size,
     }  # fmt: skip
     folder = _sequence(tmp_path / "reel", [1, 2])
     found = probe.describe(item(folder, sequence=_numbered(1, 2), fps="18").source, at.settings, tmp_path)
-    assert (found["frame_count"], found["rate"], found["width"]) == (2, "18", 16)
+    assert (found["frame_count"], found["rate"], found["header_rate"], found["width"]) == (2, "18", None, 16)
     found = probe.describe(item(folder / "f_0001.png", kind=ItemKind.STILL).source, at.settings, tmp_path)
     assert (found["kind"], found["frame_count"], found["mono"]) == ("still", 1, False)
 
