@@ -237,6 +237,10 @@ CODES: dict[str, CodeFacts] = {
         "An output cannot be signed with this key and certificate.",
         "Give a key that belongs to the certificate, in PEM form, and a certificate that is valid today for signing.",
     ),
+    "SIGNATURE_INVALID": CodeFacts(
+        "A sidecar's signature does not hold for the file beside it.",
+        "Put both out again with `reelwright get`; if the file was changed on purpose, sign it anew.",
+    ),
     "C2PA_EXTRA_MISSING": CodeFacts(
         "Nothing can be signed here: C2PA's library is not installed.",
         "Install it with: pip install 'reelwright[c2pa]'.",

@@ -6,6 +6,7 @@ both together. The key and its certificates are the user's own, and are read onc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -20,6 +21,9 @@ from orchestrator.premis import when
 from orchestrator.provenance import MEDIA_TYPES
 
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
+SUFFIX = ".c2pa"
+_HOLDS = ("Valid", "Trusted")
+_STRANGER = "signingCredential.untrusted"
 _SIGNED = ("master", "access", "still", "audio")
 _ACTIONS = {
     "deinterlace": "c2pa.edited", "upscale": "c2pa.resized", "color_enhance": "c2pa.color_adjustments",
@@ -51,7 +55,7 @@ class Signer:
         for placed in subject.placed:
             if placed.output in _SIGNED:
                 manifest = claim(lineage, lineage.newest, placed)
-                yield Paper(f"{placed.name}.c2pa", self._signed(manifest, folder / placed.name))
+                yield Paper(f"{placed.name}{SUFFIX}", self._signed(manifest, folder / placed.name))
 
     def _signed(self, manifest: dict[str, Any], path: Path) -> bytes:
         library = self._library
@@ -78,20 +82,52 @@ def open_signer(certificates: Path, key: Path, *, algorithm: str = "es256", time
     Raises:
         InputError: ``C2PA_EXTRA_MISSING``, ``SIGNING_FAILED``, ``FILE_MISSING``, ``BAD_VALUE``.
     """
-    try:
-        import c2pa
-    except (ImportError, OSError) as error:  # its native library may be lacking as well
-        raise InputError(f"C2PA's library cannot be loaded: {error}", code="C2PA_EXTRA_MISSING") from error
+    library = _library()
     if algorithm not in ALGORITHMS:
         raise InputError(f"No signature algorithm {algorithm!r:.40}", remedy=f"One of: {', '.join(ALGORITHMS)}.")
     chain, secret = _pem(certificates, "CERTIFICATE"), _pem(key, "PRIVATE KEY")
     try:
-        chosen = c2pa.C2paSigningAlg[algorithm.upper()]
+        chosen = library.C2paSigningAlg[algorithm.upper()]
         url = timestamp_url.encode() if timestamp_url else None
-        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(chosen, chain, secret, url))
-    except (c2pa.C2paError, ValueError, TypeError) as error:
+        signer = library.Signer.from_info(library.C2paSignerInfo(chosen, chain, secret, url))
+    except (library.C2paError, ValueError, TypeError) as error:
         raise _refused(str(certificates), error) from error
-    return Signer(c2pa, signer)
+    return Signer(library, signer)
+
+
+def _library() -> Any:
+    try:
+        import c2pa
+    except (ImportError, OSError) as error:  # its native library may be lacking as well
+        raise InputError(f"C2PA's library cannot be loaded: {error}", code="C2PA_EXTRA_MISSING") from error
+    return c2pa
+
+
+def sidecars(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield every C2PA sidecar below a folder and the file that it stands beside."""
+    for sidecar in sorted(folder.rglob(f"*{SUFFIX}")):
+        if sidecar.is_file() and not sidecar.is_symlink():
+            yield sidecar, sidecar.with_name(sidecar.name.removesuffix(SUFFIX))
+
+
+def examined(path: Path, sidecar: Path) -> str | None:
+    """Return what is wrong with a sidecar, by C2PA's own reader; none when its signature holds for the file.
+
+    Whether the signer is one to be trusted is another question, which only the reader's own list can answer.
+
+    Raises:
+        InputError: ``C2PA_EXTRA_MISSING``.
+    """
+    library = _library()
+    try:
+        with path.open("rb") as file, library.Reader(_media_type(path.name), file, sidecar.read_bytes()) as reader:
+            if reader.get_validation_state() in _HOLDS:
+                return None
+            found = json.loads(reader.json()).get("validation_status") or []
+    except (library.C2paError, OSError, ValueError) as error:
+        return " ".join(str(error).split())[:300]
+    faults = [str(each.get("code")) for each in found if each.get("code") != _STRANGER]
+    return ", ".join(faults)[:300] or "no valid signature"
 
 
 def claim(lineage: Lineage, generation: Generation, placed: Placed) -> dict[str, Any]:

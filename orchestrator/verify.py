@@ -20,7 +20,7 @@ from db.session import Database
 from db.settings import Settings
 from db.states import ItemKind, ItemState
 from db.store.base import Store
-from orchestrator import bag, errand, unpacking
+from orchestrator import bag, errand, signing, unpacking
 from orchestrator.export import Placed, Subject, subjects
 
 FRAMES = 32
@@ -35,7 +35,7 @@ class Check:
     """What one look at one thing found."""
 
     what: str
-    """``output``, ``record``, ``frames``, ``source``, ``rerun``, ``folder`` or ``bag``."""
+    """``output``, ``record``, ``frames``, ``source``, ``rerun``, ``folder``, ``bag`` or ``signature``."""
     where: str
     """Which item and file."""
     state: State = "ok"
@@ -89,6 +89,8 @@ def verify(
         for count, subject in enumerate(subjects(database, job_id, external_ids=external_ids), start=1):
             yield from _item(subject, store, clerk, wish)
             on_item(count)
+        if wish.folder is not None:
+            yield from _signatures_in(wish.folder)
     except BaseException:
         clerk.stop()
         raise
@@ -104,6 +106,7 @@ def verify_bag(folder: Path, on_file: Callable[[int], None] = lambda count: None
         yield _failed("bag", flaw.path, flaw.code, f"expected {flaw.expected}; found {flaw.found}")
     if not flaws:
         yield Check("bag", str(folder))
+    yield from _signatures_in(folder)
 
 
 def _item(subject: Subject, store: Store, clerk: _Clerk, wish: Wish) -> Iterator[Check]:
@@ -195,6 +198,21 @@ def _compared(path: Path, sha256: str) -> Check:
 
 
 _PUT_OUT_REMEDY = "Put it out again with `reelwright get`."
+
+
+def _signatures_in(folder: Path) -> Iterator[Check]:
+    """Have C2PA's reader look at every sidecar of a folder."""
+    for sidecar, path in signing.sidecars(folder):
+        try:
+            fault = signing.examined(path, sidecar)
+        except InputError as error:
+            yield _skipped("signature", str(folder), f"{error.message}; no sidecar was looked at. {error.remedy}")
+            return
+        if fault is None:
+            yield Check("signature", str(sidecar))
+        else:
+            message = f"expected a signature that holds for {path.name}; found {fault}"
+            yield _failed("signature", str(sidecar), "SIGNATURE_INVALID", message)
 
 
 # -- what does

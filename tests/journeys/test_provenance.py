@@ -59,7 +59,8 @@ def test_a_job_proves_what_it_did(house: House, job: int, tmp_path: Path, capsys
     }  # fmt: skip
     _assert_premis_is_whole(bag_folder, house.result(job, "reel").outputs["master"].sha256)
     _assert_signed(bag_folder, signer)
-    assert _run(house, capsys, "verify", "--bag", bag_folder)[0] == 0
+    code, found = _run(house, capsys, "verify", "--bag", bag_folder)
+    assert (code, found["checks"]["signature"]["ok"]) == (0, 4)
     assert _run(house, capsys, "get", job, "--bag", "--out", bag_folder)[1]["error"]["code"] == "ALREADY_THERE"
 
     code, found = _run(house, capsys, "verify", job, "--sources", "--rerun", "--frames", 16)
@@ -130,7 +131,7 @@ def _assert_damage_is_found(
     assert (code, found["holds"]) == (1, False)
     failed = {(row["what"], row["code"]) for row in found["findings"] if row["state"] == "failed"}
     assert failed >= {("output", "CHECKSUM_MISMATCH"), ("source", "CHECKSUM_MISMATCH"), ("folder", "CHECKSUM_MISMATCH"),
-                      ("bag", "CHECKSUM_MISMATCH")}  # fmt: skip
+                      ("bag", "CHECKSUM_MISMATCH"), ("signature", "SIGNATURE_INVALID")}  # fmt: skip
     assert {code for what, code in failed if what == "frames"} <= {"FRAMES_DIFFER", "CORRUPT"}
     assert any(what == "frames" for what, _ in failed)
     assert all(row["message"] and row["remedy"] for row in found["findings"] if row["state"] == "failed")

@@ -21,7 +21,7 @@ from db.store.base import Store
 from orchestrator import provenance
 from orchestrator.export import export, subjects
 from orchestrator.papers import beside
-from orchestrator.signing import open_signer
+from orchestrator.signing import examined, open_signer, sidecars
 from orchestrator.submit import Options, submit
 from tests.support import papers
 from tests.support.finished import finish
@@ -134,6 +134,24 @@ def test_a_sidecar_is_read_by_c2pas_own_reader(
     active = manifest["manifests"][manifest["active_manifest"]]
     assert active["ingredients"][0]["instance_id"] == "sha256:" + "0" * 64
     assert active["title"] == "a.png"
+
+
+def test_a_sidecar_that_does_not_hold_is_named(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    _signed(settings, home_database, store, archive, out, papers.key(tmp_path / "keys"))
+    ((sidecar, path),) = sidecars(out)
+    assert examined(path, sidecar) is None
+    whole = sidecar.read_bytes()
+    for damaged in (b"", b"rubbish", whole[:100], whole[:-200] + bytes(200)):
+        sidecar.write_bytes(damaged)
+        assert examined(path, sidecar)
+    sidecar.write_bytes(whole)
+    path.unlink()
+    assert examined(path, sidecar)
+    path.write_bytes(_picture() + b"more")
+    assert "hash" in (examined(path, sidecar) or "").lower()
 
 
 @pytest.mark.parametrize("fault", ["key of another", "no key", "no certificate", "expired", "not there"])
