@@ -101,3 +101,12 @@ def test_a_server_without_its_library_is_named(
     monkeypatch.setenv("REELWRIGHT_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1/none")
     code, said = command("status")
     assert (code, said["error"]["code"]) == (3, "SERVER_EXTRA_MISSING")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "code"), [("cut.otio", "OTIO_EXTRA_MISSING"), ("s3://bucket/scans", "SERVER_EXTRA_MISSING")]
+)
+def test_manifests_that_need_a_library_name_it(command: Command, tmp_path: Path, manifest: str, code: str) -> None:
+    (tmp_path / "cut.otio").write_text("{}")
+    ended, said = command("submit", manifest)
+    assert (ended, said["error"]["code"]) == (3, code)

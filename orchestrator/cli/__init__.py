@@ -31,7 +31,7 @@ from orchestrator.cli.work import register as add_work
 
 OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 _REFUSALS = frozenset({"WRONG_STATE", "HOME_IN_USE", "DATABASE_OUTDATED"})
-_LACKING = frozenset({"WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING", "C2PA_EXTRA_MISSING"})
+_LACKING = frozenset({"WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING", "C2PA_EXTRA_MISSING", "OTIO_EXTRA_MISSING"})
 
 app = typer.Typer(
     name="reelwright",
