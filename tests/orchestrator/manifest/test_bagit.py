@@ -88,6 +88,8 @@ def test_an_unknown_algorithm_is_passed_over_beside_known_ones_and_refused_alone
         ("bagit.txt", b"\xff\xfe", "BAD_HEADER"),
         ("bag-info.txt", "External-Identifier: other\n", "CHECKSUM_MISMATCH"),
         ("tagmanifest-sha256.txt", "0" * 64 + "  gone.txt\n", "FILE_MISSING"),
+        ("tagmanifest-sha256.txt", "0" * 64 + "  a\0b.txt\n", "FILE_MISSING"),
+        ("tagmanifest-sha256.txt", "0" * 64 + f"  {'n' * 400}\n", "FILE_MISSING"),
         ("tagmanifest-sha256.txt", "0" * 64 + "  ../../etc/passwd\n", "PATH_UNSAFE"),
         ("tagmanifest-sha256.txt", "0" * 63 + "  bagit.txt\n", "BAD_VALUE"),
         ("tagmanifest-sha256.txt", "nothing\n", "BAD_VALUE"),
