@@ -69,6 +69,7 @@ def test_a_job_proves_what_it_did(house: House, job: int, tmp_path: Path, capsys
     assert found["checks"]["source"]["ok"] == 3
     assert found["checks"]["frames"]["ok"] == 1
 
+    _assert_earlier_generations_stay_on_record(house, job, tmp_path, capsys)
     _assert_damage_is_found(house, job, bag_folder, tmp_path, capsys)
 
 
@@ -137,13 +138,13 @@ def _assert_damage_is_found(
     assert all(row["message"] and row["remedy"] for row in found["findings"] if row["state"] == "failed")
 
 
-def test_earlier_generations_stay_on_record(
+def _assert_earlier_generations_stay_on_record(
     house: House, job: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = parse("- color_enhance", "again")
     ledger.rerun(house.database, job, ledger.Selection(external_ids=("plain",)), recipe=recipe)
     house.wait_for(job)
-    assert _run(house, capsys, "get", job, "--premis", "--item", "plain", "--out", tmp_path / "out")[0] == 0
-    root = papers.premis((tmp_path / "out" / "plain.premis.xml").read_bytes())
+    assert _run(house, capsys, "get", job, "--premis", "--item", "plain", "--out", tmp_path / "again")[0] == 0
+    root = papers.premis((tmp_path / "again" / "plain.premis.xml").read_bytes())
     objects = texts(root, "p:object/p:objectIdentifier/p:objectIdentifierValue")
     assert {name.partition("/")[2] for name in objects} >= {"plain/g1/still", "plain/g2/still"}
