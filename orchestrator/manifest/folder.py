@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from db.settings import DATABASE_FILE
-from orchestrator.manifest import kinds
+from orchestrator.manifest import checksums, kinds
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading
 
@@ -33,14 +33,18 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
         yield Entry(1, {"uri": path.name})
         return
     grouping = Grouping()
-    number = 0
+    number = lists = 0
     for folder, names in walk(path):
+        others = (name for name in names if kinds.by_suffix(name) is None)
+        lists += sum(checksums.algorithm_of(Path(name)) is not None for name in others)
         inside = os.path.relpath(folder, path)
         inside = "" if inside == "." else inside
         for group in grouping.groups(inside, names):
             number += 1
             yield Entry(number, group.fields(inside))
     reading.notes.extend(grouping.notes())
+    if lists:
+        reading.notes.append(f"Lists of digests lie there ({lists}); give one as the manifest to have files compared")
 
 
 def walk(root: Path) -> Iterator[tuple[str, list[str]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from db.recipe import resolve
 from orchestrator import manifest
-from tests.orchestrator.manifest.reading import SETTINGS, codes, lines_of
+from tests.orchestrator.manifest.reading import SETTINGS, codes, lines_of, read
 
 
 def _files(folder: Path, *names: str) -> None:
@@ -88,3 +88,10 @@ def test_sound_belongs_to_the_reel_that_it_is_named_after(tmp_path: Path) -> Non
         "reel4/y0000-0004.png": "y0000-0004.wav", "two/a0000-0004.png": "", "two/b0000-0004.png": "",
     }  # fmt: skip
     assert "passed over (4)" in opened.notes[0]
+
+
+def test_lists_of_digests_in_a_folder_are_pointed_at(tmp_path: Path) -> None:
+    _files(tmp_path, "a.jpg", "checksum.md5", "reel/SHA256SUMS")
+    found, notes = read(tmp_path)
+    assert len(found) == 1
+    assert "Lists of digests lie there (2)" in notes[-1]
