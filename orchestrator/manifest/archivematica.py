@@ -20,7 +20,7 @@ from orchestrator.manifest import checksums, fields, folder, inventory, kinds, t
 from orchestrator.manifest.grouping import Group, Grouping
 from orchestrator.manifest.inventory import Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
-from orchestrator.manifest.places import is_paper
+from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
 from orchestrator.spelling import visible
 
 METADATA, OBJECTS, ROWS, LISTS = "metadata", "objects", "metadata.csv", "checksum."
@@ -58,7 +58,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
     with inventory.opened() as files:
         transfer = _Transfer(root, files)
         for paper in _lists(papers):
-            yield from _take(paper, files, reading)
+            yield from _take(paper, transfer, files, reading)
         if is_paper(rows, root):
             yield from _rows(transfer, rows, reading)
         else:
@@ -76,12 +76,13 @@ class _Transfer:
         self._grouping = Grouping()
         self._passed_over: Counter[str] = Counter()
         self._empty = 0
+        self._other_form = False
         self.named: set[int] = set()
         """Hashes of the paths that rows name: they are not taken again with the folder that they lie in."""
 
     def entries(self, name: str, number: int, given: dict[str, Any]) -> Iterator[Entry | Problem]:
         """Yield what one row stands for."""
-        path = posixpath.normpath(name)
+        path = self.on_disk(posixpath.normpath(name))
         place = self._place(path)
         if path.startswith(("/", "../")) or path == "..":
             yield Entry(number, {**given, "id": name, "uri": name})  # refused like any path that leads outside
@@ -114,8 +115,19 @@ class _Transfer:
             yield self._entry(inside, group, {**given, **own}, number or count)
         self._empty += not first
 
+    def on_disk(self, path: str) -> str:
+        """Return the path of a row or a list in the Unicode form that it has on the disk."""
+        place = self._place(path)
+        found = as_on_disk(self.root, place)
+        if found == place:
+            return path
+        self._other_form = True
+        return path[: len(path) - len(place)] + found
+
     def notes(self) -> Iterator[str]:
-        """Yield what was passed over."""
+        """Yield what was passed over, and what else is worth knowing."""
+        if self._other_form:
+            yield OTHER_FORM
         yield from self._grouping.notes()
         if self._passed_over:
             shown = ", ".join(f"{visible(name)[:20]} ({count})" for name, count in self._passed_over.most_common(6))
@@ -186,7 +198,7 @@ def _rows(transfer: _Transfer, path: Path, reading: Reading) -> Iterator[Entry |
     if isinstance(header, Problem):
         raise ManifestError(f"{visible(str(path))}: {header.message}")
     names = [_column(name.strip(), place) for place, name in enumerate(header)]
-    transfer.named.update(hash(name) for name in _named(path, reading))
+    transfer.named.update(hash(transfer.on_disk(name)) for name in _named(path, reading))
     for number, row in rows:
         if isinstance(row, Problem):
             yield row
@@ -222,7 +234,7 @@ def _given(names: list[str], cells: list[str]) -> dict[str, Any]:
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
-def _take(paper: Path, files: Inventory, reading: Reading) -> Iterator[Problem]:
+def _take(paper: Path, transfer: _Transfer, files: Inventory, reading: Reading) -> Iterator[Problem]:
     """Put a list of digests into the inventory: its paths count from ``objects``, or from the transfer's root."""
     outside = 0
     for found in checksums.listed(paper, reading.limit_bytes):
@@ -233,7 +245,7 @@ def _take(paper: Path, files: Inventory, reading: Reading) -> Iterator[Problem]:
         if not path.startswith(f"{OBJECTS}/"):
             path = posixpath.normpath(f"{OBJECTS}/{path}")
         if path.startswith(f"{OBJECTS}/"):
-            files.add(path, found.number, {f"checksum.{found.algorithm}": found.digest})
+            files.add(transfer.on_disk(path), found.number, {f"checksum.{found.algorithm}": found.digest})
         else:
             outside += 1
     if outside:

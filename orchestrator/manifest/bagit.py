@@ -21,7 +21,7 @@ from orchestrator.manifest import inventory, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import AWAY, THERE, File, Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
-from orchestrator.manifest.places import is_paper
+from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
 from orchestrator.spelling import visible
 
 DECLARATION, INFO, FETCH, PAYLOAD = "bagit.txt", "bag-info.txt", "fetch.txt", "data"
@@ -192,7 +192,10 @@ def _take(bag: _Bag, files: Inventory, paper: Path, reading: Reading, field: str
         if isinstance(found, Problem):
             yield found
         elif found:
-            digest, path = found
+            digest, said = found
+            path = as_on_disk(bag.root, said) if reading.check_files else said
+            if path != said and OTHER_FORM not in reading.notes:
+                reading.notes.append(OTHER_FORM)
             if path.startswith(f"{PAYLOAD}/"):
                 files.add(path, number, {field: digest})
             else:

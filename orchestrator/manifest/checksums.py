@@ -12,6 +12,7 @@ from db import checksums
 from orchestrator.manifest import inventory, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.places import OTHER_FORM, as_on_disk
 from orchestrator.spelling import visible
 
 _GNU = re.compile(r"(\\?)([0-9A-Fa-f]{32,128})(?: [ *]|[ \t]+)(.+)")
@@ -56,7 +57,11 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
             if isinstance(found, Problem):
                 yield found
             else:
-                files.add(posixpath.normpath(found.path), found.number, {f"checksum.{found.algorithm}": found.digest})
+                said = posixpath.normpath(found.path)
+                named = as_on_disk(path.parent, said) if reading.check_files else said
+                if named != said and OTHER_FORM not in reading.notes:
+                    reading.notes.append(OTHER_FORM)
+                files.add(named, found.number, {f"checksum.{found.algorithm}": found.digest})
         yield from inventory.entries(files, grouping)
     reading.notes.extend(grouping.notes())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -68,6 +69,21 @@ class Places:
 
     def _allowed(self, path: str) -> bool:
         return _with_slash(path).startswith(self._roots)
+
+
+OTHER_FORM = "Names are written in another Unicode form than on the disk; the disk's was taken"
+"""The note of a reader for which :func:`as_on_disk` found something else than stands in the manifest."""
+
+
+def as_on_disk(root: Path, path: str) -> str:
+    """Return a path inside ``root`` in the Unicode form that lies there: manifests travel between systems, and change.
+
+    A path that is there in no form comes back as it was.
+    """
+    if path.isascii() or os.path.lexists(os.path.join(root, path)):
+        return path
+    forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    return next((form for form in forms if os.path.lexists(os.path.join(root, form))), path)
 
 
 def is_paper(path: Path, root: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,20 @@ def test_papers_that_are_links_out_of_the_transfer_are_not_read(transfer: Path, 
     found, _ = read(transfer, check_files=True)
     assert [line.external_id for line in found][:2] == ["objects/film.mkv", "objects/photo.jpg"]
     assert not any(line.source and line.source.checksum for line in found)
+
+
+def test_names_in_another_unicode_form_are_the_same_files(transfer: Path) -> None:
+    for path in ("objects/dossié/f_{}.dpx", "objects/été.jpg"):
+        for number in range(6):
+            _write(transfer / unicodedata.normalize("NFD", path.format(number)))
+    _list(transfer)
+    text = unicodedata.normalize("NFC", (transfer / "metadata" / "checksum.md5").read_text())
+    written(transfer / "metadata", "checksum.md5", text)
+    path = written(transfer / "metadata", "metadata.csv", "filename\nobjects/dossié\nobjects/été.jpg\nobjects\n")
+    found, notes = read(path, check_files=True)
+    assert codes(found) == []
+    assert len({line.external_id for line in found}) == len(found) == 7
+    assert found[0].listing
+    assert found[1].source is not None
+    assert found[1].source.checksum
+    assert "Unicode form" in notes[0]

@@ -220,11 +220,25 @@ def test_manifests_that_contradict_one_another_are_named(bag: Path) -> None:
     assert sorted(code for _, code in codes(found)) == ["BAD_VALUE"] * 3 + ["BAG_INCOMPLETE"]
 
 
-def test_a_name_in_another_unicode_form_is_told_from_a_lost_file(tmp_path: Path) -> None:
-    written(tmp_path, unicodedata.normalize("NFC", "café.jpg"), "x")
+@pytest.mark.parametrize("name", ["café.jpg", "dossiér/a.jpg"])
+def test_a_name_in_another_unicode_form_is_the_same_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / unicodedata.normalize("NFC", name)).parent.mkdir(exist_ok=True)
+    written(tmp_path, unicodedata.normalize("NFC", name), "x")
     bagit.make_bag(str(tmp_path), checksums=["sha256"])
     _without_tags(tmp_path)
     text = (tmp_path / "manifest-sha256.txt").read_text()
     written(tmp_path, "manifest-sha256.txt", unicodedata.normalize("NFD", text))
+    (line,), notes = read(tmp_path, check_files=True)
+    assert line.problems == ()
+    assert line.external_id == unicodedata.normalize("NFC", f"data/{name}")
+    assert line.source is not None
+    assert line.source.checksum
+    assert "Unicode form" in notes[0]
+
+
+def test_two_names_that_differ_in_their_unicode_form_alone_clash(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        written(tmp_path, unicodedata.normalize(form, "café.jpg"), "x")
+    bagit.make_bag(str(tmp_path), checksums=["sha256"])
     found, _ = read(tmp_path, check_files=True)
-    assert "UNICODE_CLASH" in [code for _, code in codes(found)]
+    assert [code for _, code in codes(found)] == ["UNICODE_CLASH"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,11 @@ def test_files_are_looked_at(tmp_path: Path) -> None:
     written(tmp_path, "empty.jpg", "")
     found = lines_of(written(tmp_path, "x.md5", f"{MD5}  gone.jpg\n{MD5}  empty.jpg\n"), check_files=True)
     assert codes(found) == [(2, "ZERO_BYTE"), (1, "FILE_MISSING")]
+
+
+def test_names_in_another_unicode_form_are_the_same_files(tmp_path: Path) -> None:
+    written(tmp_path, unicodedata.normalize("NFD", "été.jpg"), "x")
+    path = written(tmp_path, "x.md5", unicodedata.normalize("NFC", f"{MD5}  été.jpg\n"))
+    ((line,), notes) = read(path, check_files=True)
+    assert line.problems == ()
+    assert "Unicode form" in notes[0]
