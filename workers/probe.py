@@ -132,7 +132,7 @@ def _item_of(assignment: Assignment) -> Item:
 def fixity_of(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
     """Check a source against the manifest; returns the digest over all of it and its size in bytes."""
     if source.sequence is None:
-        return fixity([path], source.checksum, bench.moved), size_of(path)
+        return fixity([path], source.checksum, bench.moved, size_bytes=source.bytes), size_of(path)
     folder = folder_of(path)
     shown = sequence.shows(folder, source)
     there = [sequence.name_of(source, number) for number in sorted({*shown}) if number >= 0]

@@ -93,7 +93,7 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
     """
     path = local(item.source, bench)
     stills.header(path, bench.settings)
-    digest = fixity([path], item.source.checksum, bench.moved)
+    digest = fixity([path], item.source.checksum, bench.moved, size_bytes=item.source.bytes)
     first = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged)
     bench.moved()
     done: list[_Page] = []

@@ -102,7 +102,12 @@ def check_file(path: Path) -> int:
 
 
 def fixity(
-    paths: Iterable[Place], expected: Digests, moved: Callable[[], None], *, listed: Mapping[str, Digests] | None = None
+    paths: Iterable[Place],
+    expected: Digests,
+    moved: Callable[[], None],
+    *,
+    size_bytes: int | None = None,
+    listed: Mapping[str, Digests] | None = None,
 ) -> str:
     """Stream all files in order and return the sha256 hex digest over them.
 
@@ -110,6 +115,7 @@ def fixity(
         paths: The files; more than one for a sequence.
         expected: Algorithm to hex digest over all of them, as the manifest gives them; each one is checked.
         moved: Called for every megabyte.
+        size_bytes: Their size as the manifest gives it; none when it does not.
         listed: Digests of the single files by their names, each of which is checked; every file must be among them.
 
     Raises:
@@ -117,16 +123,20 @@ def fixity(
             algorithm, or a file cannot be read.
     """
     whole = _sums({*expected, "sha256"})
-    last = None
+    last, size = None, 0
     for path in paths:
         last = path
         own = None if listed is None else _listed(path, listed)
         alone = _sums(own or ())
         for block in _blocks(path):
+            size += len(block)
             for running in (*whole.values(), *alone.values()):
                 running.update(block)
             moved()
         _compare(path, alone, own or {})
+    if size_bytes not in (None, size):
+        message = f"{last}: {size} bytes were read, the manifest says {size_bytes}"
+        raise InputError(message, code="CHECKSUM_MISMATCH")
     _compare(last, whole, expected)
     return str(whole["sha256"].hexdigest())
 

@@ -54,3 +54,11 @@ def test_a_file_that_the_list_does_not_name_is_unexpected(tmp_path: Path) -> Non
 def test_an_unknown_algorithm_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="crc32"):
         fixity(_files(tmp_path), {"crc32": "0"}, lambda: None)
+
+
+def test_another_size_than_the_manifests_is_refused(tmp_path: Path) -> None:
+    (path,) = _files(tmp_path, 1)
+    assert fixity([path], {}, lambda: None, size_bytes=7000)
+    with pytest.raises(InputError, match="7000 bytes were read, the manifest says 6999") as caught:
+        fixity([path], {}, lambda: None, size_bytes=6999)
+    assert caught.value.code == "CHECKSUM_MISMATCH"
