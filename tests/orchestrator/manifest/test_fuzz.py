@@ -18,8 +18,8 @@ from tests.orchestrator.manifest.reading import read
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "manifests"
 SETTINGS = Settings(max_manifest_line_bytes=4096, allow_fetch=True)
-MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-FEW = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 """OpenTimelineIO is read in a process of its own, which takes a third of a second."""
 Damage = Callable[[bytes], bytes]
 TRAPS = (
