@@ -23,7 +23,7 @@ from db.recipe import Recipe, Step
 from db.records import Assignment, Item, ItemResult, TaskResult
 from workers import changes, marks, scores, stages
 from workers.frames import Clip, Reel
-from workers.media import ffv1, index, reel, relay, sequence_write, stills, xmp
+from workers.media import ffv1, index, luggage, reel, relay, sequence_write, stills, xmp
 from workers.media.pixels import COLOUR_SPREAD, WEIGHTS, Layout, Picture, to_planes
 from workers.media.source import check_file, fixity, local
 from workers.ops import exposure, luma
@@ -107,7 +107,7 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
 
     written, lost = stills.write_pages(pages(), bench.scratch / "still")
     mark = marks.of(item.recipe, all(page.coloured for page in done))
-    lost += xmp.carry(path, written, mark.xmp())
+    lost += (*luggage.carry(path, written), *xmp.carry(path, written, mark.xmp()))
     bench.moved(1)
     values = {name: np.concatenate([page.values[name] for page in done]) for name in done[0].values}
     outputs = {"still": bench.put(written.name, written), "scores": bench.put_bytes("scores.npz", index.pack(**values))}

@@ -46,9 +46,8 @@ def test_a_log_scan_with_holes_comes_out_as_one(person: Person, tmp_path: Path) 
             assert np.array_equal(samples, dpx.read(scan / name)[1])
     assert np.array_equal(sequences.read(out / "reel 12" / "f_0111.dpx", 10), sequences.samples(109, 3, 10))
     assert sorted(path.name for path in (out / "step").iterdir()) == names[2:10]
-    assert set(np.unique(sequences.read(out / "step" / "f_0103.dpx", 10))) == {
-        95
-    }  # no light at all, in printing density
+    no_light = 95  # in printing density
+    assert set(np.unique(sequences.read(out / "step" / "f_0103.dpx", 10))) == {no_light}
     report = (out / "report.csv").read_text()
     assert "lacks 103, 110-111" in report
     assert "the header says 16 frames per second, the manifest 18" in report

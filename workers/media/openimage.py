@@ -184,7 +184,10 @@ def _spec(photo: Photo, samples: Any, kind: str, notes: list[str]) -> Any:
     type_ = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}[str(samples.dtype)]
     spec = oiio.ImageSpec(width, height, channels, type_)
     for attribute in _kept(photo):
-        spec.attribute(attribute.name, attribute.type, attribute.value)
+        try:
+            spec.attribute(attribute.name, attribute.type, attribute.value)
+        except (RuntimeError, TypeError, UnicodeError):  # text in another code than UTF-8, for one
+            notes.extend([f"The attribute {attribute.name} could not be written again."] if kind == "exr" else [])
     if kind in {"tiff", "exr"} and not spec.get_string_attribute("DateTime"):
         # Left to itself the writer puts the clock here, and equal work would not give equal bytes.
         spec.attribute("DateTime", "")

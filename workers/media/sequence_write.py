@@ -18,7 +18,7 @@ from typing import Any
 from db.errors import InputError
 from db.records import Item, ReelFacts
 from db.settings import Settings
-from workers.media import openimage, sequence, stills, timecode, xmp
+from workers.media import luggage, openimage, sequence, stills, timecode, xmp
 from workers.media.edge import reading, writing
 from workers.media.index import BLACK
 from workers.media.photo import Photo
@@ -127,6 +127,7 @@ def _write(path: Path, reel: Reel, item: Item, number: int, picture: Picture, ma
     if kind != photo.kind:
         raise InputError(f"{file}: {photo.kind.upper()} cannot hold what was made of it", code="UNSUPPORTED_PIXELS")
     stills.write_as(kind, path, (_with_header(made, reel, number, model),))
+    luggage.carry(file, path)
     xmp.carry(file, path, mark)
 
 
