@@ -22,9 +22,9 @@ from orchestrator.spelling import obeyed, visible
 
 __all__ = ["READERS", "Line", "Manifest", "Problem", "lines", "open_manifest", "recipe_for"]
 
-READERS: tuple[Reader, ...] = (bagit, archivematica, folder, checksums, otio, s3, native)
+READERS: tuple[Reader, ...] = (bagit, archivematica, otio, folder, checksums, s3, native)
 """Asked in this order whether they know a manifest."""
-_PACKED = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z"})
+_PACKED = frozenset({".zip", ".otioz", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z"})
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,8 @@ def _take_fetched(bag: _Bag, files: Inventory, reading: Reading) -> Iterator[Pro
 def _see(bag: _Bag, files: Inventory) -> tuple[int, int]:
     """Note every file of the payload; returns bytes and files. Links to folders are not followed."""
     size = count = 0
-    waiting = [bag.root / PAYLOAD]
+    root = f"{bag.root}{os.sep}"
+    waiting = [str(bag.root / PAYLOAD)]
     while waiting:
         folder = waiting.pop()
         try:
@@ -252,11 +253,11 @@ def _see(bag: _Bag, files: Inventory) -> tuple[int, int]:
             continue  # its files are listed and will be missing
         for entry in inside:
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(Path(entry.path))
+                waiting.append(entry.path)
                 continue
             size += entry.stat(follow_symlinks=False).st_size
             count += 1
-            files.add(os.path.relpath(entry.path, bag.root), 0, {THERE: True})
+            files.add(entry.path.removeprefix(root), 0, {THERE: True})
     return size, count
 
 

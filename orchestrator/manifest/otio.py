@@ -26,11 +26,13 @@ from db.errors import InputError, ManifestError
 from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, from_error, problem
+from orchestrator.manifest.places import is_paper
 from orchestrator.spelling import visible
 
 MAX_BYTES = 256 << 20
 MAX_SECONDS = 120
 _SNIFFED_BYTES = 4096
+_BUNDLE, _CONTENT = ".otiod", "content.otio"
 _MAX_FRAMES = 10**9
 _NEAR = 0.01
 """Times that are so near to a whole frame are that frame: they have been through floating point."""
@@ -40,7 +42,9 @@ _PLUGINS = "OTIO_PLUGIN_MANIFEST_PATH"
 
 
 def recognises(path: Path) -> Known | None:
-    """Know ``.otio``, and JSON that begins like it."""
+    """Know ``.otio``, JSON that begins like it, and a bundle of a timeline with its media, ``.otiod``."""
+    if path.suffix.lower() == _BUNDLE and is_paper(path / _CONTENT, path):
+        return Known(path, (path / _CONTENT,))
     if not path.is_file():
         return None
     suffix = path.suffix.lower()
@@ -54,6 +58,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
     Raises:
         ManifestError: ``OTIO_EXTRA_MISSING``; or the file is none, is too large, or ends the process that reads it.
     """
+    path = path / _CONTENT if path.is_dir() else path
     clips = _Clips(path.parent)
     count = 0
     for count, said in enumerate(_said(path, reading, clips.left_out), 1):

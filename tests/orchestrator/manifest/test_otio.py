@@ -171,3 +171,14 @@ def test_json_that_begins_like_a_timeline_is_one(tmp_path: Path) -> None:
     path = _timeline(tmp_path, schema.Clip("a", _film("a.mkv")))
     document = json.loads(path.read_text())
     assert len(read(written(tmp_path, "cut.json", json.dumps(document)))[0]) == 1
+
+
+def test_a_bundle_is_a_timeline_with_its_media(tmp_path: Path) -> None:
+    bundle = tmp_path / "cut.otiod"
+    (bundle / "media").mkdir(parents=True)
+    written(bundle / "media", "a.mkv", "x")
+    _timeline(bundle, schema.Clip("a", _film("media/a.mkv"))).rename(bundle / "content.otio")
+    ((line,), _) = read(bundle, check_files=True)
+    assert line.problems == ()
+    assert line.source is not None
+    assert line.source.uri == str(bundle / "media" / "a.mkv")
