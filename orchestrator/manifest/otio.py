@@ -25,7 +25,7 @@ from urllib.parse import unquote, urlsplit
 from db.errors import InputError, ManifestError
 from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import Entry, Known, Problem, Reading, from_error, problem
+from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
 from orchestrator.manifest.places import is_paper
 from orchestrator.spelling import visible
 
@@ -65,7 +65,8 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
         try:
             entry = clips.entry(count, said)
         except InputError as error:
-            yield from_error(count, error)
+            message = f"Clip {visible(str(said.get('name')))!r:.100}: {error.message}"
+            yield problem(count, error.code, message, error.remedy)
             continue
         if entry is not None:
             yield entry
@@ -133,7 +134,7 @@ class _Clips:
         found = said["sequence"]
         folder, step, rate = self._path(found["base"] or "."), int(found["step"]), _rate(found["rate"])
         if step < 1:
-            raise InputError(f"frame_step of clip {said['name']!r:.100} is {step}")
+            raise InputError(f"its frame_step is {step}")
         media = {
             "uri": folder.rstrip("/") or "/",
             "kind": "sequence",
@@ -180,11 +181,10 @@ def _span(said: dict[str, Any], rate: Fraction, step: int, total: int | None) ->
     available = said.get("available_range")
     begins = _seconds(source[0], source[1]) - (_seconds(available[0], available[1]) if available else 0)
     start, count = _frames(begins * rate), _frames(_seconds(source[2], source[3]) * rate)
-    name = f"Clip {said['name']!r:.100}"
     if start < 0 or count < 1:
-        raise InputError(f"{name} shows {count} frames from {start} on, counted from the media's first")
+        raise InputError(f"it shows {count} frames from {start} on, counted from its media's first")
     if total is not None and start + count > total:
-        raise InputError(f"{name} ends at frame {start + count}, its media has {total}")
+        raise InputError(f"it ends at frame {start + count}, its media has {total}")
     if start == 0 and count == total:
         return None
     return start // step, -(-(start + count) // step)
@@ -198,7 +198,7 @@ def _total(said: dict[str, Any], rate: Fraction | None) -> int | None:
     seconds = _seconds(available[2], available[3])
     count = _frames(seconds * (rate or _rate(available[3]) or 1))
     if count < 1:
-        raise InputError(f"The media of clip {said['name']!r:.100} has {count} frames")
+        raise InputError(f"its media has {count} frames")
     return count
 
 
