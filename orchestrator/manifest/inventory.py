@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from db import checksums
+from db.errors import ManifestError
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import Entry, Problem, problem
 
@@ -112,7 +113,11 @@ class Inventory:
 
 @contextmanager
 def opened() -> Iterator[Inventory]:
-    """Open an empty inventory, on disk as soon as it outgrows its cache; nobody else sees it, and it leaves nothing."""
+    """Open an empty inventory, on disk as soon as it outgrows its cache; nobody else sees it, and it leaves nothing.
+
+    Raises:
+        ManifestError: ``NO_SPACE`` when the folder for temporary files has no room for it.
+    """
     connection = sqlite3.connect("", isolation_level=None)
     try:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
@@ -120,6 +125,10 @@ def opened() -> Iterator[Inventory]:
         connection.execute("CREATE TABLE row (folder BLOB, name BLOB, number INTEGER, facts TEXT)")
         connection.execute("BEGIN")
         yield Inventory(connection)
+    except sqlite3.OperationalError as error:
+        message = f"The lists of this manifest cannot be sorted on disk: {error}"
+        remedy = "Make room in the folder for temporary files, or set TMPDIR to another one."
+        raise ManifestError(message, code="NO_SPACE", remedy=remedy) from error
     finally:
         connection.close()
 
