@@ -276,7 +276,7 @@ def _compared(folder: Path, path: str, digests: Mapping[str, str]) -> Iterator[F
     if not os.path.realpath(place).startswith(f"{root}/"):
         yield Flaw(path, "PATH_UNSAFE", "a file in the bag", "a link that leads out of it")
         return
-    if not place.is_file():
+    if not os.path.isfile(place):  # unlike pathlib's, it takes any name
         yield Flaw(path, "FILE_MISSING", "a file", "nothing" if not os.path.lexists(place) else "something else")
         return
     try:

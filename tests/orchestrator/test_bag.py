@@ -119,6 +119,12 @@ def test_no_manifest_leads_out_of_the_bag(made: Path, line: str) -> None:
     assert "PATH_UNSAFE" in {flaw.code for flaw in check(made)}
 
 
+def test_a_name_that_no_disk_can_hold_is_a_missing_file(made: Path) -> None:
+    with (made / "manifest-sha256.txt").open("a") as file:
+        file.write(f"{'0' * 64}  data/{'x' * 5000}\n")
+    assert "FILE_MISSING" in {flaw.code for flaw in check(made)}
+
+
 def test_no_link_leads_out_of_the_bag(made: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (made / "data" / "b.jpg").unlink()

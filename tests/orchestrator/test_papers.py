@@ -11,6 +11,7 @@ from typing import Any
 import c2pa
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
 from db import lineage, source_types
 from db.errors import InputError
@@ -18,6 +19,7 @@ from db.session import Database
 from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
+from db.tables import Item
 from orchestrator import provenance
 from orchestrator.export import export, subjects
 from orchestrator.papers import beside
@@ -102,6 +104,23 @@ def test_a_record_takes_any_text_and_lost_machines(
     assert "JPEG" in texts(root, ".//p:formatName")
     assert "Left out: a data stream" in texts(root, ".//p:eventOutcomeDetailNote")
     assert provenance.premis(row, {"still": "a.jpg"}) == data
+
+
+def test_a_substituted_frame_is_an_event_of_its_own(
+    settings: Settings, home_database: Database, store: Store, archive: Path
+) -> None:
+    job = _job(settings, home_database, archive, "a")
+    finish(home_database, job, "a", {"still": store.put_bytes("jobs/1/x/s.jpg", b"x")})
+    substitutes = '[{"frame": 5, "use": 4, "reason": "it kills the decoder"}, {"frame": 9, "use": null, "reason": ""}]'
+    with home_database.write() as connection:
+        connection.execute(update(Item).values(substitutes_json=substitutes))
+    (row,) = lineage.lineages(home_database, job)
+    root = papers.premis(provenance.premis(row))
+    events = [event for event in root.iterfind("p:event", papers.NS) if texts(event, "p:eventType") == ["quarantine"]]
+    details = [texts(event, ".//p:eventDetail")[0] for event in events]
+    assert details == ["Frame 5 was set apart; frame 4 stands wherever it would be read.",
+                       "Frame 9 was set apart; black stands wherever it would be read."]  # fmt: skip
+    assert texts(events[0], ".//p:eventOutcomeDetailNote") == ["it kills the decoder"]
 
 
 def test_a_line_that_was_bad_has_a_record_too(settings: Settings, home_database: Database, archive: Path) -> None:
