@@ -28,6 +28,8 @@ _LOSSY_EXR = ("b44", "dwa", "pxr24")
 _NAMES = {"exr": "openexr"}
 """What OpenImageIO calls a format where that differs."""
 _TYPES = {"uint8": 8, "uint16": 16, "half": 16, "float": 32}
+_PHOTOMETRICS = range(7)
+"""Grey, RGB, palette, mask, CMYK and YCbCr; the others (Lab, raw of cameras) are no pictures yet."""
 # Set anew by the writer for the picture that it writes, or true of the old pixels only.
 _STALE = (
     "Orientation", "oiio:BitsPerSample", "oiio:subimages", "tiff:PhotometricInterpretation", "tiff:ColorSpace",
@@ -49,6 +51,11 @@ def header(path: Path, kind: str, page: int = 0) -> Header:
         if not depth or floating != (kind == "exr") or spec.nchannels > 5 or spec.deep or spec.depth > 1:
             raise InputError(
                 f"{path}: {spec.nchannels} channels of {spec.format} are not supported", code="UNSUPPORTED_PIXELS"
+            )
+        photometric = spec.get_int_attribute("tiff:PhotometricInterpretation", 2)
+        if kind == "tiff" and photometric not in _PHOTOMETRICS:
+            raise InputError(
+                f"{path}: photometric interpretation {photometric} is not supported", code="UNSUPPORTED_PIXELS"
             )
         if kind == "exr" and any(name in {"RY", "BY"} for name in spec.channelnames):
             raise InputError(f"{path}: EXR with thinned out chroma is not supported", code="UNSUPPORTED_PIXELS")
@@ -81,6 +88,8 @@ def read(path: Path, found: Header, page: int = 0) -> Photo:
     if 8 < found.depth_bits < 16:
         # The reader stretches 10 and 12 bits to 16; this gives back the samples that are in the file.
         samples = np.rint(samples * (np.float64(2**found.depth_bits - 1) / 65535)).astype(np.uint16)
+    if _counts_from_white(spec):
+        samples = np.uint16(2**found.depth_bits - 1) - samples
     turned = upright(samples, spec.get_int_attribute("Orientation", 1))
     alpha = np.ascontiguousarray(turned[..., spec.alpha_channel]) if spec.alpha_channel >= 0 else None
     colours = np.ascontiguousarray(turned[..., : 3 if spec.nchannels >= 3 else 1])
@@ -118,6 +127,12 @@ def write(photos: Iterable[Photo], path: Path, kind: str) -> tuple[str, ...]:
 def clock(photo: Photo) -> str:
     """Return the timecode in an EXR still's header; empty when there is none."""
     return timecode.unpacked(_packed(photo.spec))
+
+
+def _counts_from_white(spec: Any) -> bool:
+    """Whether TIFF samples are 0 for white and the reader left them so, as it does but for those of 8 bits."""
+    found: int = spec.get_int_attribute("tiff:PhotometricInterpretation", 1)
+    return found == 0 and str(spec.format) == "uint16" and spec.nchannels == 1
 
 
 def with_clock(photo: Photo, code: str, rate: Fraction | None) -> Photo:
@@ -191,7 +206,7 @@ def _spec(photo: Photo, samples: Any, kind: str, notes: list[str]) -> Any:
     if kind in {"tiff", "exr"} and not spec.get_string_attribute("DateTime"):
         # Left to itself the writer puts the clock here, and equal work would not give equal bytes.
         spec.attribute("DateTime", "")
-    if kind == "tiff" and 8 < photo.depth_bits < 16:
+    if kind in {"tiff", "jpeg2000"} and 8 < photo.depth_bits < 16:
         spec.attribute("oiio:BitsPerSample", photo.depth_bits)
     compression = spec.get_string_attribute("compression")
     if kind == "tiff" and compression.startswith(("ccitt", "jpeg")):
@@ -204,7 +219,9 @@ def _spec(photo: Photo, samples: Any, kind: str, notes: list[str]) -> Any:
     if photo.alpha is not None:
         spec.alpha_channel = channels - 1
         spec.channelnames = ("R", "G", "B", "A") if channels == 4 else ("Y", "A")
-        spec.attribute("oiio:UnassociatedAlpha", 1)
+        # Colour multiplied by alpha stays so, and is called so; other readers' never is.
+        apart = photo.spec is None or photo.spec.get_int_attribute("oiio:UnassociatedAlpha", 0)
+        spec.attribute("oiio:UnassociatedAlpha", 1 if apart else 0)
     elif kind == "exr" and channels == 1:
         spec.channelnames = (photo.spec.channelnames[0] if photo.spec is not None and photo.mono else "Y",)
     _with_profile(spec, photo, notes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
 import pytest
+import tifffile
 from PIL import Image, ImageCms, ImageOps
 
 from db.errors import InputError
@@ -92,6 +94,48 @@ def test_a_profile_that_fits_no_more_is_left_out_with_a_note(tmp_path: Path) -> 
     kept, notes = stills.write(photo, tmp_path / "c")
     assert bytes(np.asarray(sequences.attribute(kept, "ICCProfile"), np.uint8)) == GREY_PROFILE
     assert not notes
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_tiff_that_counts_from_white_does_not_become_its_negative(at: House, tmp_path: Path, bits: int) -> None:
+    samples = sequences.samples(1, 1, bits, 30, 40)
+    path = sequences.write(tmp_path / "a.tif", samples, bits if bits == 12 else 0)
+    body = path.read_bytes()
+    row = body.index(struct.pack("<HHI", 262, 3, 1))
+    path.write_bytes(body[: row + 8] + bytes(2) + body[row + 10 :])
+    made, _ = _still(at, path)
+    assert np.array_equal(sequences.read(made, bits if bits == 12 else 0), 2**bits - 1 - samples.astype(int))
+    with tifffile.TiffFile(path) as before, tifffile.TiffFile(made) as after:
+        assert before.pages[0].photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        assert after.pages[0].photometric == tifffile.PHOTOMETRIC.MINISBLACK
+
+
+def test_lab_is_not_taken_for_rgb(at: House, tmp_path: Path) -> None:
+    path = sequences.write(tmp_path / "a.tif", sequences.samples(1, 3, 8))
+    body = path.read_bytes()
+    row = body.index(struct.pack("<HHI", 262, 3, 1))
+    path.write_bytes(body[: row + 8] + struct.pack("<H", 8) + body[row + 10 :])
+    with pytest.raises(InputError) as caught:
+        _still(at, path)
+    assert caught.value.code == "UNSUPPORTED_PIXELS"
+
+
+@pytest.mark.parametrize("kind", ["assocalpha", "unassalpha"])
+def test_alpha_of_tiff_means_what_it_meant(at: House, tmp_path: Path, kind: str) -> None:
+    samples = sequences.samples(1, 4, 16, 30, 40)
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=[kind], metadata=None)
+    made, _ = _still(at, tmp_path / "a.tif", STEP)
+    with tifffile.TiffFile(made) as opened:
+        assert np.array_equal(opened.asarray(), samples)
+        assert opened.pages[0].extrasamples[0].name.lower() == kind
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_jpeg2000_of_odd_depths_keeps_them(at: House, tmp_path: Path, bits: int) -> None:
+    samples = sequences.samples(1, 3, bits, 40, 40)
+    made, result = _still(at, sequences.write(tmp_path / "a.jp2", samples, bits), STEP)
+    assert np.array_equal(sequences.read(made, bits), samples)
+    assert (result.facts["depth_bits"], sequences.attribute(made, "oiio:BitsPerSample")) == (bits, bits)
 
 
 # -- several pages
