@@ -45,10 +45,10 @@ def own_recipe(path: Path, limit_bytes: int) -> Any | None:
 
 
 def _form(path: Path) -> str | None:
-    if path.suffix.lower() in _FORMS:
-        return _FORMS[path.suffix.lower()]
-    with text.open_bytes(path) as file:
-        start = file.read(_SNIFFED_BYTES).decode(errors="replace").lstrip("\ufeff \r\n")
+    suffix = Path(path.stem).suffix if path.suffix.lower() == ".gz" else path.suffix
+    if suffix.lower() in _FORMS:
+        return _FORMS[suffix.lower()]
+    start = text.start(path, _SNIFFED_BYTES).lstrip("\ufeff \r\n")
     if start.startswith("{"):
         return "jsonl"
     if start.startswith(("- ", "---", "items:", "recipe:", "[")):

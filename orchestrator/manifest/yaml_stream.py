@@ -15,7 +15,7 @@ from yaml.resolver import Resolver
 from db.errors import ManifestError
 from orchestrator.manifest import fields
 from orchestrator.manifest.lines import Entry, Problem
-from orchestrator.manifest.text import open_bytes
+from orchestrator.manifest.text import unpacked
 from orchestrator.spelling import visible
 
 MAX_DEPTH = 32
@@ -106,7 +106,7 @@ def own_recipe(path: Path, limit_bytes: int) -> Any | None:
 
 @contextmanager
 def _opened(path: Path, limit_bytes: int) -> Iterator[tuple[Any, _Bounded]]:
-    with open_bytes(path) as raw:
+    with unpacked(path) as raw:
         file = _Bounded(raw, limit_bytes)
         stream: Any = None
         try:

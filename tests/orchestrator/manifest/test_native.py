@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from pathlib import Path
 
@@ -28,8 +29,10 @@ from tests.orchestrator.manifest.reading import LIMIT_BYTES, SETTINGS, codes, li
         ("a.json", '[{"id": "one", "uri": "a.mp4", "fps": 18}, {"id": "two", "uri": "b.jpg"}]'),
     ],
 )
-def test_every_form_says_the_same(tmp_path: Path, name: str, text: str) -> None:
-    one, two = lines_of(written(tmp_path, name, text))
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_form_says_the_same(tmp_path: Path, name: str, text: str, packed: bool) -> None:
+    path = written(tmp_path, f"{name}.gz", gzip.compress(text.encode())) if packed else written(tmp_path, name, text)
+    one, two = lines_of(path)
     assert (one.external_id, two.external_id) == ("one", "two")
     assert one.source is not None
     assert two.source is not None
