@@ -129,6 +129,28 @@ def test_floating_point_comes_back_to_the_bit(at: House, tmp_path: Path, kind: A
     assert master[0][0].dtype == np.uint16
 
 
+def test_exr_counts_its_timecode_on_over_holes_and_by_the_manifest(at: House, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in (0, 2):
+        code = (oiio.TypeDesc("timecode"), [0x01000000 + number, 7])
+        rate = (oiio.TypeRational, [24, 1])
+        pixels = sequences.floats(number, 1, np.float16)
+        path = tmp_path / "in" / f"f_{number:04d}.exr"
+        sequences.write(path, pixels, smpte__TimeCode=code, FramesPerSecond=rate)
+    for more, first, rate in (
+        ({}, 0x01000000, (24, 1)),
+        ({"timecode": "10:00:00:16", "fps": Fraction(18)}, 0x10000016, (18, 1)),
+    ):
+        it = item(tmp_path / "in", SEQUENCE % "", sequence=numbered(".exr", 0, 2), missing="hold", **more)
+        item_, result = whole_life(at, it, 1)
+        assert item_.facts is not None
+        assert [("FPS_CONFLICT" in text) for text in item_.facts.disagreements[:1]] == [True] * bool(more)
+        found = [sequences.attribute(path, "smpte:TimeCode") for path in _written(at, result, tmp_path / "out")]
+        expected = [first, first + 1, first + 2] if not more else [first, 0x10000017, 0x10000100]
+        assert found == [(code, 7) for code in expected]
+        assert tuple(sequences.attribute(tmp_path / "out" / "f_0001.exr", "FramesPerSecond")) == rate
+
+
 def test_a_network_leaves_lights_brighter_than_white_as_bright_as_they_were(at: House, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     level = np.full((32, 40, 1), 0.2, np.float16)

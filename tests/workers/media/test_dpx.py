@@ -68,6 +68,34 @@ def test_what_we_write_ffmpeg_reads(tmp_path: Path, name: str, bits: int, packin
         assert all(np.array_equal(planes[at][:, :32], samples[..., channel]) for at, channel in enumerate((1, 2, 0)))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["gray", "rgb24", "rgba", "abgr", "gray16le", "gray16be", "rgb48le", "rgb48be", "rgba64be", "gbrp10le", "gbrp10be",
+     "gbrp12le", "gbrp12be"],
+)  # fmt: skip
+def test_what_ffmpeg_writes_we_read_and_write_again_byte_for_byte(tmp_path: Path, name: str) -> None:
+    for width in (34, 35, 36):
+        frame, rng = av.VideoFrame(width, 20, name), np.random.default_rng(width)
+        bits, parts = frame.format.components[0].bits, len(frame.format.components)
+        dtype = np.dtype(np.uint8 if bits == 8 else ">u2" if name.endswith("be") else "<u2")
+        planes = []
+        for plane in frame.planes:
+            rows = np.frombuffer(memoryview(plane), dtype).reshape(20, -1)
+            rows[:] = rng.integers(0, 2**bits, rows.shape)
+            planes.append(rows[:, : width * (1 if len(frame.planes) > 1 else parts)])
+        coder = av.codec.CodecContext.create("dpx", "w")
+        coder.width, coder.height, coder.pix_fmt, coder.time_base = width, 20, name, Fraction(1, 24)
+        frame.pts = 0
+        body = b"".join(bytes(packet) for packet in [*coder.encode(frame), *coder.encode(None)])
+        (tmp_path / "a.dpx").write_bytes(body)
+        head, samples = dpx.read(tmp_path / "a.dpx")
+        expected = np.stack([planes[2], planes[0], planes[1]], axis=2) if len(planes) == 3 else planes[0]
+        expected = expected.reshape(20, width, parts)
+        assert np.array_equal(samples, expected[..., ::-1] if name == "abgr" else expected)
+        dpx.write(tmp_path / "b.dpx", head, samples)
+        assert (tmp_path / "b.dpx").read_bytes() == body
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize(("bits", "packing"), [(8, 0), (10, 0), (10, 1), (10, 2), (12, 0), (12, 1), (12, 2), (16, 0)])
 @pytest.mark.parametrize("channels", [1, 3, 4])
