@@ -235,7 +235,8 @@ CODES: dict[str, CodeFacts] = {
     ),
     "SIGNING_FAILED": CodeFacts(
         "An output cannot be signed with this key and certificate.",
-        "Give a key that belongs to the certificate, in PEM form, and a certificate that is valid today for signing.",
+        "Give a key that belongs to the certificate, in PEM form, and a certificate that is valid today for signing; a "
+        "time-stamping authority that is named must answer.",
     ),
     "SIGNATURE_INVALID": CodeFacts(
         "A sidecar's signature does not hold for the file beside it.",

@@ -7,6 +7,7 @@ both together. The key and its certificates are the user's own, and are read onc
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -62,7 +63,7 @@ class Signer:
         try:
             plain = library.Context(library.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}}))
             # The library writes a copy of what it signs; a sidecar needs none.
-            with library.Builder(manifest, plain) as builder, path.open("rb") as file, open("/dev/null", "w+b") as sink:
+            with library.Builder(manifest, plain) as builder, path.open("rb") as file, open(os.devnull, "w+b") as sink:
                 builder.set_no_embed()
                 made: bytes = builder.sign(self._signer, manifest["format"], file, sink)
         except (library.C2paError, OSError) as error:
