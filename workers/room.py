@@ -78,7 +78,10 @@ def claim_for_reel(item: Item, facts: ReelFacts, frame_bytes_: int, bench: Workb
     master = int(facts.frame_count * frame_bytes_ * larger * _MARGIN)
     access = int(master * _ACCESS_SHARE) if "access" in item.recipe.outputs else 0
     written = int(facts.bytes * larger) if item.source.sequence and "sequence" in item.recipe.outputs else 0
-    _claim(master + access, 2 * master + access + written, f"The reel of {facts.frame_count} frames", bench)
+    # A segment's written files lie in scratch beside its chunk, long before the master does.
+    a_segment = min(1.0, bench.settings.segment_frames / facts.frame_count)
+    scratch = max(master + access, int((master + written) * a_segment) if written else 0)
+    _claim(scratch, 2 * master + access + written, f"The reel of {facts.frame_count} frames", bench)
 
 
 @dataclass
