@@ -150,7 +150,7 @@ def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
     yield from (f"In place of a frame that could not be restored, {text}." for text in _substitutes(item))
     yield from stages.notes(item.recipe, facts.already_colour, facts.frame_count)
     yield from facts.notes
-    yield from sequence_write.notes(item, facts)
+    yield from sequence_write.notes(item)
     if facts.damaged:
         yield f"The source is damaged: {facts.damaged}."
     if facts.rotation_degrees:

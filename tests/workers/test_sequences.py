@@ -392,8 +392,11 @@ def test_jpeg_is_copied_where_nothing_is_done_and_said_to_lose_where_something_i
     for number in range(3):
         sequences.jpeg(tmp_path / "in" / f"f_{number:04d}.jpg", sequences.samples(number, 3, 8))
     source = {path.name: path.read_bytes() for path in (tmp_path / "in").iterdir()}
-    plain = _life(at, tmp_path / "in", SEQUENCE % "", sequence=numbered(".jpg", 0, 2))
+    ruled: dict[str, Any] = {"fps": Fraction(16), "timecode": "01:00:00:00"}  # of which a JPEG says nothing
+    plain = _life(at, tmp_path / "in", SEQUENCE % "", sequence=numbered(".jpg", 0, 2), **ruled)
     assert sequences.files(at, plain) == source
+    held = _life(at, tmp_path / "in", SEQUENCE % "", sequence=numbered(".jpg", 0, 3), missing="hold")
+    assert sequences.files(at, held) == {**source, "f_0003.jpg": source["f_0002.jpg"]}
     step = _life(at, tmp_path / "in", SEQUENCE % ELSEWHERE, sequence=numbered(".jpg", 0, 2))
     assert any("quality 95" in note for note in step.notes)
     assert not any("quality 95" in note for note in plain.notes)

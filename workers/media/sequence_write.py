@@ -16,20 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import InputError
-from db.records import Item, ReelFacts
+from db.records import Item
 from db.settings import Settings
 from workers.media import luggage, openimage, sequence, stills, timecode, xmp
 from workers.media.edge import reading, writing
 from workers.media.index import BLACK
-from workers.media.photo import Photo
+from workers.media.photo import Photo, kind_of
 from workers.media.pillow import JPEG_QUALITY
 from workers.media.pixels import Picture
 from workers.media.reel import Reel, check
 from workers.media.remote import Folder, folder_of
+from workers.media.source import BLOCK_BYTES
 
 Write = Callable[[int, Picture], None]
 """Takes the absolute number of a frame and its picture, ``(C, H, W)`` float32."""
 
+_CLOCKED = {"dpx", "exr"}
+"""Formats whose headers say rate and timecode."""
 _DPX_TRANSFERS = {"log": 1, "linear": 2, "gamma": 4}
 """Printing density, linear, unspecified video."""
 
@@ -56,6 +59,8 @@ def check_writable(folder: Folder, item: Item, settings: Settings) -> tuple[str,
         notes += (f"Of the {photo.pages} pages of each file the first alone is written.",)
     if kind == "jpeg" and _changes(item):
         notes += (f"The frames are JPEG: each is written with quality {JPEG_QUALITY}, so not to the bit.",)
+    if not _changes(item) and not _overrides(item, kind):
+        notes += ("No step changes anything: the files of the sequence are the source's own, byte for byte.",)
     return notes
 
 
@@ -95,30 +100,35 @@ def archive(path: Path, reel: Reel, item: Item, scratch: Path, mark: Mapping[str
             tar.close()
 
 
-def notes(item: Item, facts: ReelFacts) -> Iterator[str]:
-    """Say what a person should know of a reel's output ``sequence``."""
-    if "sequence" not in item.recipe.outputs:
-        return
-    if item.source.sequence is None:
+def notes(item: Item) -> Iterator[str]:
+    """Say what a person should know of a reel's output ``sequence``, beside what the probe said."""
+    if "sequence" in item.recipe.outputs and item.source.sequence is None:
         yield "The output `sequence` is made of image sequences alone: this reel is a film, and has its master."
-    elif facts.mezzanine is None and not _changes(item) and not _overrides(item):
-        yield "No step changed anything: the files of the sequence are the source's own, byte for byte."
 
 
 def _changes(item: Item) -> bool:
     return any(step.params.get("strength", 1) for step in item.recipe.steps)
 
 
-def _overrides(item: Item) -> bool:
-    return bool(item.source.fps or item.source.timecode or item.source.transfer)
+def _overrides(item: Item, kind: str) -> bool:
+    """Whether the manifest changes what a header of that kind says."""
+    clock = bool(item.source.fps or item.source.timecode)
+    return kind in _CLOCKED and (clock or (kind == "dpx" and bool(item.source.transfer)))
+
+
+def _copies(item: Item, kind: str, number: int, shown: int) -> bool:
+    """Whether a frame's file is that of the frame ``shown``, byte for byte."""
+    if _changes(item) or shown == BLACK:
+        return False
+    return kind not in _CLOCKED or (shown == number and not _overrides(item, kind))
 
 
 def _write(path: Path, reel: Reel, item: Item, number: int, picture: Picture, mark: Mapping[str, str]) -> None:
     model = _model(reel, number)
     file = sequence.file_of(folder_of(reel.path), reel.source, model)
-    if model == number and reel.shown(number) == number and not _changes(item) and not _overrides(item):
-        with reading(str(file)), writing(path.name):
-            shutil.copyfile(file, path)
+    if _copies(item, kind_of(file), number, reel.shown(number)):
+        with reading(str(file)), file.open("rb") as source, writing(path.name), path.open("wb") as target:
+            shutil.copyfileobj(source, target, BLOCK_BYTES)
         return
     samples, photo = sequence.read(file, reel.layout, reel.source, reel.settings)
     check(reel, model, samples)
