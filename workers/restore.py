@@ -8,6 +8,7 @@ was cut.
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -105,9 +106,9 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
             bench.moved()
             yield made
 
-    written, lost = stills.write_pages(pages(), bench.scratch / "still")
+    written, lost = _written(path, first, item, pages(), bench)
     mark = marks.of(item.recipe, all(page.coloured for page in done))
-    lost += (*luggage.carry(path, written), *xmp.carry(path, written, mark.xmp()))
+    lost += xmp.carry(path, written, mark.xmp())
     bench.moved(1)
     values = {name: np.concatenate([page.values[name] for page in done]) for name in done[0].values}
     outputs = {"still": bench.put(written.name, written), "scores": bench.put_bytes("scores.npz", index.pack(**values))}
@@ -121,6 +122,19 @@ def restore_still(item: Item, bench: Workbench) -> ItemResult:
         notes.append(f"{first.pages - len(done)} more pages of the file were left out.")
     notes = list(dict.fromkeys((*notes, *lost)))
     return ItemResult(outputs=outputs, scores=scores.summarize(values), facts=facts, notes=tuple(notes))
+
+
+def _written(
+    path: Path, first: stills.Photo, item: Item, pages: Iterator[stills.Photo], bench: Workbench
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a still's pages and what its file carries beside them; returns the file, and notes on what was lost."""
+    changed = any(step.params.get("strength", 1) for step in item.recipe.steps)
+    if first.kind == "jpeg" and not (changed or first.turned or first.notes or item.source.accept_damaged):
+        # Encoding a JPEG again loses, and here there is no reason to; its page is restored for the scores alone.
+        deque(pages, maxlen=0)
+        return Path(shutil.copyfile(path, bench.scratch / "still.jpg")), ()
+    written, lost = stills.write_pages(pages, bench.scratch / "still")
+    return written, lost + luggage.carry(path, written)
 
 
 @dataclass(frozen=True)

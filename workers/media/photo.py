@@ -48,6 +48,8 @@ class Photo:
     """The header of a DPX file."""
     transfer: Transfer = "gamma"
     """How samples stand for light."""
+    turned: bool = False
+    """Whether samples were turned upright, other than they lie in the file."""
 
     @property
     def mono(self) -> bool:

@@ -49,7 +49,9 @@ def read(path: Path, found: Header, page: int = 0, *, accept_damaged: bool = Fal
     colours = np.ascontiguousarray(samples[..., :-1] if has_alpha else samples)
     if colours.dtype not in (np.uint8, np.uint16):
         colours = colours.astype(np.uint16)
-    return Photo(found.kind, colours, found.depth_bits, alpha, found.pages, notes + more, baggage)
+    return Photo(
+        found.kind, colours, found.depth_bits, alpha, found.pages, notes + more, baggage, turned=orientation != 1
+    )
 
 
 def write(photo: Photo, path: Path, kind: str) -> tuple[str, ...]:

@@ -307,6 +307,15 @@ def test_every_orientation_stands_upright(at: House, tmp_path: Path, orientation
         assert opened.getexif().get(0x0112, 1) == 1
 
 
+def test_a_jpeg_to_which_nothing_is_done_stays_the_file_that_it_is(at: House, tmp_path: Path) -> None:
+    path = sequences.jpeg(tmp_path / "a.jpg", sequences.samples(1, 3, 8), quality=60, comment=b"a street")
+    made, result = _still(at, path)
+    assert made.read_bytes() == path.read_bytes()
+    assert result.scores["luma_psnr"] == 100
+    again, _ = _still(at, path, STEP)
+    assert again.read_bytes() != path.read_bytes()
+
+
 def test_several_pages_of_cmyk_become_rgb(at: House, tmp_path: Path) -> None:
     first, second = (Image.fromarray(frame[0]).convert("CMYK") for frame in moving(2))
     first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
