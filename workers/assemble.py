@@ -131,6 +131,8 @@ def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
     }
     if facts.timecode:
         tags["TIMECODE"] = facts.timecode
+    if facts.transfer == "log":
+        tags["TRANSFER"] = "Cineon printing density: black 95, white 685 of 1023"  # Matroska has no number for it
     if item.substitutes:
         tags["SUBSTITUTED_FRAMES"] = "; ".join(_substitutes(item))
     return tags
