@@ -41,10 +41,15 @@ _DERIVED = ("oiio:Gamma", "ICCProfile:")
 
 
 def header(path: Path, kind: str, page: int = 0) -> Header:
-    """Read a header; raises ``InputError`` ``BAD_HEADER`` or ``UNSUPPORTED_PIXELS``."""
+    """Read the header of a page; the first one's says how many pages there are.
+
+    Raises:
+        InputError: ``BAD_HEADER`` or ``UNSUPPORTED_PIXELS``.
+    """
     with reading(str(path), code="BAD_HEADER"):
         opened = _open(path, kind)
-        pages = max(1, opened.spec().get_int_attribute("oiio:subimages", 0) or _pages(opened))
+        # Counted once a file: counting reads every directory, and a microfilm has hundreds.
+        pages = max(1, opened.spec().get_int_attribute("oiio:subimages", 0) or _pages(opened)) if page == 0 else 1
         _turn_to(opened, page, path)
         spec = opened.spec()
         depth, floating = _TYPES.get(str(spec.format), 0), str(spec.format) in {"half", "float"}
