@@ -43,7 +43,7 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     if item.source.transfer and not item.source.sequence:
         look.tags["transfer"] = _transfer(look.tags["transfer"], item.source)
     if item.source.sequence and "sequence" in item.recipe.outputs:
-        look.notes += sequence_write.check_writable(folder_of(path), item, bench.settings)
+        look.notes += sequence_write.check_writable(folder_of(path), item, bench.settings, bench.scratch)
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
     if item.source.sequence is None:
         facts = mezzanine.made_readable(look, facts, path, item, step, bench)

@@ -406,6 +406,23 @@ def test_jpeg_is_copied_where_nothing_is_done_and_said_to_lose_where_something_i
     assert set(sequences.files(at, step)) == set(source)
 
 
+def test_what_every_frame_loses_is_said_once_by_the_probe(at: House, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    profile = b"\0" * 16 + b"GRAY" + b"\0" * 108
+    icc = (oiio.TypeDesc(f"uint8[{len(profile)}]"), np.frombuffer(profile, np.uint8))
+    for number in range(3):
+        path = tmp_path / "in" / f"f_{number:04d}.tif"
+        sequences.write(path, sequences.samples(number, 1, 8), ICCProfile=icc)
+    steps = (tint.step(tint.pin(at.store, tmp_path / "weights")),)
+    recipe = Recipe(name="tinted", steps=steps, outputs=("master", "sequence"))
+    it = item(tmp_path / "in", "[]", sequence=numbered(".tif", 0, 2)).model_copy(update={"recipe": recipe})
+    _, result = whole_life(at, it)
+    assert len([note for note in result.notes if "ICC profile was left out" in note]) == 1
+    for path in _written(at, result, tmp_path / "out"):
+        assert sequences.read(path).shape[2] == 3
+        assert sequences.attribute(path, "ICCProfile") is None
+
+
 def test_a_kind_that_is_not_written_is_refused_before_any_work(at: House, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(2):

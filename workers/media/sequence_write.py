@@ -15,10 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from db.errors import InputError
 from db.records import Item
 from db.settings import Settings
-from workers.media import luggage, openimage, sequence, stills, timecode, xmp
+from workers.media import ffv1, luggage, openimage, sequence, stills, timecode, xmp
 from workers.media.edge import reading, writing
 from workers.media.index import BLACK
 from workers.media.photo import Photo, kind_of
@@ -37,8 +39,11 @@ _DPX_TRANSFERS = {"log": 1, "linear": 2, "gamma": 4}
 """Printing density, linear, unspecified video."""
 
 
-def check_writable(folder: Folder, item: Item, settings: Settings) -> tuple[str, ...]:
-    """Make sure, before any work, that a sequence can be written again; returns notes on what changes with it.
+def check_writable(folder: Folder, item: Item, settings: Settings, scratch: Path) -> tuple[str, ...]:
+    """Make sure, before any work, that a sequence can be written again: one frame is, for a trial.
+
+    Returns:
+        Notes on what changes with it.
 
     Raises:
         InputError: ``UNSUPPORTED_PIXELS``: its format is read here but not written.
@@ -55,13 +60,26 @@ def check_writable(folder: Folder, item: Item, settings: Settings) -> tuple[str,
             remedy="Leave `sequence` out of the outputs: the master holds the same pictures.",
         )
     notes = photo.notes
-    if photo.pages > 1 and _changes(item):
+    if not _changes(item):
+        if not _overrides(item, kind):
+            notes += ("No step changes anything: the files of the sequence are the source's own, byte for byte.",)
+        return notes
+    if photo.pages > 1:
         notes += (f"Of the {photo.pages} pages of each file the first alone is written.",)
-    if kind == "jpeg" and _changes(item):
+    if kind == "jpeg":
         notes += (f"The frames are JPEG: each is written with quality {JPEG_QUALITY}, so not to the bit.",)
-    if not _changes(item) and not _overrides(item, kind):
-        notes += ("No step changes anything: the files of the sequence are the source's own, byte for byte.",)
-    return notes
+    return notes + _trial(photo, first, item, scratch)
+
+
+def _trial(photo: Photo, file: Path, item: Item, scratch: Path) -> tuple[str, ...]:
+    """Write a frame with the channels that it will have; returns notes on what is lost with every frame."""
+    picture = stills.to_picture(photo)
+    channels = ffv1.master_layout(photo.layout(), item.recipe).channels
+    made = stills.with_picture(photo, np.broadcast_to(picture, (channels, *picture.shape[1:])))
+    path = scratch / f"trial{file.suffix}"
+    lost = stills.write_as(photo.kind, path, (made,)) + luggage.carry(file, path)
+    path.unlink()
+    return lost
 
 
 @contextmanager
