@@ -15,13 +15,14 @@ import torch
 from benchmarks.restore import FRAMES, SIZE
 from db.recipe import Recipe
 from db.records import Blob, ReelFacts
-from workers import device, scores, stages
+from workers import changes, device, scores, stages
 from workers.frames import Clip, Reel
 from workers.media import ffv1, planes
 from workers.media.pixels import Layout, to_picture, to_planes
 from workers.ops import exposure
 
 CELL = 8
+HALF_CODE = 0.5 / 255
 LAYOUT = Layout("gray", 8)
 FACTS = ReelFacts(
     frame_count=FRAMES, rate="24", width=SIZE[1], height=SIZE[0], depth_bits=8, pixel_format="gray", mono=True,
@@ -53,9 +54,12 @@ def seen_around(film: Path) -> Reel:
 
 
 def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:
+    """Restore a cell, and measure all that is measured while frames stream."""
     clip = cell
     for step in recipe.steps:
-        clip = Clip(stages.apply(step, clip, cell.start, cell.stop, around), cell.start, cell.sources)
+        made = Clip(stages.apply(step, clip, cell.start, cell.stop, around), cell.start, cell.sources)
+        changes.measure(clip.frames, made.frames, HALF_CODE)
+        clip = made
     scores.score(clip, cell)
     return clip
 
