@@ -22,6 +22,8 @@ from workers.media.reel import Reel, layout_of, seeks_exactly, stored
 from workers.media.remote import Place
 from workers.workbench import Workbench
 
+WHOLE_ALREADY = "deinterlace found no frames that are woven of fields, and left the reel as it is."
+
 
 def made_readable(
     look: survey.Look, facts: ReelFacts, path: Place, item: Item, step: DeinterlaceParams | None, bench: Workbench
@@ -51,6 +53,8 @@ def made_readable(
         )
     start, stop = span or (0, len(look.index))
     weave = _weave(reel, look, start, stop, step, bench)
+    if step is not None and weave is None:
+        facts = facts.model_copy(update={"notes": (*facts.notes, WHOLE_ALREADY), "field_order": ""})
     a_frame = room.frame_bytes(stored(reel), reel.layout, facts, bench)
     if weave is None and span is None and not look.damage and look.seekable and seeks_exactly(reel):
         room.claim_for_reel(item, facts, a_frame, bench)

@@ -42,6 +42,8 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     _judge(look, item.source, fields_wanted=step is not None)
     if item.source.transfer and not item.source.sequence:
         look.tags["transfer"] = _transfer(look.tags["transfer"], item.source)
+    if step is not None and item.source.sequence:
+        look.notes += ("deinterlace left the reel as it is: files of an image sequence are taken as whole frames.",)
     if item.source.sequence and "sequence" in item.recipe.outputs:
         look.notes += sequence_write.check_writable(folder_of(path), item, bench.settings, bench.scratch)
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from db.errors import InputError, RecipeError
 from db.recipe import parse
+from db.records import Sequence
 from tests.support.reels import House, film, house, item, planes_of, probed, whole_life
 from workers.media import fields
 from workers.media.pixels import Layout
@@ -99,10 +101,20 @@ def test_grey_of_odd_depths_stays_within_its_depth(bits: int) -> None:
 def test_whole_frames_are_left_alone(at: House, tmp_path: Path) -> None:
     scenes = _scenes(16)
     path = film(tmp_path / "a.mkv", scenes, "gray")
-    facts, made, _ = _frames(at, path, "[deinterlace]")
+    facts, made, result = _frames(at, path, "[deinterlace]")
     assert facts.deinterlaced == ""
+    assert any(note.startswith("deinterlace found no frames") for note in result.notes)
     assert facts.mezzanine is None
     assert all(np.array_equal(ours[0], scene[0]) for ours, scene in zip(made, scenes, strict=True))
+
+
+def test_an_image_sequence_is_left_alone_and_that_is_told(at: House, tmp_path: Path) -> None:
+    for number, scene in enumerate(_scenes(6)):
+        Image.fromarray(scene[0]).save(tmp_path / f"f{number:03d}.png")
+    part = Sequence(prefix="f", suffix=".png", padding=3, start=0, end=5)
+    facts, made, result = _frames(at, tmp_path, "[deinterlace]", sequence=part)
+    assert (facts.deinterlaced, len(made)) == ("", 6)
+    assert any(note.startswith("deinterlace left the reel as it is") for note in result.notes)
 
 
 def test_the_result_does_not_depend_on_cuts(at: House, tmp_path: Path) -> None:
