@@ -11,6 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from db import checksums
 from db.catalog.stages import DeinterlaceParams
 from db.errors import InputError
@@ -45,7 +47,8 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     if step is not None and item.source.sequence:
         look.notes += ("deinterlace left the reel as it is: files of an image sequence are taken as whole frames.",)
     if item.source.sequence and "sequence" in item.recipe.outputs:
-        look.notes += sequence_write.check_writable(folder_of(path), item, bench.settings, bench.scratch)
+        first = int(np.flatnonzero(look.index.shows == np.arange(len(look.index)))[0])
+        look.notes += sequence_write.check_writable(folder_of(path), item, first, bench.settings, bench.scratch)
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
     if item.source.sequence is None:
         facts = mezzanine.made_readable(look, facts, path, item, step, bench)

@@ -468,3 +468,54 @@ def test_a_film_has_no_sequence_and_says_so(at: House, tmp_path: Path) -> None:
     _, result = whole_life(at, item(reels.film(tmp_path / "a.mkv", reels.moving(3), "gray"), SEQUENCE % ""))
     assert not [name for name in result.outputs if name.startswith("sequence")]
     assert any("made of image sequences alone" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("suffix", ["dpx", "png", "tif", "jp2"])
+@pytest.mark.parametrize(("missing", "accepted"), [("error", True), ("black", True), ("hold", False)])
+def test_a_file_that_cannot_be_decoded_is_a_hole_where_damage_is_accepted(
+    at: House, tmp_path: Path, suffix: str, missing: str, accepted: bool
+) -> None:
+    source = _made(tmp_path / "in", suffix, 16, 3, range(1, 7))
+    cut, empty = tmp_path / "in" / f"f_0003.{suffix}", tmp_path / "in" / f"f_0004.{suffix}"
+    cut.write_bytes(source[cut.name][: len(source[cut.name]) // 2])
+    empty.write_bytes(b"")
+    more = {"sequence": numbered(f".{suffix}", 1, 6), "missing": missing, "accept_damaged": accepted}
+    if not accepted:
+        with pytest.raises(InputError, match="f_0003") as refused:
+            _life(at, tmp_path / "in", SEQUENCE % "", **more)
+        assert refused.value.code in {"TRUNCATED", "CORRUPT"}
+        return
+    result = _life(at, tmp_path / "in", SEQUENCE % "", **more)
+    (told,) = (note for note in result.notes if note.startswith("The source is damaged"))
+    assert "f_0003" in told
+    assert "f_0004" in told
+    frames = planes_of(at.path(result.outputs["master"]))
+    held = frames[1] if missing == "error" else [np.zeros_like(plane) for plane in frames[1]]
+    assert all(np.array_equal(frames[at_][0], held[0]) for at_ in (2, 3))
+    files = {path.name: path for path in _written(at, result, tmp_path / "out")}
+    assert files[f"f_0005.{suffix}"].read_bytes() == source[f"f_0005.{suffix}"]
+    for name in (cut.name, empty.name):
+        opened = oiio.ImageInput.open(str(files[name]))
+        assert (opened.spec().width, opened.spec().height) == (40, 36)
+        assert opened.read_image() is not None
+        opened.close()
+
+
+@pytest.mark.parametrize("body", [b"", b"no picture at all"])
+def test_a_sequence_may_begin_with_damage(at: House, tmp_path: Path, body: bytes) -> None:
+    _made(tmp_path / "in", "dpx", 10, 3, range(1, 5))
+    (tmp_path / "in" / "f_0001.dpx").write_bytes(body)
+    more = {"sequence": numbered(".dpx", 1, 4), "accept_damaged": True}
+    result = _life(at, tmp_path / "in", SEQUENCE % ELSEWHERE, **more)
+    frames = planes_of(at.path(result.outputs["master"]))
+    assert np.array_equal(frames[0][0], frames[1][0])
+    assert set(sequences.files(at, result)) == {f"f_{number:04d}.dpx" for number in range(1, 5)}
+
+
+def test_a_sequence_of_nothing_but_damage_is_refused(at: House, tmp_path: Path) -> None:
+    source = _made(tmp_path / "in", "png", 8, 1, range(1, 4))
+    for name, body in source.items():
+        (tmp_path / "in" / name).write_bytes(body[: len(body) // 2])
+    with pytest.raises(InputError, match="not one file") as refused:
+        _life(at, tmp_path / "in", SEQUENCE % "", sequence=numbered(".png", 1, 3), accept_damaged=True)
+    assert refused.value.code == "CORRUPT"

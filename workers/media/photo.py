@@ -115,6 +115,7 @@ def truncated(message: str) -> bool:
     signs = (
         "truncat", "end of file", "unexpected end", "not enough data", "incomplete", "read directory at",
         "read error at", "broken data stream", "file is too short", "early eof", "missing data",
+        "inconsistent with stream length",
     )  # fmt: skip
     return any(sign in message.lower() for sign in signs)
 

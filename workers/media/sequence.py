@@ -87,6 +87,11 @@ def shows(folder: Folder, source: Source) -> list[int]:
     if not all(present) and source.missing == "error":
         gaps = [number for number, here in zip(wanted, present, strict=True) if not here]
         raise InputError(f"{folder}: {_pattern(source)} lacks {spelled(gaps)}", code="SEQUENCE_GAP")
+    return filled(present, source)
+
+
+def filled(present: list[bool], source: Source) -> list[int]:
+    """Return for every frame of the reel the frame that is really shown, from whether each is there; one must be."""
     shown, last = [], present.index(True)
     for frame, here in enumerate(present):
         last = frame if here else last

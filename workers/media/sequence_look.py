@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from fractions import Fraction
 from itertools import chain
 
@@ -22,21 +22,35 @@ from workers.media.transfer import Transfer
 _WRITERS_OF_LINEAR = ("Lavc", "Lavf")
 """FFmpeg calls every DPX that it writes linear, whatever is in it."""
 _USUAL_LEAST = Fraction(8)
+_UNREADABLE = frozenset({"TRUNCATED", "CORRUPT", "BAD_HEADER", "ZERO_BYTE"})
+_NAMED_FILES = 8
 
 
 def files(folder: Folder, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
-    """Read an image sequence once from beginning to end; raises ``SEQUENCE_GAP``, ``MIXED_GEOMETRY`` and as a still."""
+    """Read an image sequence once from beginning to end.
+
+    Where the manifest accepts damage, a file that cannot be decoded counts as a hole, filled as ``missing`` says.
+
+    Raises:
+        InputError: ``SEQUENCE_GAP``, ``MIXED_GEOMETRY`` and as a still, naming the file.
+    """
     shown = sequence.shows(folder, source)
     digests = np.zeros((len(shown), planes.DIGEST_BYTES), np.uint8)
-    first = sequence.file_of(folder, source, next(number for number, use in enumerate(shown) if use == number))
-    head = stills.header(first, settings)
+    head = _first_header(folder, source, shown, settings)
     source = source.model_copy(update={"transfer": transfer_of(head, source)})
     look: Look | None = None
     kind = ""
+    damaged: dict[int, str] = {}
     for number in range(len(shown)):
         if shown[number] == number:
             path = sequence.file_of(folder, source, number)
-            samples, photo = sequence.read(path, look.layout if look else None, source, settings)
+            try:
+                samples, photo = sequence.read(path, look.layout if look else None, source, settings)
+            except InputError as error:
+                if not source.accept_damaged or error.code not in _UNREADABLE:
+                    raise
+                damaged[number] = error.code
+                continue
             look, kind = look or _begun(photo, samples[0].shape), kind or photo.kind
             if samples[0].shape != look.size:
                 raise InputError(
@@ -47,14 +61,19 @@ def files(folder: Folder, source: Source, settings: Settings, moved: Callable[[]
             digests[number] = planes.digest(samples)
             if number & (number - 1) == 0:
                 look.colour = max(look.colour, chroma_spread(samples, look.layout))
-        elif shown[number] != BLACK:
-            digests[number] = digests[shown[number]]
         moved()
-    assert look is not None
+    if look is None:
+        raise _nothing(folder)
+    if damaged:
+        shown = sequence.filled([shown[frame] == frame and frame not in damaged for frame in range(len(shown))], source)
+        look.damage = _damage(source, damaged)
+    for number, use in enumerate(shown):
+        if use not in (number, BLACK):
+            digests[number] = digests[use]
     look.rate, look.timecode = rate_of(head, source), head.timecode
     look.header_rate = head.rates[0] if head.rates else None
     look.disagreements = tuple(_rates_apart(head, source))
-    look.notes = tuple(chain(_gaps(source, shown), _transfers(head, source), _floats(look)))
+    look.notes = tuple(chain(_gaps(source, shown, damaged), _transfers(head, source), _floats(look)))
     numbers = np.arange(len(shown), dtype=np.int64)
     look.index = Index(numbers, 1 / look.rate, np.ones(len(shown), bool), digests, np.array(shown, np.int64))
     return look
@@ -96,12 +115,37 @@ def _begun(photo: stills.Photo, size: tuple[int, ...]) -> Look:
     return Look(layout, planes.planar_format(layout), (size[0], size[1]), tags, sequence.DEFAULT_RATE)
 
 
-def _gaps(source: Source, shown: list[int]) -> Iterator[str]:
+def _first_header(folder: Folder, source: Source, shown: list[int], settings: Settings) -> Header:
+    """Return what the first file says of the sequence; where damage is accepted, the first that says anything."""
+    for number, use in enumerate(shown):
+        if use == number:
+            try:
+                return stills.header(sequence.file_of(folder, source, number), settings)
+            except InputError as error:
+                if not source.accept_damaged or error.code not in _UNREADABLE:
+                    raise
+    raise _nothing(folder)
+
+
+def _nothing(folder: Folder) -> InputError:
+    return InputError(f"{folder}: not one file of the sequence can be decoded", code="CORRUPT")
+
+
+def _damage(source: Source, damaged: dict[int, str]) -> str:
+    named = [f"{sequence.name_of(source, frame)} ({code})" for frame, code in list(damaged.items())[:_NAMED_FILES]]
+    more = f" and {len(damaged) - _NAMED_FILES} more" if len(damaged) > _NAMED_FILES else ""
+    return f"{', '.join(named)}{more} cannot be decoded; in their place {_instead(source)}"
+
+
+def _instead(source: Source) -> str:
+    return "is black" if source.missing == "black" else "the last frame before (at the start, the first) is held"
+
+
+def _gaps(source: Source, shown: list[int], damaged: Container[int]) -> Iterator[str]:
     numbers = sequence.numbers(source)
-    gaps = [numbers[frame] for frame, use in enumerate(shown) if use != frame]
+    gaps = [numbers[frame] for frame, use in enumerate(shown) if use != frame and frame not in damaged]
     if gaps:
-        instead = "is black" if source.missing == "black" else "the last frame before (at the start, the first) is held"
-        yield f"SEQUENCE_GAP: the sequence lacks {sequence.spelled(gaps)}; in their place {instead}."
+        yield f"SEQUENCE_GAP: the sequence lacks {sequence.spelled(gaps)}; in their place {_instead(source)}."
 
 
 def _transfers(head: Header, source: Source) -> Iterator[str]:

@@ -39,8 +39,15 @@ _DPX_TRANSFERS = {"log": 1, "linear": 2, "gamma": 4}
 """Printing density, linear, unspecified video."""
 
 
-def check_writable(folder: Folder, item: Item, settings: Settings, scratch: Path) -> tuple[str, ...]:
+def check_writable(folder: Folder, item: Item, first: int, settings: Settings, scratch: Path) -> tuple[str, ...]:
     """Make sure, before any work, that a sequence can be written again: one frame is, for a trial.
+
+    Args:
+        folder: The sequence's.
+        item: For its recipe and what the manifest says.
+        first: The first frame of the reel whose file can be read.
+        settings: For the limits.
+        scratch: Where the trial is written.
 
     Returns:
         Notes on what changes with it.
@@ -48,14 +55,12 @@ def check_writable(folder: Folder, item: Item, settings: Settings, scratch: Path
     Raises:
         InputError: ``UNSUPPORTED_PIXELS``: its format is read here but not written.
     """
-    source = item.source
-    shown = sequence.shows(folder, source)
-    first = sequence.file_of(folder, source, next(frame for frame, use in enumerate(shown) if use == frame))
-    photo = stills.read(first, settings)
+    file = sequence.file_of(folder, item.source, first)
+    photo = stills.read(file, settings)
     kind, _ = stills.kind_to_write(photo)
     if kind != photo.kind:
         raise InputError(
-            f"{first}: {photo.kind.upper()} of this depth and these channels is read but not written",
+            f"{file}: {photo.kind.upper()} of this depth and these channels is read but not written",
             code="UNSUPPORTED_PIXELS",
             remedy="Leave `sequence` out of the outputs: the master holds the same pictures.",
         )
@@ -68,7 +73,7 @@ def check_writable(folder: Folder, item: Item, settings: Settings, scratch: Path
         notes += (f"Of the {photo.pages} pages of each file the first alone is written.",)
     if kind == "jpeg":
         notes += (f"The frames are JPEG: each is written with quality {JPEG_QUALITY}, so not to the bit.",)
-    return notes + _trial(photo, first, item, scratch)
+    return notes + _trial(photo, file, item, scratch)
 
 
 def _trial(photo: Photo, file: Path, item: Item, scratch: Path) -> tuple[str, ...]:
