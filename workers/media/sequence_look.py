@@ -22,7 +22,7 @@ from workers.media.transfer import Transfer
 _WRITERS_OF_LINEAR = ("Lavc", "Lavf")
 """FFmpeg calls every DPX that it writes linear, whatever is in it."""
 _USUAL_LEAST = Fraction(8)
-_UNREADABLE = frozenset({"TRUNCATED", "CORRUPT", "BAD_HEADER", "ZERO_BYTE"})
+_UNREADABLE = frozenset({"TRUNCATED", "CORRUPT", "BAD_HEADER", "ZERO_BYTE", "UNKNOWN_FORMAT"})
 _NAMED_FILES = 8
 
 
