@@ -52,6 +52,11 @@ class Step(BaseModel):
     pins: tuple[Pin, ...] = Field((), exclude_if=lambda pins: not pins)
     """In the order in which the stage's entry names its weights; empty until the job is submitted."""
 
+    @property
+    def has_effect(self) -> bool:
+        """Whether the step may change anything."""
+        return bool(self.params.get("strength", 1))
+
     def cards(self) -> tuple[str, ...]:
         """Names of the weights that the step needs; none when it has no effect."""
         spec = stages.STAGES.get(self.stage)
@@ -68,6 +73,11 @@ class Recipe(BaseModel):
     outputs: tuple[str, ...] = OUTPUTS
     bad_frames: Literal["hold", "black", "fail"] = "hold"
     """What stands in for a frame that kills the worker's process; ``fail`` puts the whole item in quarantine."""
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether any step may change anything."""
+        return any(step.has_effect for step in self.steps)
 
     def fingerprint(self) -> str:
         """Sha256 hex digest over steps and outputs in one canonical spelling; the name does not count."""

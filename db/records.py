@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from db.blob import Blob as Blob
 from db.blob import Record as Record
+from db.errors import InputError
 from db.recipe import Recipe
 from db.states import ItemKind, TaskKind
 
@@ -35,6 +36,18 @@ class Sequence(Record):
     end: int
     """Last number, included."""
     step: int = 1
+
+    @property
+    def numbers(self) -> range:
+        """The numbers in the files' names, in order."""
+        return range(self.start, self.end + 1, self.step)
+
+    def part(self, span: tuple[int, int]) -> Sequence:
+        """Return the frames ``[first, stop)`` as a sequence again; raises ``InputError`` where it has fewer."""
+        numbers = self.numbers[span[0] : span[1]]
+        if not numbers or len(numbers) < span[1] - span[0]:
+            raise InputError(f"The span {span[0]}-{span[1] - 1} leaves the sequence {self.start}-{self.end}")
+        return self.model_copy(update={"start": numbers[0], "end": numbers[-1]})
 
 
 class Source(Record):
@@ -61,7 +74,10 @@ class Source(Record):
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     """Objects in it, for colorizers that want to know: left, top, right, bottom in pixels."""
     span: tuple[int, int] | None = None
-    """Half-open range of the source's frames that make the reel, counted from 0; none takes the whole source."""
+    """Half-open range of a film's frames that make the reel, counted from 0; none takes the whole film.
+
+    Of a sequence it is a part that is a sequence itself, see :meth:`Sequence.part`.
+    """
     timecode: str = ""
     """Start timecode that overrides the header's; empty keeps the header's."""
     transfer: Literal["", "gamma", "linear", "log"] = ""

@@ -71,8 +71,7 @@ def of(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Mark:
     systems = tuple(_inventors(recipe, already_coloured, frame_count))
     if systems:
         return Mark(source_types.INVENTED, systems)
-    effective = any(step.params.get("strength") for step in recipe.steps)
-    return Mark(source_types.ENHANCED if effective else "")
+    return Mark(source_types.ENHANCED if recipe.has_effect else "")
 
 
 def _inventors(recipe: Recipe, already_coloured: bool, frame_count: int) -> Iterator[str]:

@@ -60,34 +60,36 @@ def made_readable(
         room.claim_for_reel(item, facts, a_frame, bench)
         return facts
     room.claim_for_copy(stop - start, a_frame, bench)
-    frames: Iterable[Planes] = islice(stored(reel), start, stop)
     code = facts.timecode
     if start and not item.source.timecode:
         code = timecode.advanced(code, start, facts.rate)
-    if weave is None:
+    facts = facts.model_copy(update={"timecode": code})
+    frames: Iterable[Planes] = islice(stored(reel), start, stop)
+    if weave is None or step is None:
         index, copy = _copied(frames, look, reel, bench)
-        made = facts.model_copy(update={"frame_count": stop - start, "timecode": code})
         index = replace(index, pts=look.index.pts[start:stop], time_base=look.index.time_base)
+        facts = facts.model_copy(update={"frame_count": len(index)})
     else:
-        assert step is not None
-        whole = fields.whole(frames, reel.layout, weave, double=step.double_rate)
-        index, copy = _copied(whole, look, reel, bench)
         rate = weave.rate(facts.rate, double=step.double_rate)
+        index, copy = _copied(fields.whole(frames, reel.layout, weave, double=step.double_rate), look, reel, bench)
         index = _evenly(index, look.index, start, rate)
-        said = weave.says(stop - start, len(index))
-        made = facts.model_copy(
-            update={
-                "frame_count": len(index), "rate": rate, "deinterlaced": said, "field_order": "",
-                "variable_rate": False, "timecode": timecode.at_rate(code, facts.rate, rate),
-            }
-        )  # fmt: skip
-    blobs = {
-        "index": bench.put_bytes("index-mezzanine.npz", index.dumps()),
-        "mezzanine": bench.put("mezzanine.mkv", copy),
-    }
+        facts = _of_whole_frames(facts, weave.says(stop - start, len(index)), len(index), rate)
+    facts = facts.model_copy(update={"index": bench.put_bytes("index-mezzanine.npz", index.dumps())})
+    facts = facts.model_copy(update={"mezzanine": bench.put("mezzanine.mkv", copy)})
     copy.unlink()
-    room.claim_for_reel(item, made, a_frame, bench)
-    return made.model_copy(update=blobs)
+    room.claim_for_reel(item, facts, a_frame, bench)
+    return facts
+
+
+def _of_whole_frames(facts: ReelFacts, said: str, count: int, rate: Fraction) -> ReelFacts:
+    """Return a reel's facts once its frames are whole, ``count`` of them at an even ``rate``."""
+    code = timecode.at_rate(facts.timecode, facts.rate, rate)
+    return facts.model_copy(
+        update={
+            "frame_count": count, "rate": rate, "deinterlaced": said, "field_order": "", "variable_rate": False,
+            "timecode": code,
+        }
+    )  # fmt: skip
 
 
 def _weave(

@@ -46,7 +46,7 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
         look.tags["transfer"] = _transfer(look.tags["transfer"], item.source)
     if step is not None and item.source.sequence:
         look.notes += ("deinterlace left the reel as it is: files of an image sequence are taken as whole frames.",)
-    if item.source.sequence and "sequence" in item.recipe.outputs:
+    if sequence_write.is_wanted(item):
         first = int(np.flatnonzero(look.index.shows == np.arange(len(look.index)))[0])
         look.notes += sequence_write.check_writable(folder_of(path), item, first, bench.settings, bench.scratch)
     facts = _facts(look, item.source, digest, size, bench.put_bytes("index.npz", look.index.dumps()))
@@ -211,7 +211,7 @@ def _disagreements(look: survey.Look, source: Source) -> Iterator[str]:
 def _with_sound(facts: ReelFacts, source: Source, bench: Workbench) -> ReelFacts:
     """Take in the sound file that the manifest names."""
     path = place_of_sound(source, bench)
-    tracks, seconds, _ = sound.beside(path)
+    tracks, seconds = sound.beside(path)
     digest = fixity([path], source.sound_checksum, bench.moved)
     lasts, slack = facts.frame_count / facts.rate, 1 / facts.rate + Fraction(1, 10)
     disagreements = facts.disagreements

@@ -52,7 +52,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     assert item.facts is not None
     path = bench.scratch / "chunk.mkv"
     layout, size = ffv1.master_layout(opened.layout, item.recipe), ffv1.master_size(item.facts, item.recipe)
-    archive = bench.scratch / "sequence.tar" if writes_sequence(item) else None
+    archive = bench.scratch / "sequence.tar" if sequence_write.is_wanted(item) else None
     values: list[dict[str, NDArray[np.float64]]] = []
     changed = changes.Recorder(item.recipe, item.facts.depth_bits)
     with ExitStack() as stack:
@@ -78,11 +78,6 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     if archive:
         outputs["sequence"] = bench.put("sequence.tar", archive)
     return TaskResult(outputs=outputs, frames=span[1] - span[0])
-
-
-def writes_sequence(item: Item) -> bool:
-    """Whether an image sequence is to be written again as one."""
-    return item.source.sequence is not None and "sequence" in item.recipe.outputs
 
 
 def restore_still(item: Item, bench: Workbench) -> ItemResult:
@@ -128,8 +123,9 @@ def _written(
     path: Path, first: stills.Photo, item: Item, pages: Iterator[stills.Photo], bench: Workbench
 ) -> tuple[Path, tuple[str, ...]]:
     """Write a still's pages and what its file carries beside them; returns the file, and notes on what was lost."""
-    changed = any(step.params.get("strength", 1) for step in item.recipe.steps)
-    if first.kind == "jpeg" and not (changed or first.turned or first.notes or item.source.accept_damaged):
+    if first.kind == "jpeg" and not (
+        item.recipe.has_effect or first.turned or first.notes or item.source.accept_damaged
+    ):
         # Encoding a JPEG again loses, and here there is no reason to; its page is restored for the scores alone.
         deque(pages, maxlen=0)
         return Path(shutil.copyfile(path, bench.scratch / "still.jpg")), ()

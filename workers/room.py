@@ -16,7 +16,7 @@ from pathlib import Path
 
 from db.errors import InputError, TransientError
 from db.records import Item, ReelFacts
-from workers.media import ffv1
+from workers.media import ffv1, sequence_write
 from workers.media.pixels import Layout, Planes
 from workers.media.reel import layout_of
 from workers.workbench import Workbench
@@ -77,7 +77,7 @@ def claim_for_reel(item: Item, facts: ReelFacts, frame_bytes_: int, bench: Workb
     larger = height * width / (facts.height * facts.width) * _samples(layout) / _samples(source)
     master = int(facts.frame_count * frame_bytes_ * larger * _MARGIN)
     access = int(master * _ACCESS_SHARE) if "access" in item.recipe.outputs else 0
-    written = int(facts.bytes * larger) if item.source.sequence and "sequence" in item.recipe.outputs else 0
+    written = int(facts.bytes * larger) if sequence_write.is_wanted(item) else 0
     # A segment's written files lie in scratch beside its chunk, long before the master does.
     a_segment = min(1.0, bench.settings.segment_frames / facts.frame_count)
     scratch = max(master + access, int((master + written) * a_segment) if written else 0)

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -143,10 +144,12 @@ class S3Store:
         return f"{self.prefix}/{check(key)}" if self.prefix else check(key)
 
 
+@lru_cache(maxsize=8)
 def connect(settings: Settings, *, in_pieces: bool = False) -> Any:
     """Return a boto3 client for the settings' S3 server: short timeouts, three tries.
 
-    ``in_pieces`` is for reading ranges: a server's checksum is of the whole object and would not fit any of them.
+    ``in_pieces`` is for reading ranges: a server's checksum is of the whole object and would not fit any of them. A
+    client keeps its connections, and threads may share it: a sequence's files need not each shake hands anew.
     """
     return boto3.client(
         "s3",

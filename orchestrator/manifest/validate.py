@@ -141,7 +141,7 @@ class Validator:
         if checksums := values.keys() & _CHECKSUMS:
             given["checksum"] = {name[9:]: values[name] for name in checksums}
         if sequence is not None and "span" in given:
-            sequence = _part(sequence, given.pop("span"))
+            sequence = sequence.part(given.pop("span"))
         if "sound" in values:
             given["sound"] = self._places.resolve(values["sound"])
         if "version_id" in values and (sequence is not None or not uri.startswith(S3)):
@@ -238,14 +238,6 @@ def _sequence(values: Mapping[str, Any], entry: Entry) -> Sequence | None:
     return sequence
 
 
-def _part(sequence: Sequence, span: tuple[int, int]) -> Sequence:
-    """Return the frames ``span`` of a sequence: a sequence again, so that nobody after this knows of a span."""
-    numbers = range(sequence.start, sequence.end + 1, sequence.step)[span[0] : span[1]]
-    if len(numbers) < span[1] - span[0]:
-        raise InputError(f"The span {span[0]}-{span[1] - 1} leaves the sequence {sequence.start}-{sequence.end}")
-    return sequence.model_copy(update={"start": numbers[0], "end": numbers[-1]})
-
-
 def _file_problems(number: int, source: Source, status: os.stat_result) -> Iterator[Problem]:
     if not stat.S_ISREG(status.st_mode):
         yield problem(number, "NOT_A_FILE", f"{source.uri!r:.300} is not a regular file")
@@ -261,7 +253,7 @@ def _sequence_problems(number: int, source: Source, status: os.stat_result) -> I
     if part is None or not stat.S_ISDIR(status.st_mode):
         yield problem(number, "NOT_A_FILE", f"{source.uri!r:.300} is not the folder of a sequence")
         return
-    wanted = range(part.start, part.end + 1, part.step)
+    wanted = part.numbers
     present = sorted(frame for frame in _numbers_there(source.uri, part) if frame in wanted)
     if not present:
         name = f"{part.prefix}#{part.suffix}"

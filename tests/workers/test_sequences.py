@@ -343,13 +343,14 @@ def test_any_number_and_padding(at: House, tmp_path: Path, padding: int, start: 
 
 def test_a_span_takes_its_frames_alone(at: House, tmp_path: Path) -> None:
     source = _made(tmp_path / "in", "png", 8, 1, range(10, 20))
-    it = item(tmp_path / "in", SEQUENCE % "", sequence=numbered(".png", 10, 19), span=(3, 6))
+    it = item(tmp_path / "in", SEQUENCE % "", sequence=numbered(".png", 10, 19).part((3, 6)))
     item_, result = whole_life(at, it, 2)
     assert item_.facts is not None
     assert item_.facts.frame_count == 3
     assert sequences.files(at, result) == {name: source[name] for name in ("f_0013.png", "f_0014.png", "f_0015.png")}
-    with pytest.raises(InputError, match="span 40-49"):
-        _life(at, tmp_path / "in", "[]", sequence=numbered(".png", 10, 19), span=(40, 50))
+    for outside in ((40, 50), (8, 12)):
+        with pytest.raises(InputError, match=f"span {outside[0]}-{outside[1] - 1}"):
+            numbered(".png", 10, 19).part(outside)
 
 
 @pytest.mark.parametrize("missing", ["hold", "black"])

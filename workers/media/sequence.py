@@ -25,18 +25,11 @@ _NAMED_NUMBERS = 20
 
 
 def numbers(source: Source) -> range:
-    """Return the numbers in the files' names, in order: those of the manifest's span where it gives one.
-
-    Raises:
-        InputError: ``BAD_VALUE`` when there are none.
-    """
-    sequence = source.sequence
-    found = range(sequence.start, sequence.end + 1, sequence.step) if sequence else range(0)
-    taken = found[slice(*source.span)] if source.span else found
-    if not len(taken):
-        said = f"its span {source.span[0]}-{source.span[1] - 1}" if source.span and len(found) else "the sequence"
-        raise InputError(f"{source.uri}: {said} has no numbers", code="BAD_VALUE")
-    return taken
+    """Return the numbers in the files' names, in order; raises ``InputError`` ``BAD_VALUE`` when there are none."""
+    found = source.sequence.numbers if source.sequence else range(0)
+    if not found:
+        raise InputError(f"{source.uri}: the sequence has no numbers", code="BAD_VALUE")
+    return found
 
 
 def file_of(folder: Folder, source: Source, frame: int) -> Path:

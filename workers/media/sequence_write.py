@@ -65,7 +65,7 @@ def check_writable(folder: Folder, item: Item, first: int, settings: Settings, s
             remedy="Leave `sequence` out of the outputs: the master holds the same pictures.",
         )
     notes = photo.notes
-    if not _changes(item):
+    if not item.recipe.has_effect:
         if not _overrides(item, kind):
             notes += ("No step changes anything: the files of the sequence are the source's own, byte for byte.",)
         return notes
@@ -123,14 +123,15 @@ def archive(path: Path, reel: Reel, item: Item, scratch: Path, mark: Mapping[str
             tar.close()
 
 
+def is_wanted(item: Item) -> bool:
+    """Whether an image sequence is to be written again as one."""
+    return item.source.sequence is not None and "sequence" in item.recipe.outputs
+
+
 def notes(item: Item) -> Iterator[str]:
     """Say what a person should know of a reel's output ``sequence``, beside what the probe said."""
     if "sequence" in item.recipe.outputs and item.source.sequence is None:
         yield "The output `sequence` is made of image sequences alone: this reel is a film, and has its master."
-
-
-def _changes(item: Item) -> bool:
-    return any(step.params.get("strength", 1) for step in item.recipe.steps)
 
 
 def _overrides(item: Item, kind: str) -> bool:
@@ -141,7 +142,7 @@ def _overrides(item: Item, kind: str) -> bool:
 
 def _copies(item: Item, kind: str, number: int, shown: int) -> bool:
     """Whether a frame's file is that of the frame ``shown``, byte for byte."""
-    if _changes(item) or shown == BLACK:
+    if item.recipe.has_effect or shown == BLACK:
         return False
     return kind not in _CLOCKED or (shown == number and not _overrides(item, kind))
 

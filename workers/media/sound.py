@@ -59,11 +59,11 @@ def opened(path: Place) -> Iterator[InputContainer]:
         yield container.source(path, stack)
 
 
-def beside(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction, dict[str, str]]:
+def beside(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction]:
     """Look at a file of sound that belongs to a reel.
 
     Returns:
-        Its tracks, its length in seconds (0 when the header does not say), and its tags.
+        Its tracks, and its length in seconds (0 when the header does not say).
 
     Raises:
         InputError: ``UNKNOWN_FORMAT`` for what is no sound that can be read, or the file is not there.
@@ -72,7 +72,7 @@ def beside(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction, dict[str, str
         tracks = tracks_of(file)
         if not tracks:
             raise InputError(f"{path}: there is no sound in it", code="UNKNOWN_FORMAT")
-        return tracks, Fraction(file.duration or 0, 1_000_000), dict(file.metadata)
+        return tracks, Fraction(file.duration or 0, 1_000_000)
 
 
 def tracks_of(file: InputContainer) -> tuple[AudioTrack, ...]:

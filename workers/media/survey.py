@@ -87,8 +87,12 @@ def check_size(width: int, height: int, settings: Settings, where: str) -> None:
 
 def header_rate(stream: VideoStream) -> Fraction:
     """Return the frame rate that the header gives, or 24 when it gives none."""
+    return _said_rate(stream) or sequence.DEFAULT_RATE
+
+
+def _said_rate(stream: VideoStream) -> Fraction | None:
     rate = stream.guessed_rate or stream.average_rate or stream.base_rate
-    return Fraction(rate) if rate and 0 < rate <= 1000 else sequence.DEFAULT_RATE
+    return Fraction(rate) if rate and 0 < rate <= 1000 else None
 
 
 def film(path: Place, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
@@ -252,7 +256,7 @@ class _Survey:
         look.seekable = len(known) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
         if look.seekable:
             look.rate, look.variable_rate = evenness(pts, base, look.rate)
-        look.header_rate = look.rate
+        look.header_rate = look.rate if look.seekable else _said_rate(self.stream)
         look.rate = source.fps or look.rate
         look.variable_rate = look.variable_rate and source.fps is None
         if not look.seekable:

@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
 
     def spied(settings: Settings, **more: Any) -> Any:
-        client = connect(settings, **more)
+        client = connect.__wrapped__(settings, **more)  # one of its own, not that which all share
         client.meta.events.register(
             "before-call.s3.GetObject", lambda params, **_: found.append(params["headers"]["Range"])
         )
