@@ -106,18 +106,18 @@ class ArchitectureSpec:
 
 _SHIPPED = (
     ArchitectureSpec(
-        name="fire_unet",
+        name="lite_unet",
         task="colorizer",
-        title="Fire U-Net",
-        paper="A network of this project, on the fire modules of SqueezeNet (Iandola and others, 2016) and the colour "
-        "bins of CIC (Zhang, Isola, Efros 2016)",
+        title="Lite U-Net",
+        paper="A network of this project, on EfficientNet-Lite (Tan and Le, 2019), the colour bins of CIC (Zhang, "
+        "Isola, Efros 2016) and RAFT's way of enlarging (Teed and Deng 2020)",
         idea="A classifier's light encoder, a light decoder with short cuts, and for every place how likely each bin "
-        "of colours is; an annealed mean makes one colour of them.",
+        "of colours is; an annealed mean makes one colour of them, which ends where the picture's edges are.",
         choose="The default, because it comes with Reelwright: quick and small. The published systems, once "
         "registered, see more and dare more.",
         default="reelwright-color",
         channels_last=True,
-        size="about 192 x 192, proportions kept up to 1 to 4",
+        size="about 224 x 224, proportions kept up to 1 to 4",
     ),
     ArchitectureSpec(
         name="eccv16",

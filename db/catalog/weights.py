@@ -47,7 +47,7 @@ def _ddcolor(name: str, build: str, summary: str, file: str, megabytes: int) -> 
 
 
 _SHIPPED = (
-    _ours("reelwright-color", "fire_unet", "fire-unet", "Colours photos; trained by this project.", 5),
+    _ours("reelwright-color", "lite_unet", "lite-unet", "Colours photos; trained by this project.", 22),
     _ours("reelwright-denoise", "folded_cnn", "folded-cnn", "Takes noise out; trained by this project.", 1),
     _ours("reelwright-upscale-x2", "subpixel_cnn", "subpixel-cnn", "Doubles a picture; trained by this project.", 1, 2),
     Card(

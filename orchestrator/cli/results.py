@@ -64,11 +64,8 @@ def get(
         total = len(item) if item else progress.progress(database, job).items_total
         with here.terminal.counting("items", total) as count:
             store = open_store(settings)
-            if bag:
-                info = BagInfo(f"reelwright-job-{job}", row.name, organization)
-                make = partial(write_bag, info=info)
-            else:
-                make = partial(export)
+            info = BagInfo(f"reelwright-job-{job}", row.name, organization)
+            make = partial(write_bag, info=info) if bag else export
             found = make(database, store, job, folder, external_ids=item or (), papers=papers, on_item=count)
     here.terminal.say(
         f"{many(found.files, 'file')}, {size(found.bytes)}, of {many(found.items, 'item')} in {found.folder}"

@@ -21,14 +21,16 @@ def register(app: typer.Typer) -> None:
 
 def train(
     context: typer.Context,
-    network: Annotated[str, typer.Argument(help="fire-unet, folded-cnn, subpixel-cnn, ddcolor-tiny or ddcolor-large.")],
+    network: Annotated[str, typer.Argument(help="lite-unet, folded-cnn, subpixel-cnn, ddcolor-tiny or ddcolor-large.")],
     photos: _Photos,
     out: Annotated[Path, typer.Option(help="Folder of this training; one that is there already goes on.")],
     held_out: Annotated[str | None, typer.Option(help="Photos to judge by; none holds out every twentieth.")] = None,
     label: Annotated[str, typer.Option(help="The weights are called NETWORK:LABEL.")] = "mine",
     only: Annotated[list[str] | None, typer.Option(help="COLUMN=VALUE of index.csv beside the shards.")] = None,
     encoder: Annotated[Path | None, typer.Option(help="Classifier's weights that the encoder starts as.")] = None,
-    perception: Annotated[Path | None, typer.Option(help="torchvision's vgg16_bn file, for DDColor.")] = None,
+    perception: Annotated[
+        list[Path] | None, typer.Option(help="Classifier that compares pictures; may be given several times.")
+    ] = None,
     start: Annotated[Path | None, typer.Option(help="Weights of the network to go on from.")] = None,
     side: Annotated[int | None, typer.Option(help="Side of what DDColor sees, in pixels.")] = None,
     colorfulness: Annotated[bool, typer.Option(help="Whether DDColor's loss on colourfulness counts.")] = True,
@@ -42,6 +44,7 @@ def train(
     device: Annotated[str | None, typer.Option(help="cpu, cuda …; none takes a GPU where there is one.")] = None,
     amp: Annotated[bool, typer.Option(help="Half precision on a GPU.")] = True,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; none takes all.")] = None,
+    readers: Annotated[int | None, typer.Option(min=0, help="Processes that prepare photos ahead.")] = None,
     look_every: Annotated[int | None, typer.Option(min=1, help="Steps between looks at held-out photos.")] = None,
     save_every: Annotated[int | None, typer.Option(min=1, help="Steps between saves.")] = None,
     max_bad: Annotated[float | None, typer.Option(help="Share of photos that may be unreadable.")] = None,
@@ -55,15 +58,16 @@ def train(
     need_pixels()
     here = desk(context)
     options = {
-        "held-out": held_out, "label": label, "out": out, "encoder": encoder, "perception": perception, "start": start,
-        "side": side, "steps": steps, "batch": batch, "rate": rate, "seed": seed, "accumulate": accumulate, "ema": ema,
-        "device": device, "threads": threads, "look-every": look_every, "save-every": save_every, "max-bad": max_bad,
-        "summary": summary, "licence": licence, "data": data,
+        "held-out": held_out, "label": label, "out": out, "encoder": encoder, "start": start, "side": side,
+        "steps": steps, "batch": batch, "rate": rate, "seed": seed, "accumulate": accumulate, "ema": ema,
+        "device": device, "threads": threads, "readers": readers, "look-every": look_every, "save-every": save_every,
+        "max-bad": max_bad, "summary": summary, "licence": licence, "data": data,
     }  # fmt: skip
     flags = {"no-colorfulness": not colorfulness, "no-amp": not amp, "tensorboard": tensorboard}
     arguments = ["train", network, photos]
     arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--only={pair}" for pair in only or ()]
+    arguments += [f"--perception={path}" for path in perception or ()]
     arguments += [f"--{name}" for name, on in flags.items() if on]
     card = _followed(here.terminal, arguments, gpus)
     if add:
@@ -76,6 +80,7 @@ def pack(
     photos: _Photos,
     out: Annotated[Path, typer.Argument(help="Folder for the shards.")],
     side: Annotated[int, typer.Option(min=16, help="Short side in pixels to which larger photos are brought.")] = 256,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 90,
     megabytes: Annotated[int, typer.Option(min=1, help="Largest size of a shard.")] = 60,
     seed: Annotated[int, typer.Option(help="Of the shuffling.")] = 0,
 ) -> None:
@@ -84,7 +89,8 @@ def pack(
 
     need_pixels()
     here = desk(context)
-    arguments = ["pack", photos, str(out), f"--side={side}", f"--megabytes={megabytes}", f"--seed={seed}"]
+    options = {"side": side, "quality": quality, "megabytes": megabytes, "seed": seed}
+    arguments = ["pack", photos, str(out), *(f"--{name}={value}" for name, value in options.items())]
     done: dict[str, Any] = {}
     for said in training.followed(arguments):
         if "shards" in said:

@@ -146,7 +146,7 @@ def test_a_reference_that_cannot_be_read_stops_a_queued_run_before_it_begins(
 def test_names_stand_for_weights_as_in_recipes() -> None:
     assert resolve("ddcolor").name == "ddcolor-large"
     assert resolve("deoldify-video").name == "deoldify-video"
-    assert resolve("fire-unet:birds").name == "fire-unet:birds"
+    assert resolve("lite-unet:birds").name == "lite-unet:birds"
 
 
 def test_metrics_are_chosen_by_name_task_and_judge() -> None:

@@ -105,7 +105,7 @@ def test_weights_of_another_release_are_taken_from_the_store(
 
 
 def test_networks_of_every_kind_are_put_side_by_side(stand_in: Path) -> None:
-    names = ("fire_unet", "reelwright-color", "reelwright-denoise", "reelwright-upscale-x2")
+    names = ("lite_unet", "reelwright-color", "reelwright-denoise", "reelwright-upscale-x2")
     columns = pinning.columns(names, None)
     assert [recipe.steps[0].stage for _, recipe in columns] == ["colorize", "colorize", "denoise", "upscale"]
     assert [recipe.steps[0].pins[0].card for _, recipe in columns] == [names[1], *names[1:]]
@@ -164,7 +164,7 @@ def test_nobody_takes_the_name_of_shipped_weights(at_home: Any, home_database: D
 
 
 SAID = {
-    "card": "fire-unet:birds",
+    "card": "lite-unet:birds",
     "summary": "Birds of the \x1b[31mgarden",
     "licence": "CC0",
     "data": "My photos.",
@@ -179,22 +179,22 @@ def test_trained_weights_say_themselves_what_they_are(
     at_home: Any, settings: Settings, home_database: Database, tmp_path: Path, folder: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    path = placeholders.weights(tmp_path / "made" / "fire-unet.birds.safetensors", "fire-unet", **SAID)
+    path = placeholders.weights(tmp_path / "made" / "lite-unet.birds.safetensors", "lite-unet", **SAID)
     path.with_suffix(".json").write_text("{}")
     code, made = at_home("models", "add", path.parent if folder else path)
-    assert (code, made["card"], made["licence"]) == (0, "fire-unet:birds", "CC0")
-    row = progress.weights(home_database)["fire-unet:birds"]
+    assert (code, made["card"], made["licence"]) == (0, "lite-unet:birds", "CC0")
+    row = progress.weights(home_database)["lite-unet:birds"]
     assert row.trained is not None
     assert (row.trained.summary, row.trained.figures) == ("Birds of the [31mgarden", {"psnr": 24.5})
     assert row.trained.recipe == {"steps": 100, "device": "cpu", "rate": 1e-3, "gpu": None}
     listed = {each["name"]: each for each in at_home("models", "list")[1]}
-    assert listed["fire-unet:birds"]["registered"]["trained"]["figures"] == {"psnr": 24.5}
-    assert cli.run(["--home", str(settings.home), "models", "show", "fire-unet:birds"]) == 0
+    assert listed["lite-unet:birds"]["registered"]["trained"]["figures"] == {"psnr": 24.5}
+    assert cli.run(["--home", str(settings.home), "models", "show", "lite-unet:birds"]) == 0
     assert "Birds of the [31mgarden" in capsys.readouterr().out
-    assert at_home("models", "verify", "fire-unet:birds")[0] == 0
-    pinned = pinning.pinned(parse('- colorize: {model: "fire-unet:birds"}', "r"), progress.weights(home_database))
-    assert pinned.steps[0].pins[0].build == "fire-unet"
-    assert at_home("models", "remove", "fire-unet:birds")[0] == 0
+    assert at_home("models", "verify", "lite-unet:birds")[0] == 0
+    pinned = pinning.pinned(parse('- colorize: {model: "lite-unet:birds"}', "r"), progress.weights(home_database))
+    assert pinned.steps[0].pins[0].build == "lite-unet"
+    assert at_home("models", "remove", "lite-unet:birds")[0] == 0
 
 
 def test_any_file_is_named_by_hand_and_two_labels_stand_side_by_side(
@@ -238,7 +238,7 @@ def test_a_file_that_claims_published_or_shipped_weights_is_known_by_its_keys_al
 ) -> None:
     path = placeholders.weights(tmp_path / "w.safetensors", "folded-cnn", card="ddcolor-large")
     assert at_home("models", "add", path)[1]["error"]["code"] == "BAD_VALUE"
-    path = placeholders.weights(tmp_path / "w.safetensors", "folded-cnn", card="fire-unet:lie")
+    path = placeholders.weights(tmp_path / "w.safetensors", "folded-cnn", card="lite-unet:lie")
     assert at_home("models", "add", path)[1]["error"]["code"] == "BAD_CHECKPOINT"
 
 
@@ -259,7 +259,7 @@ def test_a_tag_is_its_bases_network_and_nobody_elses_terms() -> None:
         (("render_factor", 21),),
     )
     assert tagged.files[0].sha256_prefix == card("eccv16:x").files[0].sha256_prefix == ""
-    assert not card("fire-unet:x").shipped
+    assert not card("lite-unet:x").shipped
     assert card("ct2:x").accept
     assert [file.networks for file in card("gcp:x").files] == [file.networks for file in card("gcp").files]
     assert parse('- colorize: {model: "ddcolor-tiny:birds", input_size: 256}', "r").steps[0].cards() == (
@@ -269,6 +269,6 @@ def test_a_tag_is_its_bases_network_and_nobody_elses_terms() -> None:
 
 def test_records_of_trained_weights_survive_a_round_trip(home_database: Database) -> None:
     said = trained.checked(SAID)
-    ledger.add_weights(home_database, ledger.NewWeights("fire-unet:birds", (), "here", False, said))
-    assert progress.weights(home_database)["fire-unet:birds"].trained == said
-    assert progress.weights(home_database)["fire-unet:birds"].licence == "CC0"
+    ledger.add_weights(home_database, ledger.NewWeights("lite-unet:birds", (), "here", False, said))
+    assert progress.weights(home_database)["lite-unet:birds"].trained == said
+    assert progress.weights(home_database)["lite-unet:birds"].licence == "CC0"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from db import session
+from db.catalog import shipped
 from db.settings import Settings
 from orchestrator import cli
 
@@ -60,3 +61,20 @@ def test_a_registered_classifier_is_asked_what_it_sees(at_home: Any) -> None:
     found = at_home("evaluate", photos, photos, "--metrics", "semantic")["figures"][0]
     assert found["value"] == 1
     assert found["beside"]["grey"] < 1
+
+
+def test_the_shipped_colorizer_gives_its_card(at_home: Any) -> None:
+    photos = SHARED / "train" / "val-0000.tar"
+    at_home("models", "add", SHARED / "weights" / "squeezenet1_0.safetensors")
+    found = at_home(
+        "evaluate", "reelwright-color", photos, "--metrics", "psnr,colorfulness,colorfulness_absolute,semantic"
+    )["figures"]
+    psnr, _, colorfulness, semantic = found
+    card = shipped.facts("reelwright-color")["figures"]
+    assert psnr["value"] == pytest.approx(card["psnr"], abs=0.02)
+    assert psnr["value"] > psnr["beside"]["grey"] + 1
+    assert colorfulness["value"] == pytest.approx(card["colorfulness_absolute"], abs=0.1)
+    assert 0.6 < colorfulness["value"] / colorfulness["beside"]["reference"] < 1.1
+    # A few photos lie between two classes, and another machine's rounding may decide.
+    assert semantic["value"] == pytest.approx(card["semantic_agreement"], abs=0.01)
+    assert semantic["value"] > semantic["beside"]["grey"] + 0.05

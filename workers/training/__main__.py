@@ -92,8 +92,8 @@ def _both(given: argparse.Namespace) -> tuple[Photos, Photos]:
 
 def _pack(given: argparse.Namespace, say: _Lines) -> int:
     done = packing.pack(
-        photos.opened(given.photos), given.out, side=given.side, megabytes=given.megabytes, seed=given.seed,
-        said=say.packed,
+        photos.opened(given.photos), given.out, side=given.side, quality=given.quality, megabytes=given.megabytes,
+        seed=given.seed, said=say.packed,
     )  # fmt: skip
     say.document(
         {"shards": [str(path) for path in done.shards], "pictures": done.pictures, "unreadable": done.unreadable}
@@ -222,8 +222,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--licence", default="not stated", help="terms of the weights")
     train.add_argument("--data", default="", help="what the photographs are, and under which terms")
     train.add_argument("--full", action="store_true", help="keep weights in 32 bits")
-    for name in ("encoder", "perception", "start"):
+    for name in ("encoder", "start"):
         train.add_argument(f"--{name}", type=Path, help=f"file of weights for the course's {name}")
+    train.add_argument(
+        "--perception", action="append", type=Path, help="classifier that compares pictures; may be given several times"
+    )
     train.add_argument("--side", type=int, help="side of what DDColor sees, in pixels")
     train.add_argument(
         "--no-colorfulness", dest="colorfulness", action="store_const", const=False,
@@ -241,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     pack.set_defaults(does=_pack)
     pack.add_argument("photos")
     pack.add_argument("out", type=Path)
-    for name, value in (("side", 256), ("megabytes", 60), ("seed", 0)):
+    for name, value in (("side", 256), ("quality", 90), ("megabytes", 60), ("seed", 0)):
         pack.add_argument(f"--{name}", type=int, default=value)
     return parser
 

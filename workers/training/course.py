@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -59,6 +60,8 @@ class Course(ABC, Generic[Network]):
     """The network as it learns; often the network itself. Data-parallel training wraps this."""
     critic: nn.Module | None = None
     """What is trained against it, if anything."""
+    given: Mapping[str, str | bool | int] = MappingProxyType({})
+    """The options that it was made with, as a card tells them."""
 
     @abstractmethod
     def prepare(self, photos: Photos) -> None:

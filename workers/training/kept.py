@@ -65,6 +65,7 @@ def write(trainer: Trainer, words: Words, *, half: bool = True) -> Path:
         "figures_before": {name: round(value, 4) for name, value in trainer.before.items()},
         "recipe": {
             "network": network,
+            **trainer.course.given,
             "steps": trainer.step,
             "batch": trainer.plan.batch,
             "rate": trainer.plan.rate,

@@ -15,8 +15,6 @@ import numpy as np
 from workers.training.faults import TrainingError
 from workers.training.photos import Photos, Picture
 
-_QUALITY = 90
-
 
 @dataclass(frozen=True)
 class Packed:
@@ -32,6 +30,7 @@ def pack(
     folder: Path,
     *,
     side: int = 256,
+    quality: int = 90,
     megabytes: int = 60,
     seed: int = 0,
     said: Callable[[int, int], None] = lambda done, total: None,
@@ -42,6 +41,7 @@ def pack(
         photos: What is packed.
         folder: Where to; shards of an earlier packing there are refused.
         side: Short side in pixels to which larger pictures are brought.
+        quality: Of JPEG, 1 to 100; what colours are learnt from may be 70.
         megabytes: Largest size of a shard.
         seed: Of the shuffling.
         said: Called with how many are done, and of how many.
@@ -54,7 +54,7 @@ def pack(
         raise TrainingError(f"{folder}: holds shards already", code="ALREADY_THERE", remedy="Give an empty folder.")
     shards: list[Path] = []
     count = 0
-    for members in _shards(_encoded(photos, side, seed), megabytes * 1_000_000):
+    for members in _shards(_encoded(photos, side, quality, seed), megabytes * 1_000_000):
         shards.append(folder / f"photos-{len(shards):04d}.tar")
         with tarfile.open(shards[-1], "w", format=tarfile.USTAR_FORMAT) as archive:
             for name, data in members:
@@ -83,13 +83,13 @@ def _shards(members: Iterable[tuple[str, bytes]], most_bytes: int) -> Iterator[l
         yield together
 
 
-def _encoded(photos: Photos, side: int, seed: int) -> Iterator[tuple[str, bytes]]:
+def _encoded(photos: Photos, side: int, quality: int, seed: int) -> Iterator[tuple[str, bytes]]:
     for number in np.random.default_rng(seed).permutation(len(photos)):
         picture = photos.readable(int(number))
         if picture is None:
             continue
         bgr = cv2.cvtColor(_smaller(picture, side), cv2.COLOR_RGB2BGR)
-        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
         yield re.sub(r"[^A-Za-z0-9_-]+", "-", Path(photos.name(int(number))).stem)[:60], data.tobytes()
 
 

@@ -1,19 +1,27 @@
-"""How far two pictures are apart as a classifier sees them. The courses use it.
+"""How far two pictures are apart as classifiers see them. The courses use it.
 
-VGG-16 with batch norm (Simonyan and Zisserman 2015), filled from torchvision's published file, which the user has. Only
-the convolutions are built: what is compared is the first convolution's output of each of the five blocks.
+:class:`VggDistance`: VGG-16 with batch norm (Simonyan and Zisserman 2015), filled from torchvision's published file.
+Only the convolutions are built: what is compared is the first convolution's output of each of the five blocks.
+
+:class:`MeaningDistance`: what several EfficientNet-Lite see on their way, and what they take the picture for.
+
+The files are the user's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import imagenet
+from workers.models import efficientnet_lite, imagenet
+from workers.models.efficientnet_lite import EfficientNetLite
 from workers.training import started
+from workers.training.faults import TrainingError
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 1))
 """Channels and convolutions of each block, as far as is needed."""
@@ -56,6 +64,67 @@ class VggDistance(nn.Module):
                 first, second = x.chunk(2)
                 total = total + self._weights[self._compared.index(number)] * functional.l1_loss(first, second.detach())
         return total
+
+
+class MeaningDistance(nn.Module):
+    """How otherwise classifiers see one picture than another: features on the way, and classes in the end."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Take files of EfficientNet-Lite classifiers, of any of the three sizes.
+
+        Raises:
+            TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+        """
+        super().__init__()
+        self.networks = nn.ModuleList(lite_classifier(path)[0] for path in paths)
+        self.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> MeaningDistance:
+        """Stay as it is: a judge does not learn."""
+        return super().train(False)
+
+    def forward(self, own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two scalars for sRGB pictures ``(N, 3, H, W)`` 0..1, as one classifier says that torch draws.
+
+        The first is the squared distance of features' directions (as Zhang et al. 2018 take it, all channels alike),
+        summed over stages; the second the divergence of what ``own`` is taken for from what ``wanted`` is.
+        """
+        # One at a time: all of them at every step cost as many times more and teach little more.
+        network = cast(EfficientNetLite, self.networks[int(torch.randint(len(self.networks), ()))])
+        with torch.no_grad():
+            true, meant = network.seen(_centred(wanted))
+        stages, taken_for = network.seen(_centred(own))
+        apart = [
+            (_direction(one) - _direction(two)).square().sum(dim=1).mean()
+            for one, two in zip(stages, true, strict=True)
+        ]
+        likely, wished = (logits.float().log_softmax(dim=1) for logits in (taken_for, meant))
+        return torch.stack(apart).sum(), functional.kl_div(likely, wished, reduction="batchmean", log_target=True)
+
+
+def lite_classifier(path: Path) -> tuple[EfficientNetLite, str]:
+    """Return the EfficientNet-Lite of a published file, filled, and its size (``lite0`` to ``lite2``).
+
+    Raises:
+        TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+    """
+    state = started.read(path)
+    try:
+        size = efficientnet_lite.size_of(state)
+        named = efficientnet_lite.own_names(state, size)
+    except (KeyError, ValueError) as error:
+        raise TrainingError(f"{path}: holds no EfficientNet-Lite ({error})", code="BAD_CHECKPOINT") from error
+    network = EfficientNetLite(size)
+    started.fill(network, named, path)
+    return network, size
+
+
+def _centred(pictures: Tensor) -> Tensor:
+    return (pictures * 255 - 127) / 128
+
+
+def _direction(features: Tensor) -> Tensor:
+    return functional.normalize(features.float(), dim=1, eps=1e-4)
 
 
 def _features() -> tuple[nn.Sequential, list[int]]:

@@ -12,21 +12,19 @@ import csv
 import math
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from workers.training.course import Batch, Course, Habits
 from workers.training.faults import TrainingError
 from workers.training.photos import Photos
+from workers.training.samples import Samples
 
 _STATE = "state.pt"
 _LOG = "log.csv"
@@ -55,8 +53,8 @@ class Plan:
     save_every: int = 250
     looked_at: int = 64
     """Photographs of such a look."""
-    readers: int = 1
-    """Threads that prepare views ahead."""
+    readers: int | None = None
+    """Processes that prepare views ahead; 0 does without, none takes one, or one a core where a GPU computes."""
     max_bad: float = 0.02
     """Share of the photographs that may be unreadable."""
 
@@ -155,36 +153,35 @@ class Trainer:
         last = min(self.plan.steps, self.plan.steps if until is None else until)
         began, begun_at, bad, spent = time.monotonic(), self.step, 0, self.seconds
         learner, critic = self._wrapped(self.course.learner), self._wrapped(self.course.critic)
-        with contextlib.closing(self._batches(last)) as batches:
-            for batch in batches:
-                loss, parts = self._stepped(learner, critic, batch)
-                bad = 0 if math.isfinite(loss) else bad + 1
-                if bad >= _MOST_BAD_STEPS:
-                    raise TrainingError(
-                        f"The loss was no number for {bad} steps up to step {self.step}", code="NOT_FINITE",
-                        remedy="Lower --rate; the state of the last save is kept and training goes on from there.",
-                    )  # fmt: skip
-                self.step += 1
-                self._check_photos()
-                self.seconds = spent + time.monotonic() - began
-                seconds = max(1e-9, time.monotonic() - began) / (self.step - begun_at)
-                judged = None
-                if self.step % self.plan.look_every == 0 and self.rank == 0:
-                    judged = self.evaluate(self.plan.looked_at)
-                said = Progress(
-                    self.step,
-                    self.plan.steps,
-                    loss,
-                    parts,
-                    self.plan.batch / seconds,
-                    seconds * (self.plan.steps - self.step),
-                    judged,
-                )
-                if self.rank == 0:
-                    self._log(said)
-                    self._said(said)
-                if self.step % self.plan.save_every == 0 and math.isfinite(loss):
-                    self.save()
+        for batch in self._batches(last):
+            loss, parts = self._stepped(learner, critic, batch)
+            bad = 0 if math.isfinite(loss) else bad + 1
+            if bad >= _MOST_BAD_STEPS:
+                raise TrainingError(
+                    f"The loss was no number for {bad} steps up to step {self.step}", code="NOT_FINITE",
+                    remedy="Lower --rate; the state of the last save is kept and training goes on from there.",
+                )  # fmt: skip
+            self.step += 1
+            self._check_photos()
+            self.seconds = spent + time.monotonic() - began
+            seconds = max(1e-9, time.monotonic() - began) / (self.step - begun_at)
+            judged = None
+            if self.step % self.plan.look_every == 0 and self.rank == 0:
+                judged = self.evaluate(self.plan.looked_at)
+            said = Progress(
+                self.step,
+                self.plan.steps,
+                loss,
+                parts,
+                self.plan.batch / seconds,
+                seconds * (self.plan.steps - self.step),
+                judged,
+            )
+            if self.rank == 0:
+                self._log(said)
+                self._said(said)
+            if self.step % self.plan.save_every == 0 and math.isfinite(loss):
+                self.save()
         self.save()
 
     def save(self) -> None:
@@ -251,12 +248,13 @@ class Trainer:
     @torch.no_grad()
     def _follow(self) -> None:
         keep = min(self.plan.ema, (1 + self.step) / (10 + self.step))
-        for own, new in zip(
-            self._average.state_dict().values(), self.course.network.state_dict().values(), strict=True
-        ):
-            if own.is_floating_point():
-                own.lerp_(new.to(own.dtype), 1 - keep)
-            else:
+        pairs = list(zip(self._average.state_dict().values(), self.course.network.state_dict().values(), strict=True))
+        floating = [(own, new) for own, new in pairs if own.is_floating_point()]
+        # All at once: hundreds of small tensors one by one cost a GPU more than the rest of a step.
+        follow = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
+        follow([own for own, _ in floating], [new for _, new in floating], 0)
+        for own, new in pairs:
+            if not own.is_floating_point():
                 own.copy_(new)
 
     def _half(self) -> contextlib.AbstractContextManager[Any]:
@@ -271,32 +269,15 @@ class Trainer:
 
     # -- photographs
 
-    def _batches(self, last: int) -> Generator[Batch]:
+    def _batches(self, last: int) -> Iterator[Batch]:
         """Batches for the steps to come, prepared ahead of the network."""
-        steps = iter(range(self.step, last))
-        with ThreadPoolExecutor(self.plan.readers) as pool:
-            coming = deque(pool.submit(self._views, step) for step in islice(steps, 2 * self.plan.readers))
-            try:
-                while coming:
-                    shown = coming.popleft().result()
-                    coming.extend(pool.submit(self._views, step) for step in islice(steps, 1))
-                    yield {name: torch.from_numpy(value).to(self.device) for name, value in shown.items()}
-            finally:
-                for each in coming:
-                    each.cancel()
-
-    def _views(self, step: int) -> dict[str, np.ndarray]:
         own = self.plan.batch // self.ranks
-        first = step * self.plan.batch + self.rank * own
-        shown = [self._view(number) for number in range(first, first + own)]
-        return {name: np.stack([each[name] for each in shown]).astype(np.float32, copy=False) for name in shown[0]}
-
-    def _view(self, number: int) -> dict[str, np.ndarray]:
-        """The view of one sample: which photograph, by a shuffle of each round, and how it is shown."""
-        round_, place = divmod(number, len(self.photos))
-        order = _order(self.plan.seed, round_, len(self.photos))
-        rng = np.random.default_rng([self.plan.seed, number, 1])
-        return self.course.view(self.photos.picture(int(order[place])), rng)
+        shown = Samples(self.course, self.photos, self.plan.seed, self.plan.batch, own, self.rank * own)
+        readers = self.plan.readers
+        if readers is None:
+            readers = len(os.sched_getaffinity(0)) if self.device.type == "cuda" else 1
+        for batch in shown.prepared(range(self.step, last), readers, self.device):
+            yield {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
 
     def _check_photos(self) -> None:
         if len(self.photos.bad) > max(1, self.plan.max_bad * len(self.photos)):
@@ -385,18 +366,6 @@ def _share_of_rate(habits: Habits, step: int, steps: int) -> float:
     if habits.schedule == "halved":
         return 0.5 ** sum(step >= share * steps for share in habits.halved_at)
     return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-
-
-_orders: dict[tuple[int, int, int], np.ndarray] = {}
-
-
-def _order(seed: int, round_: int, count: int) -> np.ndarray:
-    key = (seed, round_, count)
-    if key not in _orders:
-        if len(_orders) > 3:
-            _orders.clear()
-        _orders[key] = np.random.default_rng([seed, round_, 0]).permutation(count)
-    return _orders[key]
 
 
 def _device() -> str:

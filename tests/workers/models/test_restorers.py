@@ -76,7 +76,7 @@ def test_an_option_that_a_network_has_not_is_no_option() -> None:
 
 
 def test_a_network_of_another_name_is_not_built() -> None:
-    for name in ("dncnn", "dctlsa", "folded_cnn", "subpixel_cnn", "fire_unet"):
+    for name in ("dncnn", "dctlsa", "folded_cnn", "subpixel_cnn", "lite_unet"):
         module = pytest.importorskip(f"workers.models.{name}")
         with pytest.raises(ValueError, match="of this module, not nonsense"):
             module.build("nonsense")

@@ -6,6 +6,7 @@ A course is a class ``Course`` in a module here; :class:`workers.training.course
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -14,7 +15,7 @@ from workers.training.course import Course
 from workers.training.faults import TrainingError
 
 NETWORKS = {
-    "fire-unet": "fire_unet",
+    "lite-unet": "lite_unet",
     "folded-cnn": "folded_cnn",
     "subpixel-cnn": "subpixel_cnn",
     "ddcolor-tiny": "ddcolor",
@@ -46,4 +47,14 @@ def course(network: str, seed: int = 0, **options: Any) -> Course[Any]:
     strange = sorted(given.keys() - kind.OPTIONS)
     if strange:
         raise TrainingError(f"The course of {network} takes no {', '.join(strange)}", code="BAD_PARAMETER")
-    return cast(Course[Any], kind(**({"name": network} if "name" in kind.OPTIONS else {}) | given))
+    made = cast(Course[Any], kind(**({"name": network} if "name" in kind.OPTIONS else {}) | given))
+    made.given = {name: _said(value) for name, value in given.items()}
+    return made
+
+
+def _said(value: Any) -> str | bool | int:
+    """Return an option as a card tells it: files by their names."""
+    if isinstance(value, (bool, int)):
+        return value
+    files = [value] if isinstance(value, Path) else list(value)
+    return ", ".join(file.name for file in files)

@@ -7,6 +7,7 @@ weights do). Enriched targets are for training alone: figures are against the ph
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -42,7 +43,7 @@ class Course(course.Course[ddcolor.DDColor]):
         self,
         name: str = "ddcolor-tiny",
         *,
-        perception: Path | None = None,
+        perception: Sequence[Path] = (),
         encoder: Path | None = None,
         start: Path | None = None,
         side: int = 256,
@@ -53,7 +54,7 @@ class Course(course.Course[ddcolor.DDColor]):
 
         Args:
             name: ``ddcolor-tiny`` or ``ddcolor-large``.
-            perception: torchvision's ``vgg16_bn`` file.
+            perception: torchvision's ``vgg16_bn`` file, and no other.
             encoder: A ConvNeXt classifier's file that the encoder starts as; none starts at random.
             start: Weights of a whole DDColor to go on from.
             side: Of the square that a photograph is stretched to, in pixels; a multiple of 32.
@@ -61,9 +62,11 @@ class Course(course.Course[ddcolor.DDColor]):
             untaught: Do without ``perception``: features of a random VGG. For tests of the machinery.
 
         Raises:
-            TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+            TrainingError: ``FILE_MISSING``, ``BAD_CHECKPOINT`` or ``BAD_PARAMETER``.
         """
-        if perception is None and not untaught:
+        if len(perception) > 1:
+            raise TrainingError(f"{name} is taught by one --perception, not {len(perception)}", code="BAD_PARAMETER")
+        if not perception and not untaught:
             raise TrainingError(
                 "DDColor's recipe compares pictures as VGG-16 sees them; its file is not given", code="FILE_MISSING",
                 remedy="Get torchvision's vgg16_bn-6c64b313.pth and give it with --perception.",
@@ -74,7 +77,7 @@ class Course(course.Course[ddcolor.DDColor]):
         self.network = built
         self.learner: nn.Module = built
         self.critic = PatchCritic()
-        self._distance = VggDistance(perception)
+        self._distance = VggDistance(perception[0] if perception else None)
         self._encoder, self._start, self._side, self._colorfulness = encoder, start, side, colorfulness
         self._made: deque[Tensor] = deque()
 
