@@ -275,7 +275,8 @@ class Trainer:
         shown = Samples(self.course, self.photos, self.plan.seed, self.plan.batch, own, self.rank * own)
         readers = self.plan.readers
         if readers is None:
-            readers = len(os.sched_getaffinity(0)) if self.device.type == "cuda" else 1
+            cores = len(os.sched_getaffinity(0))
+            readers = max(1, cores // self.ranks) if self.device.type == "cuda" else 1
         for batch in shown.prepared(range(self.step, last), readers, self.device):
             yield {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
 
