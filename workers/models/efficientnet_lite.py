@@ -2,7 +2,7 @@
 
 Three sizes, one layout: a stem, seven stages of inverted residual blocks, a head. ``workers.models.lite_unet`` looks at
 grey pictures through one, and a course compares colours as several see them. Files are those that were converted from
-TensorFlow's, with their names (``_blocks.0._expand_conv.weight``). Colours go in as RGB, ``(x - 127) / 128`` of 0..255.
+TensorFlow's, with their names (``_blocks.0._expand_conv.weight``). Colours go in as RGB, :func:`centred`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _STAGES = (
 )  # fmt: skip
 _SIZES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
 """Factors on channels and on blocks. Stem and head stay as they are, and so do first and last stages' blocks."""
-_STEM, _HEAD, _CLASSES = 32, 1280, 1000
+HEAD = 1280
+"""Channels of the head."""
+_STEM, _CLASSES = 32, 1000
 _EPS = 1e-3
 
 
@@ -43,12 +45,12 @@ class EfficientNetLite(nn.Module):
         """Build ``lite0``, ``lite1`` or ``lite2`` with random values."""
         super().__init__()
         self.trunk = Trunk(size)
-        self.head = nn.Conv2d(self.trunk.channels[-1], _HEAD, 1, bias=False)
-        self.head_norm = _norm(_HEAD)
-        self.classes = nn.Linear(_HEAD, _CLASSES)
+        self.head = nn.Conv2d(self.trunk.channels[-1], HEAD, 1, bias=False)
+        self.head_norm = _norm(HEAD)
+        self.classes = nn.Linear(HEAD, _CLASSES)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return logits ``(N, 1000)`` for RGB ``(N, 3, H, W)``, 0..255 less 127 and divided by 128."""
+        """Return logits ``(N, 1000)`` for RGB ``(N, 3, H, W)`` as :func:`centred` returns it."""
         return self.seen(pictures)[1]
 
     def seen(self, pictures: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -117,6 +119,11 @@ class Inverted(nn.Module):
         """Return features ``(N, outputs, H / stride, W / stride)``."""
         out: Tensor = self.norm(self.project(self.depthwise(self.expand(x))))
         return x + out if self.adds else out
+
+
+def centred(levels: Tensor) -> Tensor:
+    """Return levels of 0..255 as the networks take them."""
+    return (levels - 127) / 128
 
 
 def size_of(state: Mapping[str, Tensor]) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models import batches, lab_planes
-from workers.models.efficientnet_lite import Trunk
+from workers.models.efficientnet_lite import HEAD, Trunk, centred
 from workers.ops import lab
 from workers.ops.resample import Bytes
 
@@ -28,7 +28,6 @@ _LONGEST = 4
 """A picture longer than this many times its short side is squeezed to it."""
 _BINS = 313
 """Places for bins; a training that needs fewer leaves the rest unlikely."""
-_HEAD = 1280
 _DROPPED = 0.2
 
 
@@ -85,10 +84,10 @@ class LiteUNet(nn.Module):
         super().__init__()
         self.trunk = Trunk("lite2", inputs=1)
         first, second, third, _, fifth, _, last = self.trunk.channels
-        self.top = nn.Conv2d(last, _HEAD, 1, bias=False)
-        self.top_norm = nn.BatchNorm2d(_HEAD, eps=1e-3)
-        self.scene = nn.Sequential(_squeezed(_HEAD, 384), Residual(384), Residual(384))
-        self.mood = nn.Sequential(nn.Dropout(_DROPPED), nn.Linear(_HEAD, 384))
+        self.top = nn.Conv2d(last, HEAD, 1, bias=False)
+        self.top_norm = nn.BatchNorm2d(HEAD, eps=1e-3)
+        self.scene = nn.Sequential(_squeezed(HEAD, 384), Residual(384), Residual(384))
+        self.mood = nn.Sequential(nn.Dropout(_DROPPED), nn.Linear(HEAD, 384))
         self.middle = nn.Sequential(_squeezed(384 + fifth, 256), Residual(256), Residual(256))
         self.fine = nn.Sequential(_squeezed(256 + third, 160), Residual(160), Residual(160))
         self.finest = nn.Sequential(_squeezed(160 + second + 4 * first, 96), Residual(96), Residual(96))
@@ -123,7 +122,7 @@ class LiteUNet(nn.Module):
 
         Both are logits; the second are ``(N, 36, H/4, W/4)``, nine neighbours for each of four places.
         """
-        stages = self.trunk((light * 2.55 - 127) / 128)
+        stages = self.trunk(centred(light * 2.55))
         top = functional.relu6(self.top_norm(self.top(stages[6])))
         x = self.scene(self.drop(top)) + self.mood(top.mean(dim=(2, 3)))[:, :, None, None]
         x = self.middle(torch.cat([_doubled(x), stages[4]], dim=1))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models import efficientnet_lite, imagenet
-from workers.models.efficientnet_lite import EfficientNetLite
+from workers.models.efficientnet_lite import EfficientNetLite, centred
 from workers.training import started
 from workers.training.faults import TrainingError
 
@@ -92,8 +92,8 @@ class MeaningDistance(nn.Module):
         # One at a time: all of them at every step cost as many times more and teach little more.
         network = cast(EfficientNetLite, self.networks[int(torch.randint(len(self.networks), ()))])
         with torch.no_grad():
-            true, meant = network.seen(_centred(wanted))
-        stages, taken_for = network.seen(_centred(own))
+            true, meant = network.seen(centred(wanted * 255))
+        stages, taken_for = network.seen(centred(own * 255))
         apart = [
             (_direction(one) - _direction(two)).square().sum(dim=1).mean()
             for one, two in zip(stages, true, strict=True)
@@ -117,10 +117,6 @@ def lite_classifier(path: Path) -> tuple[EfficientNetLite, str]:
     network = EfficientNetLite(size)
     started.fill(network, named, path)
     return network, size
-
-
-def _centred(pictures: Tensor) -> Tensor:
-    return (pictures * 255 - 127) / 128
 
 
 def _direction(features: Tensor) -> Tensor:

@@ -250,7 +250,7 @@ class Trainer:
         keep = min(self.plan.ema, (1 + self.step) / (10 + self.step))
         pairs = list(zip(self._average.state_dict().values(), self.course.network.state_dict().values(), strict=True))
         floating = [(own, new) for own, new in pairs if own.is_floating_point()]
-        # All at once: hundreds of small tensors one by one cost a GPU more than the rest of a step.
+        # All at once: hundreds of small tensors one by one are as many kernels to start at every step.
         follow = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
         follow([own for own, _ in floating], [new for _, new in floating], 0)
         for own, new in pairs:
