@@ -20,7 +20,7 @@ from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.measures import MEASURES
 from db.catalog.metrics import METRICS
 from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
-from db.catalog.weights import CARDS, Card
+from db.catalog.weights import CARDS, FAMILIES, Card
 from db.errors import CODES
 from db.settings import PREFIX, Settings
 from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
@@ -122,14 +122,14 @@ def states() -> Iterator[str]:
 
 
 def model_table(*tasks: str) -> Iterator[str]:
-    shown = [spec for spec in ARCHITECTURES.values() if not spec.module and spec.task in tasks]
+    shown = [spec for spec in ARCHITECTURES.values() if not spec.outside and spec.task in tasks]
     yield _table(
         ("model", "system", "weights", "options", "cost of a picture on one core"),
         [
             (
                 f"[`{spec.name}`](models/{spec.name}.md)",
                 spec.title,
-                ", ".join(f"`{card.name}`" for card in _cards(spec)),
+                ", ".join(f"`{name}`" for name in (*(card.name for card in _cards(spec)), *_labels(spec))),
                 ", ".join(f"`{option}`" for option in spec.options) or "–",
                 spec.cost or "–",
             )
@@ -174,20 +174,33 @@ def _facts_of_shipped(card: Card) -> Iterator[str]:
         yield f"- **Figures:** {', '.join(f'{name} {value:g}' for name, value in said.figures.items())}."
 
 
+def _labels(spec: ArchitectureSpec) -> list[str]:
+    """Return how weights of a family are spelled."""
+    return [f"{card.name}:LABEL" for card in FAMILIES.values() if card.architecture == spec.name]
+
+
 def _use(spec: ArchitectureSpec) -> str:
+    if not spec.default:
+        weights = _labels(spec)[-1].replace("LABEL", "my-weights")
+        step = _step_of_restorer(spec, f'"{weights}"')
+        return f"```console\n$ reelwright models add my-weights.pth\n```\n\n{step}"
     card = next(card for card in _cards(spec) if card.name == spec.default)
     files = " ".join(file.name for file in card.files if not file.optional)
     given = files if len(card.files) == 1 else f"folder-with-{card.name}/"
     accept = " --accept-licence" if card.accept else ""
     add = "" if card.shipped else f"```console\n$ reelwright models add {given}{accept}\n```\n"
     if spec.task in ("denoiser", "upscaler"):
-        stage = {"denoiser": "denoise", "upscaler": "upscale"}[spec.task]
-        return f"{add}\n```yaml\nrecipe:\n  - {stage}: {{method: network, weights: {card.name}}}\n```\n".lstrip()
+        return f"{add}\n{_step_of_restorer(spec, card.name)}".lstrip()
     if spec.task != "colorizer":
         return add
     needed = "{imagenet_class: 263}" if spec.name == "gcp" else ""
     step = f"{{model: {spec.name}{', ' + needed.strip('{}') if needed else ''}}}"
     return f"{add}\n```yaml\nrecipe:\n  - colorize: {step}\n```\n".lstrip()
+
+
+def _step_of_restorer(spec: ArchitectureSpec, weights: str) -> str:
+    stage = {"denoiser": "denoise", "upscaler": "upscale"}[spec.task]
+    return f"```yaml\nrecipe:\n  - {stage}: {{method: network, weights: {weights}}}\n```\n"
 
 
 def _cards(spec: ArchitectureSpec) -> list[Card]:
@@ -208,7 +221,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     **{
         f"models/{spec.name}.md": functools.partial(model_page, spec)
         for spec in ARCHITECTURES.values()
-        if not spec.module
+        if not spec.outside
     },
 }
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from db import ledger, progress
 from db.catalog import shipped, trained
 from db.catalog.trained import Trained
-from db.catalog.weights import CARDS, Card, card
+from db.catalog.weights import CARDS, Card, card, is_tag
 from db.errors import InputError
 from db.progress import WeightsRow
 from db.recipe import PinnedFile
@@ -50,6 +50,7 @@ def add(
     *,
     name: str | None = None,
     accept_licence: bool = False,
+    licence: str | None = None,
     moved: Callable[[int], None] = lambda count: None,
 ) -> Added:
     """Examine files of weights and register them.
@@ -61,15 +62,17 @@ def add(
         sources: Paths, ``NETWORK=PATH``, ``s3://`` or ``https://`` addresses; or one folder.
         name: The card; none takes what the file says of itself, or recognises it by names and keys.
         accept_licence: Whether the caller accepts terms that must be accepted.
+        licence: The terms of weights that have a label; none takes what the file says.
         moved: Called with the number of bytes of each piece that is fetched or stored.
 
     Raises:
-        InputError: ``LICENCE_NOT_ACCEPTED``, ``FILE_MISSING``, ``BAD_VALUE`` when the weights of that name are shipped,
-            or what is wrong with a file.
+        InputError: ``LICENCE_NOT_ACCEPTED``, ``FILE_MISSING``, ``BAD_VALUE`` when the weights of that name are shipped
+            or their terms are on their card, or what is wrong with a file.
     """
     if name:
         check_terms(card(name), accept_licence)  # before gigabytes are fetched
         _check_free(card(name))
+    said = trained.checked({"licence": licence}) if licence else None
     settings.scratch_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
         # Each in a folder of its own: files of one system may have one name in several places.
@@ -79,8 +82,13 @@ def add(
         chosen = card(found["card"])
         check_terms(chosen, accept_licence)
         _check_free(chosen)
+        if licence and not is_tag(chosen.name):
+            raise InputError(
+                f"The terms of {chosen.name} are on its card: {chosen.licence}", remedy="Leave out --licence."
+            )
         files = tuple(_stored(store, file, moved) for file in found["files"])
-    said = trained.checked(found["trained"]) if found["trained"] else None
+    if found["trained"]:
+        said = trained.checked(found["trained"] | ({"licence": licence} if licence else {}))
     ledger.add_weights(database, ledger.NewWeights(chosen.name, files, ", ".join(sources), accept_licence, said))
     licence = (said and said.licence) or chosen.licence
     return Added(chosen.name, files, found["parameters"], licence, tuple(found["notes"]), said)

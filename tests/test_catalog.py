@@ -8,7 +8,7 @@ import pytest
 from db.catalog.architectures import ARCHITECTURES
 from db.catalog.metrics import METRICS
 from db.catalog.stages import STAGES
-from db.catalog.weights import CARDS, Card
+from db.catalog.weights import CARDS, FAMILIES, Card
 
 WORKERS = Path(__file__).parents[1] / "workers"
 OF_TASK: dict[str, set[str]] = {
@@ -50,11 +50,12 @@ def test_a_metric_has_two_public_functions(path: Path) -> None:
     assert public_functions(path) == ({"observe", "compare"} if pair else {"update", "compute"})
 
 
-@pytest.mark.parametrize("name", [name for name, spec in ARCHITECTURES.items() if not spec.module])
+@pytest.mark.parametrize("name", [name for name, spec in ARCHITECTURES.items() if not spec.outside])
 def test_an_architecture_has_its_module_with_the_functions_of_its_task(name: str) -> None:
-    functions = public_functions(modules("models")[name])
-    assert {"build"} <= functions
-    assert OF_TASK[ARCHITECTURES[name].task] <= functions
+    spec = ARCHITECTURES[name]
+    functions = public_functions(modules("models")[spec.module_name.rpartition(".")[2]])
+    assert ({"build"} if spec.default else {"recognised", "from_sets"}) <= functions
+    assert OF_TASK[spec.task] <= functions
 
 
 def test_every_module_that_builds_a_network_by_name_is_in_the_catalogue() -> None:
@@ -72,8 +73,9 @@ def test_a_card_is_complete_and_of_a_known_architecture(card: Card) -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_an_architectures_default_weights_are_its_own(name: str) -> None:
-    assert CARDS[ARCHITECTURES[name].default].architecture == name
+def test_an_architectures_default_weights_are_its_own_or_all_of_them_have_labels(name: str) -> None:
+    default = ARCHITECTURES[name].default
+    assert CARDS[default].architecture == name if default else name in {each.architecture for each in FAMILIES.values()}
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -15,7 +15,9 @@ import torch
 
 from db.errors import InputError, OutOfMemoryError
 
-_PACKAGES = ("reelwright", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "av", "OpenImageIO")
+_PACKAGES = (
+    "reelwright", "torch", "torchvision", "spandrel", "numpy", "opencv-python-headless", "pillow", "av", "OpenImageIO",
+)  # fmt: skip
 """Everything that computes or decodes a sample: another release of ours may round otherwise, too."""
 _CV2_NO_MEMORY = -4
 

@@ -79,7 +79,8 @@ class ArchitectureSpec:
     choose: str
     """When to choose it, and what it is bad at."""
     default: str
-    """The card that stands for the architecture where a recipe names no weights."""
+    """The card that stands for the architecture where a recipe names no weights; empty where all weights have labels
+    that people gave them."""
     size: str
     """What the network sees of a picture."""
     cost: str = ""
@@ -102,6 +103,11 @@ class ArchitectureSpec:
     def module_name(self) -> str:
         """The module that holds the network."""
         return self.module or f"workers.models.{self.name}"
+
+    @property
+    def outside(self) -> bool:
+        """Whether another package brings it."""
+        return not self.module_name.startswith("workers.models.")
 
 
 _SHIPPED = (
@@ -293,6 +299,31 @@ _SHIPPED = (
         default="dctlsa-x2",
         size="the picture's own, in tiles; what lies further than 64 pixels changes no level of 8 bits",
         reach_px=64,
+    ),
+    ArchitectureSpec(
+        name="spandrel_restorer",
+        task="denoiser",
+        title="Networks that spandrel reads, size kept",
+        paper="Several dozen, each with a paper of its own: DRUNet, SCUNet, SwinIR, NAFNet, FBCNN, Uformer and others",
+        idea="spandrel knows a network by the keys of its file and builds it as large as the file's numbers are.",
+        choose="To take out noise, blur or JPEG's blocks with weights that you know and trust. They do what they were "
+        "trained for, and take no `sigma`.",
+        default="",
+        size="the picture's own, in tiles that fade into each other",
+        module="workers.models.spandrel_networks",
+    ),
+    ArchitectureSpec(
+        name="spandrel_upscaler",
+        task="upscaler",
+        title="Networks that spandrel reads, enlarging",
+        paper="Several dozen, each with a paper of its own: ESRGAN and Real-ESRGAN, SwinIR, HAT, DAT, SPAN, RCAN and "
+        "others",
+        idea="spandrel knows a network by the keys of its file and builds it as large as the file's numbers are.",
+        choose="To enlarge two, three or four times with weights that you know and trust. Those that were trained "
+        "against a critic invent detail: fine for viewing copies, no evidence of what was there.",
+        default="",
+        size="the picture's own, in tiles that fade into each other",
+        module="workers.models.spandrel_networks",
     ),
     ArchitectureSpec(
         name="mask_rcnn",

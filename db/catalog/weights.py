@@ -5,6 +5,8 @@ and are pinned by their digest. A card's ``files`` say which file holds which ne
 
 ``BASE:LABEL`` (``ddcolor-tiny:birds``) is the card of weights that somebody trained for the network of ``BASE``. No
 list has such cards: the name says all that a recipe must know, and whether they are registered is another question.
+A base is a card or one of the families, whose networks are so many that all their weights have labels
+(``spandrel-x4:real-esrgan``).
 """
 
 from __future__ import annotations
@@ -163,7 +165,26 @@ CARDS: Mapping[str, Card] = {
 }
 """All cards by name: the shipped ones and those that outside architectures bring along."""
 
-__all__ = ["CARDS", "Card", "WeightsFile", "card", "find", "is_tag", "of_build", "resolve"]
+
+def _family(name: str, architecture: str, summary: str, scale: int = 1) -> Card:
+    files, published = (WeightsFile("a file that spandrel reads"),), "by their authors"
+    return Card(name, architecture, name, summary, files, published, "as their authors state", scale=scale)
+
+
+FAMILIES: Mapping[str, Card] = {
+    each.name: each
+    for each in (
+        _family("spandrel", "spandrel_restorer", "Mends a picture at its own size."),
+        *(_family(f"spandrel-x{scale}", "spandrel_upscaler", f"{scale} times as large.", scale) for scale in (2, 3, 4)),
+    )
+}
+"""Bases of labels that are no weights themselves: what size their networks have stands in the files alone."""
+
+LABEL_CHARACTERS = 40
+
+__all__ = [
+    "CARDS", "FAMILIES", "LABEL_CHARACTERS", "Card", "WeightsFile", "card", "find", "is_tag", "of_build", "resolve",
+]  # fmt: skip
 
 
 def find(name: str) -> Card | None:
@@ -171,13 +192,15 @@ def find(name: str) -> Card | None:
     if name in CARDS:
         return CARDS[name]
     tag = _TAG.fullmatch(name)
+    if tag and tag["base"] in FAMILIES:
+        return replace(FAMILIES[tag["base"]], name=name)
     base = tag and (CARDS.get(tag["base"]) or of_build(tag["base"]))
     return _tagged(name, base) if base else None
 
 
 def of_build(build: str) -> Card | None:
     """Return the first card whose network is built under a name."""
-    return next((each for each in CARDS.values() if each.build == build), None)
+    return FAMILIES.get(build) or next((each for each in CARDS.values() if each.build == build), None)
 
 
 def is_tag(name: str) -> bool:
@@ -194,9 +217,12 @@ def card(name: str) -> Card:
     found = find(name)
     if found is None:
         base, colon, _ = name.partition(":")
-        builds = [each.build for each in CARDS.values()] if colon else []  # of a tag, the base is what is misspelled
+        # Of a tag, the base is what is misspelled.
+        builds = [*FAMILIES, *(each.build for each in CARDS.values())] if colon else []
         near = nearest(base, [*CARDS, *builds])
-        remedy = "A label has small letters, digits and hyphens, 40 at most." if colon else None
+        remedy = f"A label has small letters, digits and hyphens, {LABEL_CHARACTERS} at most." if colon else None
+        if base in FAMILIES and not colon:
+            remedy = f"Weights of this family have a label: {base}:LABEL. `reelwright models list` shows them."
         raise InputError(f"No weights are called {name!r:.110}.{near}", code="UNKNOWN_MODEL", remedy=remedy)
     return found
 

@@ -89,6 +89,9 @@ def add(
         ),
     ] = None,
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="I accept their terms.")] = False,
+    licence: Annotated[
+        str | None, typer.Option(help="Terms of weights with a LABEL; none takes the file's own word.")
+    ] = None,
 ) -> None:
     """Register published weights, or such as you trained: loaded completely, kept in the store, pinned by digest."""
     from db.store import open_store
@@ -100,8 +103,9 @@ def add(
     with here.database(settings, make=True) as database, here.terminal.counting("bytes") as count:
         moved = _Sum(count)
         made = models.add(
-            settings, database, open_store(settings), files, name=card, accept_licence=accept_licence, moved=moved
-        )
+            settings, database, open_store(settings), files,
+            name=card, accept_licence=accept_licence, licence=licence, moved=moved,
+        )  # fmt: skip
     total = size(sum(file.bytes for file in made.files))
     here.terminal.say(f"{made.card}: {made.parameters:,} numbers in {many(len(made.files), 'file')}, {total}.")
     here.terminal.say(f"Licence: {made.licence}.")

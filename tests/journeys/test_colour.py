@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import OpenImageIO as oiio
+import torch
 from PIL import Image
+from spandrel.architectures.NAFNet import NAFNet
 
 from db import ledger, progress
 from db import recipe as recipes
@@ -21,6 +23,7 @@ COLOUR = """
 - deflicker: {window: 5}
 - denoise: {method: network, weights: "folded-cnn:trial"}
 - colorize: {model: tint, seed: 3}
+- denoise: {method: network, weights: "spandrel:trial", strength: 0.3}
 - trap: {radius: 1}
 - stabilize_color: {radius: 2}
 - upscale: {method: network, weights: "subpixel-cnn:trial"}
@@ -76,6 +79,11 @@ def test_a_coloured_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: 
         tint.register(house.database, house.store, house.settings.home)
         for name in ("folded-cnn:trial", "subpixel-cnn:trial"):
             placeholders.register(house.database, house.store, house.settings.home, name)
+        torch.manual_seed(5)
+        network = NAFNet(width=8, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1], middle_blk_num=1)
+        path = house.settings.home / "trial.pth"
+        torch.save({"params": network.state_dict()}, path)
+        assert models.add(house.settings, house.database, house.store, [str(path)]).card == "spandrel:trial"
 
     digests = {
         name: restored_in(

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from spandrel.architectures.ESRGAN import ESRGAN
 
 from db import ledger, progress, session
 from db.catalog.weights import CARDS
@@ -77,6 +78,39 @@ def test_weights_are_added_shown_verified_and_removed(at_home: Any, settings: Se
     assert not blob.exists()
     code, refused = at_home("models", "remove", "tint")
     assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "MODEL_MISSING")
+
+
+def test_a_network_that_only_spandrel_reads_is_registered_under_a_label(
+    at_home: Any, settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "RealESRGAN_x2plus.pth"
+    network = ESRGAN(in_nc=3, out_nc=3, num_filters=8, num_blocks=1, scale=2)
+    torch.save({"params_ema": network.state_dict()}, path)
+    name = "spandrel-x2:realesrgan-x2plus"
+    code, made = at_home("models", "add", path, "--licence", "BSD-3-Clause")
+    assert (code, made["card"], made["licence"]) == (0, name, "BSD-3-Clause")
+    assert "--as spandrel-x2:LABEL" in made["notes"][0]
+    shown = at_home("models", "show", name)[1]
+    assert (shown["licence"], shown["model"]) == ("BSD-3-Clause", "spandrel_upscaler")
+    assert at_home("models", "verify", name) == (0, [{"card": name, "code": None, "message": None}])
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(np.full((20, 30), 90, np.uint8)).save(photos / "a.png")
+    (tmp_path / "r.yaml").write_text(f"- upscale: {{method: network, weights: '{name}'}}")
+    code, planned = at_home("plan", photos, "--recipe", tmp_path / "r.yaml")
+    assert (code, planned["problem_count"]) == (0, 0)
+    code, refused = at_home("models", "add", path, "--as", "spandrel-x4:mine")
+    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "BAD_CHECKPOINT")
+    (tmp_path / "r.yaml").write_text("- denoise: {method: network, weights: 'spandrel-x2:realesrgan-x2plus'}")
+    code, refused = at_home("plan", photos, "--recipe", tmp_path / "r.yaml")
+    assert code == cli.BAD_INPUT
+    assert "takes out no noise" in refused["error"]["message"]
+
+
+def test_the_terms_of_published_weights_are_on_their_card(at_home: Any, tmp_path: Path) -> None:
+    code, refused = at_home("models", "add", tint.weights(tmp_path), "--licence", "mine")
+    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "BAD_VALUE")
+    assert "are on its card" in refused["error"]["message"]
 
 
 def test_a_file_that_changed_in_the_store_is_found_out(

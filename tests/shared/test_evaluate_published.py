@@ -55,6 +55,16 @@ def test_dctlsa_gives_its_table(at_home: Any, scale: int, figure: float, bicubic
     assert f"crop = {scale}" in found["convention"]
 
 
+def test_the_same_files_give_the_same_tables_as_networks_that_spandrel_reads(at_home: Any) -> None:
+    for name, file in {"spandrel:dncnn": "dncnn_25.pth", "spandrel-x2:dctlsa": "dctlsa_x2.pt"}.items():
+        assert at_home("models", "add", SHARED / "weights" / file, "--as", name)["card"] == name
+    found = at_home("evaluate", "spandrel:dncnn", SETS / "set12", "--noise", 25, "--metrics", "psnr")["figures"][0]
+    assert found["value"] == pytest.approx(30.436, abs=0.02)
+    large, small = SETS / "set5_sr" / "*_HR.png", SETS / "set5_sr" / "*_x2_LR.png"
+    found = at_home("evaluate", "spandrel-x2:dctlsa", large, "--inputs", small)["figures"][0]
+    assert found["value"] == pytest.approx(38.25, abs=0.02)
+
+
 def test_a_registered_classifier_is_asked_what_it_sees(at_home: Any) -> None:
     photos = SHARED / "media" / "photos_color" / "kodak"
     at_home("models", "add", SHARED / "weights" / "squeezenet1_0.safetensors")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from db.catalog import trained
 from db.catalog.trained import Trained
-from db.catalog.weights import CARDS, Card, card, is_tag
+from db.catalog.weights import CARDS, FAMILIES, LABEL_CHARACTERS, Card, card, is_tag
 from db.errors import InputError
 from workers.models import checkpoint, loading
+
+_TRIED_PX = 64
+"""Side of the picture on which a network is tried that nobody here has seen before."""
 
 
 def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, Any]:
@@ -38,8 +44,10 @@ def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, A
     said = _said([*paths, *named.values()])
     chosen, notes = _chosen(paths, named, name or (said.card if is_tag(said.card) else None))
     files = named | (dict(loading.assign(chosen, paths, named)) if paths else {})
-    network = loading.build(chosen.name)
-    loading.fill(network, chosen, files)
+    network = loading.filled(chosen, files)
+    if chosen.build in FAMILIES:
+        _try(network, chosen, files[""])
+        said = said.model_copy(update={"summary": said.summary or f"{network.title}. {chosen.summary}"})
     by_path = {path: [net for net in files if files[net] == path] for path in files.values()}
     return {
         "card": chosen.name,
@@ -48,6 +56,21 @@ def examine(given: Sequence[str], name: str | None, folder: Path) -> dict[str, A
         "trained": said.model_dump(mode="json") if said != Trained() else None,
         "notes": notes,
     }
+
+
+def _try(network: nn.Module, chosen: Card, path: Path) -> None:
+    """Make sure that a network of which nothing is known but its keys can do what its family does."""
+    try:
+        made = loading.restored(network, torch.zeros(1, 3, _TRIED_PX, _TRIED_PX))
+    except InputError:
+        raise
+    except Exception as error:  # from deep inside a network that somebody made up
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: the network cannot be run: {said:.200}", code="BAD_CHECKPOINT") from error
+    side = _TRIED_PX * chosen.scale
+    if made.shape != (1, 3, side, side):
+        message = f"{path}: of {_TRIED_PX} pixels the network makes {made.shape[-1]}, not {side}"
+        raise InputError(message, code="BAD_CHECKPOINT")
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -85,10 +108,19 @@ def _chosen(paths: Sequence[Path], named: Collection[str], name: str | None) -> 
         remedy = "Say with --card which weights they are."
         raise InputError(f"No card has files for {', '.join(named)} alone", code="BAD_CHECKPOINT", remedy=remedy)
     build = loading.recognise(paths)
+    if build in FAMILIES:
+        own = card(f"{build}:{_label(paths[0])}")
+        return own, [f"The label is the file's name; `--as {build}:LABEL` gives another."]
     fitting = [each for each in CARDS.values() if each.build == build]
     others = ", ".join(each.name for each in fitting[1:])
     note = f"By its keys it may be {others} as well; `--card` says so." if others else ""
     return fitting[0], [note] if note else []
+
+
+def _label(path: Path) -> str:
+    """Return a label made of a file's name."""
+    words = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+    return words[:LABEL_CHARACTERS].rstrip("-") or "own"
 
 
 def _file(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.weights import CARDS, Card, WeightsFile, find, of_build
+from db.catalog.weights import CARDS, FAMILIES, Card, WeightsFile, find, of_build
 from db.errors import InputError, WorkError, nearest
 from workers.models import checkpoint
 from workers.models.checkpoint import State
@@ -40,14 +40,14 @@ def build(name: str) -> nn.Module:
         name: A card's name or its ``build``: ``eccv16``, ``ddcolor-tiny``, ``deoldify-video`` …
 
     Raises:
-        InputError: ``UNKNOWN_MODEL``, with the nearest name.
+        InputError: ``UNKNOWN_MODEL``, with the nearest name; ``BAD_PARAMETER`` for families, whose networks are as
+            large as their files say.
         WorkError: ``NO_MODULE`` when this machine lacks the module.
     """
     card = _card(name)
-    network = cast(nn.Module, _module(card.architecture).build(card.build))
-    # A plain attribute: the architecture's own functions are found by it, and no key is added.
-    network.architecture = card.architecture  # type: ignore[assignment]
-    return network.eval()
+    if card.build in FAMILIES:
+        raise InputError(f"{name}: without a file nobody knows how large its network is", code="BAD_PARAMETER")
+    return _of(card, _module(card.architecture).build(card.build))
 
 
 def load(what: str | Path | Sequence[Path] | Named, name: str | None = None, *, sha256: str | None = None) -> nn.Module:
@@ -74,9 +74,7 @@ def load(what: str | Path | Sequence[Path] | Named, name: str | None = None, *, 
         _check_digest(paths, sha256)
     if name is None:
         name = recognise(paths)
-    network = build(name)
-    fill(network, _card(name), named or assign(_card(name), paths))
-    return network
+    return filled(_card(name), named or assign(_card(name), paths))
 
 
 def chroma(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
@@ -139,9 +137,10 @@ def recognise(paths: Sequence[Path]) -> str:
     if likeness[best] == 1:
         return best
     near = f"; nearest is {best}, {_difference(_best_set(sets, best), _expected(best)[''])}" if likeness[best] else ""
-    known = _known_to_spandrel(sets)
-    other = f" spandrel reads it as {known}, for which there is no card." if known else ""
-    raise InputError(f"{paths[0]}: its keys are of no network known here{near}{other}", code="BAD_CHECKPOINT")
+    family, why = _family(sets)
+    if family:
+        return family
+    raise InputError(f"{paths[0]}: its keys are of no network known here{near or '.'}{why}", code="BAD_CHECKPOINT")
 
 
 def by_names(paths: Sequence[Path], taken: Collection[str] = ()) -> Card | None:
@@ -184,12 +183,32 @@ def assign(card: Card, paths: Sequence[Path], taken: Collection[str] = ()) -> Na
     return found
 
 
-def fill(network: nn.Module, card: Card, files: Named) -> None:
-    """Load files into a network built for ``card``, complete and strict.
+def filled(card: Card, files: Named) -> nn.Module:
+    """Return the network of a card with the weights of files, complete and strict, in eval mode on the CPU.
 
     Raises:
         InputError: As :func:`load`.
     """
+    if card.build not in FAMILIES:
+        network = build(card.name)
+        _fill(network, card, files)
+        return network
+    if set(files) != {""}:
+        raise InputError(f"{card.name}: it is one network, in one file", code="BAD_CHECKPOINT")
+    path = files[""]
+    try:
+        return _of(card, _module(card.architecture).from_sets(card.build, checkpoint.read(path)))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}", code="BAD_CHECKPOINT") from error
+
+
+def _of(card: Card, network: nn.Module) -> nn.Module:
+    # A plain attribute: the architecture's own functions are found by it, and no key is added.
+    network.architecture = card.architecture  # type: ignore[assignment]
+    return network.eval()
+
+
+def _fill(network: nn.Module, card: Card, files: Named) -> None:
     optional = {name for file in card.files if file.optional for name in file.networks}
     children = dict(network.named_children()) if card.files[0].networks else {"": network}
     for name in children:
@@ -294,16 +313,18 @@ def _shapes(state: State) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
-def _known_to_spandrel(sets: Mapping[str, State]) -> str:
-    """Return what the library of restorers takes a file for, or an empty string; a person learns what they hold."""
-    import spandrel  # it takes a second, and is asked only about files that nothing here knows
-
-    # The prefix that reading took off is part of some of its layouts.
-    states = [*sets.values(), *({f"model.{key}": value for key, value in state.items()} for state in sets.values())]
-    for support in spandrel.MAIN_REGISTRY.architectures("detection"):
-        if any(support.architecture.detect(state) for state in states):
-            return str(support.architecture.name)
-    return ""
+def _family(sets: Mapping[str, State]) -> tuple[str, str]:
+    """Return the family that reads a file, or why none can; both empty where none knows its keys."""
+    why = ""
+    for module in dict.fromkeys(_module(each.architecture) for each in FAMILIES.values()):
+        try:
+            family = module.recognised(sets)
+        except ValueError as error:
+            why = f" {error}."
+        else:
+            if family:
+                return str(family), ""
+    return "", why
 
 
 @cache

@@ -75,10 +75,8 @@ def _load(pin: Pin, store: Store, settings: Settings, device: str, moved: Callab
     for file in pin.files:
         path = _fetched(file, store, settings, moved)
         files |= dict.fromkeys(file.networks or ("",), path)
-    made = loading.build(pin.build)
     with devices.translate():
-        loading.fill(made, card(pin.card), files)
-        return settled(made, device)
+        return settled(loading.filled(card(pin.card), files), device)
 
 
 def settled(network: nn.Module, device: str) -> nn.Module:

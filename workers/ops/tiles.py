@@ -1,11 +1,13 @@
 """Large pictures, tile by tile, so that a network's memory does not grow with them. ``workers.models`` may import it.
 
-The grid is laid from the picture's upper left corner, and every tile is given its surroundings as far as the network
-looks. So bits depend on the picture's size alone, never on the machine or on what else is computed.
+Where it is known how far a network looks, every tile is given that much around it and comes out as if there were no
+tiles (:func:`joined`); where nobody knows, tiles fade into each other (:func:`faded`). The grids depend on the
+picture's size alone, so bits never depend on the machine or on what else is computed.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -15,6 +17,11 @@ TILE_PX = 512
 """Side of what one tile contributes, in pixels of the source."""
 _STEP_PX = 16
 """Surroundings are rounded up to multiples of this: networks that fold or look through windows see the same grid."""
+_FADED_PX = 384
+"""Side of the largest tile among those that fade: with its surroundings it is as large as others without."""
+_AROUND_PX, _FADE_PX = 64, 32
+"""What such a tile is shown around it, and how far to each side of its border it fades; the rest, which sees least of
+what is around, is thrown away."""
 
 
 def joined(pictures: Tensor, reach_px: int, work: Callable[[Tensor], Tensor]) -> Tensor:
@@ -50,3 +57,57 @@ def _inner(made: Tensor, height: int, top: int, left: int) -> Tensor:
     scale = made.shape[-2] // height
     top, left, side = top * scale, left * scale, TILE_PX * scale
     return made[..., top : top + side, left : left + side]
+
+
+def faded(pictures: Tensor, scale: int, work: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return ``work`` over pictures ``(N, C, H, W)``, large ones in tiles that fade into each other.
+
+    For networks of which nobody knows how far they look, or that look at the mean of all they are shown: what is left
+    of a border is a slope 64 pixels wide.
+
+    Args:
+        pictures: All of one size.
+        scale: Factor on width and height.
+        work: Makes ``(N, C', h * scale, w * scale)`` of a part ``(N, C, h, w)``.
+    """
+    height, width = pictures.shape[-2:]
+    rows, columns = _even(height), _even(width)
+    if len(rows) == len(columns) == 1:
+        return work(pictures)
+    out: Tensor | None = None
+    for top, bottom in rows:
+        for left, right in columns:
+            above, below = max(0, top - _AROUND_PX), min(height, bottom + _AROUND_PX)
+            before, after = max(0, left - _AROUND_PX), min(width, right + _AROUND_PX)
+            made = work(pictures[..., above:below, before:after])
+            if out is None:
+                out = made.new_zeros(*made.shape[:2], height * scale, width * scale)
+            down, across = (
+                _share(*place, scale).to(made.device)
+                for place in (
+                    (above, below, top, bottom, height),
+                    (before, after, left, right, width),
+                )
+            )
+            place = out[..., above * scale : below * scale, before * scale : after * scale]
+            place += made * (down[:, None] * across)
+    assert out is not None
+    return out
+
+
+def _even(length: int) -> list[tuple[int, int]]:
+    """Cut a length into parts about as long as each other, at multiples of what windows see."""
+    count = -(-length // _FADED_PX)
+    ends = [round(number * length / count / _STEP_PX) * _STEP_PX for number in range(count)] + [length]
+    return list(itertools.pairwise(ends))
+
+
+def _share(start: int, stop: int, first: int, last: int, length: int, scale: int) -> Tensor:
+    """Return what a tile that shows ``[start, stop)`` and owns ``[first, last)`` counts for, pixel by pixel.
+
+    Beside every border the two shares add up to 1; at the picture's own borders nothing fades.
+    """
+    places = start + (torch.arange((stop - start) * scale) + 0.5) / scale
+    rise = ((places - first) / (2 * _FADE_PX) + 0.5).clamp(0, 1) if first > 0 else torch.ones_like(places)
+    fall = ((places - last) / (2 * _FADE_PX) + 0.5).clamp(0, 1) if last < length else torch.zeros_like(places)
+    return rise * (1 - fall)

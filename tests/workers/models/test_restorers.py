@@ -80,13 +80,3 @@ def test_a_network_of_another_name_is_not_built() -> None:
         module = pytest.importorskip(f"workers.models.{name}")
         with pytest.raises(ValueError, match="of this module, not nonsense"):
             module.build("nonsense")
-
-
-def test_a_file_that_only_spandrel_knows_is_refused_by_its_name(tmp_path: Path) -> None:
-    from spandrel.architectures.ESRGAN import ESRGAN
-
-    network = ESRGAN(in_nc=3, out_nc=3, num_filters=8, num_blocks=1, scale=4)
-    torch.save(network.state_dict(), tmp_path / "x4.pth")
-    with pytest.raises(InputError, match=r"spandrel reads it as ESRGAN, for which there is no card") as caught:
-        models.load(tmp_path / "x4.pth")
-    assert caught.value.code == "BAD_CHECKPOINT"

@@ -69,3 +69,37 @@ def test_a_network_makes_the_same_of_tiles(build: str, monkeypatch: pytest.Monke
     whole = models.restored(network, picture, **options)
     monkeypatch.setattr(tiles, "TILE_PX", 64)
     torch.testing.assert_close(models.restored(network, picture, **options), whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (384, 384), (385, 30), (40, 900), (1000, 790)])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_tiles_that_fade_make_the_same_of_what_looks_near(size: tuple[int, int], scale: int) -> None:
+    picture = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(0))
+
+    def near(part: Tensor) -> Tensor:
+        return functional.interpolate(part, scale_factor=scale, mode="nearest")
+
+    torch.testing.assert_close(tiles.faded(picture, scale, near), near(picture), rtol=0, atol=1e-6)
+
+
+def test_what_looks_at_the_mean_of_its_tile_leaves_a_slope_and_no_step() -> None:
+    picture = torch.linspace(0, 1, 800).expand(1, 1, 20, 800)
+    row = tiles.faded(picture, 1, lambda part: part.mean().expand(part.shape))[0, 0, 0]
+    steps = row.diff().abs()
+    assert float(row[-1] - row[0]) > 0.5
+    # Three tiles, two slopes of 64 pixels; between them nothing changes.
+    assert int((steps > 1e-6).sum()) <= 2 * (2 * tiles._FADE_PX + 1)
+    assert float(steps.max()) < 1.1 * float(row[-1] - row[0]) / (2 * 2 * tiles._FADE_PX)
+
+
+def test_no_fading_tile_is_larger_than_the_others_with_what_is_around() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def look(part: Tensor) -> Tensor:
+        seen.append(tuple(part.shape[-2:]))
+        return part
+
+    tiles.faded(torch.rand(1, 1, 1200, 400), 1, look)
+    assert len(seen) == 8
+    assert max(max(each) for each in seen) <= tiles._FADED_PX + 2 * tiles._AROUND_PX
+    assert all(side % 16 == 0 for each in seen for side in each)
