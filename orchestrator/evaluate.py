@@ -21,7 +21,7 @@ from db.settings import Settings
 from db.states import JOB_OVER, JobState
 from db.store import open_store
 from db.store.keys import safe_name
-from orchestrator import embedded, errand
+from orchestrator import embedded, errand, pinning
 from orchestrator.submit import Options, submit
 
 _CHIEF = ("still", "master")
@@ -80,15 +80,15 @@ def through_the_queue(
     moved: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Callable[[Progress], None] = lambda now: None,
 ) -> dict[str, Any]:
-    """Run a colorizer as an ordinary job, shared by all workers, and judge what came of it.
+    """Run a model as an ordinary job, shared by all workers, and judge what came of it.
 
-    The references are written as PNG, at the size that is asked for, into a folder of the home; the same request finds
-    its job again and goes on with it.
+    The references, and what the model is given, are written as PNG into a folder of the home, at the size that is asked
+    for; the same request finds its job again and goes on with it.
 
     Args:
         settings: Where to work.
         database: Where the job goes.
-        request: What is wanted; its subject is a colorizer.
+        request: What is wanted; its subject is a model that makes pictures of pictures of 8 bits.
         moved: As for :func:`evaluate`.
         on_progress: Shown the job's progress.
 
@@ -101,22 +101,23 @@ def through_the_queue(
     """
     chosen = _queued(request)
     registered = progress.weights_at_hand(database)
-    _order(request, registered)  # what is asked for must be there before hours of work
+    # What is asked for must be there before hours of work.
+    order = _order(request, registered) | _subject(request, database, registered)
     folder = settings.home.resolve() / "evaluations" / _name(request)
-    pictures = folder / "references"
+    references, inputs = folder / "references", folder / "inputs"
     if not (folder / "recipe.yaml").exists():
-        prepared = errand.run(
-            settings, "evaluate", _order(request, registered) | {"prepare": str(pictures)}, moved=moved
+        _check_prepared(errand.run(settings, "evaluate", order | {"prepare": str(folder)}, moved=moved))
+        (folder / "recipe.yaml").write_text(
+            json.dumps([pinning.single_step(chosen, request.options)]), encoding="utf-8"
         )
-        _check_prepared(prepared)
-        recipe = [{"colorize": {"weights": chosen.name, "already_coloured": "recolor", **request.options}}]
-        (folder / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
     options = Options(str(folder / "recipe.yaml"), f"evaluation of {chosen.name}")
-    job_id = submit(settings, database, pictures, options).job_id
+    given = inputs if inputs.is_dir() else references
+    job_id = submit(settings, database, given, options).job_id
     _worked_off(settings, database, job_id, on_progress)
-    of_job = Request(str(job_id), str(pictures), metrics=request.metrics, out=request.out)
-    found = evaluate(settings, database, of_job, moved)
-    return {**found, "subject": request.subject, "job_id": job_id}
+    # What was made of the references is made of them again: it says so, and costs little.
+    order |= {"references": str(references), "inputs": str(inputs) if request.inputs else None, "limit": None}
+    found = errand.run(settings, "evaluate", order | {"outputs": _outputs(database, job_id)}, moved=moved)
+    return {"subject": request.subject, **found, "job_id": job_id}
 
 
 def resolve(name: str) -> Card:
@@ -192,23 +193,27 @@ def _outputs(database: Database | None, job_id: int) -> list[dict[str, Any]]:
 
 def _queued(request: Request) -> Card:
     chosen = _known(request.subject)
-    task = ARCHITECTURES[chosen.architecture].task
-    if task != "colorizer" or request.noise is not None or request.inputs is not None:
+    if request.noise is not None:
         raise InputError(
-            "Only colorizers on the references themselves run through the queue",
+            "Noise that is added here is not rounded, so no file can carry it to a job",
             code="BAD_PARAMETER",
-            remedy="Leave out --queue: noise is not rounded to files, and inputs are read as they are.",
+            remedy="Leave out --queue, or give noisy pictures with --inputs.",
         )
+    if ARCHITECTURES[chosen.architecture].task not in {"colorizer", "denoiser", "upscaler"}:
+        raise InputError(f"{chosen.name} makes no pictures", code="BAD_PARAMETER")
     return chosen
 
 
 def _name(request: Request) -> str:
-    """Return the folder's name of a request: the same for the same work on a set that was not touched since."""
-    source = Path(request.references)
-    touched = source.stat().st_mtime_ns if source.exists() else 0
-    work = (request.subject, str(source.resolve()), touched, request.size_px, request.limit)
-    digest = hashlib.sha256(json.dumps([*work, dict(request.options)], sort_keys=True).encode()).hexdigest()
+    """Return the folder's name of a request: the same for the same work on sets that were not touched since."""
+    sets = [(str(path.resolve()), path.stat().st_mtime_ns if path.exists() else 0) for path in _paths(request)]
+    work = [request.subject, sets, request.size_px, request.limit, dict(request.options)]
+    digest = hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
     return f"{safe_name(request.subject)}-{digest[:12]}"
+
+
+def _paths(request: Request) -> list[Path]:
+    return [Path(each) for each in (request.references, request.inputs) if each is not None]
 
 
 def _check_prepared(prepared: Mapping[str, Any]) -> None:

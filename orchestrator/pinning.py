@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from db import checksums, progress
 from db import recipe as recipes
 from db.blob import Blob
 from db.catalog import shipped
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.weights import card, find, is_tag
+from db.catalog.weights import Card, card, find, is_tag
 from db.errors import RecipeError
 from db.progress import WeightsRow
 from db.recipe import Recipe, Step
@@ -106,14 +107,18 @@ def columns(names: Sequence[str], database: Database | None) -> list[tuple[str, 
     return [(name, pinned(_recipe_of(name), registered)) for name in names]
 
 
+def single_step(chosen: Card, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the step of a recipe in which weights do what they are for, to every picture."""
+    stage, fixed = {
+        "denoiser": ("denoise", {"method": "network"}),
+        "upscaler": ("upscale", {"method": "network"}),
+    }.get(ARCHITECTURES[chosen.architecture].task, ("colorize", {"already_coloured": "recolor"}))
+    return {stage: {"weights": chosen.name, **fixed, **options}}
+
+
 def _recipe_of(name: str) -> Recipe:
     if name in recipes.names():
         return recipes.resolve(name)
     chosen = find(name)
-    task = ARCHITECTURES[chosen.architecture].task if chosen else "colorizer"
-    steps = {
-        "denoiser": {"denoise": {"method": "network", "weights": name}},
-        "upscaler": {"upscale": {"method": "network", "weights": name}},
-    }
-    step = steps.get(task, {"colorize": {"model": name, "already_coloured": "recolor"}})
+    step = single_step(chosen, {}) if chosen else {"colorize": {"model": name, "already_coloured": "recolor"}}
     return recipes.from_document([step], name)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -131,6 +132,38 @@ def test_through_the_queue_the_figures_are_those_of_a_local_run_and_the_job_can_
     assert (code, again["figures"][0]["value"]) == (0, queued["figures"][0]["value"])
     code, queued = at_home("evaluate", colorizer, references, "--queue", "--workers", 2)
     assert queued["job_id"] == job.id  # nothing is computed twice
+
+
+def test_denoisers_and_upscalers_go_through_the_queue_with_the_figures_of_a_local_run(
+    at_home: Any, home_database: Database, tmp_path: Path
+) -> None:
+    references = sets.folder(tmp_path / "true", 2)
+    grainy = tmp_path / "grainy"
+    grainy.mkdir()
+    for path in references.iterdir():
+        noise = np.random.default_rng(0).normal(0, 15, (40, 48, 3))
+        Image.fromarray(np.clip(sets.picture(int(path.stem[1:])) + noise, 0, 255).astype(np.uint8)).save(
+            grainy / path.name
+        )
+    for words in (
+        ("reelwright-upscale-x2", references),
+        ("reelwright-denoise", references, "--inputs", grainy, "--option", "sigma=0.06"),
+    ):
+        code, local = at_home("evaluate", *words)
+        assert code == 0, local
+        code, queued = at_home("evaluate", *words, "--queue", "--workers", 1)
+        assert code == 0, queued
+        assert (queued["task"], queued["pictures"]) == (local["task"], 2)
+        assert queued["notes"] == local["notes"]
+        for one, other in zip(queued["figures"], local["figures"], strict=True):
+            assert (one["metric"], one["convention"], one["beside"]) == (
+                other["metric"], other["convention"], other["beside"],
+            )  # fmt: skip
+            assert one["value"] == pytest.approx(other["value"], abs=0.02)
+    code, refused = at_home("evaluate", "reelwright-denoise", references, "--inputs", grainy, "--queue")
+    assert (code, refused["error"]["code"]) == (2, "BAD_PARAMETER")
+    assert "must be told the noise" in refused["error"]["message"]
+    assert len(progress.jobs(home_database)) == 2
 
 
 def test_a_reference_that_cannot_be_read_stops_a_queued_run_before_it_begins(

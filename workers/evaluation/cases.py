@@ -92,8 +92,6 @@ class Desk:
         if self._size_px:
             true = references.resized(true, self._size_px)
             made = references.resized(made, self._size_px) if made is not None else None
-        if made is not None:
-            true, made = alike(name, true, made)
         return Case(name, true, given, made, film)
 
     def _picture(self, place: Place) -> Levels:

@@ -26,7 +26,7 @@ from workers.evaluation import gauges, references, runs, sheets
 from workers.evaluation.cases import Case
 from workers.evaluation.gauges import Gauge, Shown
 from workers.evaluation.order import Order
-from workers.evaluation.references import Entry, Place
+from workers.evaluation.references import Entry, Levels, Place
 from workers.models import registered
 from workers.workbench import Workbench
 
@@ -126,7 +126,7 @@ def evaluate(order: Order, settings: Settings, moved: Moved = lambda done, total
         bench = Workbench(open_store(settings), Path(scratch), settings, "evaluate", device)
         desk = reading.Desk(settings, Path(scratch), order.size_px)
         if order.prepare:
-            return _prepared(entries, desk, Path(order.prepare))
+            return _prepared(entries, desk, Path(order.prepare), runs.given(order))
         made = _made(order, bench, entries, desk.problems)
         run = runs.opened(order, bench, lambda: reading.Desk(settings, Path(scratch), order.size_px).cases(entries))
         judges = {name: registered.network(pin, bench) for name, pin in order.judges.items()}
@@ -192,7 +192,7 @@ def _alone(run: runs.Run, case: Case, desk: reading.Desk) -> list[runs.Made]:
 
 def _made(order: Order, bench: Workbench, entries: Sequence[Entry], problems: reading.Problems) -> reading.Made | None:
     """Return what says where finished pictures lie, by the id of their reference; writes down those that have none."""
-    if order.model is not None:
+    if order.model is not None and order.outputs is None:
         return None
     if order.made is not None:
         listed = {each.id: each.reference for each in references.listed(order.made)}
@@ -215,20 +215,31 @@ def _without_reference(
         problems.add(name, InputError(f"{name}: there is no reference for this output", code="OUTPUT_MISSING"))
 
 
-def _prepared(entries: Sequence[Entry], desk: reading.Desk, folder: Path) -> dict[str, Any]:
-    """Write references as PNG, each under its id."""
+def _prepared(
+    entries: Sequence[Entry], desk: reading.Desk, folder: Path, given: Callable[[Case], Case]
+) -> dict[str, Any]:
+    """Write references, and what a model is given instead, as PNG, each under its id."""
     count = 0
     for case in desk.cases(entries):
-        path = folder / f"{case.id}.png"
-        if not path.resolve().is_relative_to(folder.resolve()):  # ids come from manifests and shards
-            desk.problems.add(case.id, InputError(f"{case.id}: this id leaves the folder", code="PATH_UNSAFE"))
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture = case.true[..., ::-1] if case.true.shape[2] == 3 else case.true
-        if not cv2.imwrite(str(path), picture):
-            raise InputError(f"{path}: cannot be written", code="STORE_FAILED")
-        count += 1
+        try:
+            filled = given(case)
+            _write(filled.id, filled.true, folder / "references")
+            if filled.given is not None:
+                _write(filled.id, filled.given, folder / "inputs")
+        except InputError as error:
+            desk.problems.add(case.id, error)
+        else:
+            count += 1
     return {"prepared": count, "problems": desk.problems.rows, "problem_count": desk.problems.count}
+
+
+def _write(name: str, picture: Levels, folder: Path) -> None:
+    path = folder / f"{name}.png"
+    if not path.resolve().is_relative_to(folder.resolve()):  # ids come from manifests and shards
+        raise InputError(f"{name}: this id leaves the folder", code="PATH_UNSAFE")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), picture[..., ::-1] if picture.shape[2] == 3 else picture):
+        raise InputError(f"{path}: cannot be written", code="STORE_FAILED")
 
 
 def _some(entries: list[Entry], limit: int | None) -> list[Entry]:

@@ -18,7 +18,10 @@ class Output(Record):
 
 
 class Order(Record):
-    """What is judged, by which references, and how. One of ``model``, ``made`` and ``outputs`` says what."""
+    """What is judged, by which references, and how. One of ``model``, ``made`` and ``outputs`` says what.
+
+    Outputs that a model has made are judged as the model's own: then both are given.
+    """
 
     references: str
     """A folder, a pattern with one star, a manifest, a shard or one file."""
@@ -45,4 +48,5 @@ class Order(Record):
     out: str | None = None
     """A ``.json`` or ``.parquet`` file with every picture's values."""
     prepare: str | None = None
-    """A folder into which the references are written as PNG, at their size, and nothing else is done."""
+    """A folder into which the references are written as PNG, at their size, and what the model is given where that is
+    not the references; nothing else is done."""

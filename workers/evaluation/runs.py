@@ -1,14 +1,14 @@
 """Runs a registered network on the pictures of an evaluation, and what it is compared with beside it.
 
 ``workers.evaluation`` uses it. A colorizer colours the reference's own lightness, a denoiser is given its noisy copy,
-an upscaler its small one.
+an upscaler its small one. What a job has made already with the network is taken as it is, and judged the same way.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -59,6 +59,26 @@ class Run:
     """Pixels that measures of luma leave out at each side."""
 
 
+Restore = Callable[[Sequence[Case], Callable[[], Tensor]], list[Levels]]
+"""Makes pictures of cases, of planes ``(N, C, H, W)`` 0..1 that are made when they are asked for."""
+
+
+def given(order: Order) -> Callable[[Case], Case]:
+    """Return what fills in the picture that the order's model is given, where a job can be given it too.
+
+    Where an upscaler is given what is made of the reference, that is cut so that the scale divides it. A colorizer that
+    is given nothing else takes the reference itself.
+
+    Raises:
+        InputError: The order cannot be followed.
+    """
+    if order.model is None:
+        raise InputError("Name the model that a job shall run", code="BAD_PARAMETER")
+    spec, chosen = ARCHITECTURES[order.model.architecture], card(order.model.card)
+    _options(order, spec, chosen)
+    return (lambda case: _small(case, chosen.scale)) if spec.task == "upscaler" else lambda case: case
+
+
 def opened(order: Order, bench: Workbench, some: Callable[[], Iterable[Case]]) -> Run:
     """Return the run that an order asks for.
 
@@ -74,14 +94,14 @@ def opened(order: Order, bench: Workbench, some: Callable[[], Iterable[Case]]) -
         return Run("compare", _compared)
     spec, chosen = ARCHITECTURES[order.model.architecture], card(order.model.card)
     options = _options(order, spec, chosen)
-    network = registered.network(order.model, bench)
+    restore = _finished if order.outputs is not None else _by(registered.network(order.model, bench), options)
     if spec.task == "colorizer":
-        return Run("colorizer", lambda cases: _coloured(network, cases, options), _COLOUR_NOTES)
+        return Run("colorizer", lambda cases: _coloured(restore, cases), _COLOUR_NOTES)
     if spec.task == "denoiser":
-        return _denoiser(network, order, options, some)
+        return _denoiser(restore, order, some)
     scale = chosen.scale
     notes = (_GIVEN if order.inputs else f"inputs: the references made {scale} times smaller by MATLAB's bicubic",)
-    return Run("upscaler", lambda cases: _enlarged(network, cases, scale, options), notes, scale)
+    return Run("upscaler", lambda cases: _enlarged(restore, cases, scale), notes, scale)
 
 
 def _options(order: Order, spec: ArchitectureSpec, chosen: Card) -> dict[str, Any]:
@@ -122,25 +142,20 @@ def _compared(cases: Sequence[Case]) -> list[Made]:
     made = []
     for case in cases:
         assert case.made is not None
-        beside = {"grey": likeness.grey(case.true)} if case.true.shape[2] == 3 else {}
-        made.append(Made(case, case.made, beside))
+        true, finished = alike(case.id, case.true, case.made)
+        beside = {"grey": likeness.grey(true)} if true.shape[2] == 3 else {}
+        made.append(Made(_with(case, true), finished, beside))
     return made
 
 
 # -- colorizers
 
 
-def _coloured(network: nn.Module, cases: Sequence[Case], options: Mapping[str, Any]) -> list[Made]:
+def _coloured(restore: Restore, cases: Sequence[Case]) -> list[Made]:
     true = [colour(case.true) for case in cases]
-    planes = _planes(
-        [colour(case.given) if case.given is not None else one for case, one in zip(cases, true, strict=True)]
-    )
-    device = next(network.parameters()).device
-    with devices.translate():
-        chroma = models.chroma(network, planes.to(device), **options)
-        pictures = lab.joined(lab.lightness(planes.to(device)), chroma.float().to(device)).cpu()
+    seen = [colour(case.given) if case.given is not None else one for case, one in zip(cases, true, strict=True)]
     found = []
-    for case, reference, picture in zip(cases, true, _levels(pictures), strict=True):
+    for case, reference, picture in zip(cases, true, restore(cases, lambda: _planes(seen)), strict=True):
         _, fitting = alike(case.id, reference, picture)
         found.append(Made(_with(case, reference), fitting, {"grey": likeness.grey(reference)}))
     return found
@@ -149,30 +164,27 @@ def _coloured(network: nn.Module, cases: Sequence[Case], options: Mapping[str, A
 # -- upscalers
 
 
-def _enlarged(network: nn.Module, cases: Sequence[Case], scale: int, options: Mapping[str, Any]) -> list[Made]:
-    true = [_fitting(case, scale) for case in cases]
-    given = [
-        case.given if case.given is not None else resample.bicubic_levels(one, 1 / scale)
-        for case, one in zip(cases, true, strict=True)
-    ]
-    made = _restored(network, _planes(given), options)
+def _enlarged(restore: Restore, cases: Sequence[Case], scale: int) -> list[Made]:
+    cases = [_small(case, scale) for case in cases]
+    small = [case.given for case in cases if case.given is not None]
     found = []
-    for case, reference, small, picture in zip(cases, true, given, made, strict=True):
-        reference, picture = alike(case.id, _cut(case.id, reference, picture), picture)
-        plain = resample.bicubic_levels(small, scale)
+    for case, seen, picture in zip(cases, small, restore(cases, lambda: _planes(small)), strict=True):
+        reference, picture = alike(case.id, _cut(case.id, case.true, picture), picture)
+        plain = resample.bicubic_levels(seen, scale)
         plain = plain if plain.shape[2] == reference.shape[2] else colour(plain)
         found.append(Made(_with(case, reference), picture, {"bicubic": plain}))
     return found
 
 
-def _fitting(case: Case, scale: int) -> Levels:
-    """Return the reference; where the input is made of it, cut so that the scale divides it."""
+def _small(case: Case, scale: int) -> Case:
+    """Fill in the input where it is made of the reference, which is then cut so that the scale divides it."""
     if case.given is not None:
-        return case.true
+        return case
     height, width = (side - side % scale for side in case.true.shape[:2])
     if not height or not width:
         raise InputError(f"{case.id}: smaller than one pixel at 1/{scale}", code="SIZE_MISMATCH")
-    return np.ascontiguousarray(case.true[:height, :width])
+    true = np.ascontiguousarray(case.true[:height, :width])
+    return replace(case, true=true, given=resample.bicubic_levels(true, 1 / scale))
 
 
 def _cut(name: str, reference: Levels, picture: Levels) -> Levels:
@@ -188,7 +200,7 @@ _MOST_CUT_PX = 8
 # -- denoisers
 
 
-def _denoiser(network: nn.Module, order: Order, options: Mapping[str, Any], some: Callable[[], Iterable[Case]]) -> Run:
+def _denoiser(restore: Restore, order: Order, some: Callable[[], Iterable[Case]]) -> Run:
     level = order.noise or 0.0
 
     def given(case: Case) -> NDArray[np.float32]:
@@ -199,7 +211,7 @@ def _denoiser(network: nn.Module, order: Order, options: Mapping[str, Any], some
     if strength:
         notes.append(f"nlm: OpenCV's fastNlMeansDenoising, h {strength:g}, best of {len(_STRENGTHS)} on {TUNED_ON} "
                      "references, windows 7 and 21, noisy input rounded")  # fmt: skip
-    return Run("denoiser", lambda cases: _cleaned(network, cases, given, options, strength), tuple(notes))
+    return Run("denoiser", lambda cases: _cleaned(restore, cases, given, strength), tuple(notes))
 
 
 _NOISE = (
@@ -209,16 +221,11 @@ _NOISE = (
 
 
 def _cleaned(
-    network: nn.Module,
-    cases: Sequence[Case],
-    given: Callable[[Case], NDArray[np.float32]],
-    options: Mapping[str, Any],
-    strength: float,
+    restore: Restore, cases: Sequence[Case], given: Callable[[Case], NDArray[np.float32]], strength: float
 ) -> list[Made]:
     inputs = [given(case) for case in cases]
-    planes = torch.stack([torch.from_numpy(np.ascontiguousarray(one.transpose(2, 0, 1) / 255)) for one in inputs])
     found = []
-    for case, seen, picture in zip(cases, inputs, _restored(network, planes, options), strict=True):
+    for case, seen, picture in zip(cases, inputs, restore(cases, lambda: _planes(inputs)), strict=True):
         reference, picture = alike(case.id, case.true, picture)
         rounded = _rounded(seen)
         beside = {"noisy": rounded}
@@ -249,19 +256,29 @@ def _rounded(picture: NDArray[np.float32]) -> Levels:
     return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
 
 
-# -- networks
+# -- networks, or what they have made
 
 
-def _restored(network: nn.Module, planes: Tensor, options: Mapping[str, Any]) -> list[Levels]:
-    return _levels(_run(network, planes, options))
+def _by(network: nn.Module, options: Mapping[str, Any]) -> Restore:
+    device = next(network.parameters()).device
+    colorizes = ARCHITECTURES[str(network.architecture)].task == "colorizer"
+
+    def restore(_: Sequence[Case], planes: Callable[[], Tensor]) -> list[Levels]:
+        seen = planes()
+        with devices.translate():
+            if not colorizes:
+                return _levels(models.restored(network, seen, **options).float().cpu())
+            chroma = models.chroma(network, seen.to(device), **options)
+            return _levels(lab.joined(lab.lightness(seen.to(device)), chroma.float().to(device)).cpu())
+
+    return restore
 
 
-def _run(network: nn.Module, planes: Tensor, options: Mapping[str, Any]) -> Tensor:
-    with devices.translate():
-        return models.restored(network, planes, **options).float().cpu()
+def _finished(cases: Sequence[Case], _: Callable[[], Tensor]) -> list[Levels]:
+    return [case.made for case in cases if case.made is not None]
 
 
-def _planes(pictures: Sequence[Levels]) -> Tensor:
+def _planes(pictures: Sequence[Levels | NDArray[np.float32]]) -> Tensor:
     return torch.stack([torch.from_numpy(picture.transpose(2, 0, 1).copy()).float() / 255 for picture in pictures])
 
 
@@ -270,4 +287,4 @@ def _levels(planes: Tensor) -> list[Levels]:
 
 
 def _with(case: Case, true: Levels) -> Case:
-    return case if true is case.true else Case(case.id, true, case.given, case.made, case.film)
+    return case if true is case.true else replace(case, true=true)

@@ -287,11 +287,42 @@ def test_part_of_a_set_is_spread_evenly_and_progress_is_told(at: House, tmp_path
 
 
 def test_references_are_written_out_at_their_size_for_a_job(at: House, tmp_path: Path) -> None:
-    references = sets.folder(tmp_path / "true", 2)
-    found = evaluate(Order(references=str(references), size_px=32, prepare=str(tmp_path / "here")), at.settings)
-    assert found["prepared"] == 2
-    with Image.open(tmp_path / "here" / "p1.png") as picture:
+    references, here = sets.folder(tmp_path / "true", 2), tmp_path / "here"
+    pin = placeholders.pin(at.store, tmp_path, "reelwright-color")
+    order = Order(references=str(references), model=pin, size_px=32, prepare=str(here))
+    assert evaluate(order, at.settings)["prepared"] == 2
+    with Image.open(here / "references" / "p1.png") as picture:
         assert picture.size == (32, 32)
+    assert not (here / "inputs").exists()
+    with pytest.raises(InputError, match="Name the model"):
+        evaluate(order.model_copy(update={"model": None}), at.settings)
+
+
+def test_what_an_upscaler_is_given_is_written_out_too(at: House, tmp_path: Path) -> None:
+    references, here = sets.folder(tmp_path / "true", 2, height=41, width=31), tmp_path / "here"
+    pin = placeholders.pin(at.store, tmp_path, "subpixel-cnn:trial")
+    order = Order(references=str(references), model=pin, prepare=str(here))
+    assert evaluate(order, at.settings)["prepared"] == 2
+    sizes = {}
+    for name in ("references", "inputs"):
+        with Image.open(here / name / "p1.png") as picture:
+            sizes[name] = picture.size
+    assert sizes == {"references": (30, 40), "inputs": (15, 20)}
+
+
+def test_what_a_job_made_with_a_model_is_judged_as_the_models_own(at: House, tmp_path: Path) -> None:
+    references = sets.folder(tmp_path / "true", 2, height=41, width=31)
+    pin = placeholders.pin(at.store, tmp_path, "subpixel-cnn:trial")
+    made = [
+        Output(id=path.name, blob=at.store.put(f"made/{path.name}", path))
+        for path in sorted(sets.folder(tmp_path / "made", 2, height=40, width=30).iterdir())
+    ]
+    local = judged(at, references, model=pin)
+    found = judged(at, references, model=pin, outputs=tuple(made))
+    assert (found["task"], found["notes"], found["pictures"]) == ("upscaler", local["notes"], 2)
+    assert found["by"]["psnr_y"]["convention"] == local["by"]["psnr_y"]["convention"]
+    assert found["by"]["psnr_y"]["beside"] == local["by"]["psnr_y"]["beside"]
+    assert found["by"]["psnr_y"]["value"] > local["by"]["psnr_y"]["value"] + 5
 
 
 def test_no_reference_is_written_outside_the_folder(at: House, tmp_path: Path) -> None:
@@ -299,7 +330,9 @@ def test_no_reference_is_written_outside_the_folder(at: House, tmp_path: Path) -
     (tmp_path / "set.csv").write_text(
         f"id,path\n../out,{references.name}/p0.png\n{tmp_path}/out,{references.name}/p1.png\nfine,{references.name}/p1.png\n"
     )
-    found = evaluate(Order(references=str(tmp_path / "set.csv"), prepare=str(tmp_path / "here")), at.settings)
+    pin = placeholders.pin(at.store, tmp_path, "reelwright-color")
+    order = Order(references=str(tmp_path / "set.csv"), model=pin, prepare=str(tmp_path / "here"))
+    found = evaluate(order, at.settings)
     assert found["prepared"] == 1
     assert [row["code"] for row in found["problems"]] == ["PATH_UNSAFE", "PATH_UNSAFE"]
     assert not (tmp_path / "out.png").exists()
