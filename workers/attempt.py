@@ -34,7 +34,7 @@ from db.settings import Settings
 from db.states import TaskKind
 from db.store.base import Store
 from db.store.keys import attempt_prefix
-from workers import assemble, inspect, isolate, merge, probe, restore
+from workers import assemble, heap, inspect, isolate, merge, probe, restore
 from workers.pulse import Pulse
 from workers.room import Watch
 from workers.workbench import Workbench
@@ -69,6 +69,7 @@ def run(post: Post, task_id: int, epoch: int) -> None:
                 _work(post, lease, assignment, bench)
         except Exception as error:
             _answer(post, lease, error)
+    heap.give_back()
 
 
 def _take(post: Post, task_id: int, epoch: int) -> ledger.Lease | None:

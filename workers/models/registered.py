@@ -23,6 +23,7 @@ from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
 from workers import device as devices
+from workers import heap
 from workers.models import loading
 from workers.workbench import Workbench
 
@@ -80,10 +81,11 @@ def _load(pin: Pin, store: Store, settings: Settings, device: str, moved: Callab
 
 
 def settled(network: nn.Module, device: str) -> nn.Module:
-    """Bring a network to a device, its kernels laid out as they run fastest there.
+    """Bring a network to a device, its kernels laid out as they run fastest there, and have this process keep memory.
 
     Channels last is what convolutions want, on tensor cores above all; a network of attention gains nothing by it.
     """
+    heap.keep()
     layout = torch.channels_last if ARCHITECTURES[str(network.architecture)].channels_last else torch.preserve_format
     return network.to(device).to(memory_format=layout)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from workers import heap
 from workers.training import courses, kept, packing, photos
 from workers.training.faults import TrainingError
 from workers.training.photos import Photos
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(given: argparse.Namespace, say: _Lines) -> int:
+    heap.keep()
     torch.set_num_threads(given.threads)
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks > 1:
