@@ -135,7 +135,7 @@ _SHIPPED = (
         choose="The quickest of all, and the yardstick that every later paper compares with. Colours are lively but "
         "blotchy, and bleed over edges.",
         default="eccv16",
-        cost="1.0 s, 0.8 GB",
+        cost="0.8 s, 0.8 GB",
         channels_last=True,
         size="256 x 256, stretched",
     ),
@@ -149,7 +149,7 @@ _SHIPPED = (
         choose="Whenever somebody knows what colour a thing had: it alone takes `hints`. Without them it is calm and "
         "a little brown.",
         default="siggraph17",
-        cost="2 s, 0.9 GB",
+        cost="1.4 s, 1.0 GB",
         channels_last=True,
         size="256 x 256, stretched",
         options=("hints",),
@@ -164,7 +164,7 @@ _SHIPPED = (
         choose="Groups of people or animals whose boxes are known, or found by a registered Mask R-CNN. Without boxes "
         "it is another siggraph17.",
         default="instcolorization",
-        cost="2 s without boxes, 24 s with eight; 1.2 to 2.6 GB",
+        cost="1.4 s without boxes, 13 s with eight; 1.3 to 3.2 GB",
         channels_last=True,
         size="256 x 256, stretched; as much again for each box, of which eight at most",
         options=("boxes", "detector"),
@@ -179,7 +179,7 @@ _SHIPPED = (
         choose="Film: the `deoldify-video` weights are the steadiest of the eight. `deoldify-artistic` is the most "
         "vivid, `deoldify-stable` the safest for landscapes and portraits. Skin and uniforms tend to orange and blue.",
         default="deoldify-stable",
-        cost="22 to 28 s and 2.9 GB at 35, 8 s and 2.1 GB at 21",
+        cost="18 to 24 s and 3.7 GB at 35, 7 s and 2.3 GB at 21",
         size="a square of 16 times `render_factor`, stretched",
         options=("render_factor",),
     ),
@@ -193,7 +193,7 @@ _SHIPPED = (
         choose="One clear object of an ImageNet class (bird, car, fruit) and several versions of it. The class must be "
         "given; a wrong one gives wrong colours.",
         default="gcp",
-        cost="19 s, 2.3 GB",
+        cost="17 s, 3.0 GB",
         size="256 x 256, stretched",
         options=("imagenet_class", "direction", "amount", "seed"),
     ),
@@ -206,7 +206,7 @@ _SHIPPED = (
         "refine its colours and its size.",
         choose="Several honest guesses of one photo: each `seed` gives another. By far the slowest; not for reels.",
         default="coltran",
-        cost="105 s, 2.1 GB",
+        cost="68 s, 2.8 GB",
         size="64 x 64, then 256 x 256, stretched",
         options=("sampling", "seed"),
     ),
@@ -219,7 +219,7 @@ _SHIPPED = (
         "which lightness keeps it from impossible ones.",
         choose="Rich yet even colours where a licence for non-commercial use only is no obstacle.",
         default="ct2",
-        cost="35 s, 3.4 GB",
+        cost="16 s, 4.0 GB",
         size="256 x 256, stretched",
     ),
     ArchitectureSpec(
@@ -232,7 +232,7 @@ _SHIPPED = (
         "colours.",
         choose="Natural, balanced colours at moderate cost: close to DDColor, calmer.",
         default="colorformer",
-        cost="3.5 s, 1.1 GB",
+        cost="3.1 s, 1.3 GB",
         size="256 x 256, stretched",
     ),
     ArchitectureSpec(
@@ -243,9 +243,9 @@ _SHIPPED = (
         idea="One decoder rebuilds the picture, another asks it with a hundred learned colour queries; together they "
         "say where which colour goes.",
         choose="The first choice for photos. `ddcolor-artistic` avoids the red spots of the others; `ddcolor-tiny` "
-        "costs a third. Vivid on film too, but follow it with `stabilize_color`.",
+        "costs less than half. Vivid on film too, but follow it with `stabilize_color`.",
         default="ddcolor-large",
-        cost="8 s and 2.4 GB, tiny 4 s and 1.8 GB",
+        cost="6 s and 2.8 GB, tiny 2.5 s and 2.0 GB",
         size="a square of `input_size`, 512 as published, stretched",
         options=("input_size",),
     ),
