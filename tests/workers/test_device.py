@@ -46,6 +46,7 @@ def test_versions_name_every_library_that_computes_or_decodes() -> None:
         "reelwright",
         "torch",
         "torchvision",
+        "spandrel",
         "numpy",
         "opencv-python-headless",
         "pillow",
