@@ -2,7 +2,7 @@
 
 The C library of Linux takes large blocks from the system one by one, gives each back as soon as it is freed, and the
 system clears every page again at the first touch. A network does that at every layer of every picture, for 7 to 48 % of
-its time. Kept, memory grows to the most that was needed at once, and by up to a third more for the gaps;
+its time. Kept, memory grows to the most that was needed at once, and by up to two fifths more for the gaps;
 :func:`give_back` returns what is free between two pieces of work. Stages without networks gain nothing by it.
 """
 
