@@ -199,8 +199,6 @@ def _queued(request: Request) -> Card:
             code="BAD_PARAMETER",
             remedy="Leave out --queue, or give noisy pictures with --inputs.",
         )
-    if ARCHITECTURES[chosen.architecture].task not in {"colorizer", "denoiser", "upscaler"}:
-        raise InputError(f"{chosen.name} makes no pictures", code="BAD_PARAMETER")
     return chosen
 
 

@@ -24,7 +24,8 @@ _DEOLDIFY = "data.deepai.org/deoldify, named in jantic/DeOldify"
 _DDCOLOR = "piddnad/DDColor-models on Hugging Face, and ModelScope"
 
 
-_TAG = re.compile(r"(?P<base>[^:]{1,60}):(?P<label>[a-z0-9][a-z0-9-]{0,39})")
+LABEL_CHARACTERS = 40
+_TAG = re.compile(rf"(?P<base>[^:]{{1,60}}):(?P<label>[a-z0-9][a-z0-9-]{{0,{LABEL_CHARACTERS - 1}}})")
 
 
 def _ours(name: str, architecture: str, build: str, summary: str, megabytes: int, scale: int = 1) -> Card:
@@ -179,8 +180,6 @@ FAMILIES: Mapping[str, Card] = {
     )
 }
 """Bases of labels that are no weights themselves: what size their networks have stands in the files alone."""
-
-LABEL_CHARACTERS = 40
 
 __all__ = [
     "CARDS", "FAMILIES", "LABEL_CHARACTERS", "Card", "WeightsFile", "card", "find", "is_tag", "of_build", "resolve",

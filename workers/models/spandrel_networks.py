@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from workers.ops import tiles
 
 _SCALES = (1, 2, 3, 4)
-_BEFORE = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net", "")
-"""Where programs put weights, those first that are meant for use: the average of a training before its last step."""
+_AVERAGES = ("params_ema", "params-ema")
+"""What is meant for use where a file holds the average of a training beside its last step."""
 _WHOLE_VIEW = ("HVICIDNet", "MixDehazeNet", "RetinexFormer")
 """They balance light or haze over the whole picture; tiles would differ."""
 _ROOM_BYTES = 2 << 30
@@ -61,8 +61,8 @@ def recognised(sets: Sets) -> str:
     Raises:
         ValueError: spandrel knows such networks, but this one cannot be built or is of no use here.
     """
-    name, state = _known(sets)
-    return _family(_described(name, state).scale) if state else ""
+    architecture, state = _known(sets)
+    return _family(_described(architecture, state).scale) if state else ""
 
 
 def from_sets(build: str, sets: Sets) -> nn.Module:
@@ -75,12 +75,12 @@ def from_sets(build: str, sets: Sets) -> nn.Module:
     Raises:
         ValueError: spandrel does not know it, or it is of another family.
     """
-    name, state = _known(sets)
+    architecture, state = _known(sets)
     if not state:
         raise ValueError("spandrel knows no network with such keys")
-    descriptor = _described(name, state)
+    descriptor = _described(architecture, state)
     if _family(descriptor.scale) != build:
-        raise ValueError(f"{name}: it is of the family {_family(descriptor.scale)}, not {build}")
+        raise ValueError(f"{architecture.id}: it is of the family {_family(descriptor.scale)}, not {build}")
     return SpandrelNetwork(descriptor).eval()
 
 
@@ -109,33 +109,28 @@ def _family(scale: int) -> str:
 # -- what a file holds
 
 
-def _known(sets: Sets) -> tuple[str, dict[str, Tensor]]:
-    """Return spandrel's name of an architecture and the weights as it wants them; both empty for unknown ones."""
+def _known(sets: Sets) -> tuple[Any, dict[str, Tensor]]:
+    """Return spandrel's architecture and the weights as it wants them; none and no weights for unknown ones."""
     import spandrel  # it takes a second, and is asked only about files that nothing here knows
 
-    order = [*(name for name in _BEFORE if name in sets), *sorted(set(sets) - set(_BEFORE))]
-    for state in (dict(sets[name]) for name in order):
+    for state in (dict(sets[name]) for name in (*_AVERAGES, *sets) if name in sets):
         # The prefix that reading took off is part of some of its layouts.
         for candidate in (state, {f"model.{key}": value for key, value in state.items()}):
             for support in spandrel.MAIN_REGISTRY.architectures("detection"):
                 with contextlib.suppress(Exception):  # it looks into shapes that a hostile file need not have
                     if support.architecture.detect(candidate):
-                        return str(support.architecture.id), candidate
-    return "", {}
+                        return support.architecture, candidate
+    return None, {}
 
 
-def _described(name: str, state: Mapping[str, Tensor]) -> Any:
+def _described(architecture: Any, state: Mapping[str, Tensor]) -> Any:
     """Return spandrel's description of a network with its weights."""
-    import spandrel
-
+    name = architecture.id
     for key, value in state.items():
         if not _plain(value):
             raise ValueError(f"{name}: {key:.80} is no plain tensor of numbers")
         if any(part.isdecimal() and int(part[:9]) > _MOST_LAYERS for part in key.split(".")):
             raise ValueError(f"{name}: {key:.80} is deeper than any known network")
-    architecture = next(
-        each.architecture for each in spandrel.MAIN_REGISTRY.architectures("detection") if each.architecture.id == name
-    )
     with _bounded(sum(value.nbytes for value in state.values())), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch says of others' code helps nobody here
         try:

@@ -82,15 +82,10 @@ def faded(pictures: Tensor, scale: int, work: Callable[[Tensor], Tensor]) -> Ten
             made = work(pictures[..., above:below, before:after])
             if out is None:
                 out = made.new_zeros(*made.shape[:2], height * scale, width * scale)
-            down, across = (
-                _share(*place, scale).to(made.device)
-                for place in (
-                    (above, below, top, bottom, height),
-                    (before, after, left, right, width),
-                )
-            )
-            place = out[..., above * scale : below * scale, before * scale : after * scale]
-            place += made * (down[:, None] * across)
+            down = _share(above, below, top, bottom, height, scale)
+            across = _share(before, after, left, right, width, scale)
+            share = (down[:, None] * across).to(made.device)
+            out[..., above * scale : below * scale, before * scale : after * scale] += made * share
     assert out is not None
     return out
 
