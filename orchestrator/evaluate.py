@@ -204,14 +204,11 @@ def _queued(request: Request) -> Card:
 
 def _name(request: Request) -> str:
     """Return the folder's name of a request: the same for the same work on sets that were not touched since."""
-    sets = [(str(path.resolve()), path.stat().st_mtime_ns if path.exists() else 0) for path in _paths(request)]
+    paths = [Path(each) for each in (request.references, request.inputs) if each is not None]
+    sets = [(str(path.resolve()), path.stat().st_mtime_ns if path.exists() else 0) for path in paths]
     work = [request.subject, sets, request.size_px, request.limit, dict(request.options)]
     digest = hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
     return f"{safe_name(request.subject)}-{digest[:12]}"
-
-
-def _paths(request: Request) -> list[Path]:
-    return [Path(each) for each in (request.references, request.inputs) if each is not None]
 
 
 def _check_prepared(prepared: Mapping[str, Any]) -> None:

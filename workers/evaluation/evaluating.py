@@ -223,20 +223,25 @@ def _prepared(
     for case in desk.cases(entries):
         try:
             filled = given(case)
-            _write(filled.id, filled.true, folder / "references")
-            if filled.given is not None:
-                _write(filled.id, filled.given, folder / "inputs")
+            own, inputs = _inside(folder / "references", case.id), _inside(folder / "inputs", case.id)
         except InputError as error:
             desk.problems.add(case.id, error)
-        else:
-            count += 1
+            continue
+        _write(filled.true, own)
+        if filled.given is not None:
+            _write(filled.given, inputs)
+        count += 1
     return {"prepared": count, "problems": desk.problems.rows, "problem_count": desk.problems.count}
 
 
-def _write(name: str, picture: Levels, folder: Path) -> None:
+def _inside(folder: Path, name: str) -> Path:
     path = folder / f"{name}.png"
     if not path.resolve().is_relative_to(folder.resolve()):  # ids come from manifests and shards
         raise InputError(f"{name}: this id leaves the folder", code="PATH_UNSAFE")
+    return path
+
+
+def _write(picture: Levels, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture[..., ::-1] if picture.shape[2] == 3 else picture):
         raise InputError(f"{path}: cannot be written", code="STORE_FAILED")
