@@ -67,7 +67,7 @@ def folder_film(made: House) -> Path:
 def nothing_worker() -> None:
     """Be a worker for which a probe knows the reel and a segment costs nothing."""
     from db import settings
-    from workers import app, attempt
+    from workers.process import app, attempt
 
     blob = Blob(key="jobs/nothing", sha256="0" * 64, bytes=0)
     facts = ReelFacts(

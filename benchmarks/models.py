@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks.rows import Row, at_least
 from workers import device, models
-from workers.models import registered
+from workers.models.checkpoints import registered
 
 ROUNDS = 3
 SIDE_PX = 256

@@ -15,11 +15,13 @@ import torch
 from benchmarks.restore import FRAMES, SIZE
 from db.recipe import Recipe
 from db.records import Blob, ReelFacts
-from workers import changes, device, scores, stages
+from workers import device, metrics, stages
 from workers.frames import Clip, Reel
-from workers.media import ffv1, planes
+from workers.media import planes
+from workers.media.film import ffv1
 from workers.media.pixels import Layout, to_picture, to_planes
 from workers.ops import exposure
+from workers.tasks import step_changes
 
 CELL = 8
 HALF_CODE = 0.5 / 255
@@ -58,9 +60,9 @@ def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:
     clip = cell
     for step in recipe.steps:
         made = Clip(stages.apply(step, clip, cell.start, cell.stop, around), cell.start, cell.sources)
-        changes.measure(clip.frames, made.frames, HALF_CODE)
+        step_changes.measure(clip.frames, made.frames, HALF_CODE)
         clip = made
-    scores.score(clip, cell)
+    metrics.score(clip, cell)
     return clip
 
 

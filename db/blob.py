@@ -1,4 +1,4 @@
-"""What a record says of one object in the store. Anybody may import this."""
+"""What a record says of one object in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages: the Celery app and the one doorbell that is sent. Our only contact with Celery beside ``workers.app``.
+"""Messages: the Celery app and the one doorbell that is sent. Our only contact with Celery beside a worker process.
 
 A message is a lossy, duplicable doorbell that carries ``{task_id, epoch}``: what gets lost is rung again, what comes
 twice is refused by the lease. So messages are acknowledged early and carry no result, no retry and no schedule.

@@ -1,4 +1,4 @@
-"""Digests that manifests give: the algorithms, and lists of the digests of a sequence's files. Anybody may import this.
+"""Digests that manifests give: the algorithms, and lists of the digests of a sequence's files.
 
 A list is text, a line a digest: ``ALGORITHM HEX NAME``. It is a blob in the store, because a reel may have a hundred
 thousand files and its record must stay small.

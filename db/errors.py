@@ -1,4 +1,4 @@
-"""Every error of the house, and the codes that people see. Anybody may import this.
+"""Every error of the house, and the codes that people see.
 
 The tree::
 
@@ -20,7 +20,7 @@ The tree::
         └── WorkerLeaving      this worker was asked to shut down
 
 Third-party exceptions are translated at their edge: av in ``workers.media``, botocore in ``db.store.s3``, sqlalchemy
-in ``db.session``, CUDA memory in ``workers.device``. Only ``workers.attempt`` catches broadly.
+in ``db.session``, CUDA memory in ``workers.device``.
 """
 
 from __future__ import annotations

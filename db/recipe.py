@@ -1,4 +1,4 @@
-"""Recipes: ordered steps of restoration, read, checked and fingerprinted. Anybody may import this."""
+"""Recipes: ordered steps of restoration, read, checked and fingerprinted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frozen records that cross rooms: what a worker is given, and what it gives back. Anybody may import this.
+"""The frozen records that cross rooms: what a worker is given, and what it gives back.
 
 Everything here is stored as JSON in a row or a blob, so a field is only ever added, with a default.
 """

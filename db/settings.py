@@ -1,6 +1,6 @@
-"""Settings: one frozen object from ``REELWRIGHT_*`` variables or a TOML file. Anybody may import this.
+"""Settings: one frozen object from ``REELWRIGHT_*`` variables or a TOML file.
 
-Read once, at the edge (``orchestrator.cli`` and ``workers.app``), and passed on as an argument.
+Read once, at the edge (``orchestrator.cli`` and ``workers.process.app``), and passed on as an argument.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What kind of source a picture is, in the IPTC's vocabulary of digital source types. Anybody may import this.
+"""What kind of source a picture is, in the IPTC's vocabulary of digital source types.
 
 Archives, search engines and C2PA readers know these names; cv.iptc.org/newscodes/digitalsourcetype defines them.
 """

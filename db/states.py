@@ -1,4 +1,4 @@
-"""States of jobs, items and tasks, and which may follow which. Anybody may import this.
+"""States of jobs, items and tasks, and which may follow which.
 
 ``docs/states.md`` draws these tables; a test holds drawing and tables equal.
 """

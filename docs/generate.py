@@ -25,7 +25,7 @@ from db.errors import CODES
 from db.settings import PREFIX, Settings
 from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
 from orchestrator.cli import app
-from orchestrator.cli.house import shown_type
+from orchestrator.cli.installation import shown_type
 
 FOLDER = Path(__file__).parent
 BEGIN, END = "<!-- begin generated -->", "<!-- end generated -->"

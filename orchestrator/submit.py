@@ -1,4 +1,4 @@
-"""From a manifest to a job: read, check, write down. Called by the command line."""
+"""From a manifest to a job: read, check, write down."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from db.session import Database
 from db.settings import Settings
 from db.states import JobState
 from orchestrator import manifest as manifests
-from orchestrator import pinning
+from orchestrator import weight_pins
 from orchestrator.manifest import Line, Manifest, Problem, folder, prefix
 from orchestrator.manifest.places import S3
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 CHUNK_LINES = 2000
 """Lines in one transaction: enough to make its cost vanish, few enough to hold no lock for long."""
@@ -123,11 +123,11 @@ def submit(
     manifest = manifests.open_manifest(path)
     recipe = manifests.recipe_for(manifest, options.recipe, settings.max_manifest_line_bytes)
     registered = progress.weights_at_hand(database)
-    pinned = pinning.pinned(recipe, registered)
+    pinned = weight_pins.pinned(recipe, registered)
     roots = source_roots(settings, database, manifest)
     if options.strict:
         _refuse_problems(checked_lines(settings, manifest, recipe, roots, check_files=options.check_files))
-    deposits = pinning.Deposits(settings)
+    deposits = weight_pins.Deposits(settings)
     manifest.notes.clear()
     found = checked_lines(settings, manifest, recipe, roots, check_files=options.check_files)
     lines = (_with_listing(line, deposits) for line in found)
@@ -248,7 +248,7 @@ def _rare_collections() -> Iterator[None]:
 def _new_line(seq: int, line: Line, registered: Registered) -> NewLine:
     if not line.problems:
         try:
-            recipe = line.recipe and pinning.pinned(line.recipe, registered)
+            recipe = line.recipe and weight_pins.pinned(line.recipe, registered)
         except RecipeError as lacking:
             # Its recipe can never be pinned any more: the line is mended by submitting it anew.
             lacks = LineError(lacking.code, lacking.message, f"{lacking.remedy} Then submit the line again.")
@@ -263,7 +263,7 @@ def _new_line(seq: int, line: Line, registered: Registered) -> NewLine:
     return NewLine(seq, line.external_id, line.number, None, line.recipe, error, {"uri": source.uri, **line.extra})
 
 
-def _with_listing(line: Line, deposits: pinning.Deposits) -> Line:
+def _with_listing(line: Line, deposits: weight_pins.Deposits) -> Line:
     """Put the digests of a sequence's files into the store, and name them in the line."""
     if not line.listing or line.source is None:
         return line

@@ -30,11 +30,11 @@ def main() -> int:
         elif errand in _ANSWERED:
             _answer(_ANSWERED[errand], settings)
         elif errand == "isolate":
-            from workers import isolate
+            from workers.process import isolation
 
-            isolate.child_main(settings)
+            isolation.child_main(settings)
         else:
-            from workers import app
+            from workers.process import app
 
             app.log_to_stderr(settings.log_level)
             app.serve(settings)
@@ -70,22 +70,22 @@ def _answer(errand: Callable[[dict[str, Any], Settings], Any], settings: Setting
 
 def _weights(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Examine files of weights: ``{"files": […], "card": …, "folder": …}``."""
-    from workers.models import admission
+    from workers.on_demand import inspect_weights
 
-    return admission.examine(order["files"], order["card"], Path(order["folder"]))
+    return inspect_weights.examine(order["files"], order["card"], Path(order["folder"]))
 
 
 def _compare(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """Make a contact sheet; ``workers.contact`` says of what."""
-    from workers import contact
+    """Make a contact sheet; ``workers.on_demand.contact_sheet`` says of what."""
+    from workers.on_demand import contact_sheet
 
-    return contact.sheet(contact.Order.model_validate(order), settings)
+    return contact_sheet.sheet(contact_sheet.Order.model_validate(order), settings)
 
 
 def _evaluate(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """Judge pictures by references; ``workers.evaluation`` says how. Says how far it is, a line each second."""
-    from workers.evaluation import evaluating
-    from workers.evaluation.order import Order
+    """Judge pictures by references, and say how far it is, a line each second."""
+    from workers.on_demand.evaluation import evaluating
+    from workers.on_demand.evaluation.order import Order
 
     told = 0.0
 
@@ -121,8 +121,8 @@ def _prober(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def _verifier(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Look again at sources, films and items; ``workers.verify`` says how."""
-    from workers import verify
+    """Look again at sources, films and items; ``workers.on_demand.verify`` says how."""
+    from workers.on_demand import verify
 
     clerk = verify.Clerk(settings)
     return lambda order: clerk.answer(verify.Order.model_validate(order))
@@ -134,7 +134,8 @@ _LINE_BY_LINE = {"probe": _prober, "verify": _verifier}
 def _described(order: dict[str, Any], settings: Settings, known: dict[tuple[Any, ...], float]) -> dict[str, Any]:
     """Describe a source and estimate its work; what a recipe costs a size is tried once and then ``known``."""
     from db.store import open_store
-    from workers import estimate, probe
+    from workers.on_demand import estimate
+    from workers.tasks import probe
     from workers.workbench import Workbench
 
     with TemporaryDirectory(prefix="reelwright-probe-") as folder:

@@ -1,4 +1,4 @@
-"""The machine under the tensors: which device, made deterministic, and its signature. All workers may import it."""
+"""The machine under the tensors: which device, made deterministic, and its signature."""
 
 from __future__ import annotations
 

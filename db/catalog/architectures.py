@@ -1,4 +1,4 @@
-"""The network architectures: what each is, and which options its published system has. Anybody may import this.
+"""The network architectures: what each is, and which options its published system has.
 
 Also what a card is: the facts on one set of weights. The cards themselves are in ``db.catalog.weights``.
 """
@@ -310,7 +310,6 @@ _SHIPPED = (
         "trained for, and take no `sigma`.",
         default="",
         size="the picture's own, in tiles that fade into each other",
-        module="workers.models.spandrel_networks",
     ),
     ArchitectureSpec(
         name="spandrel_upscaler",
@@ -323,7 +322,6 @@ _SHIPPED = (
         "against a critic invent detail: fine for viewing copies, no evidence of what was there.",
         default="",
         size="the picture's own, in tiles that fade into each other",
-        module="workers.models.spandrel_networks",
     ),
     ArchitectureSpec(
         name="mask_rcnn",

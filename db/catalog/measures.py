@@ -1,4 +1,4 @@
-"""What ``reelwright evaluate`` measures: each measure with its convention, as it is printed. Anybody may import this.
+"""What ``reelwright evaluate`` measures: each measure with its convention, as it is printed.
 
 These are about pictures beside references; the metrics that are taken while work streams are in ``db.catalog.metrics``.
 """

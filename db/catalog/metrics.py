@@ -1,4 +1,4 @@
-"""The metrics: name, unit, range and direction of each. Anybody may import this."""
+"""The metrics: name, unit, range and direction of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """What a reader of scores must know about a metric. The code is ``workers/scores/<name>.py``."""
+    """What a reader of scores must know about a metric. The code is ``workers/metrics/<name>.py``."""
 
     name: str
     summary: str

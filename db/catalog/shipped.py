@@ -1,4 +1,4 @@
-"""The weights that come with Reelwright: files in ``db/weights``, each with a card in JSON. Anybody may import this.
+"""The weights that come with Reelwright: files in ``db/weights``, each with a card in JSON.
 
 They need no registering. A recipe pins them by digest like others; submission puts the file into the store, so that a
 worker of another release works with what was pinned.

@@ -1,4 +1,4 @@
-"""The stages: name, parameters, and what planning must know about each. Anybody may import this."""
+"""The stages: name, parameters, and what planning must know about each."""
 
 from __future__ import annotations
 

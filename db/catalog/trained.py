@@ -1,4 +1,4 @@
-"""What a training says of the weights that it made. Anybody may import this.
+"""What a training says of the weights that it made.
 
 It comes with the file, from whoever sent it: every part is measured before it is kept or shown.
 """

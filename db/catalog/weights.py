@@ -1,4 +1,4 @@
-"""The cards of published weights: whose they are, under which terms, and how to know them. Anybody may import this.
+"""The cards of published weights: whose they are, under which terms, and how to know them.
 
 A card describes; the weights themselves are registered by a person (``reelwright models add``) or ship with Reelwright,
 and are pinned by their digest. A card's ``files`` say which file holds which network of a system.

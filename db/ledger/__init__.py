@@ -31,6 +31,7 @@ from db.ledger.leasing import (
     release,
     slots,
 )
+from db.ledger.maintenance import due_sweeps, finish_jobs, fold, lead, over_threshold, resign, running_tasks, swept
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, strand
 from db.ledger.submission import (
     FINISH,
@@ -43,16 +44,6 @@ from db.ledger.submission import (
     add_lines,
     close_ingest,
     open_job,
-)
-from db.ledger.upkeep import (
-    due_sweeps,
-    finish_jobs,
-    fold,
-    lead,
-    over_threshold,
-    resign,
-    running_tasks,
-    swept,
 )
 from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_in_use
 

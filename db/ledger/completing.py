@@ -7,7 +7,7 @@ from sqlalchemy import Connection, insert, select, update
 from db.errors import LeaseLost
 from db.ledger.counting import add_delta
 from db.ledger.leasing import Lease, end_attempt, held_task, prefix_of
-from db.ledger.upkeep import add_sweep
+from db.ledger.maintenance import add_sweep
 from db.records import ItemResult, TaskResult
 from db.session import Database
 from db.states import ItemState, Outcome, TaskKind, TaskState

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from db.errors import CODES, InputError
 from db.ledger.counting import add_delta, by_state
 from db.ledger.leasing import CHUNK, cancel_tasks
+from db.ledger.maintenance import add_sweep
 from db.ledger.submission import add_bundles, add_probes
-from db.ledger.upkeep import add_sweep
 from db.recipe import Recipe
 from db.session import Database
 from db.states import ITEM_LIVE, ITEM_OVER, JOB_MOVES, ItemKind, ItemState, JobState, TaskState

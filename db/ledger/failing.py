@@ -21,9 +21,9 @@ from db.ledger.leasing import (
     lock_tasks,
     sweep_attempt,
 )
+from db.ledger.maintenance import add_sweep
 from db.ledger.planning import drop_around, replan
 from db.ledger.submission import add_bundles
-from db.ledger.upkeep import add_sweep
 from db.recipe import Recipe
 from db.session import Database
 from db.states import ItemState, Outcome, TaskKind, TaskState

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 
 from db.errors import LeaseLost
 from db.ledger.counting import move_items
-from db.ledger.upkeep import add_sweep
+from db.ledger.maintenance import add_sweep
 from db.recipe import Recipe
 from db.records import Assignment, Blob, Part, ReelFacts, Source, Substitute, TaskResult
 from db.records import Item as ItemRecord

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from db.ledger.counting import add_delta
 from db.ledger.leasing import CHUNK, cancel_tasks, item_record, lock_tasks, prefix_of
+from db.ledger.maintenance import add_sweep
 from db.ledger.submission import FINISH, RESTORE
-from db.ledger.upkeep import add_sweep
 from db.records import Item as ItemRecord
 from db.session import Database
 from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState

@@ -1,4 +1,4 @@
-"""The store's contract, which the local folder and S3 both keep. Anybody may import this."""
+"""The store's contract, which the local folder and S3 both keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grammar of the store's keys. Anybody may import this.
+"""Grammar of the store's keys.
 
 ``jobs/<job>/items/<item>/g<generation>/<kind>[-<start>-<stop>]/t<task>-a<attempt>-<boot>/<name>``: every attempt writes
 under a prefix of its own, so a superseded attempt can never touch what was accepted.

@@ -1,4 +1,4 @@
-"""A source in S3 as a file that is read where it is asked for. Used by the workers' media room; needs ``server``.
+"""A source in S3 as a file that is read where it is asked for.
 
 Only the pieces that somebody reads are fetched, a few of them are kept, and every piece must be of the object that was
 opened: one that changed meanwhile is no longer the source.

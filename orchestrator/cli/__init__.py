@@ -18,16 +18,16 @@ import typer
 from typer.exceptions import TyperException
 
 from db.errors import InputError, OutageError, ReelwrightError, TransientError
-from orchestrator.cli.desk import Desk
+from orchestrator.cli.context import Desk
 from orchestrator.cli.evaluate import register as add_evaluate
-from orchestrator.cli.house import register as add_house
+from orchestrator.cli.installation import register as add_house
 from orchestrator.cli.jobs import register as add_jobs
 from orchestrator.cli.models import register as add_models
 from orchestrator.cli.results import register as add_results
 from orchestrator.cli.services import register as add_services
+from orchestrator.cli.submission import register as add_work
 from orchestrator.cli.terminal import Terminal
 from orchestrator.cli.training import register as add_training
-from orchestrator.cli.work import register as add_work
 
 OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 _REFUSALS = frozenset({"WRONG_STATE", "HOME_IN_USE", "DATABASE_OUTDATED"})

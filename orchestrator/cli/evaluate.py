@@ -1,4 +1,4 @@
-"""The command ``evaluate``. Used by ``orchestrator.cli`` alone."""
+"""The command ``evaluate``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.desk import Desk, desk, need_pixels
+from orchestrator.cli.context import Desk, desk, need_pixels
 from orchestrator.cli.logs import logging_at_home
 from orchestrator.cli.terminal import Terminal, duration, many
 
 if TYPE_CHECKING:
-    from orchestrator.evaluate import Request
+    from orchestrator.on_demand.evaluate import Request
 
 _SHOWN_PROBLEMS = 20
 
@@ -52,7 +52,7 @@ def evaluate(
     Every figure comes with its convention, and with what leaving the picture alone would score. Leaves with 1 if any
     reference could not be judged.
     """
-    from orchestrator.evaluate import Request
+    from orchestrator.on_demand.evaluate import Request
 
     need_pixels()
     here = desk(context)
@@ -76,14 +76,14 @@ def evaluate(
 
 
 def _here(here: Desk, request: Request) -> dict[str, Any]:
-    from orchestrator import evaluate as evaluating
+    from orchestrator.on_demand import evaluate as evaluating
 
     with here.perhaps_database() as (settings, database), here.terminal.counting("references", timed=True) as count:
         return evaluating.evaluate(settings, database, request, moved=count.of)
 
 
 def _queued(here: Desk, request: Request, workers: int | None) -> dict[str, Any]:
-    from orchestrator import evaluate as evaluating
+    from orchestrator.on_demand import evaluate as evaluating
 
     settings = here.settings(slots=workers)
     with (
@@ -120,7 +120,7 @@ def _size(text: str) -> int | None:
 
 
 def _show(terminal: Terminal, found: dict[str, Any]) -> None:
-    from orchestrator.evaluate import number, shown
+    from orchestrator.on_demand.evaluate import number, shown
 
     films = f", {many(found['films'], 'film')}" if found["films"] else ""
     terminal.say(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.desk import desk
+from orchestrator.cli.context import desk
+from orchestrator.cli.submission import RecipeName, show_failures
 from orchestrator.cli.terminal import Terminal, many, progress_line
-from orchestrator.cli.work import RecipeName, show_failures
 
 if TYPE_CHECKING:
     from db.session import Database
@@ -73,7 +73,7 @@ def watch(context: typer.Context, job: JobId) -> None:
 def failures(context: typer.Context, job: JobId) -> None:
     """List what failed in a job, with code, cause and remedy."""
     from db import progress
-    from orchestrator.report import failure_rows
+    from orchestrator.results.report import failure_rows
 
     here = desk(context)
     with here.database(here.settings()) as database:
@@ -100,7 +100,7 @@ def rerun(
     """
     from db import ledger
     from db.recipe import resolve
-    from orchestrator.pinning import Deposits, pinned, registered_for
+    from orchestrator.weight_pins import Deposits, pinned, registered_for
 
     here = desk(context)
     settings = here.settings()

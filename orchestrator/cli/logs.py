@@ -1,4 +1,4 @@
-"""Where the program's own log goes: one JSON line an event. Used by ``orchestrator.cli`` alone.
+"""Where the program's own log goes: one JSON line an event.
 
 Never to standard output, which belongs to what a command says.
 """

@@ -1,4 +1,4 @@
-"""Commands about networks: ``models list|show|add|verify|remove``, ``compare``. Used by ``orchestrator.cli`` alone."""
+"""Commands about networks: ``models list|show|add|verify|remove``, ``compare``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.desk import desk, need_pixels
+from orchestrator.cli.context import desk, need_pixels
 from orchestrator.cli.terminal import many, size
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def register(app: typer.Typer) -> None:
 
 def list_(context: typer.Context) -> None:
     """List the weights that are known, and which of them are registered here."""
-    from orchestrator import models
+    from orchestrator.on_demand import weights
 
     here = desk(context)
     with here.perhaps_database() as (_, database):
-        found = models.known(database)
+        found = weights.known(database)
     rows = [
         (each.name, each.architecture, _state(each, row), _size(each, row), _terms(each, row), _summary(each, row))
         for each, row in found
@@ -47,11 +47,11 @@ def show(context: typer.Context, name: CardName) -> None:
     """Show all that is known of some weights: system, terms, files, where they are published."""
     from db.catalog.architectures import ARCHITECTURES
     from db.catalog.weights import card
-    from orchestrator import models
+    from orchestrator.on_demand import weights
 
     here = desk(context)
     with here.perhaps_database() as (_, database):
-        row = {each.name: row for each, row in models.known(database)}.get(card(name).name)
+        row = {each.name: row for each, row in weights.known(database)}.get(card(name).name)
     chosen = card(name)
     spec = ARCHITECTURES[chosen.architecture]
     say = here.terminal.say
@@ -95,14 +95,14 @@ def add(
 ) -> None:
     """Register published weights, or such as you trained: loaded completely, kept in the store, pinned by digest."""
     from db.store import open_store
-    from orchestrator import models
+    from orchestrator.on_demand import weights
 
     need_pixels()
     here = desk(context)
     settings = here.settings()
     with here.database(settings, make=True) as database, here.terminal.counting("bytes") as count:
         moved = _Sum(count)
-        made = models.add(
+        made = weights.add(
             settings, database, open_store(settings), files,
             name=card, accept_licence=accept_licence, licence=licence, moved=moved,
         )  # fmt: skip
@@ -127,13 +127,13 @@ def verify(
     Leaves with 1 if any are not as they were registered.
     """
     from db.store import open_store
-    from orchestrator import models
+    from orchestrator.on_demand import weights
 
     need_pixels()
     here = desk(context)
     settings = here.settings()
     with here.database(settings) as database:
-        found = list(models.verify(settings, database, open_store(settings), names or ()))
+        found = list(weights.verify(settings, database, open_store(settings), names or ()))
     rows = [(name, "as registered" if error is None else f"{error.code}: {error.message}") for name, error in found]
     here.terminal.table(("weights", "state"), rows)
     here.terminal.document(
@@ -146,12 +146,12 @@ def verify(
 def remove(context: typer.Context, name: CardName) -> None:
     """Forget registered weights, and delete their files unless a job that is not over needs them."""
     from db.store import open_store
-    from orchestrator import models
+    from orchestrator.on_demand import weights
 
     here = desk(context)
     settings = here.settings()
     with here.database(settings) as database:
-        deleted = models.remove(database, open_store(settings), name)
+        deleted = weights.remove(database, open_store(settings), name)
     here.terminal.say(f"{name} is forgotten; {many(deleted, 'file')} deleted.")
     here.terminal.document({"card": name, "files_deleted": deleted})
 
@@ -165,12 +165,13 @@ def compare(
     height: Annotated[int, typer.Option(min=64, max=2048, help="Height of a picture on the sheet, in pixels.")] = 320,
 ) -> None:
     """Put the same pictures through several models and show them side by side on one sheet."""
-    from orchestrator import errand, pinning
+    from orchestrator import weight_pins
+    from orchestrator.on_demand import worker_process
 
     need_pixels()
     here = desk(context)
     with here.perhaps_database() as (settings, database):
-        columns = pinning.columns([name.strip() for name in models.split(",") if name.strip()], database)
+        columns = weight_pins.columns([name.strip() for name in models.split(",") if name.strip()], database)
     order = {
         "sources": [str(path.resolve()) for path in sources],
         "columns": [{"title": title, "recipe": recipe.model_dump(mode="json")} for title, recipe in columns],
@@ -178,7 +179,7 @@ def compare(
         "frames": frames,
         "height_px": height,
     }
-    made = errand.run(settings, "compare", order)
+    made = worker_process.run(settings, "compare", order)
     here.terminal.say(
         f"{many(made['rows'], 'picture')}, {many(len(columns), 'model')}: {made['png']} and {made['html']}"
     )

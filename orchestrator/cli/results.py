@@ -1,4 +1,4 @@
-"""Commands about what came of a job: ``get``, ``verify``. Used by ``orchestrator.cli`` alone."""
+"""Commands about what came of a job: ``get``, ``verify``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.desk import Desk, desk, lacks
+from orchestrator.cli.context import Desk, desk, lacks
 from orchestrator.cli.jobs import ItemIds, JobId
 from orchestrator.cli.terminal import Terminal, many, size
 
 if TYPE_CHECKING:
-    from orchestrator.signing import Signer
-    from orchestrator.verify import Check, Wish
+    from orchestrator.results.signing import Signer
+    from orchestrator.results.verify import Check, Wish
 
 SHOWN_CHECKS = 200
 """Failed and skipped checks that are listed; more are only counted."""
@@ -49,9 +49,9 @@ def get(
     """
     from db import progress
     from db.store import open_store
-    from orchestrator.bag import BagInfo, write_bag
-    from orchestrator.export import check_folder, export
-    from orchestrator.papers import beside
+    from orchestrator.results.bag import BagInfo, write_bag
+    from orchestrator.results.export import check_folder, export
+    from orchestrator.results.sidecars import beside
 
     here = desk(context)
     signer = _signer(c2pa_cert, c2pa_key, c2pa_alg, timestamp) if c2pa else None
@@ -92,7 +92,7 @@ def verify(
     bags. Leaves with 0 if all holds, with 1 if something does not.
     """
     from db.errors import InputError
-    from orchestrator.verify import Wish
+    from orchestrator.results.verify import Wish
 
     if job is None and bag is None:
         raise InputError("Give a job's number, or --bag with a folder", remedy="See `reelwright verify --help`.")
@@ -112,7 +112,7 @@ def verify(
 def _checks(here: Desk, job: int | None, items: tuple[str, ...], wish: Wish, bag: Path | None) -> Iterator[Check]:
     from db import progress
     from db.store import open_store
-    from orchestrator import verify as verifying
+    from orchestrator.results import verify as verifying
 
     if bag is not None:
         with here.terminal.counting("files") as count:
@@ -166,7 +166,7 @@ class _Findings:
 
 def _signer(certificates: Path | None, key: Path | None, algorithm: str, timestamp: str) -> Signer:
     from db.errors import InputError
-    from orchestrator.signing import open_signer
+    from orchestrator.results.signing import open_signer
 
     if certificates is None or key is None:
         raise InputError("--c2pa needs --c2pa-cert and --c2pa-key", remedy="docs/provenance says what they are.")

@@ -1,4 +1,4 @@
-"""Commands that serve until they are stopped: ``worker`` and ``orchestrate``. Used by ``orchestrator.cli`` alone."""
+"""Commands that serve until they are stopped: ``worker`` and ``orchestrate``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.desk import desk, need_pixels
+from orchestrator.cli.context import desk, need_pixels
 from orchestrator.cli.logs import log_to
 
 

@@ -1,4 +1,4 @@
-"""What people and programs see: lines, tables, JSON, progress. Used by ``orchestrator.cli`` alone.
+"""What people and programs see: lines, tables, JSON, progress.
 
 Whatever comes from a manifest or a file name passes ``visible``, so no terminal ever obeys it.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import ReelwrightError
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 if TYPE_CHECKING:
     from db.progress import Progress

@@ -1,4 +1,4 @@
-"""Commands about training: ``train``, ``pack``. Used by ``orchestrator.cli`` alone."""
+"""Commands about training: ``train``, ``pack``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.desk import desk, need_pixels
+from orchestrator.cli.context import desk, need_pixels
 from orchestrator.cli.terminal import duration, many
 
 _Photos = Annotated[str, typer.Argument(help="A folder, a manifest, or tar shards ('train-*.tar').")]
@@ -85,7 +85,7 @@ def pack(
     seed: Annotated[int, typer.Option(help="Of the shuffling.")] = 0,
 ) -> None:
     """Pack photos into tar shards that travel to a machine with a GPU."""
-    from orchestrator import train as training
+    from orchestrator.on_demand import train as training
 
     need_pixels()
     here = desk(context)
@@ -105,7 +105,7 @@ def pack(
 
 def _followed(terminal: Any, arguments: list[str], processes: int) -> dict[str, Any]:
     """Show a training; returns its card."""
-    from orchestrator import train as training
+    from orchestrator.on_demand import train as training
 
     card: dict[str, Any] = {}
     for said in training.followed(arguments, processes=processes):
@@ -135,10 +135,10 @@ def _figure(value: float | None) -> str:
 
 def _added(here: Any, path: str) -> str:
     from db.store import open_store
-    from orchestrator import models
+    from orchestrator.on_demand import weights
 
     settings = here.settings()
     with here.database(settings, make=True) as database:
-        made = models.add(settings, database, open_store(settings), [path])
+        made = weights.add(settings, database, open_store(settings), [path])
     here.terminal.say(f"{made.card} is registered.")
     return made.card

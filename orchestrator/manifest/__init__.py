@@ -1,4 +1,4 @@
-"""Manifests: what is to be restored, read line by line and checked. The rooms of ``orchestrator`` may import this.
+"""Manifests: what is to be restored, read line by line and checked.
 
 A reader is one module with ``recognises(path)`` and ``read(path, reading)``, as ``lines.Reader`` says; a new form is
 one more of them in :data:`READERS`.
@@ -18,7 +18,7 @@ from orchestrator.manifest import archivematica, bagit, checksums, folder, nativ
 from orchestrator.manifest.lines import Entry, Known, Line, Problem, Reader, Reading
 from orchestrator.manifest.places import NOWHERE, S3, Places
 from orchestrator.manifest.validate import Validator
-from orchestrator.spelling import obeyed, visible
+from orchestrator.terminal_text import obeyed, visible
 
 __all__ = ["READERS", "Line", "Manifest", "Problem", "lines", "open_manifest", "recipe_for"]
 

@@ -21,7 +21,7 @@ from orchestrator.manifest.grouping import Group, Grouping
 from orchestrator.manifest.inventory import Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
 from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 METADATA, OBJECTS, ROWS, LISTS = "metadata", "objects", "metadata.csv", "checksum."
 _NAMES = ("filename", "parts")

@@ -1,4 +1,4 @@
-"""Reader of BagIt bags (RFC 8493, and the drafts before it). Used by ``orchestrator.manifest`` alone.
+"""Reader of BagIt bags (RFC 8493, and the drafts before it).
 
 The bag's own papers are checked here, its payload by the workers: every digest that a manifest gives goes along with
 the item, and is compared while the file is read.
@@ -22,7 +22,7 @@ from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import AWAY, THERE, File, Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
 from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 DECLARATION, INFO, FETCH, PAYLOAD = "bagit.txt", "bag-info.txt", "fetch.txt", "data"
 _MAX_PAPER_BYTES = 1 << 20

@@ -1,4 +1,4 @@
-"""Reader of lists of digests, as ``md5sum`` and its kin write them. Used by ``orchestrator.manifest`` alone."""
+"""Reader of lists of digests, as ``md5sum`` and its kin write them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.manifest import inventory, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
 from orchestrator.manifest.places import OTHER_FORM, as_on_disk
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 _GNU = re.compile(r"(\\?)([0-9A-Fa-f]{32,128})(?: [ *]|[ \t]+)(.+)")
 _BSD = re.compile(r"(\\?)([A-Za-z][A-Za-z0-9/_-]{2,15}) ?\((.+)\) ?= ?([0-9A-Fa-f]{32,128})")

@@ -1,4 +1,4 @@
-"""The fields of a manifest's line: their names, and how each is checked. Used by ``orchestrator.manifest`` alone.
+"""The fields of a manifest's line: their names, and how each is checked.
 
 All forms share one flat vocabulary: ``sequence: {start: 1}`` in YAML is the column ``sequence.start`` in CSV.
 """
@@ -17,7 +17,7 @@ from db.blob import Blob
 from db.checksums import HEX_CHARS
 from db.errors import InputError, ManifestError
 from orchestrator.manifest.lines import Entry, Problem, problem
-from orchestrator.spelling import obeyed, visible
+from orchestrator.terminal_text import obeyed, visible
 
 REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
 """Columns that the completion report adds; a manifest may have them, and they are passed over."""

@@ -1,4 +1,4 @@
-"""Reader of a plain folder, or of one media file. Used by ``orchestrator.manifest`` alone."""
+"""Reader of a plain folder, or of one media file."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from orchestrator.manifest import kinds
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 MIN_SEQUENCE_FILES = 5
 """Fewer pictures with numbers in their names are stills: a film has more frames than that."""

@@ -1,4 +1,4 @@
-"""Which suffix means a picture, which a film. The rooms of ``orchestrator`` may import this.
+"""Which suffix means a picture, which a film.
 
 A suffix only says what to try: the worker looks at the bytes.
 """

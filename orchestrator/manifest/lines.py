@@ -1,4 +1,4 @@
-"""What readers and checks of manifests hand on: entries, problems, lines. All of ``orchestrator`` may import this."""
+"""What readers and checks of manifests hand on: entries, problems, lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader of Reelwright's own manifests: CSV, JSON Lines and YAML. Used by ``orchestrator.manifest`` alone."""
+"""Reader of Reelwright's own manifests: CSV, JSON Lines and YAML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from db.errors import ManifestError
 from orchestrator.manifest import fields, table, text, yaml_stream
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 _FORMS = {
     ".csv": "csv",

@@ -1,4 +1,4 @@
-"""Reader of OpenTimelineIO: every clip is a reel, with its range. Used by ``orchestrator.manifest`` alone.
+"""Reader of OpenTimelineIO: every clip is a reel, with its range.
 
 The library reads in a process of its own (``otio_clips``), within limits of time and memory.
 """
@@ -27,7 +27,7 @@ from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
 from orchestrator.manifest.places import is_paper
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 MAX_BYTES = 256 << 20
 MAX_SECONDS = 120

@@ -1,4 +1,4 @@
-"""Where a manifest's paths lead, and whether they may. Used by ``orchestrator.manifest`` alone."""
+"""Where a manifest's paths lead, and whether they may."""
 
 from __future__ import annotations
 

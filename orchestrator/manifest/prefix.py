@@ -1,4 +1,4 @@
-"""Reader of a folder in S3, ``s3://bucket/prefix``. Used by ``orchestrator.manifest`` alone."""
+"""Reader of a folder in S3, ``s3://bucket/prefix``."""
 
 from __future__ import annotations
 

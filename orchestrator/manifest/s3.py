@@ -20,7 +20,7 @@ from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import FAULT, Inventory
 from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
 from orchestrator.manifest.places import S3, is_paper
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 _SNIFFED_BYTES = 65_536
 _MAX_LIST_BYTES = 64 << 20

@@ -1,4 +1,4 @@
-"""The lines of a file that anybody may have written: bounded and decoded. Used by ``orchestrator.manifest`` alone."""
+"""The lines of a file that anybody may have written: bounded and decoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from db.errors import ManifestError
 from orchestrator.manifest.lines import Problem, problem
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"

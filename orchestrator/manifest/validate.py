@@ -1,4 +1,4 @@
-"""From entries to checked lines, one at a time. Used by ``orchestrator.manifest`` alone.
+"""From entries to checked lines, one at a time.
 
 A line is not given up at its first fault: everything that can be said about it is said.
 """

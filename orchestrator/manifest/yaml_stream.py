@@ -1,4 +1,4 @@
-"""YAML read event by event, so that a million entries need the memory of one. Used by ``manifest.native`` alone."""
+"""YAML read event by event, so that a million entries need the memory of one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db.errors import ManifestError
 from orchestrator.manifest import fields
 from orchestrator.manifest.lines import Entry, Problem
 from orchestrator.manifest.text import unpacked
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 MAX_DEPTH = 32
 _READ_AHEAD_BYTES = 1 << 17

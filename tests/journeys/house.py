@@ -31,7 +31,7 @@ from db.states import ITEM_OVER, JOB_OVER, TASK_LIVE, ItemKind, ItemState
 from db.store import open_store
 from db.store.base import Store
 from db.tables import Item, Result, Task
-from orchestrator import pinning
+from orchestrator import weight_pins
 from orchestrator.loop import Loop, serve
 from tests.support.servers import wait_until
 
@@ -102,7 +102,7 @@ class House:
         """Submit sources by id, some with recipes of their own; returns the job."""
         own = recipes or {}
         made = parse(recipe, "journey") if isinstance(recipe, str) else recipe
-        made = pinning.pinned(made, pinning.registered_for(made, self.database))
+        made = weight_pins.pinned(made, weight_pins.registered_for(made, self.database))
         request = ledger.JobRequest("journey", "test", uuid.uuid4().hex * 2, made)
         job = ledger.open_job(self.database, request)
         lines = [

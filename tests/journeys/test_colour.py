@@ -15,7 +15,7 @@ from db import ledger, progress
 from db import recipe as recipes
 from db.records import Source
 from db.states import ItemKind
-from orchestrator import models
+from orchestrator.on_demand import weights
 from tests.journeys.house import SIZE, House, film, photo, restored_in
 from tests.support import placeholders, tint
 
@@ -37,9 +37,9 @@ def still(path: Path, picture: np.ndarray) -> Source:
 
 def test_photos_and_a_reel_are_coloured_by_registered_weights(any_house: House, tmp_path: Path) -> None:
     house = any_house
-    made = models.add(house.settings, house.database, house.store, [str(tint.weights(tmp_path))])
+    made = weights.add(house.settings, house.database, house.store, [str(tint.weights(tmp_path))])
     assert (made.card, made.parameters, made.files[0].networks) == ("tint", 13, ())
-    assert [error for _, error in models.verify(house.settings, house.database, house.store, ())] == [None]
+    assert [error for _, error in weights.verify(house.settings, house.database, house.store, ())] == [None]
     rng = np.random.default_rng(1)
     grey = rng.integers(40, 200, SIZE, np.uint8)
     sepia = np.clip(grey[..., None] * np.array([1.0, 0.85, 0.65]) + [12, 6, 0], 0, 255).astype(np.uint8)
@@ -55,7 +55,7 @@ def test_photos_and_a_reel_are_coloured_by_registered_weights(any_house: House, 
     house.hire(2)
     job_id = house.submit(sources, "- colorize: {model: tint}")
     # What a job pinned stays, whatever becomes of the registration.
-    models.remove(house.database, house.store, "tint")
+    weights.remove(house.database, house.store, "tint")
     assert house.wait_for(job_id) == "done"
     house.assert_sound(job_id)
     shown = {name: _picture(house, job_id, name, tmp_path) for name in ("grey", "deep", "sepia", "colour")}
@@ -83,7 +83,7 @@ def test_a_coloured_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: 
         network = NAFNet(width=8, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1], middle_blk_num=1)
         path = house.settings.home / "trial.pth"
         torch.save({"params": network.state_dict()}, path)
-        assert models.add(house.settings, house.database, house.store, [str(path)]).card == "spandrel:trial"
+        assert weights.add(house.settings, house.database, house.store, [str(path)]).card == "spandrel:trial"
 
     digests = {
         name: restored_in(

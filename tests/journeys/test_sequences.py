@@ -9,8 +9,8 @@ import numpy as np
 from tests.journeys.test_command_line import Person
 from tests.journeys.test_command_line import person as person
 from tests.support import sequences
-from tests.workers.media.test_dpx import made as dpx_made
-from workers.media import dpx
+from tests.workers.media.stills.test_dpx import made as dpx_made
+from workers.media.stills import dpx
 
 MANIFEST = """
 recipe: []

@@ -10,7 +10,7 @@ import pytest
 from db.progress import Progress
 from orchestrator import cli
 from orchestrator.cli.terminal import duration, progress_line, size
-from orchestrator.spelling import visible
+from orchestrator.terminal_text import visible
 
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

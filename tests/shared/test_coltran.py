@@ -18,9 +18,11 @@ from torch import Tensor
 
 from tests.support import fill_tf
 from tests.workers.models import colorization_transformer as published
-from workers.models import coltran, coltran_checkpoint, coltran_pixels, coltran_sampling
-from workers.models.coltran_checkpoint import NETS
-from workers.models.tensor_bundle import Bundle
+from workers.models import coltran
+from workers.models.checkpoints import coltran_checkpoint
+from workers.models.checkpoints.coltran_checkpoint import NETS
+from workers.models.checkpoints.tensor_bundle import Bundle
+from workers.models.parts import coltran_pixels, coltran_sampling
 
 FOLDER = Path(__file__).parents[3] / "shared" / "checkpoints"
 TOLERANCE, MARGIN = 1e-4, 1e-3

@@ -23,9 +23,9 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from db.errors import InputError
 from db.records import Sequence
 from db.states import ItemKind
-from orchestrator.unpacking import is_part, unpack
+from orchestrator.results.sequence_tar import is_part, unpack
 from tests.support.reels import House, film, house, item, moving, whole_life
-from workers import restore
+from workers.tasks import restore
 
 ODD = Path(__file__).parents[3] / "shared" / "media" / "odd"
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"

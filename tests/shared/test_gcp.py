@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from tests.workers.models.generative_prior import filled
 from workers.models import gcp
-from workers.models.biggan import SpectralWeight
 from workers.models.gcp import GenerativePrior, warped
+from workers.models.parts.biggan import SpectralWeight
 
 FOLDER = Path(__file__).parents[3] / "shared" / "checkpoints"
 STEPS = {

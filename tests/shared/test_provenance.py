@@ -9,8 +9,8 @@ import pytest
 from db.recipe import parse
 from db.states import ItemKind
 from tests.support.reels import house, item
-from workers import restore
-from workers.media import xmp
+from workers.media.stills import xmp
+from workers.tasks import restore
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media" / "photos_bw"
 NAMES = ("armstrong_1946.jpg", "migrant_mother_1936.jpg", "saratoga_broadway_1900s.jpg")

@@ -16,7 +16,9 @@ from db.catalog.weights import CARDS
 from tests.support import fill, fill_tf, tf_bundle
 from tests.workers.models import generative_prior
 from workers import models
-from workers.models import admission, coltran, coltran_checkpoint
+from workers.models import coltran
+from workers.models.checkpoints import coltran_checkpoint
+from workers.on_demand import inspect_weights
 
 pytestmark = pytest.mark.shared
 FACTS = Path(__file__).parents[3] / "shared" / "checkpoints"
@@ -129,7 +131,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_published_files_are_recognised_loaded_whole_and_colour_a_photo(name: str, tmp_path: Path) -> None:
     given = LAYOUTS[name](name, tmp_path)
-    found = admission.examine([str(path) for path in given], None, tmp_path)
+    found = inspect_weights.examine([str(path) for path in given], None, tmp_path)
     assert found["card"] == name
     known = facts("deoldify-stable" if name == "deoldify-video" else name)
     assert {net for file in found["files"] for net in file["networks"]} <= set(known.get("nets", {})) | {

@@ -16,8 +16,8 @@ from db.records import Sequence
 from db.states import ItemKind
 from tests.support import sequences
 from tests.support.reels import House, house, item, whole_life
-from workers import restore
-from workers.media import dpx
+from workers.media.stills import dpx
+from workers.tasks import restore
 
 EMPTY = "{recipe: [], outputs: [sequence]}"
 ELSEWHERE = "{recipe: [{denoise: {method: spatial, shots: [[900, 901]]}}], outputs: [sequence]}"

@@ -15,9 +15,9 @@ from tests.support import placeholders
 from tests.support.damage import clip, step
 from tests.support.reels import House, house
 from workers import models, stages
-from workers.evaluation.measures import likeness
 from workers.frames import STILL
-from workers.models import admission
+from workers.on_demand import inspect_weights
+from workers.on_demand.evaluation.measures import likeness
 from workers.ops.resample import Bytes
 
 pytestmark = pytest.mark.shared
@@ -47,11 +47,11 @@ def restored(at: House, stage: str, made: Pin, picture: NDArray[np.float32]) -> 
 
 @pytest.mark.parametrize(("name", "file"), FILES.items())
 def test_a_published_file_is_recognised_and_says_its_digest(at: House, name: str, file: str, tmp_path: Path) -> None:
-    found = admission.examine([str(WEIGHTS / file)], None, tmp_path)
+    found = inspect_weights.examine([str(WEIGHTS / file)], None, tmp_path)
     assert (found["card"], found["trained"], found["notes"]) == (name, None, [])
     plain = tmp_path / "renamed.bin"
     plain.write_bytes((WEIGHTS / file).read_bytes())
-    assert admission.examine([str(plain)], None, tmp_path)["card"] == name
+    assert inspect_weights.examine([str(plain)], None, tmp_path)["card"] == name
 
 
 def test_dncnn_gives_its_figure_on_set12(at: House) -> None:

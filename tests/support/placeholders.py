@@ -15,6 +15,7 @@ from db.recipe import Pin, PinnedFile
 from db.session import Database
 from db.store.base import Store
 from workers import models
+from workers.models.checkpoints import loading
 
 
 def weights(path: Path, name: str, seed: int = 0, **said: object) -> Path:
@@ -42,6 +43,6 @@ def register(database: Database, store: Store, folder: Path, name: str) -> Pin:
 
 def pin_file(store: Store, path: Path, name: str) -> Pin:
     """Put a file into a store; returns what a job would pin."""
-    blob = store.put(f"weights/{models.loading.sha256_of(path)}/{path.name}", path)
+    blob = store.put(f"weights/{loading.sha256_of(path)}/{path.name}", path)
     facts = card(name)
     return Pin(card=name, architecture=facts.architecture, build=facts.build, files=(PinnedFile(**blob.model_dump()),))

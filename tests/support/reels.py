@@ -18,7 +18,7 @@ from db.records import Assignment, Item, ItemResult, Part, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind, TaskKind
 from db.store.local import LocalStore
-from workers import assemble, inspect, merge, probe, restore
+from workers.tasks import assemble, inspect, merge, probe, restore
 from workers.workbench import Workbench
 
 _numbers = itertools.count(1)

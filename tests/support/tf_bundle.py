@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.models.crc32c import crc32c, masked
+from workers.models.checkpoints.crc32c import crc32c, masked
 
 Tensors = Mapping[str, NDArray[Any] | bytes]
 """By name; bytes stand for a string."""

@@ -12,7 +12,7 @@ from db.recipe import Pin, PinnedFile, Step
 from db.session import Database
 from db.store.base import Store
 from workers import models
-from workers.models import loading
+from workers.models.checkpoints import loading
 
 
 def weights(folder: Path, warmth: float = 0.5) -> Path:

@@ -1,4 +1,4 @@
-"""The pixels' way in and out: the only place that opens films and photos. Workers' rooms may import it.
+"""The pixels' way in and out: the only place that opens films and photos.
 
 ``source`` finds files and checks fixity · ``pixels`` is the arithmetic between stored samples and float pictures ·
 ``planes`` ties it to FFmpeg's frames · ``container`` and ``sequence`` find frames in films and folders · ``survey``

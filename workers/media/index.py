@@ -1,4 +1,4 @@
-"""The index of a reel: what the probe wrote down about every frame. The workers' rooms may import it."""
+"""The index of a reel: what the probe wrote down about every frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.errors import InputError
-from workers.media.edge import reading
+from workers.media.errors import reading
 
 BLACK = -1
 """In ``Index.shows``: no file stands behind this frame, it is black."""

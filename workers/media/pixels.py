@@ -1,4 +1,4 @@
-"""Exact arithmetic between stored samples and float pictures. Pure numpy; the workers' rooms may import it.
+"""Exact arithmetic between stored samples and float pictures.
 
 Nothing is clipped on the way in: foot and head room of limited-range film stay as values below 0 and above 1. On the
 way out samples are rounded half to even and clipped to what the layout can hold. Every step is one float32 operation

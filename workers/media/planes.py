@@ -1,4 +1,4 @@
-"""Ties FFmpeg's frames and pixel formats to our layouts. ``workers.media`` alone imports this.
+"""Ties FFmpeg's frames and pixel formats to our layouts.
 
 Frames of any layout are first brought, without loss, into a planar one of at least their depth; all arithmetic is
 ``pixels``' own.

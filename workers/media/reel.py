@@ -1,4 +1,4 @@
-"""Exact frames of a reel by number, checked against the index. The workers' rooms may import it."""
+"""Exact frames of a reel by number, checked against the index."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from db.errors import InputError
 from db.records import Item, ReelFacts, Source
 from db.settings import Settings
-from workers.media import container, planes, sequence
-from workers.media.ffv1 import MEZZANINE_TICK_MS
+from workers.media import planes
+from workers.media.film import container
+from workers.media.film.ffv1 import MEZZANINE_TICK_MS
 from workers.media.index import BLACK, Index, loads
 from workers.media.pixels import Layout, Picture, Planes, black, to_picture
 from workers.media.remote import Place, folder_of
+from workers.media.sequences import files as sequence
 from workers.media.source import place
 from workers.media.transfer import Transfer
 from workers.workbench import Workbench

@@ -1,7 +1,4 @@
-"""Sources that are not on this machine: films in S3 are read by ranges, image sequences file by file.
-
-The rooms of ``workers`` may import this.
-"""
+"""Sources that are not on this machine: films in S3 are read by ranges, image sequences file by file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources: where they lie, whether they may be read, and their fixity. The workers' rooms may import it.
+"""Sources: where they lie, whether they may be read, and their fixity.
 
 Sources are opened read-only and never written.
 """

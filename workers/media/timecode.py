@@ -1,4 +1,4 @@
-"""SMPTE timecode: text, frame counts and the packed form of headers. The workers' rooms may import it.
+"""SMPTE timecode: text, frame counts and the packed form of headers.
 
 Drop-frame timecode (written with ``;`` before the frames) leaves out the first two numbers of every minute but each
 tenth at 29.97 frames per second, and four at 59.94, so that it keeps up with the clock (SMPTE ST 12-1).

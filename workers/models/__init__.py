@@ -1,4 +1,4 @@
-"""Networks, built so that their published checkpoints load complete and strict. Stages and training may import this.
+"""Networks, built so that their published checkpoints load complete and strict.
 
 An architecture ``x`` is one entry in ``db.catalog.architectures`` and one module ``x`` here. A colorizer's module has::
 
@@ -37,7 +37,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workers.models.loading import boxes, build, chroma, load, published, restored
+    from workers.models.checkpoints.loading import boxes, build, chroma, load, published, restored
 
 __all__ = ["boxes", "build", "chroma", "load", "published", "restored"]
 
@@ -48,5 +48,5 @@ def __getattr__(name: str) -> Any:
     Training imports an architecture's module on machines that have PyTorch, but neither records nor settings.
     """
     if name in __all__:
-        return getattr(importlib.import_module("workers.models.loading"), name)
+        return getattr(importlib.import_module("workers.models.checkpoints.loading"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

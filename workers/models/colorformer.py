@@ -1,4 +1,4 @@
-"""ColorFormer: a hybrid transformer with a memory of typical colours. ``workers.models`` loads it by name.
+"""ColorFormer: a hybrid transformer with a memory of typical colours.
 
 ColorFormer: Image Colorization via Color Memory Assisted Hybrid-Attention Transformer (Ji and others, 2022).
 """
@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workers.models import batches, imagenet, lab_planes
-from workers.models.dynamic_unet import conv_relu_twice, last_shuffle, wide_blocks
-from workers.models.spectral import SpectralConv
-from workers.models.swin import Mlp, Swin
+from workers.models.parts import batches, imagenet, lab_planes
+from workers.models.parts.dynamic_unet import conv_relu_twice, last_shuffle, wide_blocks
+from workers.models.parts.spectral import SpectralConv
+from workers.models.parts.swin import Mlp, Swin
 from workers.ops import lab
 from workers.ops.resample import Bytes
 

@@ -1,7 +1,5 @@
 """The Colorization Transformer, ColTran (Kumar, Weissenborn and Kalchbrenner, 2021).
 
-``workers.models`` loads it by name.
-
 Three networks in a row: coarse colours are drawn one by one for 64 x 64 places, then their levels are refined, then the
 picture is enlarged to 256 x 256. All three see whole numbers; sizes are fixed by what was learnt for each place.
 """
@@ -16,9 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from workers.models import coltran_pixels, coltran_sampling, lab_planes
-from workers.models.axial import Widths
-from workers.models.coltran_networks import Colorizer, Upsampler
+from workers.models.parts import coltran_pixels, coltran_sampling, lab_planes
+from workers.models.parts.axial import Widths
+from workers.models.parts.coltran_networks import Colorizer, Upsampler
 from workers.ops import lab
 from workers.ops.resample import Bytes
 
@@ -135,7 +133,7 @@ def from_tensorflow(
     if net is not None:
         return _child_state(network, net, source if isinstance(source, str | Path) else source[net])
     state: dict[str, Tensor] = {}
-    from workers.models import coltran_checkpoint  # it raises the errors of db, which training lacks
+    from workers.models.checkpoints import coltran_checkpoint  # it raises the errors of db, which training lacks
 
     for name, place in coltran_checkpoint.places(source).items():
         state |= {f"{name}.{key}": value for key, value in _child_state(network, name, place).items()}
@@ -143,7 +141,7 @@ def from_tensorflow(
 
 
 def _child_state(network: ColTran, net: str, place: str | Path) -> dict[str, Tensor]:
-    from workers.models import coltran_checkpoint
+    from workers.models.checkpoints import coltran_checkpoint
 
     expected = network.get_submodule(net).state_dict()
     return coltran_checkpoint.read(net, coltran_checkpoint.prefix(Path(place)), expected, network.sizes.widths.heads)

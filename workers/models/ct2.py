@@ -1,7 +1,5 @@
 """CT2, a colorization transformer via colour tokens (Weng and others, 2022), with ViT-L/16.
 
-``workers.models`` loads it by name.
-
 A ViT turns lightness into patch tokens; two blocks let them and 313 colour tokens look at one another, as far as
 lightness allows a colour at all; every pixel is then compared with every colour. Which lightness allows which colour is
 a table that comes with the weights: it is registered with them or given as ``luminance_table``; none is here.
@@ -22,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches, lab_planes
-from workers.models.vit import Block, Encoder
+from workers.models.parts import batches, lab_planes
+from workers.models.parts.vit import Block, Encoder
 from workers.ops.resample import Bytes, resized
 
 SIDE_PX = 256

@@ -12,7 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches
+from workers.models.parts import batches
 
 _BUILDS = {"dctlsa-x2": 2, "dctlsa-x4": 4}
 _SMALLEST_PX = 16

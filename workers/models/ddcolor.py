@@ -1,4 +1,4 @@
-"""DDColor: colour queries read a decoder's maps and become the colours to mix. ``workers.models`` loads it by name.
+"""DDColor: colour queries read a decoder's maps and become the colours to mix.
 
 DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders (Kang and others, 2023).
 """
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches, imagenet
-from workers.models.convnext import ConvNeXt
-from workers.models.dynamic_unet import last_shuffle, wide_blocks
-from workers.models.spectral import SpectralConv
+from workers.models.parts import batches, imagenet
+from workers.models.parts.convnext import ConvNeXt
+from workers.models.parts.dynamic_unet import last_shuffle, wide_blocks
+from workers.models.parts.spectral import SpectralConv
 from workers.ops.resample import Bytes
 
 _ENCODERS = {

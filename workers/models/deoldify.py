@@ -1,4 +1,4 @@
-"""DeOldify: a U-Net with self-attention that paints a picture anew in colour. ``workers.models`` loads it by name.
+"""DeOldify: a U-Net with self-attention that paints a picture anew in colour.
 
 DeOldify (Antic, 2018 to 2019; no paper). Attention is that of Self-Attention Generative Adversarial Networks (Zhang and
 others, 2019), the last upscaling is under weight normalization (Salimans and Kingma, 2016).
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches, imagenet, lab_planes
-from workers.models.dynamic_unet import ShuffleUp, UpBlock, conv_relu_norm, conv_relu_twice
-from workers.models.resnet import WIDTHS, BasicBlock, Bottleneck, Encoder
-from workers.models.spectral import SpectralConv
+from workers.models.parts import batches, imagenet, lab_planes
+from workers.models.parts.dynamic_unet import ShuffleUp, UpBlock, conv_relu_norm, conv_relu_twice
+from workers.models.parts.resnet import WIDTHS, BasicBlock, Bottleneck, Encoder
+from workers.models.parts.spectral import SpectralConv
 from workers.ops import lab
 from workers.ops.resample import Bytes, resized
 

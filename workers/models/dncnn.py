@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from workers.models import batches
+from workers.models.parts import batches
 
 
 def build(name: str) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Colour by classification into 313 bins of ab, whose mean is taken. ``workers.models`` loads it by name.
+"""Colour by classification into 313 bins of ab, whose mean is taken.
 
 Colorful Image Colorization (Zhang, Isola and Efros, 2016), in its authors' later release.
 """
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workers.models import batches, lab_planes
-from workers.models.conv_groups import doubling, group
+from workers.models.parts import batches, lab_planes
+from workers.models.parts.conv_groups import doubling, group
 from workers.ops.resample import Bytes
 
 _SIDE_PX = 256

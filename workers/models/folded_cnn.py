@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches
-from workers.models.residual_pair import Pair
+from workers.models.parts import batches
+from workers.models.parts.residual_pair import Pair
 
 _CHANNELS = 64
 _BLOCKS = 4

@@ -1,4 +1,4 @@
-"""Colour from what a GAN imagines for the picture's class, matched patch by patch. ``workers.models`` loads it by name.
+"""Colour from what a GAN imagines for the picture's class, matched patch by patch.
 
 Towards Vivid and Diverse Image Colorization with Generative Color Prior (Wu and others, 2021).
 """
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import lab_planes
-from workers.models.biggan import CLASSES, LATENT, Discriminator, Encoder, Generator, Reference
-from workers.models.deformable import DeformableConv
+from workers.models.parts import lab_planes
+from workers.models.parts.biggan import CLASSES, LATENT, Discriminator, Encoder, Generator, Reference
+from workers.models.parts.deformable import DeformableConv
 from workers.ops.resample import Bytes, resized
 
 _SIDE_PX = 256

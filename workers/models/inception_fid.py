@@ -1,4 +1,4 @@
-"""The Inception network of 2015-12-05 in whose features FID is measured. A judge: ``workers.evaluation`` asks it.
+"""The Inception network of 2015-12-05 in whose features FID is measured.
 
 It is torchvision's Inception v3 but for three things that TensorFlow's had: 1008 classes, means that leave the padding
 out, and a maximum in place of the mean in the last block. Keys are those of the file that pytorch-fid and

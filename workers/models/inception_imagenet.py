@@ -1,6 +1,6 @@
 """torchvision's Inception v3 for ImageNet, in whose features papers of colorization measure their FID.
 
-A judge: ``workers.evaluation`` asks it. It is not the network of FID, so its numbers are named apart.
+It is not the network of FID, so its numbers are named apart.
 """
 
 from __future__ import annotations

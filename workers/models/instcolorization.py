@@ -1,4 +1,4 @@
-"""Colour for the whole picture and for each object in its box, blended map by map. ``workers.models`` loads it by name.
+"""Colour for the whole picture and for each object in its box, blended map by map.
 
 Instance-Aware Image Colorization (Su, Chu and Huang, 2020). The boxes come from any object detector.
 """
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import lab_planes
-from workers.models.user_guided import AB_SCALE, L_MIDDLE, L_SCALE, SIDE_PX, UserGuided
+from workers.models.parts import lab_planes
+from workers.models.parts.user_guided import AB_SCALE, L_MIDDLE, L_SCALE, SIDE_PX, UserGuided
 from workers.ops import lab
 from workers.ops.resample import Bytes, resized
 

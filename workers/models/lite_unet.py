@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches, lab_planes
-from workers.models.efficientnet_lite import HEAD, Trunk, centred
+from workers.models.parts import batches, lab_planes
+from workers.models.parts.efficientnet_lite import HEAD, Trunk, centred
 from workers.ops import lab
 from workers.ops.resample import Bytes
 

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang and others 2018): how unlike two pictures look to people. A judge: ``workers.evaluation`` asks it.
+"""LPIPS (Zhang and others 2018): how unlike two pictures look to people.
 
 The backbone (AlexNet or VGG-16 of torchvision) is registered by the user; the few linear weights of version 0.1 come
 with torchmetrics. Only the backbone's convolutions are used; the published file's classifier is left aside.

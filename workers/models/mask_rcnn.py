@@ -1,4 +1,4 @@
-"""Mask R-CNN (He and others, 2017) as torchvision builds it: finds the objects in a picture. Loaded by name."""
+"""Mask R-CNN (He and others, 2017) as torchvision builds it: finds the objects in a picture."""
 
 from __future__ import annotations
 

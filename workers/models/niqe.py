@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workers.evaluation.measures.naturalness import FEATURES, Pristine
+from workers.on_demand.evaluation.measures.naturalness import FEATURES, Pristine
 
 _ARRAYS = {"mu_pris_param": (1, FEATURES), "cov_pris_param": (FEATURES, FEATURES), "gaussian_window": (7, 7)}
 

@@ -1,4 +1,4 @@
-"""Colour that follows hints: points whose colour is given. ``workers.models`` loads it by name.
+"""Colour that follows hints: points whose colour is given.
 
 Real-Time User-Guided Image Colorization with Learned Deep Priors (Zhang and others, 2017), in its
 authors' later release.
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workers.models import batches, lab_planes
-from workers.models.user_guided import AB_SCALE, L_MIDDLE, L_SCALE, SIDE_PX, UserGuided
+from workers.models.parts import batches, lab_planes
+from workers.models.parts.user_guided import AB_SCALE, L_MIDDLE, L_SCALE, SIDE_PX, UserGuided
 from workers.ops import lab
 from workers.ops.resample import Bytes
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import batches
-from workers.models.residual_pair import Pair
+from workers.models.parts import batches
+from workers.models.parts.residual_pair import Pair
 
 SCALE = 2
 """Factor on width and height."""

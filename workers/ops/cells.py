@@ -1,4 +1,4 @@
-"""How many frames are computed at once. Stages may import this."""
+"""How many frames are computed at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Motion between two frames, and one frame moved onto another. Stages may import this."""
+"""Motion between two frames, and one frame moved onto another."""
 
 from __future__ import annotations
 

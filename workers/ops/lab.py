@@ -1,4 +1,4 @@
-"""CIE Lab from sRGB and back, on tensors, with the constants that scikit-image uses. Any of ``workers`` may import it.
+"""CIE Lab from sRGB and back, on tensors, with the constants that scikit-image uses.
 
 D65 white (0.95047, 1, 1.08883), two-degree observer, sRGB gamma. Nearly every published colorizer was trained on just
 these numbers, so its own preparation and ours agree. L is 0..100; a and b are about -110..110.

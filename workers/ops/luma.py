@@ -1,4 +1,4 @@
-"""Luma put back after a step on colour, to the last code value. ``workers.stages`` alone imports it.
+"""Luma put back after a step on colour, to the last code value.
 
 Luma is the weighted sum of red, green and blue. Where a step moved it, grey is added or taken away until it is as it
 was; where the display cannot show the colour that this gives, the nearest one that it can show with that luma takes its

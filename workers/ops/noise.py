@@ -1,4 +1,4 @@
-"""Noise: how much there is, and non-local means against it. Stages and scores may import this."""
+"""Noise: how much there is, and non-local means against it."""
 
 from __future__ import annotations
 

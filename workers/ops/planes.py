@@ -1,4 +1,4 @@
-"""Frames as arrays of planes, their luma, and luma put back into colour. Stages, scores and ops may import this.
+"""Frames as arrays of planes, their luma, and luma put back into colour.
 
 A *plane* is ``(H, W)`` float32; *planes* are ``(C, H, W)`` float32 with C = 1 (grey) or 3 (RGB), 0..1, gamma as in the
 source. Values a little outside 0..1 are legal everywhere.

@@ -1,4 +1,4 @@
-"""Resizes 8-bit pictures just as the published systems do, through Pillow. Anybody in ``workers`` may import it.
+"""Resizes 8-bit pictures just as the published systems do, through Pillow.
 
 Pillow's filters widen with the factor when shrinking (they antialias) and round twice to 8 bits; a network that was
 trained behind them sees slightly other pictures behind anything else.

@@ -1,4 +1,4 @@
-"""Where the members of a tar shard lie, so that they are read in place. Any of ``workers`` may import it.
+"""Where the members of a tar shard lie, so that they are read in place.
 
 Nothing is unpacked, links are passed over, and what a member is called stays a name: it can do no harm.
 """

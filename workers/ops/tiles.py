@@ -1,4 +1,4 @@
-"""Large pictures, tile by tile, so that a network's memory does not grow with them. ``workers.models`` may import it.
+"""Large pictures, tile by tile, so that a network's memory does not grow with them.
 
 Where it is known how far a network looks, every tile is given that much around it and comes out as if there were no
 tiles (:func:`joined`); where nobody knows, tiles fade into each other (:func:`faded`). The grids depend on the

@@ -1,4 +1,4 @@
-"""Local contrast of luma. Stages may import this."""
+"""Local contrast of luma."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of a recipe, applied to frames. Restore, estimate and bundles of stills may import this.
+"""Steps of a recipe, applied to frames.
 
 A stage ``x`` is one entry in ``db.catalog.stages`` and one module ``x`` here with one public function::
 
@@ -26,7 +26,7 @@ from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
 from workers import device
 from workers.frames import STILL, Clip, Reel
-from workers.models import registered
+from workers.models.checkpoints import registered
 from workers.ops import exposure, luma
 from workers.workbench import Workbench
 

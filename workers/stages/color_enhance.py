@@ -1,4 +1,4 @@
-"""Raises local contrast and colour and takes out a cast. Only ``workers.stages`` loads it.
+"""Raises local contrast and colour and takes out a cast.
 
 On a reel the cast is that of the whole shot, from the reel profile, so the balance cannot change from frame to frame;
 contrast curves are bounded in slope, so they cannot pump. Equal channels stay exactly equal.

@@ -1,4 +1,4 @@
-"""Gives colour to black-and-white pictures, by a published network. Only ``workers.stages`` loads it.
+"""Gives colour to black-and-white pictures, by a published network.
 
 The network sees the picture at its own size and says a and b of CIE Lab; these are enlarged and join the lightness that
 the source has at full size and depth. Colour depends on the whole picture, so there are no tiles.

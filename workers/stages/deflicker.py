@@ -1,4 +1,4 @@
-"""Evens out exposure that jumps from frame to frame. Only ``workers.stages`` loads it.
+"""Evens out exposure that jumps from frame to frame.
 
 Every level of luma (a percentile of the frame) should follow a straight line over the frames around it. What a frame
 departs from that line is flicker and is taken out by a tone curve through all levels; what the line itself does, such

@@ -1,6 +1,6 @@
 """Takes out grain and noise: by a network, by non-local means in space, or along motion in time.
 
-Only ``workers.stages`` loads it. Where no network does it, colour is split into the mean of the channels and two
+ Where no network does it, colour is split into the mean of the channels and two
 differences. The mean, which carries the detail, is filtered at full size; the differences, where the eye resolves less,
 at half size, and what half size cannot hold is shrunk by how far it stands out of the noise. Grain too coarse for full
 size is filtered at half size as well, by a network too. With neighbours in time it is known by what differs between

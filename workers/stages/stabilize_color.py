@@ -1,4 +1,4 @@
-"""Takes out colour that flickers, along the motion of what is seen. Only ``workers.stages`` loads it.
+"""Takes out colour that flickers, along the motion of what is seen.
 
 Colour is what red and blue differ from green by. For each frame the colour of its neighbours in the shot is fetched
 along the optical flow of luma, and averaged where flow there and back agrees and luma is alike. What the average

@@ -1,4 +1,4 @@
-"""Enlarges the picture with a Lanczos kernel or by a network. Only ``workers.stages`` loads it."""
+"""Enlarges the picture with a Lanczos kernel or by a network."""
 
 from __future__ import annotations
 

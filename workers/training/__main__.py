@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from workers import heap
-from workers.training import courses, kept, packing, photos
-from workers.training.faults import TrainingError
+from workers import malloc
+from workers.training import export, packing, photos, tasks
+from workers.training.errors import TrainingError
 from workers.training.photos import Photos
 from workers.training.trainer import Plan, Progress, Trainer
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(given: argparse.Namespace, say: _Lines) -> int:
-    heap.keep()
+    malloc.keep()
     torch.set_num_threads(given.threads)
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks > 1:
@@ -53,8 +53,8 @@ def _train(given: argparse.Namespace, say: _Lines) -> int:
 
 
 def _trained(given: argparse.Namespace, say: _Lines) -> None:
-    kept.checked_label(given.label)
-    course = courses.course(given.network, given.seed or 0, **{name: getattr(given, name) for name in _COURSE})
+    export.checked_label(given.label)
+    course = tasks.course(given.network, given.seed or 0, **{name: getattr(given, name) for name in _COURSE})
     plan = Plan.of(course.habits, **{field.name: getattr(given, field.name) for field in fields(Plan)})
     taught, judged_by = _both(given)
     shown = say if int(os.environ.get("RANK", "0")) == 0 else _Nobody()
@@ -69,8 +69,8 @@ def _trained(given: argparse.Namespace, say: _Lines) -> None:
     shown.begin(trainer)
     trainer.train()
     if trainer.rank == 0:
-        words = kept.Words(given.label, given.summary, given.licence, given.data)
-        path = kept.write(trainer, words, half=not given.full)
+        words = export.Words(given.label, given.summary, given.licence, given.data)
+        path = export.write(trainer, words, half=not given.full)
         shown.end(trainer, json.loads(path.with_suffix(".json").read_text("utf-8")), path)
 
 
@@ -212,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train a network, or go on with a training that was stopped")
     train.set_defaults(does=_train)
-    train.add_argument("network", help=", ".join(courses.NETWORKS))
+    train.add_argument("network", help=", ".join(tasks.NETWORKS))
     train.add_argument("photos", help="folder, manifest or tar shards ('train-*.tar')")
     train.add_argument("--held-out", help="photographs to judge by; none holds out every twentieth")
     train.add_argument("--out", type=Path, required=True, help="folder of this training")

@@ -1,4 +1,4 @@
-"""A grid of ab colours, how common each is, and colours as shares of their nearest bins. Courses use it.
+"""A grid of ab colours, how common each is, and colours as shares of their nearest bins.
 
 After Zhang, Isola, Efros 2016: a grid of 10 by 10 units of Lab, five neighbours weighted by a Gaussian of 5 units, and
 weights that count rare colours for more.

@@ -1,4 +1,4 @@
-"""A critic that tells photographs from coloured pictures, patch by patch. The courses use it.
+"""A critic that tells photographs from coloured pictures, patch by patch.
 
 Spectrally normalised convolutions of stride 2 with one layer of self-attention (Zhang et al. 2019), as the critic of
 DeOldify (Antic 2018) has them.

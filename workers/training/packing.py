@@ -1,4 +1,4 @@
-"""Packs pictures into tar shards that travel to another machine. ``python -m workers.training pack`` uses it."""
+"""Packs pictures into tar shards that travel to another machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from workers.training.faults import TrainingError
+from workers.training.errors import TrainingError
 from workers.training.photos import Photos, Picture
 
 

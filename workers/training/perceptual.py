@@ -1,4 +1,4 @@
-"""How far two pictures are apart as classifiers see them. The courses use it.
+"""How far two pictures are apart as classifiers see them.
 
 :class:`VggDistance`: VGG-16 with batch norm (Simonyan and Zisserman 2015), filled from torchvision's published file.
 Only the convolutions are built: what is compared is the first convolution's output of each of the five blocks.
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.models import efficientnet_lite, imagenet
-from workers.models.efficientnet_lite import EfficientNetLite, centred
-from workers.training import started
-from workers.training.faults import TrainingError
+from workers.models.parts import efficientnet_lite, imagenet
+from workers.models.parts.efficientnet_lite import EfficientNetLite, centred
+from workers.training import init
+from workers.training.errors import TrainingError
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 1))
 """Channels and convolutions of each block, as far as is needed."""
@@ -46,8 +46,8 @@ class VggDistance(nn.Module):
         self._weights = weights
         if path is not None:
             own = self.features.state_dict()
-            found = {key.removeprefix("features."): value for key, value in started.read(path).items()}
-            started.fill(self.features, {key: found[key] for key in own if key in found}, path)
+            found = {key.removeprefix("features."): value for key, value in init.read(path).items()}
+            init.fill(self.features, {key: found[key] for key in own if key in found}, path)
         self.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> VggDistance:
@@ -108,14 +108,14 @@ def lite_classifier(path: Path) -> tuple[EfficientNetLite, str]:
     Raises:
         TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
     """
-    state = started.read(path)
+    state = init.read(path)
     try:
         size = efficientnet_lite.size_of(state)
         named = efficientnet_lite.own_names(state, size)
     except (KeyError, ValueError) as error:
         raise TrainingError(f"{path}: holds no EfficientNet-Lite ({error})", code="BAD_CHECKPOINT") from error
     network = EfficientNetLite(size)
-    started.fill(network, named, path)
+    init.fill(network, named, path)
     return network, size
 
 

@@ -1,4 +1,4 @@
-"""Reads the pictures of a folder, a manifest or tar shards. ``workers.training`` and its courses use it."""
+"""Reads the pictures of a folder, a manifest or tar shards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.ops import shards
-from workers.training.faults import TrainingError
+from workers.training.errors import TrainingError
 
 Picture = NDArray[np.uint8]
 _ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})

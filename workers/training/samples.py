@@ -1,4 +1,4 @@
-"""Which photograph each sample of a training shows, and how; prepared ahead of the network. The trainer uses it."""
+"""Which photograph each sample of a training shows, and how; prepared ahead of the network."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from workers.training.course import Batch, Course
-from workers.training.faults import TrainingError
+from workers.training.errors import TrainingError
 from workers.training.photos import Photos
+from workers.training.task import Batch, Course
 
 _Step = tuple[dict[str, np.ndarray], dict[str, str] | TrainingError]
 

@@ -1,4 +1,4 @@
-"""Walks through a course: steps, averages, looks, saves, and goes on where it stopped. ``workers.training`` shows it.
+"""Walks through a course: steps, averages, looks, saves, and goes on where it stopped.
 
 A training is known by its folder. Which photographs a step sees, and how, follows from the seed and the number of the
 sample alone; so a training that was killed and goes on comes to the same weights as one that was not.
@@ -21,10 +21,10 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from workers.training.course import Batch, Course, Habits
-from workers.training.faults import TrainingError
+from workers.training.errors import TrainingError
 from workers.training.photos import Photos
 from workers.training.samples import Samples
+from workers.training.task import Batch, Course, Habits
 
 _STATE = "state.pt"
 _LOG = "log.csv"

@@ -1,4 +1,4 @@
-"""What a network is shown of a picture: crops, and the wear of old photographs. The courses use it.
+"""What a network is shown of a picture: crops, and the wear of old photographs.
 
 Every function takes a random generator that is seeded by the number of the sample, so a view can be made again.
 """

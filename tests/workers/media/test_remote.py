@@ -16,8 +16,8 @@ from db.store.ranges import PIECE_BYTES, Ranges
 from db.store.s3 import connect
 from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, whole_life
 from tests.support.servers import S3
-from workers import probe, restore
 from workers.media.remote import KEPT_FILES
+from workers.tasks import probe, restore
 
 BUCKET = "archive-of-films"
 

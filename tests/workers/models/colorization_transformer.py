@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support import fill_tf, tf_bundle
-from workers.models import coltran, coltran_checkpoint
-from workers.models.coltran_checkpoint import NETS, Variable
+from workers.models import coltran
+from workers.models.checkpoints import coltran_checkpoint
+from workers.models.checkpoints.coltran_checkpoint import NETS, Variable
 
 Shapes = dict[Variable, tuple[int, ...]]
 

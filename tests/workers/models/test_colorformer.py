@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tests.workers.models import golden
 from workers.models import colorformer
-from workers.models.swin import Swin
+from workers.models.parts.swin import Swin
 
 FACTS = golden.facts("colorformer")
 ARRAYS = golden.arrays("colorformer")

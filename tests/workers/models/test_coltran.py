@@ -13,8 +13,9 @@ from db.errors import InputError
 from tests.support import tf_bundle
 from tests.workers.models import colorization_transformer as published
 from tests.workers.models import golden
-from workers.models import coltran, coltran_pixels, coltran_sampling
-from workers.models.coltran_checkpoint import NETS
+from workers.models import coltran
+from workers.models.checkpoints.coltran_checkpoint import NETS
+from workers.models.parts import coltran_pixels, coltran_sampling
 
 FACTS = golden.facts("coltran")
 STORED = golden.arrays("coltran")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tests.workers.models import golden
 from tests.workers.models.generative_prior import filled
 from workers.models import gcp
-from workers.models.biggan import SpectralLinear, SpectralWeight
 from workers.models.gcp import Correspondence, Deformator, GenerativePrior, Painter, warped
+from workers.models.parts.biggan import SpectralLinear, SpectralWeight
 
 FACTS = golden.facts("gcp")
 ARRAYS = golden.arrays("gcp")

@@ -9,7 +9,7 @@ import workers.models
 from db.catalog.architectures import ARCHITECTURES
 
 OF_THE_HOUSE = ("db", "pydantic", "celery", "sqlalchemy", "av", "spandrel")
-OWN = ("efficientnet_lite", "lite_unet", "folded_cnn", "subpixel_cnn", "ddcolor", "deoldify")
+OWN = ("parts.efficientnet_lite", "lite_unet", "folded_cnn", "subpixel_cnn", "ddcolor", "deoldify")
 """Networks that training imports; nothing that is only needed to read a published file may come along."""
 
 

@@ -13,6 +13,7 @@ from db.catalog.weights import CARDS
 from db.errors import InputError
 from tests.support import placeholders
 from workers import models
+from workers.models.checkpoints import loading
 
 RESTORERS = sorted(
     {card.build for card in CARDS.values() if ARCHITECTURES[card.architecture].task in ("denoiser", "upscaler")}
@@ -31,11 +32,11 @@ def _same_numbers() -> None:
 @pytest.mark.parametrize("build", RESTORERS)
 def test_a_file_is_known_by_its_keys_and_loads_strictly(build: str, tmp_path: Path) -> None:
     path = placeholders.weights(tmp_path / "w.safetensors", build)
-    assert models.loading.recognise([path]) == build
+    assert loading.recognise([path]) == build
     network = models.load(path)
     wrapped = {f"module.{key}": value for key, value in network.state_dict().items()}
     torch.save({"state_dict": wrapped}, tmp_path / "w.pth")
-    assert models.loading.recognise([tmp_path / "w.pth"]) == build
+    assert loading.recognise([tmp_path / "w.pth"]) == build
     state = network.state_dict()
     state.pop(next(iter(state)))
     save_file(state, tmp_path / "cut.safetensors")

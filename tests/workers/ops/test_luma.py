@@ -15,9 +15,9 @@ from db.recipe import Recipe
 from db.states import ItemKind
 from tests.support import damage, sequences, tint
 from tests.support.reels import House, film, house, item, moving, planes_of, whole_life
-from workers import restore
 from workers.media.pixels import WEIGHTS
 from workers.ops import luma
+from workers.tasks import restore
 
 
 def _random(seed: int, count: int = 1, spread: float = 0.6) -> torch.Tensor:

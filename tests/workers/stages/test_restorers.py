@@ -15,7 +15,8 @@ from tests.support.damage import clip, film, psnr_db, reel, step, with_grain
 from tests.support.reels import House, house
 from workers import stages
 from workers.frames import STILL
-from workers.models import folded_cnn, registered
+from workers.models import folded_cnn
+from workers.models.checkpoints import registered
 from workers.ops import cells
 
 

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from tests.support.damage import clip, film, reel, step
-from workers import scores, stages
-from workers.scores import colorfulness
+from workers import metrics, stages
+from workers.metrics import colorfulness
 
 
 def clean(count: int = 14) -> torch.Tensor:
@@ -34,11 +34,11 @@ def steady(frames: torch.Tensor, shots: tuple[tuple[int, int], ...] | None = Non
 
 
 def measured(frames: torch.Tensor) -> dict[str, float]:
-    pairs = scores.Pairs()
+    pairs = metrics.Pairs()
     for frame in frames:
         pairs.add(frame.numpy())
     colour = float(np.mean([colorfulness.update(frame.numpy(), frame.numpy()) for frame in frames]))
-    return scores.summarize(pairs.values()) | {"colorfulness": colour}
+    return metrics.summarize(pairs.values()) | {"colorfulness": colour}
 
 
 @pytest.mark.parametrize("seed", [0, 1])

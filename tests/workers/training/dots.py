@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workers.training import course
-from workers.training.course import Batch, Habits
+from workers.training import task
 from workers.training.photos import Photos, Picture
+from workers.training.task import Batch, Habits
 
 
-class Course(course.Course[nn.Sequential]):
+class Course(task.Course[nn.Sequential]):
     """Learns the mean colour of pictures; drops some of it out by chance."""
 
     name = "dots"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.workers.training import album
 from workers.training import photos
-from workers.training.faults import TrainingError
+from workers.training.errors import TrainingError
 
 
 def test_a_folder_a_manifest_and_shards_give_the_same_pictures(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from tests.workers.training import album
 from tests.workers.training.dots import Course
 from workers.training import photos
-from workers.training.faults import TrainingError
+from workers.training.errors import TrainingError
 from workers.training.photos import Photos
 from workers.training.trainer import Plan, Progress, Trainer
 

@@ -1,0 +1,104 @@
+"""What every command needs first: settings, database, store.
+
+Everything heavy is imported inside the functions, so that ``--help`` is there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+
+from orchestrator.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from db.session import Database
+    from db.settings import Settings
+
+EXTRAS = {
+    "worker": ("av", "numpy", "OpenImageIO", "cv2", "PIL", "pyarrow", "torch"),
+    "server": ("boto3", "psycopg", "redis"),
+    "otio": ("opentimelineio",),
+    "c2pa": ("c2pa",),
+}
+"""What each extra of the installation brings."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The global options, and what is opened by them."""
+
+    home: Path | None
+    terminal: Terminal
+
+    def settings(self, **overrides: Any) -> Settings:
+        """Read the settings; ``overrides`` that are none leave a setting as it is."""
+        from db import settings
+
+        return settings.load({"home": self.home, **overrides})
+
+    @contextmanager
+    def perhaps_database(self) -> Iterator[tuple[Settings, Database | None]]:
+        """Open the database where there is one already: some things can be shown or tried before there is."""
+        settings = self.settings()
+        if settings.unborn:
+            yield settings, None
+            return
+        with self.database(settings) as database:
+            yield settings, database
+
+    @contextmanager
+    def database(self, settings: Settings, *, make: bool = False) -> Iterator[Database]:
+        """Open the database.
+
+        Args:
+            settings: Which.
+            make: Whether a database inside the home is made, or brought to this release's schema.
+
+        Raises:
+            InputError: There is no home yet, or its schema is another release's.
+        """
+        from db import session
+        from db.errors import InputError
+
+        if settings.unborn and not make:
+            raise InputError(
+                f"There is no Reelwright home in {settings.home.resolve()}",
+                code="BAD_SETTING",
+                remedy="Name it with --home, or begin one with `reelwright run` or `reelwright db upgrade`.",
+            )
+        with session.open_database(settings) as database:
+            if make and not settings.database_url:
+                session.upgrade(database)
+            elif make:
+                session.check(database)
+            yield database
+
+
+def lacks(extra: str) -> list[str]:
+    """Return the modules of an extra that are not installed; nothing is imported."""
+    from importlib.util import find_spec
+
+    return [module for module in EXTRAS[extra] if find_spec(module) is None]
+
+
+def need_pixels() -> None:
+    """Make sure that workers can start here.
+
+    Raises:
+        InputError: ``WORKER_EXTRA_MISSING``.
+    """
+    from db.errors import InputError
+
+    lacking = lacks("worker")
+    if lacking:
+        raise InputError(f"No workers can run here without {', '.join(lacking)}", code="WORKER_EXTRA_MISSING")
+
+
+def desk(context: typer.Context) -> Desk:
+    """Return the desk of the running command."""
+    return cast(Desk, context.find_root().obj)

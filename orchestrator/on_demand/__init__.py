@@ -1,0 +1,1 @@
+"""What needs pixels while somebody waits: asked of a child process that has them."""

@@ -1,0 +1,208 @@
+"""The dry run of a manifest: every problem, and what the work would cost.
+
+Files are looked into by a worker process; nothing here touches a pixel, and nothing is written down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from db.errors import CODES, InputError, RecipeError
+from db.recipe import Recipe
+from db.settings import Settings
+from orchestrator import manifest as manifests
+from orchestrator import submit, weight_pins
+from orchestrator.manifest import Line, Problem
+from orchestrator.manifest.lines import problem
+from orchestrator.on_demand import worker_process
+from orchestrator.submit import Registered
+
+MAX_PROBLEMS = 10_000
+"""Problems that are kept; the others are only counted."""
+_OUTPUT_SHARE = 1.5
+"""Room for results and work in hand, as a share of the sources: lossless masters are about as large as they."""
+_BYTES_A_PIXEL = 2.0
+_SHOWN_RATES = 5
+"""Lines that are named of those whose rate is another than the header's."""
+
+
+@dataclass
+class Preview:
+    """What a manifest holds and would cost."""
+
+    recipe_name: str
+    lines: int = 0
+    good_lines: int = 0
+    stills: int = 0
+    reels: int = 0
+    frames: int = 0
+    """Of probed items; a still counts one."""
+    source_bytes: int = 0
+    expected_bytes: int = 0
+    """Rough size of masters and work in hand."""
+    work_seconds: float = 0.0
+    """On one worker."""
+    slots: int = 1
+    probed: bool = False
+    problem_count: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    problems_by_code: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    other_rates: int = 0
+    """Reels to which the manifest gives another rate than their header; the manifest is believed."""
+
+    def add(self, found: Problem) -> None:
+        """Count a problem, and keep it while there is room."""
+        self.problem_count += 1
+        self.problems_by_code[found.code] += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(found)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Estimated time on this machine's workers."""
+        return self.work_seconds / max(1, self.slots)
+
+
+def preview(
+    settings: Settings,
+    path: Path | str,
+    *,
+    recipe: str | None = None,
+    probe: bool = True,
+    check_files: bool = True,
+    registered: Registered | None = None,
+    on_lines: Callable[[int], None] = lambda count: None,
+) -> Preview:
+    """Check a whole manifest and estimate the work.
+
+    Args:
+        settings: Whose limits and source roots hold.
+        path: A manifest file, a folder, or ``s3://bucket/prefix``.
+        recipe: Name or file; none takes the manifest's own, else the default.
+        probe: Whether to look into the files, with a worker process.
+        check_files: Whether to look at the files at all.
+        registered: Weights that recipes may run with; none where nothing is registered yet.
+        on_lines: Called with the number of lines after each.
+
+    Raises:
+        ManifestError: It cannot be read.
+        RecipeError: There is no such recipe, or it is wrong.
+        InputError: ``WORKER_EXTRA_MISSING`` when files are to be probed and cannot.
+    """
+    manifest = manifests.open_manifest(path)
+    chosen = manifests.recipe_for(manifest, recipe, settings.max_manifest_line_bytes)
+    registered = registered or {}
+    found = Preview(chosen.name, probed=probe, slots=settings.slots or os.cpu_count() or 1)
+    checked = submit.checked_lines(settings, manifest, chosen, settings.source_roots, check_files=check_files)
+    lines = _counted(found, checked, on_lines)
+    chosen = _pinned(found, 0, chosen, registered)
+    if probe:
+        for line, answer in _probed(settings, chosen, _with_pins(found, lines, registered)):
+            _add_answer(found, line, answer)
+    else:
+        deque(lines, maxlen=0)
+    if found.other_rates > _SHOWN_RATES:
+        found.notes.append(f"FPS_CONFLICT: {found.other_rates} reels in all")
+    found.notes.extend(manifest.notes)
+    _check_space(found, settings)
+    return found
+
+
+def _with_pins(found: Preview, lines: Iterator[Line], registered: Registered) -> Iterator[Line]:
+    for line in lines:
+        yield line._replace(recipe=_pinned(found, line.number, line.recipe, registered)) if line.recipe else line
+
+
+def _pinned(found: Preview, number: int, recipe: Recipe, registered: Registered) -> Recipe:
+    """Pin a recipe's weights; that they are not registered is a problem like others."""
+    try:
+        return weight_pins.pinned(recipe, registered)
+    except RecipeError as error:
+        found.add(problem(number, error.code, error.message, error.remedy))
+        return recipe
+
+
+def _counted(found: Preview, lines: Iterator[Line], on_lines: Callable[[int], None]) -> Iterator[Line]:
+    """Pass on the good lines, and put everything about the others into ``found``."""
+    for line in lines:
+        found.lines += 1
+        for each in line.problems:
+            found.add(each)
+        if line.source is not None and not line.problems:
+            found.good_lines += 1
+            reel = line.source.kind == "reel"
+            found.reels += reel
+            found.stills += not reel
+            yield line
+        on_lines(found.lines)
+
+
+def _add_answer(found: Preview, line: Line, answer: dict[str, Any]) -> None:
+    if "code" in answer:
+        found.add(problem(line.number, answer["code"], answer["message"], answer.get("remedy")))
+        return
+    facts = answer["facts"]
+    said, rate = facts.get("header_rate"), facts.get("rate")
+    if said and said != rate:
+        found.other_rates += 1
+        if found.other_rates <= _SHOWN_RATES:
+            message = f"line {line.number}: the header says {said} frames a second, the manifest {rate}"
+            found.notes.append(f"FPS_CONFLICT, {message}; the manifest is believed")
+    frames = int(facts.get("frame_count", 1))
+    found.frames += frames
+    found.source_bytes += int(facts.get("bytes", 0))
+    found.expected_bytes += int(frames * facts["width"] * facts["height"] * _BYTES_A_PIXEL * _OUTPUT_SHARE)
+    found.work_seconds += float(answer["seconds"])
+
+
+def _check_space(found: Preview, settings: Settings) -> None:
+    folder = settings.home.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if found.expected_bytes > free:
+        message = f"About {found.expected_bytes / 1e9:.1f} GB are needed, {folder} has {free / 1e9:.1f} GB free"
+        found.add(problem(0, "NO_SPACE", message))
+
+
+def _probed(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> Iterator[tuple[Line, dict[str, Any]]]:
+    """Yield each line with a worker's answer, in order. A file that kills the worker is named, and a new one asked."""
+    if find_spec("av") is None:
+        message = "Files cannot be probed here: the worker extra is not installed"
+        remedy = f"{CODES['WORKER_EXTRA_MISSING'].remedy[:-1]}, or add --no-probe."
+        raise InputError(message, code="WORKER_EXTRA_MISSING", remedy=remedy)
+    child: subprocess.Popen[str] | None = None
+    try:
+        for line in lines:
+            child = child if child is not None and child.poll() is None else worker_process.start(settings, "probe")
+            yield line, _ask(child, recipe, line)
+    finally:
+        if child is not None:
+            child.communicate()
+
+
+def _ask(child: subprocess.Popen[str], recipe: Recipe, line: Line) -> dict[str, Any]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert line.source is not None
+    order = {"source": line.source.model_dump(mode="json"), "recipe": (line.recipe or recipe).model_dump(mode="json")}
+    try:
+        child.stdin.write(json.dumps(order) + "\n")
+        child.stdin.flush()
+        answer = child.stdout.readline()
+    except BrokenPipeError:
+        answer = ""
+    if answer:
+        return dict(json.loads(answer))
+    child.wait()
+    return {"code": "DECODER_CRASH", "message": f"{line.source.uri!r:.300} ended the process that looked into it"}

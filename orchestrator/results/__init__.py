@@ -1,0 +1,1 @@
+"""What becomes of finished work: reports, exports, bags, records, signatures, verification."""

@@ -1,0 +1,307 @@
+"""Results as a bag by BagIt 1.0 (RFC 8493): written in one go, and checked again.
+
+Outputs are the payload; provenance records and the report are tag files below ``metadata/``. A bag is made under a
+passing name beside its place and renamed when it is whole, so a folder of that name is a complete bag or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import TextIO
+
+from db.errors import InputError
+from db.session import Database
+from db.store.base import Store
+from orchestrator.results import report
+from orchestrator.results.export import Exported, Paper, Papers, Subject, export
+
+ALGORITHMS = ("sha256", "sha512")
+_KNOWN = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
+_DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+_VERSION = re.compile(r"BagIt-Version: (0\.9[3-7]|1\.0)\s+Tag-File-Character-Encoding: UTF-8\s*", re.ASCII)
+_LINE = re.compile(r"([0-9a-fA-F]{32,128})[ \t]+\*?(.+)")
+_BLOCK_BYTES = 1 << 20
+_MAX_TAG_BYTES = 64 << 20
+TAG_FOLDER = "metadata"
+_NO_TAG_FILES = ("data/", "tagmanifest-")
+
+
+@dataclass(frozen=True)
+class BagInfo:
+    """What stands in ``bag-info.txt`` beside sizes and date."""
+
+    identifier: str
+    description: str
+    organization: str = ""
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One thing that is wrong with a bag."""
+
+    path: str
+    """Below the bag's folder."""
+    code: str
+    expected: str
+    found: str
+
+
+def write_bag(
+    database: Database,
+    store: Store,
+    job_id: int,
+    folder: Path,
+    info: BagInfo,
+    *,
+    external_ids: Sequence[str] = (),
+    papers: Papers | None = None,
+    on_item: Callable[[int], None] = lambda count: None,
+) -> Exported:
+    """Put a job's outputs into a new bag.
+
+    Args:
+        database: Where the results are written down.
+        store: Where the blobs lie.
+        job_id: The job.
+        folder: Where the bag will be; it must not be there yet, or be empty.
+        info: What the bag says of itself.
+        external_ids: Only these items; empty means all.
+        papers: Makes what goes along with each item; names that begin with ``metadata/`` become tag files.
+        on_item: Called with the number of items after each.
+
+    Raises:
+        InputError: ``ALREADY_THERE``, or as ``export``; then nothing of the bag is left.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r:.300} is there already", code="ALREADY_THERE")
+    fresh = folder.with_name(f".{folder.name}.bag-in-work")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        made = _filled(database, store, job_id, fresh, info, external_ids, papers, on_item)
+        if folder.exists():
+            folder.rmdir()
+        fresh.rename(folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return Exported(folder.resolve(), made.files, made.bytes, made.items)
+
+
+def _filled(
+    database: Database, store: Store, job_id: int, root: Path, info: BagInfo, external_ids: Sequence[str],
+    papers: Papers | None, on_item: Callable[[int], None],
+) -> Exported:  # fmt: skip
+    tags: list[Paper] = []
+
+    def payload(subject: Subject, folder: Path) -> Iterator[Paper]:
+        """Write tag files where they belong, and leave the rest to the export."""
+        for paper in papers(subject, folder) if papers else ():
+            if paper.name.startswith(f"{TAG_FOLDER}/"):
+                _write(root, paper)
+            else:
+                yield paper
+
+    data = root / "data"
+    made = export(database, store, job_id, data, external_ids=external_ids, papers=payload, on_item=on_item)
+    report.write_report(database, job_id, root / TAG_FOLDER)
+    count, total = _manifests(root, "manifest", _files(data, root))
+    tags += [Paper("bagit.txt", _DECLARATION.encode()), Paper("bag-info.txt", _info(info, count, total).encode())]
+    for paper in tags:
+        _write(root, paper)
+    _manifests(root, "tagmanifest", (path for path in _files(root, root) if not path.startswith(_NO_TAG_FILES)))
+    return made
+
+
+def _write(root: Path, paper: Paper) -> None:
+    path = root / paper.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(paper.data)
+
+
+def _info(info: BagInfo, count: int, total: int) -> str:
+    fields = {
+        "Source-Organization": info.organization,
+        "External-Identifier": info.identifier,
+        "External-Description": info.description,
+        "Bagging-Date": date.today().isoformat(),
+        "Bag-Size": _size(total),
+        "Payload-Oxum": f"{total}.{count}",
+        "Bag-Software-Agent": f"Reelwright {version('reelwright')}",
+    }
+    return "".join(f"{name}: {' '.join(value.split())}\n" for name, value in fields.items() if value)
+
+
+def _size(total: int) -> str:
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    power = min(len(units) - 1, max(0, (len(str(total)) - 1) // 3))
+    return f"{total / 1000**power:.1f} {units[power]}" if power else f"{total} bytes"
+
+
+def _manifests(root: Path, name: str, paths: Iterable[str]) -> tuple[int, int]:
+    """Write one manifest an algorithm over the files; returns how many they are and how large."""
+    count = total = 0
+    with ExitStack() as stack:
+        files: dict[str, TextIO] = {
+            algorithm: stack.enter_context((root / f"{name}-{algorithm}.txt").open("w", encoding="utf-8"))
+            for algorithm in ALGORITHMS
+        }
+        for path in paths:
+            digests = digests_of(root / path, ALGORITHMS)
+            for algorithm, file in files.items():
+                file.write(f"{digests[algorithm]}  {_encoded(path)}\n")
+            count, total = count + 1, total + (root / path).stat().st_size
+    return count, total
+
+
+def _files(folder: Path, root: Path) -> Iterator[str]:
+    """Yield all files below a folder, in one order everywhere, as paths below the bag; links are not followed."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            yield (Path(place) / name).relative_to(root).as_posix()
+
+
+def digests_of(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
+    """Read a file once; returns its hex digests."""
+    sums = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            for running in sums.values():
+                running.update(block)
+    return {name: running.hexdigest() for name, running in sums.items()}
+
+
+def _encoded(path: str) -> str:
+    return path.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _decoded(path: str) -> str:
+    return re.sub("%(25|0[dD]|0[aA])", lambda match: chr(int(match[1], 16)), path)
+
+
+# -- checking
+
+
+@dataclass
+class _Listed:
+    """What the manifests of a bag say."""
+
+    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By path, then by algorithm."""
+    flaws: list[Flaw] = field(default_factory=list)
+    tag_manifests: bool = False
+
+
+def is_bag(folder: Path) -> bool:
+    """Whether a folder says that it is a bag."""
+    return (folder / "bagit.txt").is_file()
+
+
+def check(folder: Path, moved: Callable[[int], None] = lambda count: None) -> Iterator[Flaw]:
+    """Read every file of a bag, anybody's, and yield what is wrong with it.
+
+    Args:
+        folder: The bag.
+        moved: Called with the number of files that are done.
+
+    Raises:
+        InputError: ``BAG_INCOMPLETE`` when it is none, or of a version that is not known here.
+    """
+    declared = _text(folder / "bagit.txt") if is_bag(folder) else ""
+    if not _VERSION.fullmatch(declared):
+        raise InputError(f"{str(folder)!r:.300} is no bag of BagIt 0.93 to 1.0 in UTF-8", code="BAG_INCOMPLETE")
+    listed = _listed(folder)
+    yield from listed.flaws
+    seen: set[str] = set()
+    count = total = 0
+    for path, digests in listed.digests.items():
+        seen.add(path)
+        yield from _compared(folder, path, digests)
+        moved(len(seen))
+    for path in _files(folder, folder):
+        if path.startswith("data/"):
+            count, total = count + 1, total + (folder / path).lstat().st_size
+            if path not in seen:
+                yield Flaw(path, "FILE_UNEXPECTED", "no such file", "a file that no manifest lists")
+    expected = _oxum(folder)
+    if expected not in ("", f"{total}.{count}"):
+        yield Flaw("bag-info.txt", "BAG_INCOMPLETE", f"Payload-Oxum {expected}", f"{total}.{count}")
+
+
+def _listed(folder: Path) -> _Listed:
+    listed = _Listed()
+    kinds = {"manifest": "payload", "tagmanifest": "tag files"}
+    for kind in kinds:
+        for algorithm in _KNOWN:
+            manifest = folder / f"{kind}-{algorithm}.txt"
+            if manifest.is_file():
+                _read_manifest(manifest, algorithm, listed)
+    if not any((folder / f"manifest-{algorithm}.txt").is_file() for algorithm in _KNOWN):
+        listed.flaws.append(Flaw("manifest-sha256.txt", "FILE_MISSING", "a payload manifest", "none"))
+    return listed
+
+
+def _read_manifest(manifest: Path, algorithm: str, listed: _Listed) -> None:
+    for number, line in enumerate(_text(manifest).splitlines(), start=1):
+        if not line.strip():
+            continue
+        found = _LINE.fullmatch(line)
+        path = _decoded(found[2]) if found else ""
+        if found is None or not _is_inside(path):
+            code = "BAG_INCOMPLETE" if found is None else "PATH_UNSAFE"
+            listed.flaws.append(
+                Flaw(manifest.name, code, "a digest and a path in the bag", f"line {number}: {line!r:.80}")
+            )
+            continue
+        listed.digests.setdefault(path, {})[algorithm] = found[1].lower()
+
+
+def _is_inside(path: str) -> bool:
+    parts = path.split("/")
+    return not path.startswith(("/", "~")) and "\\" not in path and ".." not in parts and "\0" not in path
+
+
+def _compared(folder: Path, path: str, digests: Mapping[str, str]) -> Iterator[Flaw]:
+    place = folder / path
+    root = os.path.realpath(folder)
+    if not os.path.realpath(place).startswith(f"{root}/"):
+        yield Flaw(path, "PATH_UNSAFE", "a file in the bag", "a link that leads out of it")
+        return
+    if not os.path.isfile(place):  # unlike pathlib's, it takes any name
+        yield Flaw(path, "FILE_MISSING", "a file", "nothing" if not os.path.lexists(place) else "something else")
+        return
+    try:
+        found = digests_of(place, digests)
+    except OSError as error:
+        yield Flaw(path, "SOURCE_DENIED", "a file that can be read", error.strerror or str(error))
+        return
+    for algorithm, digest in digests.items():
+        if found[algorithm] != digest:
+            yield Flaw(path, "CHECKSUM_MISMATCH", f"{algorithm} {digest}", f"{algorithm} {found[algorithm]}")
+
+
+def _oxum(folder: Path) -> str:
+    info = folder / "bag-info.txt"
+    if not info.is_file():
+        return ""
+    found = re.search(r"^Payload-Oxum[ \t]*:[ \t]*(\d+\.\d+)[ \t]*$", _text(info), re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else ""
+
+
+def _text(path: Path) -> str:
+    """Read a tag file; raises ``BAG_INCOMPLETE`` when it is no text of a sensible size."""
+    try:
+        if path.stat().st_size > _MAX_TAG_BYTES * (16 if "manifest" in path.name else 1):
+            raise InputError(f"{path.name} is larger than any such file should be", code="BAG_INCOMPLETE")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} cannot be read: {error}", code="BAG_INCOMPLETE") from error

@@ -1,0 +1,125 @@
+"""Takes the files of a restored image sequence out of the tar files that hold them.
+
+A tar file comes out of the store, and the store may have been tampered with: nothing in it but plain files with plain
+names of their own is taken out, and nothing lands anywhere but in the folder that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from db.errors import InputError
+from db.records import Blob
+from db.store.base import Store
+
+_OUTPUT = re.compile(r"sequence-\d{6,}")
+_MAX_NAME_BYTES = 255
+_MAX_FILES = 1_000_000
+
+
+def is_part(output: str) -> bool:
+    """Whether an item's output is a tar file of a sequence's files."""
+    return bool(_OUTPUT.fullmatch(output))
+
+
+def unpack(store: Store, blob: Blob, folder: str, check: Callable[[str], None]) -> int:
+    """Put the files of one tar file into a folder, in place of older ones of the same names; returns how many.
+
+    Args:
+        store: Where the tar file lies; its digest is compared first.
+        blob: The tar file.
+        folder: Made when it is not there.
+        check: Called with each path before it is written; it raises for one that must not be.
+
+    Raises:
+        InputError: ``CORRUPT`` for a file that is no such tar file or ends early, ``PATH_UNSAFE`` for a member that is
+            no plain file or has no plain name, as ``Store.get``, or what ``check`` raises.
+    """
+    with _local(store, blob) as path:
+        count = 0
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for member in _members(tar, blob):
+                    target = os.path.join(folder, member.name)
+                    check(target)
+                    _write(tar, member, target, blob)
+                    count += 1
+        except tarfile.TarError as error:
+            raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
+    return count
+
+
+def digests(store: Store, blob: Blob) -> Iterator[tuple[str, str]]:
+    """Yield name and sha256 of each file of one tar file; raises as :func:`unpack`."""
+    with _local(store, blob) as path:
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for member in _members(tar, blob):
+                    source = tar.extractfile(member)
+                    assert source is not None  # it is a regular file
+                    yield member.name, hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]
+        except tarfile.TarError as error:
+            raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
+
+
+@contextmanager
+def _local(store: Store, blob: Blob) -> Iterator[Path]:
+    """Give the tar file as a local path, its digest compared: the store's own file, or a copy that goes at the end."""
+    own = store.local_path(blob.key)
+    if own is not None:
+        store.check(blob)
+        yield own
+        return
+    with TemporaryDirectory(prefix="reelwright-get-") as scratch:
+        path = Path(scratch) / "part.tar"
+        store.get(blob, path)
+        yield path
+
+
+def _members(tar: tarfile.TarFile, blob: Blob) -> Iterator[tarfile.TarInfo]:
+    """Yield the members once each is known to be harmless; they are read one by one, not listed first."""
+    seen: set[str] = set()
+    for member in tar:
+        if not member.isreg() or member.issparse() or not _plain(member.name) or member.name in seen:
+            raise InputError(
+                f"{blob.key} holds {member.name!r:.100}, which is no plain file of its own", code="PATH_UNSAFE"
+            )
+        if member.size > blob.bytes or len(seen) >= _MAX_FILES:
+            raise InputError(f"{blob.key} claims to hold more than it has bytes", code="CORRUPT")
+        seen.add(member.name)
+        yield member
+
+
+def _plain(name: str) -> bool:
+    return (
+        name not in {"", ".", ".."}
+        and name.isprintable()
+        and "/" not in name
+        and "\\" not in name
+        and len(name.encode(errors="surrogatepass")) <= _MAX_NAME_BYTES
+    )
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str, blob: Blob) -> None:
+    fresh = Path(target).with_name(".reelwright.part")
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    fresh.unlink(missing_ok=True)
+    source = tar.extractfile(member)
+    assert source is not None  # it is a regular file
+    try:
+        with source, fresh.open("xb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+            written = file.tell()
+        if written != member.size:
+            raise InputError(f"{blob.key} ends inside {member.name!r:.100}", code="CORRUPT")
+        fresh.rename(target)
+    finally:
+        fresh.unlink(missing_ok=True)

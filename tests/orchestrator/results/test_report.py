@@ -1,0 +1,332 @@
+"""The completion report, and results put out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import bagit
+import opentimelineio
+import pytest
+from sqlalchemy import select
+
+from db import progress
+from db.errors import InputError
+from db.session import Database
+from db.settings import Settings
+from db.store import open_store
+from db.store.base import Store
+from db.tables import Item
+from orchestrator.results import export as exporting
+from orchestrator.results.export import check_folder, export, safe_path
+from orchestrator.results.report import write_report
+from orchestrator.submit import Options, submit
+from tests.support.finished import finish
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return open_store(settings)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_report_says_what_became_of_every_line(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    facts = {"sha256": "5" * 64, "recipe_fingerprint": "f" * 64, "digital_source_type": "algorithmicallyEnhanced"}
+    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/one.jpg", b"restored")}, facts)
+    report = write_report(home_database, job_id, tmp_path / "out")
+    rows = {row["id"]: row for row in _rows(report.csv_path)}
+    assert (rows["one"]["task_status"], rows["one"]["http_status_code"]) == ("succeeded", "200")
+    assert rows["one"]["title"] == "First"
+    assert (rows["one"]["x_sha256"], rows["one"]["x_recipe_sha256"]) == ("5" * 64, "f" * 64)
+    assert rows["one"]["x_source_type"] == "algorithmicallyEnhanced"
+    assert (rows["gone"]["error_code"], rows["gone"]["http_status_code"]) == ("FILE_MISSING", "404")
+    assert rows["two"]["task_status"] == "pending"
+    summary = json.loads(report.json_path.read_text())
+    assert summary["bytes_out"] == 8
+    assert {entry["code"]: entry["items"] for entry in summary["failed"]} == {"ZERO_BYTE": 1, "FILE_MISSING": 1}
+    assert report.mean_scores == {"luma_psnr": 40.0}
+
+
+def test_the_failed_part_is_a_manifest_that_asks_for_the_same_again(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    lines = [
+        '{"id":"s","uri":".","sequence":{"prefix":"f","suffix":".dpx","start":1,"end":3},"missing":"hold","fps":"50/3"}',
+        '{"id":"m","uri":"a2.jpg","md5":"00000000000000000000000000000007","recipe":[{"deflicker":{"strength":0.25}}]}',
+        '{"id":"d","uri":"b2.mkv","params":{"accept_damaged":true},"outputs":["master"],"x_box":"=7, \\"it\\""}',
+        '{"id":"u","uri":"../escape.jpg"}',
+    ]
+    path = archive / "m.jsonl"
+    path.write_text("\n".join(lines))
+    first = submit(settings, home_database, path, Options(recipe="identity"))
+    report = write_report(home_database, first.job_id, settings.home / "results" / "job-1")
+    assert report.failed_path is not None
+    again = submit(settings, home_database, report.failed_path, Options(recipe="identity"))
+
+    def told(job_id: int) -> list[tuple[object, ...]]:
+        with home_database.read() as connection:
+            wanted = select(Item.external_id, Item.source_json, Item.recipe_json, Item.error_code)
+            found = connection.execute(wanted.where(Item.job_id == job_id).order_by(Item.seq)).all()
+        return [tuple(row) for row in found]
+
+    def steps(recipe_json: str | None) -> object:
+        return recipe_json and {key: value for key, value in json.loads(recipe_json).items() if key != "name"}
+
+    before, after = told(first.job_id), told(again.job_id)
+    assert [row[0] for row in before] == [row[0] for row in after] == ["s", "m", "d", "u"]
+    assert [row[1] for row in before] == [row[1] for row in after]
+    assert [steps(row[2]) for row in before] == [steps(row[2]) for row in after]  # type: ignore[arg-type]
+    assert [row[3] for row in before] == [row[3] for row in after]
+    assert before[3][3] == "PATH_UNSAFE"
+
+
+def test_what_archives_manifests_say_comes_through_the_report(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    """Every field of a source: a job of the failed part is given what the first one was."""
+    root = archive / "bag"
+    (root / "reel").mkdir(parents=True)
+    for number in range(1, 7):
+        (root / "reel" / f"f_{number}.dpx").write_bytes(b"x")
+    (root / "reel.wav").write_bytes(b"x")
+    bagit.make_bag(str(root), checksums=["sha3_256", "md5"])
+    (root / "data" / "reel" / "f_3.dpx").unlink()  # so that it fails
+    own = archive / "m.jsonl"
+    own.write_text(
+        '{"id":"t","uri":"gone.mkv","span":"3-9","timecode":"01:00:00;02","transfer":"log","sound":"gone.wav",'
+        '"sound_checksum":"md5:00000000000000000000000000000007"}\n'
+        '{"id":"v","uri":"s3://bucket/a.mkv","version_id":"3HL4","fps":"fast"}\n'
+        '{"id":"s","uri":".","sequence":{"prefix":"f","suffix":".dpx","start":1,"end":30},"span":"3-9","fps":16}\n'
+    )
+
+    def told(job_id: int) -> list[object]:
+        with home_database.read() as connection:
+            wanted = select(Item.source_json).where(Item.job_id == job_id, Item.external_id.not_like("line-%"))
+            wanted = wanted.where(Item.state == "failed")
+            return [source and json.loads(source) for source in connection.scalars(wanted.order_by(Item.seq))]
+
+    transfer = archive / "metadata"
+    transfer.mkdir()
+    (transfer / "metadata.csv").write_text("filename,dc.title\nobjects/film.mkv,A film\nobjects/gone.mkv,Gone\n")
+    for number, manifest in enumerate((root, own, transfer / "metadata.csv")):
+        first = submit(settings, home_database, manifest, Options())
+        report = write_report(home_database, first.job_id, settings.home / "results" / f"job-{number}")
+        assert report.failed_path is not None
+        again = submit(settings, home_database, report.failed_path, Options())
+        before, after = told(first.job_id), told(again.job_id)
+        assert before == after
+        assert any(before)
+        if number == 2:
+            assert before[0]["uri"] == str(archive / "gone.mkv")  # type: ignore[index]
+        elif number:
+            assert before[0]["span"] == [3, 10]  # type: ignore[index]
+        else:
+            assert before[0]["listing"]["key"].startswith("listings/")  # type: ignore[index]
+            assert before[0]["sound_checksum"].keys() == {"md5", "sha3_256"}  # type: ignore[index]
+
+
+def test_each_line_of_the_failed_part_names_the_recipe_that_held(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    """Submitted under no recipe at all, or under another one, it asks for the same."""
+    own = archive / "own.yaml"
+    own.write_text("recipe:\n  - deflicker: {strength: 0.25}\noutputs: [scores]\nbad_frames: black\n")
+    (archive / "m.csv").write_text(
+        "uri,recipe,outputs\n1.jpg,,\n2.jpg,conservation,\n3.jpg,conservation,scores\n4.jpg,,access\n"
+    )
+
+    def wanted(job_id: int) -> list[str]:
+        job = progress.job(home_database, job_id)
+        return [(item.recipe or job.recipe).fingerprint() for item in progress.items(home_database, job_id)]
+
+    for number, name in enumerate((str(own), "silent-film")):
+        first = submit(settings, home_database, archive / "m.csv", Options(recipe=name)).job_id
+        report = write_report(home_database, first, settings.home / "results" / f"job-{number}")
+        assert report.failed_path is not None
+        again = submit(settings, home_database, report.failed_path, Options()).job_id
+        assert wanted(again) == wanted(first)
+        assert len(set(wanted(again))) == 4
+    recipes = [row["recipe"] for row in _rows(report.failed_path)]
+    assert recipes == ["silent-film", "conservation", "conservation", "silent-film"]
+
+
+def test_a_job_without_failures_leaves_no_failed_part(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    (archive / "m.csv").write_text("uri\na.jpg\n")
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    report = write_report(home_database, job_id, tmp_path)
+    assert report.failed_path is None
+    assert not (tmp_path / "report-failed.csv").exists()
+
+
+def test_results_are_linked_under_the_items_names(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    outputs = {
+        "master": store.put_bytes("jobs/1/x/master.mkv", b"m"),
+        "access": store.put_bytes("jobs/1/x/access.mp4", b"a"),
+        "scores": store.put_bytes("jobs/1/x/scores.parquet", b"s"),
+        "framemd5": store.put_bytes("jobs/1/x/master.framemd5", b"f"),
+    }
+    finish(home_database, job_id, "reel", outputs)
+    for _ in range(2):  # a second export replaces the first
+        found = export(home_database, store, job_id, tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["reel.access.mp4", "reel.framemd5", "reel.mkv", "reel.scores.parquet"]
+    assert (found.files, found.bytes) == (4, 4)
+    local = store.local_path(outputs["master"].key)
+    assert local is not None
+    assert os.path.samefile(local, tmp_path / "out" / "reel.mkv")
+
+
+def test_a_result_drops_its_sources_suffix_unless_names_would_clash(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    ids = ["Boy.jpg", "sea.jpg", "sea.tif", "film.avi", "box/film.avi", "reel", "reel.avi", "reel.mkv", "reel.avi.mov"]
+    (archive / "m.jsonl").write_text("\n".join(json.dumps({"id": name, "uri": f"{name}.mkv"}) for name in ids))
+    job_id = submit(settings, home_database, archive / "m.jsonl", Options()).job_id
+    for number, name in enumerate(ids):
+        master = store.put_bytes(f"jobs/1/{number}/m{'.jpg' if name == 'Boy.jpg' else '.mkv'}", b"m")
+        outputs = {"master": master, "access": store.put_bytes(f"jobs/1/{number}/a.mp4", b"a")}
+        finish(home_database, job_id, name, outputs)
+    assert export(home_database, store, job_id, tmp_path / "out").files == 18
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
+    assert len(names) == 18
+    assert names > {"Boy.jpg", "Boy.access.mp4", "film.mkv", "box/film.mkv", "sea.jpg.mkv", "sea.tif.mkv", "reel.mkv"}
+    export(home_database, store, job_id, tmp_path / "one", external_ids=["sea.tif"])
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["sea.tif.access.mp4", "sea.tif.mkv"]
+
+
+def test_only_the_items_asked_for_are_put_out(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    for name in ("one", "two"):
+        finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{name}/{name}.png", b"x")})
+    assert export(home_database, store, job_id, tmp_path / "out", external_ids=["two"]).files == 1
+    with pytest.raises(InputError) as caught:
+        export(home_database, store, job_id, tmp_path / "out", external_ids=["nobody"])
+    assert caught.value.code == "UNKNOWN_ITEM"
+
+
+def test_a_source_is_never_replaced(settings: Settings, home_database: Database, store: Store, archive: Path) -> None:
+    job_id = submit(settings, home_database, archive, Options()).job_id
+    finish(home_database, job_id, "a.jpg", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
+    (archive.parent / "elsewhere").symlink_to(archive)
+    for folder in (archive, archive.parent / "elsewhere"):
+        with pytest.raises(InputError) as caught:
+            export(home_database, store, job_id, folder)
+        assert caught.value.code == "OUTPUT_ON_SOURCE"
+    assert (archive / "a.jpg").read_bytes() == b"a.jpg"
+
+
+def test_results_do_not_go_among_the_sources(settings: Settings, home_database: Database, archive: Path) -> None:
+    home = archive / "home"
+    by_folder = progress.job(home_database, submit(settings, home_database, archive, Options()).job_id)
+    by_file = progress.job(home_database, submit(settings, home_database, archive / "m.csv", Options()).job_id)
+    for folder in (archive, archive / "restored"):
+        with pytest.raises(InputError) as caught:
+            check_folder(folder, by_folder, home)
+        assert caught.value.code == "OUTPUT_ON_SOURCE"
+    check_folder(home / "results", by_folder, home)
+    check_folder(archive / "restored", by_file, home)
+
+
+def test_nothing_is_put_outside_the_folder(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    (archive / "m.csv").write_text("id,uri\n../../evil,a.jpg\nsub/name,b.png\n")
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    for number, name in enumerate(("../../evil", "sub/name")):
+        finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{number}/s.jpg", b"x")})
+    out = tmp_path / "deep" / "out"
+    export(home_database, store, job_id, out)
+    assert sorted(path.name for path in out.rglob("*.jpg")) == [f"{safe_path('../../evil')}.jpg", "name.jpg"]
+    (out / "sub" / "name.jpg").unlink()
+    (out / "sub").rmdir()
+    (out / "sub").symlink_to(tmp_path)
+    with pytest.raises(InputError) as caught:
+        export(home_database, store, job_id, out)
+    assert caught.value.code == "PATH_UNSAFE"
+
+
+def test_without_links_a_checked_copy_is_made(
+    settings: Settings,
+    home_database: Database,
+    store: Store,
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
+
+    def refuse(*_: object) -> None:
+        raise OSError("links are not to be had here")
+
+    monkeypatch.setattr(exporting.os, "link", refuse)
+    export(home_database, store, job_id, tmp_path / "out")
+    assert (tmp_path / "out" / "one.jpg").read_bytes() == b"restored"
+
+
+@pytest.mark.parametrize("name", ["a b/c.jpg", "фото.jpg", "box-1/f_0001-0240.dpx", "Ünïcode (1).tif"])
+def test_names_that_any_disk_can_hold_are_kept(name: str) -> None:
+    assert safe_path(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/x", "../x", "a//b", ".hidden", "a:b", "x\u202egpj.exe", "n" * 400, "..", "a\nb"]
+)
+def test_other_names_are_changed_and_stay_apart(name: str) -> None:
+    made = safe_path(name)
+    assert made != name
+    assert made.isprintable()
+    assert ".." not in made.split("/")
+    assert not made.startswith(("/", "."))
+    assert all(len(part.encode()) < 200 for part in made.split("/"))
+    assert safe_path(name) != safe_path(name + "_")
+
+
+def test_what_a_report_may_name_again(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    """A report inside the home may point back at the archive; the same file elsewhere may not."""
+    submit(settings, home_database, archive / "m.csv", Options())
+    text = f"id,uri\none,{archive / 'a.jpg'}\n"
+    inside, outside = settings.home / "again.csv", tmp_path / "x" / "again.csv"
+    outside.parent.mkdir()
+    for path, bad in ((inside, 0), (outside, 1)):
+        path.write_text(text)
+        assert submit(settings, home_database, path, Options()).bad_lines == bad
+    assert len(progress.jobs(home_database)) == 3
+
+
+def test_a_clip_whose_rates_conflict_can_be_submitted_with_its_medias_rate(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    schema, time = opentimelineio.schema, opentimelineio.opentime
+    media = schema.ExternalReference("film.mkv", time.TimeRange(time.RationalTime(0, 24), time.RationalTime(240, 24)))
+    shown = time.TimeRange(time.RationalTime(25, 25), time.RationalTime(50, 25))
+    timeline = schema.Timeline("t", tracks=[schema.Track("V1", [schema.Clip("shot", media, shown)])])
+    path = archive / "cut.otio"
+    opentimelineio.adapters.write_to_file(timeline, str(path), adapter_name="otio_json")
+    first = submit(settings, home_database, path, Options())
+    report = write_report(home_database, first.job_id, settings.home / "results" / "job-1")
+    assert report.failed_by_code == {"FPS_CONFLICT": 1}
+    assert report.failed_path is not None
+    again = submit(settings, home_database, report.failed_path, Options())
+    assert again.bad_lines == 0
+    with home_database.read() as connection:
+        source = json.loads(connection.scalar(select(Item.source_json).where(Item.job_id == again.job_id)) or "")
+    assert (source["uri"], source["fps"], source["span"]) == (str(archive / "film.mkv"), "24", [24, 72])

@@ -1,0 +1,72 @@
+"""Contact sheets: every picture in every column, as PNG and as a page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from db.errors import InputError
+from db.recipe import Recipe, parse
+from tests.support import tint
+from tests.support.reels import House, film, house, moving
+from workers.on_demand.contact_sheet import Column, Order, sheet
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> House:
+    return house(tmp_path)
+
+
+def order(at: House, sources: list[Path], **more: object) -> Order:
+    step = tint.step(tint.pin(at.store, at.folder / "weights"))
+    columns = (
+        Column(title="tint", recipe=Recipe(name="tint", steps=(step,))),
+        Column(title="identity", recipe=parse("[]", "identity")),
+    )
+    out = str(at.folder / "sheet.png")
+    return Order(sources=tuple(map(str, sources)), columns=columns, out=out, height_px=64, **more)
+
+
+def photo(path: Path, seed: int = 0) -> Path:
+    Image.fromarray(np.random.default_rng(seed).integers(40, 200, (48, 60), np.uint8)).save(path)
+    return path
+
+
+def test_photos_and_frames_of_a_reel_stand_beside_what_became_of_them(at: House, tmp_path: Path) -> None:
+    reel = film(tmp_path / "a <b>.mkv", moving(12, 48, 64), "gray")
+    made = sheet(order(at, [photo(tmp_path / "p.png"), reel], frames=2), at.settings)
+    assert made["rows"] == 3
+    assert made["notes"] == []
+    picture = np.asarray(Image.open(made["png"]).convert("RGB")).astype(int)
+    assert picture.shape[1] == 4 * 8 + 3 * 85  # the reel's frames are wider than the photo
+    first = picture[56:120, 8 : 8 + 80]
+    tinted, same = picture[56:120, 101 : 101 + 80], picture[56:120, 194 : 194 + 80]
+    assert np.array_equal(first, same)
+    assert (first[..., 0] == first[..., 2]).all()
+    assert (tinted[..., 0] - tinted[..., 2]).mean() > 5
+    page = Path(made["html"]).read_text(encoding="utf-8")
+    assert len(re.findall(r"<img ", page)) == 9
+    assert "a &lt;b&gt;.mkv · frame 4" in page
+    assert "http" not in page
+
+
+def test_a_source_that_cannot_be_read_is_a_note_and_the_others_are_shown(at: House, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 no picture")
+    made = sheet(order(at, [tmp_path / "bad.jpg", photo(tmp_path / "p.png"), tmp_path / "gone.png"]), at.settings)
+    assert made["rows"] == 1
+    assert len(made["notes"]) == 2
+    with pytest.raises(InputError, match="gone"):
+        sheet(order(at, [tmp_path / "gone.png"]), at.settings)
+
+
+def test_a_sheet_never_replaces_a_source(at: House, tmp_path: Path) -> None:
+    source = photo(tmp_path / "sheet.png")
+    before = source.read_bytes()
+    with pytest.raises(InputError) as caught:
+        sheet(order(at, [source]), at.settings)
+    assert caught.value.code == "OUTPUT_ON_SOURCE"
+    assert source.read_bytes() == before

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+from PIL import Image
+
+from db.errors import InputError, WorkCancelled, WorkError
+from db.records import Item, Sequence, Substitute
+from db.states import ItemKind, TaskKind
+from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, restored, whole_life
+from workers.media import index
+from workers.tasks import restore
+
+ALL_STEPS = """
+- deflicker: {window: 7}
+- denoise: {method: temporal, radius: 2, strength: 0.7}
+- color_enhance: {}
+- upscale: {scale: 2}
+"""
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> House:
+    return house(tmp_path)
+
+
+def _frames(at: House, item_: Item, segment_frames: int) -> list[list[np.ndarray]]:
+    parts = restored(at, item_, segment_frames)
+    return [planes for part in parts for planes in planes_of(at.path(part.outputs["chunk"]))]
+
+
+def _equal(some: list[list[np.ndarray]], others: list[Any]) -> bool:
+    return len(some) == len(others) and all(
+        np.array_equal(a, b) for one, other in zip(some, others, strict=True) for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "bits", "channels"),
+    [("gray", 8, 1), ("gray10le", 10, 1), ("gray12le", 12, 1), ("gray16le", 16, 1), ("gbrp10le", 10, 3),
+     ("gbrp12le", 12, 3), ("gbrp16le", 16, 3), ("yuv444p10le", 10, 3)],
+)  # fmt: skip
+def test_an_empty_recipe_is_bit_exact(at: House, tmp_path: Path, pixel_format: str, bits: int, channels: int) -> None:
+    frames = moving(10, channels=channels, bits=bits)
+    item_ = probed(at, item(film(tmp_path / "a.mkv", frames, pixel_format)))
+    assert _equal(_frames(at, item_, 4), frames)
+
+
+def test_an_empty_recipe_keeps_luma_exactly_and_makes_444(at: House, tmp_path: Path) -> None:
+    frames = [[plane[0], plane[0][::2, ::2], plane[0][1::2, 1::2]] for plane in moving(6)]
+    item_ = probed(at, item(film(tmp_path / "a.mkv", frames, "yuv420p")))
+    made = _frames(at, item_, 6)
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(made, frames, strict=True))
+    assert made[0][1].shape == made[0][0].shape
+
+
+def test_codec_threads_change_no_byte_of_a_chunk(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(6, 96, 128, seed=3), "gray")
+    chunks = set()
+    for threads in (1, 4):
+        at = house(tmp_path / f"threads{threads}", codec_threads=threads)
+        chunks |= {at.path(part.outputs["chunk"]).read_bytes() for part in restored(at, probed(at, item(path)), 6)}
+    assert len(chunks) == 1
+
+
+@pytest.mark.parametrize("pixel_format", ["gray", "yuv420p"])
+def test_no_cut_changes_a_bit(at: House, tmp_path: Path, pixel_format: str) -> None:
+    frames = moving(21, 32, 48, seed=5)
+    if pixel_format == "yuv420p":
+        frames = [[plane[0], plane[0][::2, ::2], plane[0][1::2, 1::2]] for plane in frames]
+    path = film(tmp_path / "a.mkv", frames, pixel_format)
+    sums = set()
+    for segment_frames in (4, 8, 12, 24):
+        _, result = whole_life(at, item(path, ALL_STEPS, batch_frames=4), segment_frames)
+        sums.add((at.path(result.outputs["framemd5"]).read_text(), at.path(result.outputs["scores"]).read_bytes()))
+    assert len(sums) == 1
+
+
+def test_a_cell_smaller_than_the_radius_changes_nothing_either(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(11, 32, 48), "gray")
+    steps = "[{denoise: {method: temporal, radius: 4}}, {denoise: {method: temporal, radius: 3}}]"
+    item_ = probed(at, item(path, steps, batch_frames=2))
+    assert _equal(_frames(at, item_, 2), _frames(at, item_, 12))
+
+
+def test_handles_are_whole_cells_inside_the_reel(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(30), "gray")
+    item_ = probed(at, item(path, "[{denoise: {method: temporal, radius: 2}}, {upscale: {}}]", batch_frames=8))
+    assert restore.spans(item_, (8, 16)) == [(0, 24), (8, 16), (8, 16)]
+    assert restore.spans(item_, (24, 30)) == [(16, 30), (24, 30), (24, 30)]
+
+
+def test_a_substitute_is_read_wherever_its_frame_would_be(at: House, tmp_path: Path) -> None:
+    frames = moving(10)
+    path = film(tmp_path / "a.mkv", frames, "gray")
+    plain = item(path, batch_frames=4)
+    swapped = plain.model_copy(
+        update={"substitutes": (Substitute(frame=5, use=6, reason="x"), Substitute(frame=2, use=None, reason="y"))}
+    )
+    expected = [*frames[:2], np.zeros_like(frames[0]), *frames[3:5], frames[6], *frames[6:]]
+    assert _equal(_frames(at, probed(at, swapped), 4), expected)
+
+
+def test_neighbours_see_the_substitute_too(at: House, tmp_path: Path) -> None:
+    frames = moving(10)
+    held = [*frames[:5], frames[4], *frames[6:]]
+    steps = "[{denoise: {method: temporal, radius: 2}}]"
+    one = item(film(tmp_path / "a.mkv", frames, "gray"), steps, substitutes=(Substitute(frame=5, use=4, reason=""),))
+    other = item(film(tmp_path / "b.mkv", held, "gray"), steps)
+    assert _equal(_frames(at, probed(at, one), 8), _frames(at, probed(at, other), 8))
+
+
+def test_movement_is_told_once_a_written_frame(at: House, tmp_path: Path) -> None:
+    item_ = probed(at, item(film(tmp_path / "a.mkv", moving(20), "gray"), "[{denoise: {}}]"))
+    told: list[int] = []
+    restore.restore_segment(order(item_, TaskKind.RESTORE, 8, 16), at.bench(told.append))
+    assert sum(told) == 8
+    assert len(told) > 24
+
+
+@pytest.mark.parametrize("after", [1, 12, 25])
+def test_a_cancelled_attempt_ends_at_a_frame(at: House, tmp_path: Path, after: int) -> None:
+    item_ = probed(at, item(film(tmp_path / "a.mkv", moving(20), "gray"), "[{denoise: {}}]"))
+    calls = iter(range(10**6))
+
+    def report(frames: int) -> None:
+        if next(calls) >= after:
+            raise WorkCancelled
+
+    with pytest.raises(WorkCancelled):
+        restore.restore_segment(order(item_, TaskKind.RESTORE, 0, 20), at.bench(report))
+
+
+def test_scores_have_a_value_for_every_frame(at: House, tmp_path: Path) -> None:
+    item_ = probed(at, item(film(tmp_path / "a.mkv", moving(11), "gray")))
+    found = [index.unpack(at.store.read(part.outputs["scores"])) for part in restored(at, item_, 8)]
+    assert [len(part["luma_psnr"]) for part in found] == [8, 3]
+    assert set(found[0]) >= {"luma_psnr", "luma_ssim", "colorfulness", "mean_luma"}
+
+
+def test_touching_names_every_frame_that_a_segment_reads(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(20), "gray")
+    steps = "[{denoise: {method: temporal, radius: 2}}]"
+    item_ = probed(at, item(path, steps, batch_frames=4))
+    assert list(restore.touch_frames(order(item_, TaskKind.RESTORE, 8, 12), at.bench())) == list(range(4, 16))
+
+
+def test_segments_of_a_sequence_keep_ten_bits(at: House, tmp_path: Path) -> None:
+    frames = moving(3, channels=3, bits=10)
+    (tmp_path / "reel").mkdir()
+    for n, frame in enumerate(frames):
+        spec = oiio.ImageSpec(32, 24, 3, "uint16")
+        spec.attribute("oiio:BitsPerSample", 10)
+        out = oiio.ImageOutput.create("dpx")
+        assert out.open(str(tmp_path / "reel" / f"r{n}.dpx"), spec)
+        assert out.write_image(
+            np.ascontiguousarray(np.rint(np.moveaxis(frame, 0, 2) * (65535 / 1023)).astype(np.uint16))
+        )
+        out.close()
+    sequence = Sequence(prefix="r", suffix=".dpx", start=0, end=2)
+    made = _frames(at, probed(at, item(tmp_path / "reel", sequence=sequence)), 3)
+    assert _equal(made, [[frame[1], frame[2], frame[0]] for frame in frames])
+
+
+# -- stills
+
+
+def _still(at: House, path: Path, recipe: str = "[]", **more: Any) -> Any:
+    return restore.restore_still(item(path, recipe, kind=ItemKind.STILL, **more), at.bench())
+
+
+def test_a_still_keeps_format_profile_and_exif_and_stands_upright(at: House, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a street"
+    picture = Image.fromarray(np.moveaxis(moving(1, 16, 24, channels=3)[0], 0, 2).copy())
+    picture.save(tmp_path / "a.jpg", exif=exif, icc_profile=b"not looked into", quality=100, subsampling=0)
+    result = _still(at, tmp_path / "a.jpg")
+    with Image.open(at.path(result.outputs["still"])) as made:
+        assert (made.format, made.size) == ("JPEG", (16, 24))
+        assert made.info["icc_profile"] == b"not looked into"
+        assert made.getexif()[0x010E] == "a street"
+        assert 0x0112 not in made.getexif()
+        turned = np.asarray(picture.transpose(Image.Transpose.ROTATE_270), np.float64)
+        assert np.abs(np.asarray(made) - turned).mean() < 8
+    assert result.facts["width"] == 16
+    assert "luma_psnr" in result.scores
+
+
+LOSSLESS = [
+    (name, mode)
+    for name in ("a.png", "a.tif", "a.bmp", "a.webp", "a.jp2")
+    for mode in ("L", "RGB", "RGBA")
+    if (name, mode) not in {("a.webp", "L"), ("a.bmp", "RGBA")}  # those formats have no such pictures
+]
+
+
+@pytest.mark.parametrize(("name", "mode"), LOSSLESS)
+def test_lossless_stills_come_back_as_they_were(at: House, tmp_path: Path, name: str, mode: str) -> None:
+    samples = np.moveaxis(moving(1, 20, 30, channels=max(1, len(mode.replace("L", ""))))[0], 0, 2)
+    picture = Image.fromarray(np.ascontiguousarray(samples[..., 0] if mode == "L" else samples))
+    options = {"lossless": True, "exact": True} if name == "a.webp" else {}
+    picture.save(tmp_path / name, **options)
+    made = at.path(_still(at, tmp_path / name).outputs["still"])
+    assert made.suffix == Path(name).suffix
+    with Image.open(made) as opened:
+        assert np.array_equal(np.asarray(opened), np.asarray(picture))
+
+
+def test_a_palette_becomes_rgb_and_a_fax_page_grey(at: House, tmp_path: Path) -> None:
+    samples = moving(1, 16, 16)[0][0]
+    Image.fromarray(samples).convert("P").save(tmp_path / "p.png")
+    Image.fromarray(samples).convert("1").save(tmp_path / "f.tif", compression="group4")
+    with Image.open(at.path(_still(at, tmp_path / "p.png").outputs["still"])) as made:
+        assert made.mode == "RGB"
+    with Image.open(at.path(_still(at, tmp_path / "f.tif").outputs["still"])) as made:
+        assert made.mode == "L"
+        assert set(np.unique(np.asarray(made))) == {0, 255}
+
+
+def test_sixteen_bits_stay_sixteen(at: House, tmp_path: Path) -> None:
+    samples = moving(1, 16, 16, bits=16)[0][0]
+    Image.fromarray(samples).save(tmp_path / "a.png")
+    with Image.open(at.path(_still(at, tmp_path / "a.png").outputs["still"])) as made:
+        assert np.array_equal(np.asarray(made), samples)
+
+
+def test_alpha_goes_along_and_is_enlarged_with_the_picture(at: House, tmp_path: Path) -> None:
+    samples = np.moveaxis(moving(1, 16, 16, channels=4)[0], 0, 2).copy()
+    samples[..., 3] = 77
+    Image.fromarray(samples).save(tmp_path / "a.png")
+    with Image.open(at.path(_still(at, tmp_path / "a.png", "[{upscale: {scale: 2}}]").outputs["still"])) as made:
+        assert (made.mode, made.size) == ("RGBA", (32, 32))
+        assert set(np.unique(np.asarray(made)[..., 3])) == {77}
+
+
+def test_every_step_runs_on_a_still(at: House, tmp_path: Path) -> None:
+    Image.fromarray(moving(1, 32, 32)[0][0]).save(tmp_path / "a.png")
+    with Image.open(at.path(_still(at, tmp_path / "a.png", ALL_STEPS).outputs["still"])) as made:
+        assert (made.mode, made.size) == ("L", (64, 64))
+
+
+def test_pages_and_cmyk_are_noted(at: House, tmp_path: Path) -> None:
+    grey, *others = (Image.fromarray(frame[0]) for frame in moving(3))
+    grey.save(tmp_path / "pages.gif", save_all=True, append_images=others)
+    assert "2 more pages" in _still(at, tmp_path / "pages.gif").notes[0]
+    grey.convert("CMYK").save(tmp_path / "c.jpg")
+    assert "CMYK" in _still(at, tmp_path / "c.jpg").notes[0]
+
+
+def test_hostile_exif_costs_a_note(at: House, tmp_path: Path) -> None:
+    picture = Image.fromarray(moving(1)[0][0])
+    rubbish = [b"II*\0\xff\xff\xff\xff", bytes(range(256)), b"MM\0*\0\0\0\x08" + b"\xff" * 99]
+    for number, exif in enumerate(b"Exif\0\0" + part for part in rubbish):
+        picture.save(tmp_path / f"{number}.jpg", exif=exif)
+        assert _still(at, tmp_path / f"{number}.jpg").outputs["still"].bytes > 0
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.bmp", "a.webp", "a.jp2"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_half_a_still_is_refused(at: House, tmp_path: Path, name: str, share: float) -> None:
+    path = tmp_path / name
+    Image.fromarray(np.moveaxis(moving(1, 64, 64, channels=3)[0], 0, 2).copy()).save(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(InputError) as caught:
+        _still(at, path)
+    assert caught.value.code in {"TRUNCATED", "BAD_HEADER"}
+    assert str(path) in caught.value.message
+
+
+def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((100, 100), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(InputError) as caught:
+        _still(house(tmp_path, max_pixels=9999), tmp_path / "a.png")
+    assert caught.value.code == "TOO_LARGE"
+    with pytest.raises(InputError) as caught:
+        _still(house(tmp_path, max_still_bytes=20), tmp_path / "a.png")
+    assert caught.value.code == "TOO_LARGE"
+
+
+def test_a_still_is_checked_against_its_checksum(at: House, tmp_path: Path) -> None:
+    Image.fromarray(moving(1)[0][0]).save(tmp_path / "a.png")
+    with pytest.raises(InputError) as caught:
+        _still(at, tmp_path / "a.png", checksum={"sha1": "0" * 40})
+    assert caught.value.code == "CHECKSUM_MISMATCH"
+
+
+def test_a_segment_without_its_reel_is_an_error_of_ours(at: House, tmp_path: Path) -> None:
+    item_ = item(film(tmp_path / "a.mkv", moving(2), "gray"))
+    with pytest.raises((InputError, WorkError)):
+        restore.restore_segment(order(item_, TaskKind.RESTORE, 0, 2), at.bench())

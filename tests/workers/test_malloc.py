@@ -1,0 +1,40 @@
+"""Freed memory stays with a process that asked for it, and goes back when it says so."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_SCRIPT = """
+import resource
+import numpy as np
+from workers import malloc
+
+def faults(count):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        np.ones(8_000_000)  # 64 MB: a layer of a network
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+without = faults(4)
+malloc.keep()
+faults(1)
+kept, held = faults(4), resident()
+malloc.give_back()
+print(without, kept, held - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+def test_memory_is_kept_and_given_back() -> None:
+    said = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True).stdout
+    without, kept, returned = map(int, said.split())
+    assert kept * 20 < without
+    assert returned > 50_000_000

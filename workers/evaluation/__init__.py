@@ -1,4 +1,0 @@
-"""Judges pictures by references: measures, reference sets, runs of models. ``python -m workers evaluate`` uses this.
-
-``measures`` is pure: torch, numpy, OpenCV and the standard library, so that training may use it on a bare machine.
-"""

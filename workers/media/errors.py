@@ -1,0 +1,88 @@
+"""Translates what PyAV, OpenImageIO and Pillow raise into the house's errors."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av.error
+from PIL import UnidentifiedImageError
+
+from db.errors import InputError, OutOfMemoryError, TransientError
+
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (av.error.EOFError, "TRUNCATED"),
+    (av.error.PermissionError, "SOURCE_DENIED"),
+    (av.error.FileNotFoundError, "FILE_MISSING"),
+    (av.error.DecoderNotFoundError, "UNKNOWN_FORMAT"),
+    (av.error.DemuxerNotFoundError, "UNKNOWN_FORMAT"),
+    (av.error.PatchWelcomeError, "UNSUPPORTED_PIXELS"),
+    (UnidentifiedImageError, "UNKNOWN_FORMAT"),
+    (PermissionError, "SOURCE_DENIED"),
+    (FileNotFoundError, "FILE_MISSING"),
+)
+# What hostile or broken headers make the libraries' own Python code raise.
+_BROKEN = (
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    ArithmeticError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+)
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def reading(where: str, code: str = "CORRUPT") -> Iterator[None]:
+    """Translate errors met while reading a source.
+
+    Args:
+        where: File, and frame where known; the message begins with it.
+        code: For data that cannot be decoded and has no better name.
+
+    Raises:
+        InputError: The source is at fault.
+        OutOfMemoryError: The machine was too small for it.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{where}: not enough memory to read it") from error
+    except (av.error.FFmpegError, OSError, *_BROKEN) as error:
+        raise InputError(f"{where}: {says(error)}", code=_code(error, code)) from error
+
+
+@contextmanager
+def writing(where: str) -> Iterator[None]:
+    """Translate errors met while writing a file of ours: they pass, since a full disk may be emptied.
+
+    Raises:
+        TransientError: The file cannot be written now.
+        OutOfMemoryError: The machine was too small for it.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{where}: not enough memory to write it") from error
+    except (av.error.FFmpegError, OSError) as error:
+        code = "NO_SPACE" if getattr(error, "errno", None) in _NO_ROOM else None
+        raise TransientError(f"Writing {where}: {says(error)}", code=code) from error
+
+
+def says(error: BaseException) -> str:
+    """Return a library's message in one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200] or type(error).__name__
+
+
+def _code(error: Exception, otherwise: str) -> str:
+    if "truncated" in str(error).lower():
+        return "TRUNCATED"
+    return next((code for kind, code in _CODES if isinstance(error, kind)), otherwise)

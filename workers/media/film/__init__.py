@@ -1,0 +1,1 @@
+"""Film files: read, looked through, encoded losslessly, put together again."""

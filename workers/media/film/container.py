@@ -1,0 +1,135 @@
+"""Reads film containers frame by frame through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import ArgumentError, FFmpegError, InvalidDataError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from db.errors import InputError, OutOfMemoryError
+from workers.media.errors import reading, says
+from workers.media.remote import Place, film_of
+
+# Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
+_DEMUXERS = (
+    "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpeg,mpegts,mpegvideo,mxf,asf,dv,flv,ogg,nut,yuv4mpegpipe,gxf,rm,ivf,"
+    "h264,hevc,m4v,mjpeg,apng,gif,wav,w64,aiff,mp3,flac,aac,ac3,au,caf"
+)
+OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+LONE_THREADS = 4
+"""Where a container is read with nothing computed beside it."""
+
+# Whatever is wrong with a source is said in our own errors; FFmpeg's lines would tell it twice.
+av.logging.set_level(av.logging.PANIC)
+
+Damage = Callable[[str], None]
+"""Called with what is wrong; may raise."""
+
+
+@contextmanager
+def opened(path: Place, threads: int = LONE_THREADS) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a container and its picture stream, to be decoded in so many threads.
+
+    Raises:
+        InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
+    """
+    with ExitStack() as stack:
+        container = source(path, stack)
+        yield container, picture_stream(container, path, threads)
+
+
+def source(path: Place, stack: ExitStack) -> InputContainer:
+    """Open a film or sound file with the demuxers that are allowed, until ``stack`` ends.
+
+    Raises:
+        InputError: ``UNKNOWN_FORMAT`` or ``TRUNCATED``.
+    """
+    film = film_of(path)
+    with reading(str(path)):
+        file = str(film) if isinstance(film, Path) else stack.enter_context(film.open())
+        try:
+            found = av.open(file, "r", options=dict(OPTIONS), metadata_errors="replace")
+        except (InvalidDataError, ArgumentError, av.error.OSError) as error:
+            raise _unknown(path) from error
+    return stack.enter_context(found)
+
+
+def picture_stream(container: InputContainer, path: Place, threads: int = LONE_THREADS) -> VideoStream:
+    """Return the first stream that is a film and not a cover picture, its decoder set up."""
+    covers = av.stream.Disposition.attached_pic
+    stream = next((stream for stream in container.streams.video if not stream.disposition & covers), None)
+    if stream is None:
+        raise InputError(f"{path}: there is no picture stream in it", code="NO_PICTURE")
+    if stream.codec_context is None:
+        raise InputError(f"{path}: its picture codec is not known here", code="UNKNOWN_FORMAT")
+    # Threads over slices give the same samples as one thread, and errors still belong to the frame that has them.
+    stream.thread_type, stream.thread_count = av.codec.context.ThreadType.SLICE, threads
+    return stream
+
+
+def frames(
+    container: InputContainer, stream: VideoStream, damage: Damage, saw: Callable[[Packet[Any]], None] | None = None
+) -> Iterator[VideoFrame]:
+    """Decode from where the container stands to its end.
+
+    Args:
+        container: An open container.
+        stream: Its picture stream.
+        damage: Told of every packet that cannot be read or decoded; if it returns, decoding goes on.
+        saw: Shown every packet of every stream; none reads the picture stream alone.
+    """
+    flushed = False
+    for packet in _packets(container, None if saw else stream, damage):
+        if saw:
+            saw(packet)
+        # The empty packets at the end name their stream by object alone.
+        if packet.stream.index == stream.index:
+            flushed = flushed or not packet.size
+            yield from _decoded(stream, packet, damage)
+    if not flushed:
+        yield from _decoded(stream, None, damage)
+
+
+def seek(container: InputContainer, stream: VideoStream, pts: int) -> None:
+    """Move to the last place at or before ``pts`` where decoding can start."""
+    with reading(container.name):
+        container.seek(pts, stream=stream, backward=True)
+
+
+def _packets(container: InputContainer, stream: VideoStream | None, damage: Damage) -> Iterator[Packet[Any]]:
+    packets: Iterator[Packet[Any]] = container.demux(stream) if stream else container.demux()
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FFmpegError as error:
+            return damage(says(error))
+        yield packet
+
+
+def _decoded(stream: VideoStream, packet: Packet[Any] | None, damage: Damage) -> list[VideoFrame]:
+    try:
+        return stream.decode(packet)
+    except MemoryError as error:
+        raise OutOfMemoryError("Not enough memory to decode a frame") from error
+    except (FFmpegError, ValueError) as error:
+        damage(says(error))
+        return []
+
+
+def _unknown(path: Place) -> InputError:
+    """Name the error for a file that no demuxer accepts: one that begins like a film lost its end."""
+    with film_of(path).open("rb") as file:
+        head = file.read(12)
+    if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}:
+        return InputError(f"{path}: begins like a film, but its table of contents is missing", code="TRUNCATED")
+    return InputError(f"{path}: not a film or sound of a known format", code="UNKNOWN_FORMAT")

@@ -1,0 +1,116 @@
+"""Checksums of decoded frames, in the form of FFmpeg's framemd5 muxer.
+
+Any FFmpeg can make the same list of the same film: ``ffmpeg -i master.mkv -map 0:v -f framemd5 -``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from db.errors import InputError, WorkError
+from workers.media import planes
+from workers.media.errors import writing
+from workers.media.film import container
+
+MAX_LINE_BYTES = 200
+
+
+class Sum(NamedTuple):
+    """What stands of one frame."""
+
+    bytes: int
+    md5: str
+
+
+def of(frame: VideoFrame) -> Sum:
+    """Return size and MD5 of a decoded frame's samples, without padding."""
+    hashed, size = hashlib.md5(usedforsecurity=False), 0
+    for rows in planes.tight(frame):
+        hashed.update(rows.data)
+        size += rows.nbytes
+    return Sum(size, hashed.hexdigest())
+
+
+def header(width: int, height: int, rate: Fraction, sample_aspect: Fraction) -> str:
+    """Return the lines before the first frame."""
+    return (
+        "#format: frame checksums\n#version: 2\n#hash: MD5\n"
+        f"#tb 0: {rate.denominator}/{rate.numerator}\n"
+        "#media_type 0: video\n#codec_id 0: rawvideo\n"
+        f"#dimensions 0: {width}x{height}\n#sar 0: {sample_aspect.numerator}/{sample_aspect.denominator}\n"
+        "#stream#, dts,        pts, duration,     size, hash\n"
+    )
+
+
+def line(number: int, found: Sum) -> str:
+    """Return the line of one frame."""
+    return f"0, {number:10d}, {number:10d}, {1:8d}, {found.bytes:8d}, {found.md5}\n"
+
+
+def written(
+    film: Path,
+    sums: Path,
+    rate: Fraction,
+    sample_aspect: Fraction,
+    saw: Callable[[Packet[Any]], None] | None = None,
+) -> Iterator[VideoFrame]:
+    """Decode a film, write the checksum of every frame, and hand the frames on.
+
+    Args:
+        film: A master of ours.
+        sums: The list to write; complete when the last frame was taken.
+        rate: Frames per second.
+        sample_aspect: Width of a pixel over its height.
+        saw: Shown every packet of the film, sound's too.
+
+    Raises:
+        WorkError: The film cannot be decoded to its end.
+    """
+    with container.opened(film) as (opened, stream), writing(sums.name), sums.open("w", encoding="ascii") as lines:
+        lines.write(header(stream.width, stream.height, rate, sample_aspect))
+        for number, frame in enumerate(container.frames(opened, stream, _fault, saw)):
+            lines.write(line(number, of(frame)))
+            yield frame
+
+
+def decoded(film: Path) -> Iterator[Sum]:
+    """Decode a film and yield what its frames are.
+
+    Raises:
+        InputError: ``CORRUPT``, ``TRUNCATED`` …
+    """
+    with container.opened(film) as (opened, stream):
+        yield from map(of, container.frames(opened, stream, _damaged))
+
+
+def parse(text: str) -> list[Sum]:
+    """Read a list; frames of the first stream alone.
+
+    Raises:
+        InputError: ``CORRUPT``.
+    """
+    found = []
+    for number, each in enumerate(text.splitlines(), start=1):
+        if each.startswith("#") or not each.strip():
+            continue
+        cells = [cell.strip() for cell in each[:MAX_LINE_BYTES].split(",")]
+        if len(cells) != 6 or len(cells[5]) != 32 or not (cells[4].isdecimal() and cells[4].isascii()):
+            raise InputError(f"Line {number} is none of a list of frame checksums: {each!r:.100}", code="CORRUPT")
+        if cells[0] == "0":
+            found.append(Sum(int(cells[4]), cells[5].lower()))
+    return found
+
+
+def _fault(damage: str) -> None:
+    raise WorkError(f"The master cannot be decoded: {damage}", code="WORKER_FAULT")
+
+
+def _damaged(damage: str) -> None:
+    raise InputError(f"The film cannot be decoded: {damage}", code="CORRUPT")

@@ -1,0 +1,109 @@
+"""Writes a film's pixel shape into its Matroska header, which PyAV's muxing cannot.
+
+The track's name is written as a reserve of room; here its bytes become the display size, and what is left over becomes
+void. Nothing after the header moves. Element numbers are from RFC 9559.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from db.errors import WorkError
+
+RESERVE = "picture".ljust(40, ".")
+"""Name to give the picture track while muxing."""
+_HEAD_BYTES = 1 << 16
+_SEGMENT, _TRACKS, _ENTRY, _VIDEO = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"
+_NAME, _CRC, _VOID = b"\x53\x6e", b"\xbf", b"\xec"
+_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = b"\x54\xb0", b"\x54\xba", b"\x54\xb2"
+_UNIT_ASPECT = b"\x03"
+
+Element = tuple[bytes, int, int]
+"""Number, where its payload begins, where it ends."""
+
+
+def set_aspect(path: Path, height: int, width: int, aspect: Fraction) -> None:
+    """Say in a finished file how its pixels are shaped.
+
+    Args:
+        path: A file whose picture track, the first one, was named :data:`RESERVE`.
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        aspect: Width of a pixel over its height.
+    """
+    with path.open("r+b") as file:
+        head = bytearray(file.read(_HEAD_BYTES))
+        segment = _find(head, 0, len(head), _SEGMENT)
+        tracks = _find(head, segment[1], len(head), _TRACKS)
+        entry = _find(head, tracks[1], tracks[2], _ENTRY)
+        head[entry[1] : entry[2]] = _with_display(bytes(head[entry[1] : entry[2]]), _display(height, width, aspect))
+        for number, start, stop in _elements(head, tracks[1], tracks[2]):
+            if number == _CRC:
+                head[start:stop] = zlib.crc32(head[stop : tracks[2]]).to_bytes(4, "little")
+        file.seek(0)
+        file.write(head)
+
+
+def _display(height: int, width: int, aspect: Fraction) -> bytes:
+    """Return the display elements: in pixels where that is exact, else as an aspect ratio."""
+    shown = width * aspect
+    if shown.denominator == 1:
+        return _element(_DISPLAY_WIDTH, _uint(int(shown))) + _element(_DISPLAY_HEIGHT, _uint(height))
+    ratio = shown / height
+    parts = ((_DISPLAY_WIDTH, _uint(ratio.numerator)), (_DISPLAY_HEIGHT, _uint(ratio.denominator)))
+    return b"".join(_element(*part) for part in (*parts, (_DISPLAY_UNIT, _UNIT_ASPECT)))
+
+
+def _with_display(entry: bytes, display: bytes) -> bytes:
+    """Return a track entry's payload of the same length, with other display elements and without its name."""
+    made = b""
+    for number, start, stop in _elements(entry, 0, len(entry)):
+        payload = entry[start:stop]
+        if number == _VIDEO:
+            old = {_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT}
+            kept = (part for part in _elements(payload, 0, len(payload)) if part[0] not in old)
+            payload = b"".join(_element(part[0], payload[part[1] : part[2]]) for part in kept) + display
+        if number != _NAME:
+            made += _element(number, payload)
+    room = len(entry) - len(made)
+    if not 2 <= room < 128:
+        raise WorkError("The master's header has no room for the pixel aspect", code="WORKER_FAULT")
+    return made + _VOID + bytes([0x80 | (room - 2)]) + bytes(room - 2)
+
+
+def _find(data: bytes | bytearray, start: int, stop: int, wanted: bytes) -> Element:
+    for element in _elements(data, start, stop):
+        if element[0] == wanted:
+            return element
+    raise WorkError(f"The master's header lacks element {wanted.hex()}", code="WORKER_FAULT")
+
+
+def _elements(data: bytes | bytearray, start: int, stop: int) -> Iterator[Element]:
+    while start < stop:
+        number_bytes = _length(data[start])
+        size_at = start + number_bytes
+        size_bytes = _length(data[size_at])
+        mark = 1 << (7 * size_bytes)
+        size = int.from_bytes(data[size_at : size_at + size_bytes], "big") - mark
+        payload = size_at + size_bytes
+        yield bytes(data[start:size_at]), payload, payload + size
+        start = payload + size
+
+
+def _element(number: bytes, payload: bytes) -> bytes:
+    size_bytes = 1 if len(payload) < 127 else 4
+    return number + (len(payload) | 1 << (7 * size_bytes)).to_bytes(size_bytes, "big") + payload
+
+
+def _uint(value: int) -> bytes:
+    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
+
+
+def _length(first: int) -> int:
+    """Return how many bytes a number has, from the leading zeros of its first one."""
+    if first == 0:
+        raise WorkError("The master's header is not Matroska", code="WORKER_FAULT")
+    return 9 - first.bit_length()

@@ -1,0 +1,145 @@
+"""Puts chunks together into a master without touching a packet, with what the source has beside the picture."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from db.errors import WorkError
+from db.records import ReelFacts
+from workers.media.errors import reading, writing
+from workers.media.film import matroska, side_streams, sound
+from workers.media.film.ffv1 import BITEXACT, add_stream
+from workers.media.film.timing import Clock, Timed
+from workers.media.pixels import Layout
+from workers.media.remote import Place
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a master is to be."""
+
+    layout: Layout
+    size: tuple[int, int]
+    """Height and width."""
+    clock: Clock
+    facts: ReelFacts
+    """Of the source: rate, aspect, colour tags."""
+    tags: dict[str, str]
+    """Title, timecode and what else a person should find in the file."""
+    film: Place | None = None
+    """The source, when it is a film: what it has beside the picture goes along. None for a sequence."""
+    sound: Place | None = None
+    """A file of sound that begins with the reel's first frame, when there is one."""
+
+    def sources(self) -> Iterator[tuple[Place, Clock]]:
+        """Yield what lies beside the picture, and when the reel begins on its clock."""
+        if self.film is not None:
+            yield self.film, self.clock
+        if self.sound is not None:
+            yield self.sound, self.clock.of_its_own()
+
+
+@dataclass
+class Carried:
+    """What became of what lies beside the picture."""
+
+    refused: list[str] = field(default_factory=list)
+    """Sound codecs that Matroska does not take."""
+    heard: dict[int, sound.Fingerprint] = field(default_factory=dict)
+    """Fingerprints of the copied sound, by the master's stream."""
+
+
+def master(path: Path, chunks: Iterable[Path], plan: Plan) -> Carried:
+    """Write the master: the chunks' packets with times from absolute frame numbers, everything else copied.
+
+    Args:
+        path: The Matroska file to write.
+        chunks: Films in frame order, each one opened when the one before is through.
+        plan: What it is to be.
+    """
+    carried = Carried()
+    with ExitStack() as stack:
+        with writing(path.name):
+            out = stack.enter_context(av.open(str(path), "w", format="matroska", options=BITEXACT))
+        out.metadata.update(plan.tags)
+        picture = add_stream(out, plan.layout, plan.size, plan.facts.rate, plan.facts)
+        picture.metadata["title"] = matroska.RESERVE
+        lines = [_picture_packets(chunks, picture, plan.clock)]
+        lines += [_copied(out, source, clock, carried, stack) for source, clock in plan.sources()]
+        _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
+    matroska.set_aspect(path, *plan.size, plan.facts.sample_aspect)
+    return carried
+
+
+def beside(path: Path, plan: Plan) -> bool:
+    """Write the sound that Matroska refuses into a QuickTime file, its packets unchanged; says whether any could be."""
+    with writing(path.name):
+        out = av.open(str(path), "w", format="mov", options=BITEXACT)
+    lines = []
+    with ExitStack() as stack:
+        stack.enter_context(out)
+        for place, clock in plan.sources():
+            stack.enter_context(reading(str(place)))
+            source = stack.enter_context(sound.opened(place))
+            tracks, _ = sound.copied_tracks(out, source, lambda track: not side_streams.takes("matroska", track))
+            lines.append(side_streams.packets(source, tracks, clock))
+        found = len(out.streams) > 0
+        if found:
+            _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
+        return found
+
+
+def _copied(out: OutputContainer, place: Place, clock: Clock, carried: Carried, stack: ExitStack) -> Iterator[Timed]:
+    """Add to the master what a source has beside its picture; returns the packets."""
+    with reading(str(place)), sound.opened(place) as again:
+        covers = side_streams.covers(again)
+    stack.enter_context(reading(str(place)))
+    source = stack.enter_context(sound.opened(place))
+    tracks, refused = sound.copied_tracks(out, source)
+    carried.refused += [track.codec_context.name for track in refused]
+    others: dict[int, Stream] = side_streams.carry(out, source, covers, clock)
+    return _heard(side_streams.packets(source, tracks | others, clock), carried)
+
+
+def _heard(packets: Iterator[Timed], carried: Carried) -> Iterator[Timed]:
+    for seconds, packet in packets:
+        track = packet.stream
+        if isinstance(track, AudioStream):
+            language = track.metadata.get("language", "")
+            carried.heard.setdefault(track.index, sound.Fingerprint(track.codec_context.name, language)).add(packet)
+        yield seconds, packet
+
+
+def _picture_packets(chunks: Iterable[Path], picture: VideoStream, clock: Clock) -> Iterator[Timed]:
+    number, header = 0, None
+    for chunk in chunks:
+        with reading(chunk.name), av.open(str(chunk), "r", format="matroska") as film:
+            stream = film.streams.video[0]
+            header = header or stream.codec_context.extradata
+            if stream.codec_context.extradata != header:
+                raise WorkError(f"The chunk at frame {number} was encoded in another way", code="WORKER_FAULT")
+            for packet in film.demux(stream):
+                if packet.size:
+                    packet.pts, packet.time_base = clock.ticks(number)
+                    packet.dts, packet.stream = packet.pts, picture
+                    packet.duration = clock.duration_ticks(number)
+                    yield float(packet.pts * packet.time_base), packet
+                    number += 1
+
+
+def _mux(out: OutputContainer, packets: Iterable[Timed], path: Path) -> None:
+    for _, packet in packets:
+        with writing(path.name):
+            out.mux_one(packet)
+    with writing(path.name):
+        out.close()

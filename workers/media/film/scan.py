@@ -1,0 +1,354 @@
+"""Looks a whole reel through: every frame's time, hash and flags, and what the header claims."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.filter import Graph
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from db.errors import InputError
+from db.records import AudioTrack, Source
+from db.settings import Settings
+from workers.media import planes
+from workers.media.film import container, side_streams, slices, sound
+from workers.media.index import Index
+from workers.media.pixels import Layout, chroma_spread
+from workers.media.remote import Place, size_of
+from workers.media.sequences import files as sequence
+
+COMBED_SHARE = 0.3
+"""Share of combed frames from which a film counts as interlaced though its flags do not say so."""
+_FLAGGED_SHARE = 0.05
+_SLACK_SECONDS = 0.5
+"""Headers round; sound that ends so much before its promised end is whole."""
+_SLACK_FRAMES = 0.8
+"""The same for the picture."""
+_LIMITED_GREY = {"h264", "hevc", "av1", "libdav1d", "vp9"}
+"""Codecs whose samples are of limited range, one channel or three, unless they say otherwise."""
+_BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
+_IDET_FRAMES = 200
+_USUAL_RATES = tuple(
+    Fraction(rate)
+    for rate in ("16", "50/3", "18", "20", "22", "24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
+)
+
+
+@dataclass
+class Look:
+    """What looking a reel through brought to light."""
+
+    layout: Layout
+    pixel_format: str
+    size: tuple[int, int]
+    """Height and width as stored, before any turning."""
+    tags: dict[str, str]
+    """``matrix``, ``primaries``, ``transfer`` by FFmpeg's names."""
+    rate: Fraction
+    variable_rate: bool = False
+    index: Index = field(init=False)
+    seekable: bool = True
+    """Whether time stamps tell frames apart, so that seeking may be tried."""
+    rotation_degrees: int = 0
+    sample_aspect: Fraction = Fraction(1)
+    audio: tuple[AudioTrack, ...] = ()
+    timecode: str = ""
+    header_rate: Fraction | None = None
+    """What the header says of the rate; none when it says nothing."""
+    left_out: tuple[str, ...] = ()
+    damage: str = ""
+    truncated: bool = False
+    interlaced: str = ""
+    field_order: Literal["top", "bottom"] = "top"
+    """Which field comes first, where frames are woven of two."""
+    colour: float = 0.0
+    disagreements: tuple[str, ...] = ()
+    """Where a header contradicts itself."""
+    notes: tuple[str, ...] = ()
+    """What else a person should know of the source."""
+
+
+def check_size(width: int, height: int, settings: Settings, where: str) -> None:
+    """Raise ``TOO_LARGE`` for a picture above the limit, before anything of it is decoded."""
+    if width * height > settings.max_pixels or min(width, height) < 1:
+        code = "TOO_LARGE" if width * height > settings.max_pixels else "BAD_HEADER"
+        raise InputError(f"{where}: {width}x{height}; at most {settings.max_pixels} pixels are read", code=code)
+
+
+def header_rate(stream: VideoStream) -> Fraction:
+    """Return the frame rate that the header gives, or 24 when it gives none."""
+    return _said_rate(stream) or sequence.DEFAULT_RATE
+
+
+def _said_rate(stream: VideoStream) -> Fraction | None:
+    rate = stream.guessed_rate or stream.average_rate or stream.base_rate
+    return Fraction(rate) if rate and 0 < rate <= 1000 else None
+
+
+def film(path: Place, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
+    """Decode a film once from beginning to end.
+
+    Args:
+        path: The file.
+        source: Its line of the manifest.
+        settings: For the limits.
+        moved: Called after every frame.
+
+    Raises:
+        InputError: It is no film, is too large, changes size, or holds no frame that can be decoded.
+    """
+    with container.opened(path) as (opened, stream):
+        check_size(stream.codec_context.width, stream.codec_context.height, settings, str(path))
+        survey = _Survey(path, opened, stream)
+        for frame in container.frames(opened, stream, survey.damaged, survey.saw):
+            survey.add(frame)
+            moved()
+        look = survey.finished(source)
+    if look.interlaced or look.size[0] in _BROADCAST_LINES:
+        kinds = _woven(path)
+        look.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
+        look.interlaced = look.interlaced or _combed(kinds)
+    return look
+
+
+def _woven(path: Place) -> list[str]:
+    """Return what FFmpeg's idet says of each of the first frames, such as ``tff`` or ``progressive``."""
+    kinds: list[str] = []
+    with container.opened(path) as (opened, stream):
+        for frame in _detected(opened, stream):
+            kinds.append(frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined"))
+            if len(kinds) >= _IDET_FRAMES:
+                break
+    return kinds
+
+
+def _combed(kinds: list[str]) -> str:
+    """Say whether frames look woven from two fields, whatever their flags say; empty when they do not."""
+    decided = [kind for kind in kinds if kind != "undetermined"]
+    woven = sum(kind in {"tff", "bff"} for kind in decided)
+    if len(decided) < 4 or woven < COMBED_SHARE * len(decided):
+        return ""
+    return f"{woven} of the first {len(kinds)} frames are woven from two fields"
+
+
+def timecode(opened: InputContainer) -> str:
+    """Return the start timecode, wherever the container keeps it."""
+    for tags in (opened.metadata, *(stream.metadata for stream in opened.streams)):
+        for name in ("timecode", "TIMECODE"):
+            if tags.get(name):
+                return tags[name]
+    return ""
+
+
+def evenness(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) -> tuple[Fraction, bool]:
+    """Return the frame rate and whether frames are unevenly spaced.
+
+    Time stamps are rounded to ticks, so each may be off by one and a half. When they are even but not at the header's
+    rate, the usual rate nearest to what they say is taken.
+    """
+    count = len(pts)
+    if count < 2:
+        return header, False
+    seconds = (pts - pts[0]).astype(np.float64) * float(time_base)
+    measured = Fraction(count - 1) / (int(pts[-1] - pts[0]) * time_base)
+    tick = 1.5 * float(time_base)
+    usual = min(_USUAL_RATES, key=lambda rate: abs(rate - measured))
+    for rate in (header, usual, measured.limit_denominator(1001)):
+        if np.abs(seconds - np.arange(count) / float(rate)).max() <= tick:
+            return rate, False
+    return (header if 0.5 < header / measured < 2 else measured.limit_denominator(1001)), True
+
+
+class _Survey:
+    """Collects while a film is decoded; one film's worth of small numbers, no frames."""
+
+    def __init__(self, path: Place, opened: InputContainer, stream: VideoStream) -> None:
+        self.path, self.opened, self.stream = path, opened, stream
+        self.look: Look | None = None
+        self.pts: list[int | None] = []
+        self.key: list[bool] = []
+        self.digests: list[NDArray[np.uint8]] = []
+        self.flagged = 0
+        self.packets: Counter[int] = Counter()
+        self.first_damage = ""
+        self.transparent = False
+        self.incomplete = False
+        self.ends_seconds: dict[int, float] = {}
+        self.stops_at: int | None = None
+        self.checksums: bool | None = None
+
+    def damaged(self, message: str) -> None:
+        self.first_damage = self.first_damage or f"after frame {len(self.pts)}: {message}"
+
+    def saw(self, packet: Packet[Any]) -> None:
+        if packet.is_corrupt:
+            self.incomplete = True
+            self.damaged("a packet is incomplete")
+        if packet.pts is not None and packet.time_base:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            if not packet.duration and packet.stream.index == self.stream.index:
+                end += float(1 / header_rate(self.stream))  # some writers leave it out
+            self.ends_seconds[packet.stream.index] = max(end, self.ends_seconds.get(packet.stream.index, 0.0))
+        self.packets[packet.stream.index] += packet.size > 0
+        if packet.size and packet.stream.index == self.stream.index:
+            self._look_inside(packet)
+
+    def _look_inside(self, packet: Packet[Any]) -> None:
+        if self.opened.format.name == "yuv4mpegpipe" and packet.pos is not None:
+            self.stops_at = packet.pos + packet.size
+        if self.stream.codec_context.name == "ffv1":
+            samples = bytes(packet)
+            if self.checksums is None:
+                self.checksums = slices.has_checksums(samples)
+            if self.checksums and (wrong := slices.damaged_slices(samples)):
+                self.damaged(f"{wrong} slices fail their checksum")
+
+    def add(self, frame: VideoFrame) -> None:
+        if self.look is None:
+            self.look = _first_frame(self.path, self.stream, frame)
+        if (frame.height, frame.width, frame.format.name) != (*self.look.size, self.look.pixel_format):
+            shape = f"{frame.width}x{frame.height} {frame.format.name}"
+            raise InputError(f"{self.path}, frame {len(self.pts)}: changes to {shape}", code="MIXED_GEOMETRY")
+        if frame.is_corrupt:
+            self.damaged("the decoder had to guess")
+        samples = planes.to_planes(frame, self.look.layout)
+        number = len(self.pts)
+        self.transparent = self.transparent or planes.is_transparent(frame)
+        if number & (number - 1) == 0:
+            self.look.colour = max(self.look.colour, chroma_spread(samples, self.look.layout))
+        self.pts.append(frame.pts)
+        self.key.append(frame.key_frame)
+        self.digests.append(planes.digest(samples))
+        self.flagged += frame.interlaced_frame
+
+    def finished(self, source: Source) -> Look:
+        look, count = self.look, len(self.pts)
+        if look is None:
+            raise InputError(
+                f"{self.path}: not one frame can be decoded ({self.first_damage or 'the stream is empty'})",
+                code="TRUNCATED" if self._short() else "CORRUPT",
+            )
+        self._set_times(look, source)
+        if self.flagged > _FLAGGED_SHARE * count:
+            look.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
+        look.audio, look.timecode = sound.tracks_of(self.opened), timecode(self.opened)
+        look.left_out = side_streams.left_out(self.opened, self.stream)
+        if self.transparent:
+            look.left_out = ("the picture's transparency", *look.left_out)
+        look.truncated = self.incomplete or bool(self._short())
+        look.damage = "; ".join(text for text in (self.first_damage, self._short()) if text)
+        return look
+
+    def _set_times(self, look: Look, source: Source) -> None:
+        known = [value for value in self.pts if value is not None]
+        pts = np.array(known, np.int64)
+        base = self.stream.time_base or 1 / look.rate
+        look.seekable = len(known) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
+        if look.seekable:
+            look.rate, look.variable_rate = evenness(pts, base, look.rate)
+        look.header_rate = look.rate if look.seekable else _said_rate(self.stream)
+        look.rate = source.fps or look.rate
+        look.variable_rate = look.variable_rate and source.fps is None
+        if not look.seekable:
+            pts, base = np.arange(len(self.pts), dtype=np.int64), 1 / look.rate
+        shows = np.arange(len(self.pts), dtype=np.int64)
+        look.index = Index(pts, base, np.array(self.key, bool), np.stack(self.digests), shows)
+
+    def _short(self) -> str:
+        """Say what the header promises and the file does not hold; empty when it holds everything."""
+        if self.stops_at is not None and self.stops_at < size_of(self.path):
+            return "the last frame is incomplete"
+        for stream in (self.stream, *self.opened.streams.audio):
+            there, frame = self.ends_seconds.get(stream.index, 0.0), float(1 / header_rate(self.stream))
+            slack = _SLACK_FRAMES * frame if stream is self.stream else _SLACK_SECONDS
+            declared, count = _promised_packets(stream), self.packets[stream.index]
+            # AVI counts frames that were dropped at capture, and stores nothing for them: the last one is in its place.
+            lasts = float((stream.duration or 0) * (stream.time_base or 0)) if self.opened.format.name == "avi" else 0.0
+            if count < declared and not 0 < lasts <= there + slack:
+                return f"{count} of {stream.frames} declared frames of {stream.type} are there"
+            promised = _promised_seconds(stream, self.opened)
+            if there < promised - slack:
+                return f"{there:.2f} of {promised:.2f} declared seconds of {stream.type} are there"
+        return ""
+
+
+def _promised_packets(stream: Stream) -> float:
+    """Return how many packets a stream must at least have by its header; edit lists hide some of a sound's first."""
+    if stream.type == "video":
+        return stream.frames
+    known = stream.codec_context and not stream.codec_context.name.startswith("pcm")
+    return 0.98 * stream.frames - 2 if known else 0
+
+
+def _promised_seconds(stream: Stream, opened: InputContainer) -> float:
+    """Return when a stream ends by its header, where the header says so; elsewhere FFmpeg reckons it from the data."""
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    if opened.format.name == "asf" and stream.type == "video":
+        return (opened.duration or 0) / 1e6
+    return 0.0
+
+
+def _first_frame(path: Place, stream: VideoStream, frame: VideoFrame) -> Look:
+    tags = {
+        "matrix": planes.name_of(frame.colorspace, planes.MATRICES),
+        "primaries": planes.name_of(frame.color_primaries, planes.PRIMARIES),
+        "transfer": planes.name_of(frame.color_trc, planes.TRANSFERS),
+    }
+    name, layout = frame.format.name, layout_of(frame, stream.codec_context.name, str(path))
+    look = Look(layout, name, (frame.height, frame.width), tags, header_rate(stream))
+    look.rotation_degrees = frame.rotation % 360 if frame.rotation % 90 == 0 else 0
+    aspect = stream.sample_aspect_ratio
+    look.sample_aspect = Fraction(aspect) if aspect and Fraction(1, 10) <= aspect <= 10 else Fraction(1)
+    return look
+
+
+def layout_of(frame: VideoFrame, codec: str, where: str) -> Layout:
+    """Return how a decoded frame's samples stand for its picture.
+
+    Raises:
+        InputError: ``UNSUPPORTED_PIXELS``, naming ``where``.
+    """
+    matrix = planes.name_of(frame.colorspace, planes.MATRICES)
+    try:
+        found = planes.layout_of(
+            frame.format.name, full_range=full_range(frame, codec), matrix=matrix, lines=frame.height
+        )
+        planes.planar_format(found)
+    except InputError as error:
+        raise InputError(f"{where}: {error.message}", code=error.code) from error
+    return found
+
+
+def full_range(frame: VideoFrame, codec: str) -> bool:
+    """Return whether samples use the whole range: as tagged, else as is usual for layout and codec."""
+    if frame.color_range in {1, 2}:
+        return frame.color_range == 2
+    if frame.format.name.startswith(("gray", "mono")):
+        return codec not in _LIMITED_GREY
+    return frame.format.name.startswith("yuvj") or frame.format.is_rgb
+
+
+def _detected(opened: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    graph = Graph()
+    graph.link_nodes(graph.add_buffer(template=stream), graph.add("idet"), graph.add("buffersink")).configure()
+    for frame in container.frames(opened, stream, lambda damage: None):
+        graph.vpush(frame)
+        while True:
+            try:
+                yield graph.vpull()
+            except (FFmpegError, EOFError):
+                break

@@ -1,0 +1,43 @@
+"""Checks the checksums inside FFV1 packets, which FFmpeg's decoder repairs in silence.
+
+A packet is a row of slices; each ends with its size in three bytes and, where the film has checksums, one byte of
+status and four of CRC, so that the CRC over the whole slice is zero (RFC 9043, section 4.9).
+"""
+
+from __future__ import annotations
+
+import zlib
+
+_SIZE_BYTES = 3
+_TAIL_BYTES = _SIZE_BYTES + 5
+# FFV1 runs its CRC from the highest bit; zlib runs the same polynomial from the lowest.
+_MIRRORED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+
+
+def has_checksums(packet: bytes) -> bool:
+    """Return whether a packet is a row of slices that end with checksums; older and unchecked FFV1 is not."""
+    return bool(_slices(packet))
+
+
+def damaged_slices(packet: bytes) -> int:
+    """Return how many slices of a packet with checksums are damaged; all of them count as one where none is found."""
+    found = _slices(packet)
+    return sum(_crc(part) != 0 for part in found) if found else 1
+
+
+def _slices(packet: bytes) -> list[bytes]:
+    """Cut a packet into its slices from the back; nothing when the sizes do not add up."""
+    found, end = [], len(packet)
+    while end >= _TAIL_BYTES:
+        size_at = end - _TAIL_BYTES
+        start = size_at - int.from_bytes(packet[size_at : size_at + _SIZE_BYTES], "big")
+        if start < 0:
+            return []
+        found.append(packet[start:end])
+        end = start
+    return found if end == 0 else []
+
+
+def _crc(data: bytes) -> int:
+    """Return the CRC-32 of FFV1: from zero and without a last turn."""
+    return zlib.crc32(data.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF

@@ -1,0 +1,1 @@
+"""Image sequences: numbered files that make one reel."""

@@ -1,0 +1,111 @@
+"""Image sequences: numbered files that make one reel.
+
+We enumerate the files ourselves: FFmpeg's own reader stops at the first hole without a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from db.errors import InputError
+from db.records import Source
+from db.settings import Settings
+from workers.media.index import BLACK
+from workers.media.pixels import Layout, Planes
+from workers.media.remote import Folder, file_in, names_in
+from workers.media.stills import files as stills
+from workers.media.stills.photo import Photo
+
+DEFAULT_RATE = Fraction(24)
+_NAMED_NUMBERS = 20
+
+
+def numbers(source: Source) -> range:
+    """Return the numbers in the files' names, in order; raises ``InputError`` ``BAD_VALUE`` when there are none."""
+    found = source.sequence.numbers if source.sequence else range(0)
+    if not found:
+        raise InputError(f"{source.uri}: the sequence has no numbers", code="BAD_VALUE")
+    return found
+
+
+def file_of(folder: Folder, source: Source, frame: int) -> Path:
+    """Return the file of the reel's frame ``frame`` on this machine; raises as ``remote.file_in``."""
+    return file_in(folder, name_of(source, frame))
+
+
+def name_of(source: Source, frame: int) -> str:
+    """Return the name of the file of the reel's frame ``frame``."""
+    assert source.sequence is not None
+    number = numbers(source)[frame]
+    return f"{source.sequence.prefix}{number:0{source.sequence.padding}d}{source.sequence.suffix}"
+
+
+def read(path: Path, like: Layout | None, source: Source, settings: Settings) -> tuple[Planes, Photo]:
+    """Read one file of a sequence; alpha is left out of its samples.
+
+    Args:
+        path: The file.
+        like: What it must be like; none for the first file.
+        source: For a transfer that the manifest gives.
+        settings: For the limits.
+
+    Raises:
+        InputError: ``MIXED_GEOMETRY`` when it is not like the others, or as ``stills.read``.
+    """
+    photo = stills.read(path, settings)
+    transfer = like.transfer if like else source.transfer or photo.transfer
+    photo = replace(photo, transfer=transfer)
+    if like and photo.layout() != like:
+        raise InputError(f"{path}: other depth or channels than the frames before", code="MIXED_GEOMETRY")
+    return tuple(np.ascontiguousarray(photo.samples[..., channel]) for channel in range(photo.samples.shape[2])), photo
+
+
+def shows(folder: Folder, source: Source) -> list[int]:
+    """Return for every frame of the reel the frame that is really shown.
+
+    Its own number where the file is there; for a hole the last frame before it (at the start, the first after it), or
+    ``BLACK``, as ``source.missing`` says.
+
+    Raises:
+        InputError: ``SEQUENCE_GAP`` with the numbers, ``FILE_MISSING`` when no file is there at all.
+    """
+    wanted, there = numbers(source), names_in(folder)
+    present = [name_of(source, frame) in there for frame in range(len(wanted))]
+    if not any(present):
+        raise InputError(f"{folder}: none of {_pattern(source)} is there", code="FILE_MISSING")
+    if not all(present) and source.missing == "error":
+        gaps = [number for number, here in zip(wanted, present, strict=True) if not here]
+        raise InputError(f"{folder}: {_pattern(source)} lacks {spelled(gaps)}", code="SEQUENCE_GAP")
+    return filled(present, source)
+
+
+def filled(present: list[bool], source: Source) -> list[int]:
+    """Return for every frame of the reel the frame that is really shown, from whether each is there; one must be."""
+    shown, last = [], present.index(True)
+    for frame, here in enumerate(present):
+        last = frame if here else last
+        shown.append(frame if here else BLACK if source.missing == "black" else last)
+    return shown
+
+
+def spelled(gaps: list[int]) -> str:
+    """Return numbers as people write them: ``3, 6-8``."""
+    parts: list[list[int]] = []
+    for number in gaps:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in parts]
+    more = f" and {len(texts) - _NAMED_NUMBERS} more ranges" if len(texts) > _NAMED_NUMBERS else ""
+    return ", ".join(texts[:_NAMED_NUMBERS]) + more
+
+
+def _pattern(source: Source) -> str:
+    assert source.sequence is not None
+    first, last = (f"{numbers(source)[at]:0{source.sequence.padding}d}" for at in (0, -1))
+    return f"{source.sequence.prefix}[{first}-{last}]{source.sequence.suffix}"

@@ -1,0 +1,1 @@
+"""Photos and single frames: their formats in and out, with all that they carry."""

@@ -1,0 +1,183 @@
+"""Stills: photos of many formats in and out, with their profile, EXIF and depth.
+
+Three readers, by what each keeps: ``openimage`` (PNG, TIFF, PNM, EXR, JPEG 2000), ``pillow`` (JPEG, WebP, BMP, GIF, and
+CMYK) and our own ``dpx``. The header is read first, and limits are checked before any decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from db.errors import InputError
+from db.settings import Settings
+from workers.media import pixels
+from workers.media.errors import reading, writing
+from workers.media.pixels import Picture
+from workers.media.source import check_file
+from workers.media.stills import dpx, openimage, pillow
+from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Header, Photo, joined, kind_of
+
+__all__ = [
+    "Header", "Photo", "colour_spread", "header", "kind_of", "kind_to_write", "pages_of", "read", "to_picture",
+    "with_picture", "write", "write_as", "write_pages",
+]  # fmt: skip
+
+_LEAST_JPEG2000_PX = 32
+"""OpenImageIO writes no smaller JPEG 2000."""
+
+
+def header(path: Path, settings: Settings, page: int = 0) -> Header:
+    """Read a still's header and check it against the limits; nothing is decoded.
+
+    Raises:
+        InputError: ``TOO_LARGE``, ``UNKNOWN_FORMAT``, ``BAD_HEADER``, ``UNSUPPORTED_PIXELS``, or the file is not there.
+    """
+    if check_file(path) > settings.max_still_bytes:
+        raise InputError(f"{path}: more than {settings.max_still_bytes} bytes", code="TOO_LARGE")
+    kind = kind_of(path)
+    if kind == "dpx":
+        found = _dpx_header(dpx.header(path))
+    else:
+        found = openimage.header(path, kind, page) if kind in OPENIMAGE else pillow.header(path, kind)
+    if found.width * found.height > settings.max_pixels:
+        raise InputError(
+            f"{path}: {found.width}x{found.height} is more than {settings.max_pixels} pixels", code="TOO_LARGE"
+        )
+    return found
+
+
+def read(path: Path, settings: Settings, *, accept_damaged: bool = False, page: int = 0) -> Photo:
+    """Decode a still, turned upright by its EXIF orientation; raises as :func:`header`, ``TRUNCATED`` and ``CORRUPT``.
+
+    Palettes become RGB, CMYK becomes RGB by its profile, one-bit pictures become 8-bit grey. ``page`` counts from 0.
+    """
+    found = header(path, settings, page)
+    if found.kind == "dpx":
+        with reading(str(path)):
+            return _of_dpx(path, found)
+    if found.kind in OPENIMAGE and not found.cmyk:
+        return openimage.read(path, found, page)
+    return pillow.read(path, found, page, accept_damaged=accept_damaged)
+
+
+def write(photo: Photo, stem: Path) -> tuple[Path, tuple[str, ...]]:
+    """Write a still in its own format and depth, or in the nearest that can hold it; see :func:`write_pages`."""
+    return write_pages((photo,), stem)
+
+
+def write_pages(photos: Iterable[Photo], stem: Path) -> tuple[Path, tuple[str, ...]]:
+    """Write a still of one or more pages in its own format and depth, or in the nearest that can hold it.
+
+    Args:
+        photos: The pages, with the baggage of their source; more than one makes a TIFF.
+        stem: The file's path without suffix.
+
+    Returns:
+        The file, and notes on what could not be kept.
+    """
+    pages = iter(photos)
+    first = next(pages)
+    kind, note = kind_to_write(first)
+    path = stem.with_name(stem.name + _suffix(kind, first))
+    notes = write_as(kind, path, chain((first,), pages))
+    return path, (note, *notes) if note else notes
+
+
+def write_as(kind: str, path: Path, photos: Iterable[Photo]) -> tuple[str, ...]:
+    """Write a still of a kind that :func:`kind_to_write` allows; returns notes on what could not be kept."""
+    with writing(str(path)):
+        if kind in OPENIMAGE:
+            pages = iter(photos)
+            first = next(pages)
+            if kind != "jpeg2000" or min(first.samples.shape[:2]) >= _LEAST_JPEG2000_PX:
+                return openimage.write(chain((first,), pages), path, kind)
+            lost = ("JPEG 2000 this small is written without its ICC profile.",) if openimage.profile_in(first) else ()
+            return (*pillow.write(replace(first, baggage={}), path, kind), *lost)
+        (photo,) = photos
+        if kind != "dpx":
+            return pillow.write(photo, path, kind)
+        height, width, channels = (samples := joined(photo)).shape
+        assert photo.head is not None
+        dpx.write(path, photo.head.for_picture(width, height, channels), samples)
+        return ()
+
+
+def kind_to_write(photo: Photo) -> tuple[str, str]:
+    """Return the format in which a still can be written at its depth, and a note where that is not its own."""
+    deep, small = photo.depth_bits > 8, min(photo.samples.shape[:2]) < _LEAST_JPEG2000_PX
+    fits = {
+        "png": True, "tiff": True, "exr": photo.floating, "dpx": photo.head is not None,
+        "pnm": photo.alpha is None, "jpeg2000": not (deep and small),
+        **dict.fromkeys(("jpeg", "webp", "bmp"), not deep),
+    }.get(photo.kind, False)  # fmt: skip
+    if photo.kind == "jpeg" and photo.alpha is not None:
+        fits = False
+    if fits:
+        return photo.kind, ""
+    kind = "exr" if photo.floating else "tiff" if deep else "png"
+    return kind, f"Written as {kind.upper()}: {photo.kind.upper()} is not written with this depth and these channels."
+
+
+def to_picture(photo: Photo) -> Picture:
+    """Return a still's colours as ``(C, H, W)`` float32 of 0..1."""
+    return pixels.to_picture(tuple(np.moveaxis(photo.samples, 2, 0)), photo.layout())
+
+
+def colour_spread(photo: Photo) -> float:
+    """Return how far the colours of a still differ from one another, as ``pixels.chroma_spread``."""
+    return pixels.chroma_spread(tuple(np.moveaxis(photo.samples, 2, 0)), photo.layout())
+
+
+def with_picture(photo: Photo, picture: Picture) -> Photo:
+    """Return the still with other colours, at its own depth; alpha goes along, enlarged where the picture was.
+
+    Samples whose pixel shows what the still's own shows stay as they are, bit for bit, whatever their type.
+
+    Args:
+        photo: The still as it came in.
+        picture: ``(C, H, W)`` float32, C 1 or 3.
+    """
+    planes = pixels.to_planes(picture, photo.layout(picture.shape[0]))
+    samples = np.stack(planes, axis=2)
+    if samples.shape == photo.samples.shape and photo.floating:
+        untouched = np.moveaxis(to_picture(photo) == picture, 0, 2)
+        samples = np.where(untouched, photo.samples, samples)
+    alpha = photo.alpha
+    if alpha is not None and alpha.shape != planes[0].shape:
+        wide = alpha.astype(np.float32) if alpha.dtype == np.float16 else alpha
+        alpha = cv2.resize(wide, planes[0].shape[::-1], interpolation=cv2.INTER_LINEAR).astype(alpha.dtype)
+    return replace(photo, samples=samples, alpha=alpha)
+
+
+def pages_of(path: Path, first: Photo, settings: Settings, *, accept_damaged: bool) -> Iterator[Photo]:
+    """Yield all pages of a TIFF whose first one is decoded already; of any other format the first page alone."""
+    yield first
+    for page in range(1, first.pages if first.kind == "tiff" else 1):
+        yield read(path, settings, accept_damaged=accept_damaged, page=page)
+
+
+def _suffix(kind: str, photo: Photo) -> str:
+    if kind == "pnm":
+        return ".pgm" if photo.samples.shape[2] == 1 else ".ppm"
+    return SUFFIXES[kind]
+
+
+def _dpx_header(found: dpx.Header) -> Header:
+    return Header(
+        "dpx", found.width, found.height, found.channels, found.depth_bits, transfer=found.transfer,
+        rates=tuple(rate for rate in found.rates if rate is not None), timecode=found.timecode,
+        writer=found.text("creator"),
+    )  # fmt: skip
+
+
+def _of_dpx(path: Path, found: Header) -> Photo:
+    head, samples = dpx.read(path)
+    alpha = np.ascontiguousarray(samples[..., 3]) if head.channels == 4 else None
+    colours = np.ascontiguousarray(samples[..., :3])
+    return Photo("dpx", colours, head.depth_bits, alpha, head=head, transfer=found.transfer)

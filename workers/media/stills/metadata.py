@@ -1,0 +1,172 @@
+"""What a still carries beside its pixels, taken over as it is.
+
+Libraries that write pictures know some tags, drop others and make up their own, such as XMP and dates. So whoever has
+written a still calls :func:`carry` behind it: all that does not describe how samples are stored comes from the source's
+own file then, byte for byte. PNG has chunks, JPEG segments, JPEG 2000 boxes; TIFF, page by page, is in ``tiff_tags``.
+ICC profiles are the writers' affair, since they must fit the picture; XMP that must say more is ``xmp``'s.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from workers.media.errors import writing
+from workers.media.stills import tiff_tags
+from workers.media.stills.photo import kind_of
+
+MAX_BYTES = 256 << 20
+"""Of luggage in one file; more is none."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"IDAT", b"IEND"}
+"""Of the written file."""
+# Chunks that say how samples are stored, or belong to pictures that are not written.
+_PNG_OWN = {*_PNG_KEPT, b"bKGD", b"hIST", b"sBIT", b"acTL", b"fcTL", b"fdAT"}
+_JPEG_TAKEN = {0xED, 0xFE}
+"""APP13, where IPTC lies, and comments; Pillow writes EXIF, ICC and density."""
+_XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+
+
+def carry(source: Path, target: Path) -> tuple[str, ...]:
+    """Give a still that was made of another one of the same format that one's luggage.
+
+    Args:
+        source: What it was made of.
+        target: The file, complete but for this.
+
+    Returns:
+        Notes on what could not be kept: hostile or damaged luggage costs a note and no more.
+    """
+    kind = kind_of(target)
+    if kind != kind_of(source) or kind not in _KINDS:
+        return ()
+    try:
+        with writing(target.name):
+            _KINDS[kind](source, target)
+    except (ValueError, struct.error, IndexError, zlib.error):
+        return (f"Tags of the source's {kind.upper()} could not be followed and were not all carried over.",)
+    return ()
+
+
+# -- PNG
+
+
+def _png(source: Path, target: Path) -> None:
+    with source.open("rb") as file:
+        before, behind = _png_luggage(file)
+    fresh = target.with_name(f"{target.name}.part")
+    with target.open("rb") as old, fresh.open("wb") as new:
+        own = list(_chunks(old))
+        if any(name == b"iCCP" for name, _, _ in own):  # the two exclude one another
+            before = [chunk for chunk in before if chunk[4:8] != b"sRGB"]
+        new.write(_PNG)
+        for name, at, size in own:
+            if name == b"IDAT" and before:
+                new.write(b"".join(before))
+                before = []
+            if name == b"IEND":
+                new.write(b"".join(behind))
+            if name in _PNG_KEPT:
+                old.seek(at)
+                new.write(old.read(size))
+    fresh.replace(target)
+
+
+def _png_luggage(file: BinaryIO) -> tuple[list[bytes], list[bytes]]:
+    """Return the chunks that are taken over, those before the picture and those behind it."""
+    before: list[bytes] = []
+    behind: list[bytes] = []
+    place, room = before, MAX_BYTES
+    for name, at, size in list(_chunks(file)):
+        if name == b"IDAT":
+            place = behind
+        elif name not in _PNG_OWN:
+            room -= size
+            if room < 0:
+                raise ValueError("too many chunks")
+            file.seek(at)
+            chunk = file.read(size)
+            if zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
+                raise ValueError("a damaged chunk")
+            place.append(_upright_exif(chunk) if name == b"eXIf" else chunk)
+    return before, behind
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each chunk's name, where it begins, and its whole size in bytes."""
+    end, at = file.seek(0, 2), len(_PNG)
+    while at + 12 <= end:
+        file.seek(at)
+        size, name = struct.unpack(">I4s", file.read(8))
+        if at + size + 12 > end:
+            break
+        yield name, at, size + 12
+        if name == b"IEND":
+            return
+        at += size + 12
+    raise ValueError("no end")
+
+
+def _upright_exif(chunk: bytes) -> bytes:
+    body = tiff_tags.with_orientation(chunk[8:-4], 1)
+    return chunk[:4] + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+
+
+# -- JPEG
+
+
+def _jpeg(source: Path, target: Path) -> None:
+    with source.open("rb") as file:
+        taken = [segment for mark, segment in _segments(file.read(MAX_BYTES)) if mark in _JPEG_TAKEN]
+    if not taken:
+        return
+    body = target.read_bytes()
+    at = 2
+    for mark, segment in _segments(body):
+        if not 0xE0 <= mark <= 0xEF:
+            break
+        at += len(segment)
+    target.write_bytes(body[:at] + b"".join(taken) + body[at:])
+
+
+def _segments(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield mark and whole bytes of each segment before the picture's own."""
+    at = 2
+    while at + 4 <= len(body) and body[at] == 0xFF and body[at + 1] not in {0xDA, 0xD9}:
+        size = 2 + struct.unpack_from(">H", body, at + 2)[0]
+        if size < 4 or at + size > len(body):
+            raise ValueError("a segment longer than its file")
+        yield body[at + 1], body[at : at + size]
+        at += size
+
+
+# -- JPEG 2000
+
+
+def _jpeg2000(source: Path, target: Path) -> None:
+    body = source.read_bytes()
+    if body.startswith(b"\xff\x4f"):
+        return
+    taken = [box for name, box in _boxes(body) if name in {b"xml ", b"uuid"} and _XMP_BOX not in box[8:32]]
+    with target.open("ab") as file:
+        file.write(b"".join(taken))
+
+
+def _boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(body):
+        size, name = struct.unpack_from(">I4s", body, at)
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", body, at + 8)
+        stop = len(body) if size == 0 else at + size
+        if stop < at + 8 or stop > len(body):
+            raise ValueError("a box longer than its file")
+        if size != 0:
+            yield name, body[at:stop]
+        at = stop
+
+
+_KINDS = {"png": _png, "jpeg": _jpeg, "jpeg2000": _jpeg2000, "tiff": tiff_tags.carry}

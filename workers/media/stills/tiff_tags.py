@@ -1,0 +1,217 @@
+"""Tags of TIFF files, classic and big, of both byte orders: the source's into what was made of it, page by page.
+
+ A written file's directories keep what says how its samples are stored; everything else in
+them is replaced by what the source's have, EXIF, GPS and makers' own tags among it. New directories go behind the file,
+and the header points at them: no sample moves.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_TAGS, MAX_PAGES, MAX_BYTES = 4096, 10_000, 64 << 20
+"""Of a directory, a file, and all values of a page."""
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value, by its type."""
+_UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes that are turned round together in the other byte order."""
+_LONG, _LONG8 = 4, 16
+_EXIF, _GPS, _INTEROP = 0x8769, 0x8825, 0xA005
+_INNER = (_EXIF, _GPS, _INTEROP)
+_ORIENTATION, _ICC, _SUB_PICTURES = 274, 34675, 330
+# How samples are stored, or true of the source's own way of storing them alone.
+_STRUCTURE = {
+    *range(254, 260), *range(262, 267), 273, _ORIENTATION, *range(277, 282), 284, *range(288, 294), 317,
+    *range(320, 326), 332, 334, 336, *range(338, 342), 347, *range(512, 522), *range(529, 533), _ICC, _SUB_PICTURES,
+}  # fmt: skip
+_OF_SIZE = (0xA002, 0xA003)
+"""EXIF's width and height of the picture."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tag's value."""
+
+    type: int
+    count: int
+    body: bytes
+    """In the file's byte order."""
+
+
+Tags = Mapping[int, "Entry | Tags"]
+"""A directory; EXIF, GPS and interoperability are directories in it."""
+
+
+def carry(source: Path, target: Path) -> None:
+    """Give ``target``'s pages the tags of ``source``'s, in place.
+
+    Raises:
+        ValueError: One of the files is damaged, or holds too much; ``target`` is untouched.
+    """
+    with source.open("rb") as file:
+        theirs = _File(file)
+        pages = theirs.pages()
+    with target.open("r+b") as file:
+        ours = _File(file)
+        made = []
+        for own, old in zip(ours.pages(), pages, strict=False):
+            kept = {tag: entry for tag, entry in own.items() if tag in _STRUCTURE}
+            taken = _turned(_without_size(own, old), turn=ours.order != theirs.order)
+            made.append({**{tag: entry for tag, entry in taken.items() if tag not in _STRUCTURE}, **kept})
+        ours.append(made)
+
+
+def with_orientation(body: bytes, orientation: int) -> bytes:
+    """Return EXIF as it stands in PNG, with another orientation where it has one."""
+    order = {b"II": "<", b"MM": ">"}.get(body[:2])
+    if order is None:
+        raise ValueError("no byte order")
+    (at,) = struct.unpack_from(f"{order}I", body, 4)
+    (count,) = struct.unpack_from(f"{order}H", body, at)
+    for number in range(min(count, MAX_TAGS)):
+        place = at + 2 + 12 * number
+        if struct.unpack_from(f"{order}HH", body, place) == (_ORIENTATION, 3):
+            return body[: place + 8] + struct.pack(f"{order}H", orientation) + body[place + 10 :]
+    return body
+
+
+def _without_size(own: Tags, old: Tags) -> Tags:
+    """Leave out EXIF's size of the picture where a step has changed it."""
+    exif = old.get(_EXIF)
+    unlike = any(_number(own.get(tag)) != _number(old.get(tag)) for tag in (256, 257))
+    if not unlike or not isinstance(exif, Mapping):
+        return old
+    return {**old, _EXIF: {tag: entry for tag, entry in exif.items() if tag not in _OF_SIZE}}
+
+
+def _number(entry: Entry | Tags | None) -> bytes:
+    # Leading or trailing zeros tell a short from a long, not one number from another.
+    return entry.body.strip(b"\0") if isinstance(entry, Entry) else b""
+
+
+def _turned(tags: Tags, *, turn: bool) -> Tags:
+    if not turn:
+        return tags
+    return {
+        tag: _turned(entry, turn=True)
+        if isinstance(entry, Mapping)
+        else Entry(entry.type, entry.count, _flipped(entry))
+        for tag, entry in tags.items()
+    }
+
+
+def _flipped(entry: Entry) -> bytes:
+    unit = _UNITS.get(entry.type, 1)
+    parts = [entry.body[at : at + unit][::-1] for at in range(0, len(entry.body), unit)]
+    return b"".join(parts) if unit > 1 else entry.body
+
+
+class _File:
+    """A TIFF file that is open."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        head = file.read(16)
+        self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
+        if not self.order:
+            raise ValueError("no byte order")
+        self.big = struct.unpack_from(f"{self.order}H", head, 2)[0] == 43
+        self.word = 8 if self.big else 4
+        self._code = f"{self.order}{'Q' if self.big else 'I'}"
+        (self.first,) = struct.unpack_from(self._code, head, 8 if self.big else 4)
+
+    def pages(self) -> list[Tags]:
+        """Read all directories of the chain."""
+        found: list[Tags] = []
+        at, seen = self.first, set[int]()
+        while at:
+            if at in seen or len(found) >= MAX_PAGES:
+                raise ValueError("directories without end")
+            seen.add(at)
+            tags, at = self._directory(at, [MAX_BYTES])
+            found.append(tags)
+        return found
+
+    def _directory(self, at: int, budget: list[int], depth: int = 0) -> tuple[Tags, int]:
+        self.file.seek(at)
+        count = self._read(f"{self.order}{'Q' if self.big else 'H'}")
+        if count > MAX_TAGS:
+            raise ValueError("too many tags")
+        shape = f"{self.order}HH{'Q8s' if self.big else 'I4s'}"
+        rows = [struct.unpack(shape, self._bytes(struct.calcsize(shape))) for _ in range(count)]
+        following = self._read(self._code)
+        found: dict[int, Entry | Tags] = {}
+        for tag, type_, many, field in rows:
+            size = _SIZES.get(type_, 0) * many
+            budget[0] -= size
+            if not size or budget[0] < 0:
+                continue
+            if tag in _INNER and many == 1 and size <= self.word:
+                if depth < 2:
+                    inner = struct.unpack(self._code, field)[0] if size == self.word else self._small(type_, field)
+                    found[tag], _ = self._directory(inner, budget, depth + 1)
+                continue
+            if size <= self.word:
+                body = field[:size]
+            else:
+                self.file.seek(struct.unpack(self._code, field)[0])
+                body = self._bytes(size)
+            found[tag] = Entry(type_, many, body)
+        return found, following
+
+    def append(self, pages: Sequence[Tags]) -> None:
+        """Write directories behind the file, one pointing at the next, and point the header at the first."""
+        link = 8 if self.big else 4
+        for tags in pages:
+            at, place = self._written(tags)
+            self.file.seek(link)
+            self.file.write(struct.pack(self._code, at))
+            link = place
+        self.file.seek(0, 2)
+        if not self.big and self.file.tell() > 2**32:
+            raise ValueError("a classic TIFF file that is full")
+
+    def _written(self, tags: Tags) -> tuple[int, int]:
+        """Write a directory; returns where it is, and where the place of the next one goes."""
+        rows = []
+        for tag, entry in sorted(tags.items()):
+            if isinstance(entry, Entry) and entry.type >= _LONG8 and not self.big:
+                continue  # classic files know no such values
+            if isinstance(entry, Mapping):
+                inner, _ = self._written(entry)
+                entry = Entry(_LONG8 if self.big else _LONG, 1, struct.pack(self._code, inner))
+            field = entry.body.ljust(self.word, b"\0")
+            if len(field) > self.word:
+                self._to_end()
+                field = struct.pack(self._code, self.file.tell())
+                self.file.write(entry.body)
+            rows.append(struct.pack(f"{self.order}HH", tag, entry.type) + struct.pack(self._code, entry.count) + field)
+        self._to_end()
+        at = self.file.tell()
+        self.file.write(struct.pack(f"{self.order}{'Q' if self.big else 'H'}", len(rows)) + b"".join(rows))
+        place = self.file.tell()
+        self.file.write(struct.pack(self._code, 0))
+        return at, place
+
+    def _to_end(self) -> None:
+        self.file.seek(0, 2)
+        self.file.write(bytes(-self.file.tell() % 8))
+
+    def _small(self, type_: int, field: bytes) -> int:
+        code = {3: "H", 4: "I", 13: "I"}.get(type_)
+        if code is None:
+            raise ValueError("a directory's place of a strange type")
+        return int(struct.unpack_from(f"{self.order}{code}", field)[0])
+
+    def _read(self, code: str) -> int:
+        return int(struct.unpack(code, self._bytes(struct.calcsize(code)))[0])
+
+    def _bytes(self, size: int) -> bytes:
+        body = self.file.read(size)
+        if len(body) != size:
+            raise ValueError("a tag longer than its file")
+        return body

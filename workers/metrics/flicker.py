@@ -1,0 +1,39 @@
+"""Jumps of mean luma: root mean square of its second difference within shots.
+
+A steady fade has no second difference. A cut has one and is left out: a step of mean luma of more than 0.02 and more
+than 6 times the reel's median step, from which the next step does not come back as from a flash. (A cut between shots
+of one brightness is no jump.)
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.ops import planes
+from workers.ops.planes import Planes
+
+LUMA_ONLY = True
+_LEAST_CUT, _STANDS_OUT = 0.02, 6.0
+
+
+def update(restored: Planes, source: Planes) -> float:
+    """Return the mean luma of one restored frame; ``source`` is not looked at."""
+    return float(cv2.mean(planes.luma(restored))[0])
+
+
+def compute(values: NDArray[np.float64]) -> float:
+    """Return the flicker over at least three frames' mean luma."""
+    step = np.diff(values)
+    cut = _cuts(step)
+    jumps = np.diff(step)[~(cut[1:] | cut[:-1])]
+    return float(np.sqrt(np.mean(jumps**2))) if jumps.size else 0.0
+
+
+def _cuts(step: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say which steps from frame to frame lead to another shot: far greater than usual, and not taken back."""
+    large = np.abs(step) > max(_LEAST_CUT, _STANDS_OUT * float(np.median(np.abs(step))))
+    around = np.pad(step, 1)
+    taken_back = np.minimum(around[:-2] * step, around[2:] * step) < -0.25 * step**2
+    return large & ~taken_back

@@ -1,0 +1,112 @@
+"""Networks of pinned weights: found by digest in package or store, kept on this machine, loaded once a process."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from db import progress
+from db import settings as settings_module
+from db.catalog import shipped
+from db.catalog.architectures import ARCHITECTURES
+from db.catalog.weights import card
+from db.errors import InputError
+from db.recipe import Pin, PinnedFile
+from db.session import open_database
+from db.settings import Settings
+from db.store import open_store
+from db.store.base import Store
+from workers import device as devices
+from workers import malloc
+from workers.models.checkpoints import loading
+from workers.workbench import Workbench
+
+_KEPT = 3
+"""Networks that stay in memory: those of one recipe, and one to compare with."""
+_loaded: OrderedDict[tuple[str, ...], nn.Module] = OrderedDict()
+
+
+def network(pin: Pin, bench: Workbench) -> nn.Module:
+    """Return the network of pinned weights on the bench's device, from memory where it is there already.
+
+    Raises:
+        InputError: ``BLOB_MISSING``, ``CHECKSUM_MISMATCH`` or ``BAD_CHECKPOINT``.
+    """
+    name = (pin.build, bench.device, *(file.sha256 for file in pin.files))
+    if name not in _loaded:
+        while len(_loaded) >= _KEPT:
+            _loaded.popitem(last=False)
+        _loaded[name] = _load(pin, bench.store, bench.settings, bench.device, bench.moved)
+        bench.moved()
+    _loaded.move_to_end(name)
+    return _loaded[name]
+
+
+def from_home(name: str) -> nn.Module:
+    """Return the network of weights that are shipped, or registered in the home that the settings name, on the CPU.
+
+    Raises:
+        InputError: ``MODEL_MISSING``, or as :func:`network`.
+    """
+    settings = settings_module.load()
+    return _load(pin_from_home(name, settings), open_store(settings), settings, "cpu", lambda: None)
+
+
+def pin_from_home(name: str, settings: Settings) -> Pin:
+    """Return the pin of shipped or registered weights.
+
+    Raises:
+        InputError: ``MODEL_MISSING``.
+    """
+    with nullcontext() if settings.unborn else open_database(settings) as database:
+        found = progress.weights_at_hand(database).get(card(name).name)
+    if found is None:
+        raise InputError(f"The weights {name} are not registered in {settings.home}", code="MODEL_MISSING")
+    return found.pin
+
+
+def _load(pin: Pin, store: Store, settings: Settings, device: str, moved: Callable[[], None]) -> nn.Module:
+    files: dict[str, Path] = {}
+    for file in pin.files:
+        path = _fetched(file, store, settings, moved)
+        files |= dict.fromkeys(file.networks or ("",), path)
+    with devices.translate():
+        return settled(loading.filled(card(pin.card), files), device)
+
+
+def settled(network: nn.Module, device: str) -> nn.Module:
+    """Bring a network to a device, its kernels laid out as they run fastest there, and have this process keep memory.
+
+    Channels last is what convolutions want, on tensor cores above all; a network of attention gains nothing by it.
+    """
+    malloc.keep()
+    layout = torch.channels_last if ARCHITECTURES[str(network.architecture)].channels_last else torch.preserve_format
+    return network.to(device).to(memory_format=layout)
+
+
+def _fetched(file: PinnedFile, store: Store, settings: Settings, moved: Callable[[], None]) -> Path:
+    """Return a file with the pinned digest: a shipped one, the store's own where that is a folder, else a kept copy."""
+    here = shipped.path_of(file.sha256)
+    if here is not None:
+        return here
+    own = store.local_path(file.key)
+    if own is not None:
+        store.check(file, moved=lambda count: moved())
+        return own
+    kept = settings.weights_folder / file.sha256 / file.name
+    if not (kept.exists() and loading.sha256_of(kept) == file.sha256):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Several workers of this machine may fetch the same file at once: each its own copy, the last one stays.
+        fetched = kept.with_name(f"{os.getpid()}-{kept.name}")
+        try:
+            store.get(file, fetched, moved=lambda count: moved())
+            fetched.replace(kept)
+        finally:
+            fetched.unlink(missing_ok=True)
+    return kept

@@ -1,0 +1,205 @@
+"""Contact sheets: the same pictures through several recipes, side by side. ``python -m workers compare`` makes them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from db.errors import InputError
+from db.recipe import Recipe
+from db.records import Record
+from db.settings import Settings
+from db.store import open_store
+from workers import device as devices
+from workers import stages
+from workers.frames import Clip
+from workers.media.sample_frames import glance
+from workers.workbench import Workbench
+
+_GAP_PX, _LABEL_PX = 8, 28
+_PAPER, _INK = 255, 32
+_MAX_WIDTH_PX = 20_000
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>
+body{{font:15px/1.4 system-ui,sans-serif;margin:1.5rem;color:#222;background:#fff}}
+table{{border-collapse:collapse}}th,td{{padding:.3rem;text-align:left;vertical-align:top;font-weight:normal}}
+thead th{{position:sticky;top:0;background:#fff;font-weight:600}}img{{display:block;height:{height}px}}
+small{{color:#666}}</style><h1>{title}</h1><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></html>
+"""
+
+Bytes = NDArray[np.uint8]
+
+
+class Column(Record):
+    """One recipe to compare."""
+
+    title: str
+    recipe: Recipe
+
+
+class Order(Record):
+    """What is to be put on a sheet."""
+
+    sources: tuple[str, ...]
+    columns: tuple[Column, ...]
+    out: str
+    """The PNG; the page gets its name with ``.html``."""
+    frames: int = 3
+    """Frames taken of each film."""
+    height_px: int = 320
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One picture and what the recipes made of it."""
+
+    label: str
+    pictures: list[Bytes]
+    """RGB ``(height, width, 3)``: the input first."""
+    seconds: list[float]
+
+
+def sheet(order: Order, settings: Settings) -> dict[str, Any]:
+    """Make the sheet as PNG and as a page that needs no other file.
+
+    Returns:
+        ``png`` and ``html``, their paths; ``rows``, how many pictures; ``notes`` on sources that could not be read.
+
+    Raises:
+        InputError: None of the sources can be read, or the sheet would be too wide or may not be written.
+    """
+    out = Path(order.out)
+    if out.suffix.lower() != ".png" or str(out) in order.sources:
+        raise InputError(f"{out}: the sheet is a PNG, and no source", code="OUTPUT_ON_SOURCE")
+    device = devices.open_device(settings.device)
+    devices.settle(device)
+    rows: list[_Row] = []
+    notes: list[str] = []
+    with TemporaryDirectory(prefix="reelwright-compare-") as scratch:
+        bench = Workbench(open_store(settings), Path(scratch), settings, "compare", device)
+        for source in order.sources:
+            try:
+                rows += [_row(label, picture, order, bench) for label, picture in _pictures(source, order, settings)]
+            except InputError as error:
+                if error.code in {"MODEL_MISSING", "BLOB_MISSING", "BAD_PARAMETER"}:
+                    raise
+                notes.append(f"{error.code}: {error.message}")
+    if not rows:
+        raise InputError("; ".join(notes) or "There is nothing to compare", code="FILE_MISSING")
+    titles = ["input", *(column.title for column in order.columns)]
+    page = out.with_suffix(".html")
+    _write(out, _drawn(rows, titles))
+    page.write_text(_page(rows, titles, order.height_px), encoding="utf-8")
+    return {"png": str(out), "html": str(page), "rows": len(rows), "notes": notes}
+
+
+def _pictures(source: str, order: Order, settings: Settings) -> Iterator[tuple[str, torch.Tensor]]:
+    path = Path(source)
+    for number, picture in glance(path, order.frames, settings):
+        yield path.name if number is None else f"{path.name} · frame {number}", torch.from_numpy(picture)
+
+
+def _row(label: str, picture: torch.Tensor, order: Order, bench: Workbench) -> _Row:
+    frames = picture[None].to(bench.device)
+    pictures, seconds = [_small(frames[0], order.height_px)], []
+    for column in order.columns:
+        made, spent = _restored(frames, column.recipe, bench)
+        pictures.append(_small(made[0], order.height_px))
+        seconds.append(spent)
+    return _Row(label, pictures, seconds)
+
+
+def _restored(frames: torch.Tensor, recipe: Recipe, bench: Workbench) -> tuple[torch.Tensor, float]:
+    clip, spent = Clip(frames, 0, (0,)), 0.0
+    around = stages.around_still(clip, recipe.steps)
+    for step in recipe.steps:
+        stages.prepare(step, bench)  # loading a network is not what it costs a picture
+        began = time.perf_counter()
+        clip = clip.with_frames(stages.apply(step, clip, 0, 1, around, bench))
+        spent += time.perf_counter() - began
+    return clip.frames, spent
+
+
+def _small(frame: torch.Tensor, height: int) -> Bytes:
+    picture = frame.expand(3, -1, -1).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    size = (max(1, round(picture.shape[1] * height / picture.shape[0])), height)
+    method = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
+    return np.rint(np.clip(cv2.resize(picture, size, interpolation=method), 0, 1) * 255).astype(np.uint8)
+
+
+# -- drawing
+
+
+def _drawn(rows: Sequence[_Row], titles: Sequence[str]) -> Bytes:
+    """Draw all rows below one another, cells of a column flush left."""
+    widths = [max(row.pictures[place].shape[1] for row in rows) for place in range(len(titles))]
+    wide = sum(widths) + _GAP_PX * (len(widths) + 1)
+    if wide > _MAX_WIDTH_PX:
+        raise InputError(
+            f"The sheet would be {wide} pixels wide",
+            code="TOO_LARGE",
+            remedy="Take fewer models or a smaller --height.",
+        )
+    strips = [_strip(titles, widths, wide)]
+    for row in rows:
+        strips += [_strip([row.label], [wide], wide), _cells(row, widths, wide)]
+    return np.concatenate([*strips, np.full((_GAP_PX, wide, 3), _PAPER, np.uint8)])
+
+
+def _cells(row: _Row, widths: Sequence[int], wide: int) -> Bytes:
+    strip, left = np.full((row.pictures[0].shape[0], wide, 3), _PAPER, np.uint8), _GAP_PX
+    for picture, width in zip(row.pictures, widths, strict=True):
+        strip[:, left : left + picture.shape[1]] = picture
+        left += width + _GAP_PX
+    return strip
+
+
+def _strip(texts: Sequence[str], widths: Sequence[int], wide: int) -> Bytes:
+    strip, left = np.full((_LABEL_PX, wide, 3), _PAPER, np.uint8), _GAP_PX
+    for text, width in zip(texts, widths, strict=True):
+        # OpenCV's letters are ASCII; the page beside the sheet has the whole name.
+        plain = text.replace("·", "-").encode("ascii", "replace").decode()
+        letters = max(1, (width - 2) // 9)
+        cv2.putText(
+            strip, plain[:letters], (left, _LABEL_PX - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (_INK,) * 3, 1, cv2.LINE_AA
+        )
+        left += width + _GAP_PX
+    return strip
+
+
+def _write(path: Path, picture: Bytes) -> None:
+    done, data = cv2.imencode(".png", picture[..., ::-1])
+    try:
+        path.write_bytes(data.tobytes() if done else b"")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})", code="STORE_FAILED") from error
+
+
+def _page(rows: Sequence[_Row], titles: Sequence[str], height: int) -> str:
+    title = html.escape(f"Side by side: {', '.join(titles[1:])}")
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in titles)
+    return _PAGE.format(title=title, head=head, height=height, rows="".join(map(_page_row, rows)))
+
+
+def _page_row(row: _Row) -> str:
+    captions = [html.escape(row.label), *(f"{spent:.2f} s" for spent in row.seconds)]
+    cells = (
+        f'<td><img alt="{html.escape(row.label)}" src="{_data(picture)}"><small>{caption}</small></td>'
+        for picture, caption in zip(row.pictures, captions, strict=True)
+    )
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _data(picture: Bytes) -> str:
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,0 +1,86 @@
+"""Writes what was measured: JSON, or Parquet with a row for each value."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from db.errors import InputError
+
+_SUFFIXES = (".json", ".parquet")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One value of one picture."""
+
+    id: str
+    subject: str
+    """``own`` for what was made, ``reference``, or the name of what stands beside it."""
+    metric: str
+    value: float
+
+
+def check(out: str | None, source: str) -> None:
+    """Make sure that a sheet can be written there.
+
+    Raises:
+        InputError: ``BAD_VALUE`` or ``OUTPUT_ON_SOURCE``.
+    """
+    if out is None:
+        return
+    path = Path(out)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"{out}: figures are written as {' or '.join(_SUFFIXES)}")
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise InputError(f"{out} is the set of references", code="OUTPUT_ON_SOURCE")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: there is no such folder", code="FILE_MISSING")
+
+
+def write(out: str | None, document: dict[str, Any], rows: Sequence[Row]) -> None:
+    """Write the sheet that its suffix names, whole or not at all.
+
+    Raises:
+        InputError: ``STORE_FAILED``.
+    """
+    if out is None:
+        return
+    path = Path(out)
+    fresh = path.with_name(f"{path.name}.part")
+    try:
+        if path.suffix.lower() == ".json":
+            fresh.write_text(
+                json.dumps(document | {"values": _by_picture(rows)}, indent=1, ensure_ascii=False), "utf-8"
+            )
+        else:
+            _parquet(fresh, document, rows)
+        os.replace(fresh, path)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})", code="STORE_FAILED") from error
+
+
+def _by_picture(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float | None]]]:
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for row in rows:
+        value = row.value if math.isfinite(row.value) else None
+        found.setdefault(row.id, {}).setdefault(row.subject, {})[row.metric] = value
+    return found
+
+
+def _parquet(path: Path, document: dict[str, Any], rows: Sequence[Row]) -> None:
+    """One row a value; the document with figures and conventions is the file's own metadata."""
+    columns = {name: [getattr(row, name) for row in rows] for name in ("id", "subject", "metric", "value")}
+    schema = pa.schema(
+        [("id", pa.string()), ("subject", pa.string()), ("metric", pa.string()), ("value", pa.float64())],
+        metadata={"reelwright.evaluation": json.dumps(document, ensure_ascii=False)},
+    )
+    pq.write_table(pa.table(columns, schema=schema), path)

@@ -1,0 +1,119 @@
+"""One worker process: it registers, beats, and answers doorbells until it is told to leave.
+
+One process is one slot: Celery's solo pool runs a task inside the consumer, so a message is fetched only when the
+process is free, on every transport, and a process that dies takes exactly one task with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import time
+import uuid
+from typing import Any
+
+import structlog
+
+from db import ledger, session
+from db.broker import TASK_NAME, celery_app
+from db.errors import DatabaseUnavailable, InputError
+from db.settings import Settings
+from db.store import open_store
+from workers import device as devices
+from workers.process.attempt import Post, run
+from workers.process.heartbeat import Pulse
+from workers.process.isolation import end_with_parent
+
+BOOT_ID = "REELWRIGHT_BOOT_ID"
+log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Work until told to leave.
+
+    Raises:
+        InputError: The database has another schema, or a setting is wrong.
+    """
+    end_with_parent()
+    device = devices.open_device(settings.device)
+    devices.settle(device)
+    boot_id = os.environ.get(BOOT_ID) or uuid.uuid4().hex[:12]
+    with session.open_database(settings) as database:
+        _wait_for_schema(database)
+        store = open_store(settings)
+        signature = devices.signature(device)
+        pulse = Pulse(database, settings, boot_id)
+        card = ledger.WorkerCard(boot_id, socket.gethostname(), os.getpid(), device, signature, devices.versions())
+        ledger.register_worker(database, card)
+        pulse.start()
+        post = Post(database, store, settings, pulse, boot_id, signature, device)
+        try:
+            _consume(settings, post)
+        finally:
+            pulse.stop()
+            ledger.leave(database, boot_id)
+
+
+def _consume(settings: Settings, post: Post) -> None:
+    from celery.signals import worker_shutting_down
+
+    queues = (ledger.FINISH, f"{ledger.RESTORE}-{post.signature}", ledger.RESTORE, ledger.LIGHT)
+    app = celery_app(settings, queues)
+    _register(app, post)
+
+    def leave_soon(**_: Any) -> None:
+        post.pulse.leave_soon()
+
+    worker_shutting_down.connect(leave_soon, weak=False)
+    log.info("worker ready", boot_id=post.boot_id, device=post.device, signature=post.signature)
+    worker = app.Worker(
+        pool_cls="solo",
+        concurrency=1,
+        hostname=f"{post.boot_id}@{socket.gethostname()}",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel=settings.log_level,
+        quiet=True,
+    )
+    worker.start()
+
+
+def _register(app: Any, post: Post) -> None:
+    """Make ``app`` answer doorbells: the one Celery task."""
+
+    @app.task(name=TASK_NAME, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+    def attempt(*args: object, **kwargs: object) -> None:
+        match args:
+            case (int(task_id), int(epoch)) if not kwargs:
+                run(post, task_id, epoch)
+            case _:  # forged, or from another release: the lease would refuse it anyway
+                log.warning("not a doorbell", args=repr(args)[:200])
+
+
+def _wait_for_schema(database: session.Database) -> None:
+    """A worker may come up before the database, or before whoever migrates it."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return session.check(database)
+        except (DatabaseUnavailable, InputError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
+
+
+def log_to_stderr(level: str) -> None:
+    """Log one JSON line an event to standard error."""
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,181 @@
+"""Restoring a cell that killed its worker: in a child process, and frame by frame when the child dies too.
+
+The parent keeps the lease. The child says on its standard output, one JSON line each, that work moved on, which frame
+it is about to touch, and at last what came of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from db.errors import (
+    CODES,
+    InputError,
+    OutOfMemoryError,
+    PoisonFrameError,
+    ReelwrightError,
+    StoreUnavailable,
+    TransientError,
+    WorkError,
+)
+from db.records import Assignment, Record, TaskResult
+from db.settings import Settings, environment
+from db.store import open_store
+from workers import device
+from workers.tasks import restore
+from workers.workbench import Workbench
+
+PARENT = "REELWRIGHT_PARENT_PID"
+"""Variable that tells a process whom it must not outlive."""
+
+
+class Order(Record):
+    """What the child is told on its standard input."""
+
+    assignment: Assignment
+    device: str
+    scratch: Path
+    search: bool
+    """Touch one frame after the other instead of restoring the segment."""
+
+
+def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
+    """Do what ``workers.tasks.restore.restore_segment`` does, surviving whatever the frames do to the process.
+
+    Raises:
+        PoisonFrameError: One frame kills the process.
+        OutOfMemoryError: The system kills the process, and no single frame is to blame.
+        InputError: ``DECODER_CRASH``: the process dies, but no single frame is to blame.
+    """
+    ended = _child(assignment, bench, search=False)
+    if "result" in ended:
+        return TaskResult.model_validate(ended["result"])
+    _raise_known(ended)
+    found = _child(assignment, bench, search=True)
+    _raise_known(found)
+    if "touched" in found and not found.get("over"):
+        frame = found["touched"]
+        raise PoisonFrameError(f"the process ended with status {found['status']}", frame=frame)
+    span = f"frames {assignment.start_frame} to {assignment.stop_frame - 1}"
+    if ended["status"] == -signal.SIGKILL:
+        # No frame does it alone, and nothing of ours sends this signal: the system does, when memory runs out.
+        raise OutOfMemoryError(f"The system killed the process that restored {span}")
+    raise InputError(f"Restoring {span} kills the process, and no single frame is to blame", code="DECODER_CRASH")
+
+
+def child_main(settings: Settings) -> None:
+    """Be the child: read an order, do it, report on standard output."""
+    order = Order.model_validate_json(sys.stdin.readline())
+    end_with_parent()
+    say = _voice()
+    device.settle(order.device)
+    bench = Workbench(
+        store=open_store(settings),
+        scratch=order.scratch,
+        settings=settings,
+        key_prefix=order.assignment.key_prefix,
+        device=order.device,
+        report=lambda frames: say(frames=frames),
+    )
+    try:
+        if order.search:
+            for frame in restore.touch_frames(order.assignment, bench):
+                say(touched=frame)
+            say(over=True)
+        else:
+            say(result=restore.restore_segment(order.assignment, bench).model_dump(mode="json"))
+    except ReelwrightError as error:
+        say(error=type(error).__name__, code=error.code, message=error.message, remedy=error.remedy)
+    except MemoryError as error:
+        remedy = CODES["OUT_OF_MEMORY"].remedy
+        say(error="OutOfMemoryError", code="OUT_OF_MEMORY", message=f"MemoryError: {error}", remedy=remedy)
+
+
+def _child(assignment: Assignment, bench: Workbench, *, search: bool) -> dict[str, Any]:
+    scratch = bench.scratch / ("search" if search else "restore")
+    scratch.mkdir()
+    order = Order(assignment=assignment, device=bench.device, scratch=scratch, search=search)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "workers", "isolate"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=_clean_environment() | environment(bench.settings) | {PARENT: str(os.getpid())},
+    )
+    try:
+        assert child.stdin is not None
+        child.stdin.write(order.model_dump_json() + "\n")
+        child.stdin.close()
+        said: dict[str, Any] = {}
+        for line in _lines(child):
+            if "frames" in line:
+                bench.moved(line["frames"])
+            else:
+                bench.moved()
+                said |= line
+        return said | {"status": child.wait()}
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _raise_known(ended: dict[str, Any]) -> None:
+    kinds = (InputError, TransientError, OutOfMemoryError, StoreUnavailable)
+    kind = {kind.__name__: kind for kind in kinds}
+    if "error" in ended:
+        raise kind.get(ended["error"], WorkError)(ended["message"], code=ended["code"], remedy=ended["remedy"])
+
+
+def _lines(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    assert child.stdout is not None
+    for text in child.stdout:
+        try:
+            line = json.loads(text)
+        except ValueError:  # the child died in the middle of a line
+            continue
+        if isinstance(line, dict):
+            yield line
+
+
+def _voice() -> Callable[..., None]:
+    """Keep standard output for what the child says; what libraries print there goes to standard error from now on."""
+    own = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(**values: Any) -> None:
+        print(json.dumps(values), file=own, flush=True)
+
+    return say
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("REELWRIGHT_")}
+
+
+def end_with_parent() -> None:
+    """Make sure that this process ends when the one that started it does, however that one ends."""
+    parent = int(os.environ.get(PARENT, "0"))
+    if not parent:
+        return
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    # Where the kernel cannot tell, and for a parent that ended before the line above: look.
+    threading.Thread(target=_watch_parent, args=(parent,), name="parent-watch", daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)

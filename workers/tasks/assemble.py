@@ -1,0 +1,253 @@
+"""Puts a restored reel together: master, access copy, scores, frame hashes.
+
+Chunks are fetched one by one and their packets copied into the master; it is then decoded once, for its hashes and for
+the access copy. Nothing grows with the reel but a few numbers a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from db.errors import InputError, WorkError
+from db.records import Assignment, Blob, Item, ItemResult, Part, ReelFacts
+from workers import metrics, stages
+from workers.media import index, planes
+from workers.media.film import access_copy, container, ffv1, framemd5, remux, side_streams
+from workers.media.film.sound import Listener
+from workers.media.film.timing import Clock
+from workers.media.pixels import Layout, to_picture
+from workers.media.reel import layout_of
+from workers.media.sequences import write as sequence_write
+from workers.media.source import place, place_of_sound
+from workers.media.stills import xmp
+from workers.tasks import ai_marking, step_changes
+from workers.workbench import Workbench
+
+
+def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
+    """Put the finished segments of a reel together.
+
+    Returns:
+        ``master`` (FFV1 in Matroska), ``scores`` (Parquet, a row a frame), ``framemd5`` of the master's frames; where
+        wanted ``access`` (H.264 in MP4); ``audio`` when Matroska does not take the source's sound; of an image
+        sequence, where wanted, ``sequence-000000`` and so on: tar files of its restored files, in frame order.
+
+    Raises:
+        WorkError: The segments do not add up to the reel.
+        InputError: The source's sound cannot be read any more.
+    """
+    item, facts = _item_of(assignment)
+    _check_parts(assignment.parts, facts)
+    master = bench.scratch / "master.mkv"
+    plan = _plan(item, facts, bench)
+    carried = remux.master(master, _chunks(assignment.parts, bench), plan)
+    notes = list(_notes(item, facts))
+    outputs = {"master": bench.put("master.mkv", master)} | _sequence(assignment.parts)
+    if carried.refused:
+        outputs |= _sound_beside(plan, carried.refused, notes, bench)
+    pairs = _pairs(item, plan.layout, bench)
+    listener = Listener(carried.heard)
+    outputs |= _from_frames(master, item, plan, listener, notes, pairs, bench)
+    values, outputs["scores"] = _scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
+    return ItemResult(
+        outputs=outputs,
+        scores=metrics.summarize(values),
+        facts={
+            **facts.model_dump(mode="json"),
+            "copied_sound": listener.compared(),
+            **step_changes.facts(item.recipe, values),
+            **_mark(item, facts).facts(),
+        },
+        notes=tuple(notes),
+        frames=facts.frame_count,
+    )
+
+
+def _item_of(assignment: Assignment) -> tuple[Item, ReelFacts]:
+    if assignment.item is None or assignment.item.facts is None:
+        raise InputError("An assemble task came without a probed reel", code="BAD_VALUE")
+    return assignment.item, assignment.item.facts
+
+
+def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
+    bounds = [0, *(part.stop_frame for part in parts)]
+    if [part.start_frame for part in parts] != bounds[:-1] or bounds[-1] != facts.frame_count:
+        raise WorkError(f"The segments do not add up to {facts.frame_count} frames: {bounds}", code="WORKER_FAULT")
+
+
+def _sequence(parts: tuple[Part, ...]) -> dict[str, Blob]:
+    """Return the segments' tar files of an image sequence in frame order: they stay as they are."""
+    found = [part.outputs["sequence"] for part in parts if "sequence" in part.outputs]
+    return {f"sequence-{number:06d}": blob for number, blob in enumerate(found)}
+
+
+def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
+    film = None if item.source.sequence else place(item.source, bench.settings, bench.scratch)
+    own: dict[str, str] = {}
+    if film is not None:
+        with container.opened(film) as (opened, _):
+            own = side_streams.tags(opened)
+    tags = own | _tags(item, facts) | _mark(item, facts).tags(own)
+    return remux.Plan(
+        layout=ffv1.master_layout(layout_of(facts), item.recipe),
+        size=ffv1.master_size(facts, item.recipe),
+        clock=_clock(item, facts, index.loads(bench.store.read(facts.index))),
+        facts=facts,
+        tags={"title": item.external_id} | tags,
+        film=film,
+        sound=place_of_sound(item.source, bench) if facts.sound else None,
+    )
+
+
+def _clock(item: Item, facts: ReelFacts, frames: index.Index) -> Clock:
+    begins = int(frames.pts[0]) * frames.time_base
+    times = tuple(frames.seconds(number) for number in range(len(frames))) if facts.variable_rate else ()
+    lasts = None
+    if item.source.span is not None:
+        # The last of unevenly spaced frames is taken to last as long as the one before it.
+        lasts = 2 * times[-1] - times[-2] if len(times) > 1 else len(frames) / facts.rate
+    return Clock(facts.rate, times, begins, lasts)
+
+
+def _chunks(parts: tuple[Part, ...], bench: Workbench) -> Iterator[Path]:
+    for part in parts:
+        path = bench.fetch(part.outputs["chunk"])
+        yield path
+        bench.moved()
+        if path.is_relative_to(bench.scratch):
+            # A copy of our own; a store that is a folder lends its own file, which must stay.
+            path.unlink()
+
+
+def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
+    tags = {
+        "ITEM": item.external_id,
+        "RESTORED_WITH": f"Reelwright, recipe {item.recipe.name} ({item.recipe.fingerprint()})",
+        "SOURCE_SHA256": facts.sha256,
+    }
+    if facts.timecode:
+        tags["TIMECODE"] = facts.timecode
+    if facts.transfer == "log":
+        tags["TRANSFER"] = "Cineon printing density: black 95, white 685 of 1023"  # Matroska has no number for it
+    if item.substitutes:
+        tags["SUBSTITUTED_FRAMES"] = "; ".join(_substitutes(item))
+    return tags
+
+
+def _mark(item: Item, facts: ReelFacts) -> ai_marking.Mark:
+    return ai_marking.of(item.recipe, facts.already_colour, facts.frame_count)
+
+
+def _substitutes(item: Item) -> Iterator[str]:
+    for entry in item.substitutes:
+        shown = "black" if entry.use is None else f"frame {entry.use}"
+        yield f"frame {entry.frame} shows {shown} ({entry.reason})"
+
+
+def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
+    yield from (f"In place of a frame that could not be restored, {text}." for text in _substitutes(item))
+    yield from stages.notes(item.recipe, facts.already_colour, facts.frame_count)
+    yield from facts.notes
+    yield from sequence_write.notes(item)
+    if facts.damaged:
+        yield f"The source is damaged: {facts.damaged}."
+    if facts.rotation_degrees:
+        yield f"Frames were turned by {facts.rotation_degrees} degrees, as the source's header asks."
+    if facts.deinterlaced:
+        yield f"Whole frames were made of fields: {facts.deinterlaced}."
+    yield from (f"Not carried: {text}." for text in facts.left_out)
+    yield from (f"{text}." for text in facts.disagreements)
+    if item.source.fps and facts.audio and not facts.sound:
+        yield f"The picture runs at {facts.rate} frames per second, as the manifest says; the sound was not stretched."
+
+
+def _sound_beside(plan: remux.Plan, refused: list[str], notes: list[str], bench: Workbench) -> dict[str, Blob]:
+    path = bench.scratch / "audio.mov"
+    if not remux.beside(path, plan):
+        notes.append(
+            f"Sound ({', '.join(refused)}) is taken neither by Matroska nor by QuickTime; it is in the source alone."
+        )
+        return {}
+    notes.append(f"Matroska does not take the sound ({', '.join(refused)}); it lies beside the master, unchanged.")
+    return {"audio": bench.put("audio.mov", path)}
+
+
+def _from_frames(
+    master: Path, item: Item, plan: remux.Plan, listener: Listener,
+    notes: list[str], pairs: metrics.Pairs | None, bench: Workbench,
+) -> dict[str, Blob]:  # fmt: skip
+    """Decode the master once: hash and compare its frames, and encode the access copy where it is wanted."""
+    sums = bench.scratch / "master.framemd5"
+    frames = _hashed(master, sums, plan.facts, listener, bench)
+    if pairs is not None:
+        frames = _compared(frames, plan.layout, pairs)
+    outputs = {}
+    if "access" in item.recipe.outputs:
+        path = bench.scratch / "access.mp4"
+        encoded = access_copy.write(path, frames, plan, comment=_mark(item, plan.facts).sentence())
+        if encoded:
+            notes.append(f"In the access copy the sound ({', '.join(encoded)}) was encoded as AAC.")
+        xmp.carry(None, path, _mark(item, plan.facts).xmp())
+        outputs["access"] = bench.put("access.mp4", path)
+    for _ in frames:
+        pass
+    return outputs | {"framemd5": bench.put("master.framemd5", sums)}
+
+
+def _pairs(item: Item, layout: Layout, bench: Workbench) -> metrics.Pairs | None:
+    """Return what compares neighbouring frames, for film in colour: in grey nothing of it can be seen."""
+    if layout.channels == 1 or "scores" not in item.recipe.outputs:
+        return None
+    profile = index.unpack(bench.store.read(item.profile)) if item.profile else {}
+    return metrics.Pairs(frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else ())
+
+
+def _compared(frames: Iterator[VideoFrame], layout: Layout, pairs: metrics.Pairs) -> Iterator[VideoFrame]:
+    for frame in frames:
+        pairs.add(to_picture(planes.to_planes(frame, layout), layout))
+        yield frame
+
+
+def _hashed(master: Path, sums: Path, facts: ReelFacts, listener: Listener, bench: Workbench) -> Iterator[VideoFrame]:
+    """Decode the master, writing its frames' checksums and hearing its sound; all of its frames must be there."""
+    count = 0
+    for frame in framemd5.written(master, sums, facts.rate, facts.sample_aspect, listener.hear):
+        count += 1
+        bench.moved()
+        yield frame
+    if count != facts.frame_count:
+        raise WorkError(f"The master has {count} frames instead of {facts.frame_count}", code="WORKER_FAULT")
+
+
+def _scores(
+    parts: tuple[Part, ...], compared: dict[str, NDArray[np.float64]], clock: Clock, bench: Workbench
+) -> tuple[dict[str, NDArray[np.float64]], Blob]:
+    """Concatenate the segments' values into one Parquet file, a row a frame."""
+    found = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
+    values = {name: np.concatenate([part[name] for part in found]) for name in sorted(found[0])} | compared
+    count = len(next(iter(values.values())))
+    seconds = [_seconds(clock, number) for number in range(count)]
+    table = pa.table(
+        {
+            "frame": pa.array(np.arange(count, dtype=np.int64)),
+            "seconds": pa.array([float(time) for time in seconds], pa.float64()),
+            "pts": pa.array([str(time) for time in seconds], pa.string()),
+            **{name: pa.array(series) for name, series in values.items()},
+        }
+    )
+    path = bench.scratch / "scores.parquet"
+    pq.write_table(table, path)
+    return values, bench.put("scores.parquet", path)
+
+
+def _seconds(clock: Clock, number: int) -> Fraction:
+    ticks, unit = clock.ticks(number)
+    return clock.times[number] if clock.times else ticks * unit

@@ -1,0 +1,100 @@
+"""Writes what a training leaves: weights as safetensors, and a card that says how they came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from workers.training.errors import TrainingError
+from workers.training.trainer import Trainer
+
+_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
+_LEAST_HALF = 2.0**-14
+
+
+@dataclass(frozen=True)
+class Words:
+    """What only people know of a training."""
+
+    label: str
+    """What the weights are called after the network's name and a colon."""
+    summary: str = "Trained here."
+    licence: str = "not stated"
+    data: str = ""
+    """What the photographs are and under which terms; none says where they came from."""
+
+
+def checked_label(label: str) -> str:
+    """Return a label that may stand in a card's name.
+
+    Raises:
+        TrainingError: ``BAD_VALUE``.
+    """
+    if not _LABEL.match(label):
+        raise TrainingError(
+            f"{label!r:.60} cannot name weights", code="BAD_VALUE",
+            remedy="Take small letters, digits and hyphens, 40 at most.",
+        )  # fmt: skip
+    return label
+
+
+def write(trainer: Trainer, words: Words, *, half: bool = True) -> Path:
+    """Write ``<network>.<label>.safetensors`` and its card ``.json`` into the training's folder.
+
+    Args:
+        trainer: What was trained.
+        words: What it is called, and under which terms.
+        half: Keep weights as float16; statistics and whatever float16 cannot hold stay float32.
+
+    Returns:
+        The weights' path.
+    """
+    network = trainer.course.name
+    card = {
+        "card": f"{network}:{checked_label(words.label)}",
+        "summary": words.summary,
+        "licence": words.licence,
+        "data": words.data or f"{len(trainer.photos)} photographs of {trainer.photos.said}",
+        "figures": {name: round(value, 4) for name, value in trainer.evaluate().items()},
+        "figures_before": {name: round(value, 4) for name, value in trainer.before.items()},
+        "recipe": {
+            "network": network,
+            **trainer.course.given,
+            "steps": trainer.step,
+            "batch": trainer.plan.batch,
+            "rate": trainer.plan.rate,
+            "ema": trainer.plan.ema,
+            "seed": trainer.plan.seed,
+            "photos": len(trainer.photos),
+            "photos_sha256": trainer.photos.digest(),
+            "unreadable": len(trainer.photos.bad),
+            "hours": round(trainer.seconds / 3600, 3),
+            "device": str(trainer.device),
+            "torch": torch.__version__,
+        },
+    }
+    path = trainer.folder / f"{network}.{words.label}.safetensors"
+    state = {
+        name: _small(value) if half else value.contiguous() for name, value in trainer.network.state_dict().items()
+    }
+    save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"reelwright": json.dumps(card)})
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    text = json.dumps({**card, "sha256": digest}, indent=2, ensure_ascii=False)
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _small(value: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as float16 where that loses next to nothing."""
+    value = value.contiguous()
+    if not value.is_floating_point() or value.ndim < 2:
+        return value
+    half = value.half()
+    return half if bool(torch.isfinite(half).all()) and float(value.abs().max()) > _LEAST_HALF else value
