@@ -10,13 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.rows import Row
+from benchmarks.rows import ResultRow
 
 NAMES = ("dispatch", "progress", "ingest", "restore", "models")
 
 
 def main() -> None:
-    rows: list[Row] = []
+    rows: list[ResultRow] = []
     for name in sys.argv[1:] or NAMES:
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
             print(f"… {name}", file=sys.stderr, flush=True)

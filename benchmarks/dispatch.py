@@ -12,8 +12,8 @@ import time
 import uuid
 from pathlib import Path
 
-from benchmarks.house import House, house
-from benchmarks.rows import Row, at_least
+from benchmarks.house import Installation, open_installation
+from benchmarks.rows import ResultRow, at_least
 from db import progress
 from db.broker import CeleryBroker
 from db.recipe import parse
@@ -26,13 +26,13 @@ from orchestrator.loop import BUSY_SECONDS, Loop
 TASKS, FRAMES, WORKERS = 600, 64, 2
 
 
-def run(folder: Path) -> list[Row]:
-    with house(folder, slots=WORKERS, segment_frames=FRAMES) as made:
-        workers = [start_worker(made) for _ in range(WORKERS)]
+def run(folder: Path) -> list[ResultRow]:
+    with open_installation(folder, slots=WORKERS, segment_frames=FRAMES) as installation:
+        workers = [start_worker(installation) for _ in range(WORKERS)]
         try:
-            while len(progress.workers(made.database)) < WORKERS:
+            while len(progress.workers(installation.database)) < WORKERS:
                 time.sleep(0.1)
-            seconds = burn_down(made)
+            seconds = burn_down(installation)
         finally:
             for worker in workers:
                 worker.kill()
@@ -42,29 +42,34 @@ def run(folder: Path) -> list[Row]:
     return [at_least(f"dispatcher, no-op tasks of {FRAMES} frames", rate, 2000, " frames/s", detail)]
 
 
-def start_worker(made: House) -> subprocess.Popen[bytes]:
-    variables = os.environ | environment(made.settings)
+def start_worker(installation: Installation) -> subprocess.Popen[bytes]:
+    variables = os.environ | environment(installation.settings)
     variables |= {"REELWRIGHT_BOOT_ID": uuid.uuid4().hex[:12], "REELWRIGHT_PARENT_PID": str(os.getpid())}
     quiet = subprocess.DEVNULL
     return subprocess.Popen([sys.executable, "-m", "benchmarks.dispatch"], env=variables, stdout=quiet, stderr=quiet)
 
 
-def burn_down(made: House) -> float:
+def burn_down(installation: Installation) -> float:
     """Dispatch one reel of many segments; returns the seconds from the first lease to the last completion."""
-    made.submit([folder_film(made)], parse("[]", "nothing"))
-    loop = Loop(made.database, CeleryBroker(made.settings), open_store(made.settings), made.settings)
-    while len(made.attempts("restore")) < TASKS:
+    installation.submit([film_path(installation)], parse("[]", "nothing"))
+    loop = Loop(
+        installation.database,
+        CeleryBroker(installation.settings),
+        open_store(installation.settings),
+        installation.settings,
+    )
+    while len(installation.attempts("restore")) < TASKS:
         for _ in range(20):
-            time.sleep(BUSY_SECONDS if loop.tick() else made.settings.tick_seconds)
-    attempts = made.attempts("restore")
+            time.sleep(BUSY_SECONDS if loop.tick() else installation.settings.tick_seconds)
+    attempts = installation.attempts("restore")
     return max(row.ended_at for row in attempts) - attempts[0].started_at
 
 
-def folder_film(made: House) -> Path:
-    return made.settings.home / "film"
+def film_path(installation: Installation) -> Path:
+    return installation.settings.home / "film"
 
 
-def nothing_worker() -> None:
+def run_idle_worker() -> None:
     """Be a worker for which a probe knows the reel and a segment costs nothing."""
     from db import settings
     from workers.process import app, attempt
@@ -80,9 +85,9 @@ def nothing_worker() -> None:
             return TaskResult(facts=facts)
         return TaskResult(outputs={"chunk": blob}, frames=FRAMES)
 
-    attempt._task_work = lambda assignment: work
+    attempt._task_function = lambda assignment: work
     app.serve(settings.load())
 
 
 if __name__ == "__main__":
-    nothing_worker()
+    run_idle_worker()

@@ -22,7 +22,7 @@ from orchestrator.embedded import run_job
 
 
 @dataclass
-class House:
+class Installation:
     settings: Settings
     database: Database
 
@@ -57,8 +57,8 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, **settings: Any) -> Iterator[House]:
-    made = Settings(home=folder / "home", device="cpu", **settings)
-    with session.open_database(made) as database:
+def open_installation(folder: Path, **settings: Any) -> Iterator[Installation]:
+    home_settings = Settings(home=folder / "home", device="cpu", **settings)
+    with session.open_database(home_settings) as database:
         session.upgrade(database)
-        yield House(made, database)
+        yield Installation(home_settings, database)

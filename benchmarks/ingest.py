@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from benchmarks.house import house
-from benchmarks.rows import Row, at_least, at_most
+from benchmarks.house import open_installation
+from benchmarks.rows import ResultRow, at_least, at_most
 from db import ledger
 from db.recipe import parse
 from db.records import Source
@@ -26,14 +26,14 @@ COMPARED_LINES, ROUNDS = 200_000, 3
 CHUNK = 2000
 
 
-def run(folder: Path) -> list[Row]:
+def run(folder: Path) -> list[ResultRow]:
     whole = write_manifest(folder / "whole.csv", LINES)
     part = write_manifest(folder / "part.csv", COMPARED_LINES)
     ratios = []
     for number in range(ROUNDS):
-        ours = measured("submit", folder / f"ours{number}", part)
-        ratios.append(measured("bare", folder / f"bare{number}", part)["cpu"] / ours["cpu"])
-    million = measured("submit", folder / "million", whole)
+        ours = measure_side("submit", folder / f"ours{number}", part)
+        ratios.append(measure_side("bare", folder / f"bare{number}", part)["cpu"] / ours["cpu"])
+    million = measure_side("submit", folder / "million", whole)
     rate = f"{LINES / million['wall']:,.0f} lines/s"
     return [
         at_most("ingest of 1 M lines, memory at most", million["megabytes"], 300, " MB", rate),
@@ -49,31 +49,31 @@ def write_manifest(path: Path, lines: int) -> Path:
     return path
 
 
-def measured(what: str, folder: Path, manifest: Path) -> dict[str, float]:
+def measure_side(what: str, folder: Path, manifest: Path) -> dict[str, float]:
     """Run one side in a process of its own, so that its memory is its own."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "benchmarks.ingest", what, str(folder), str(manifest)],
         check=True,
         capture_output=True,
         text=True,
     )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    return figures
 
 
 def submit(folder: Path, manifest: Path) -> None:
-    from orchestrator.submit import Options
+    from orchestrator.submit import SubmitOptions
     from orchestrator.submit import submit as submit_manifest
 
-    with house(folder) as made:
-        submit_manifest(made.settings, made.database, manifest, Options(check_files=False))
+    with open_installation(folder) as installation:
+        submit_manifest(installation.settings, installation.database, manifest, SubmitOptions(check_files=False))
 
 
-def bare(folder: Path, manifest: Path) -> None:
+def insert_bare(folder: Path, manifest: Path) -> None:
     """Insert the same rows and nothing else: no reading, no checks, no tasks, no counters."""
     source = Source(uri="/photos/0000/0000000.jpg", kind=ItemKind.STILL).model_dump_json(exclude_defaults=True)
-    with house(folder) as made:
-        job_id = ledger.open_job(made.database, ledger.JobRequest("b", "b", "b", parse("[]", "nothing"))).id
+    with open_installation(folder) as installation:
+        job_id = ledger.open_job(installation.database, ledger.JobRequest("b", "b", "b", parse("[]", "nothing"))).id
         for first in range(0, COMPARED_LINES, CHUNK):
             rows = [
                 {
@@ -83,12 +83,12 @@ def bare(folder: Path, manifest: Path) -> None:
                 }
                 for seq in range(first, first + CHUNK)
             ]  # fmt: skip
-            with made.database.write() as connection:
+            with installation.database.write() as connection:
                 connection.execute(insert(Item), rows)
 
 
 if __name__ == "__main__":
-    side = {"submit": submit, "bare": bare}[sys.argv[1]]
+    side = {"submit": submit, "bare": insert_bare}[sys.argv[1]]
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     side(Path(sys.argv[2]), Path(sys.argv[3]))
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)

@@ -19,7 +19,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from benchmarks.rows import Row, at_least
+from benchmarks.rows import ResultRow, at_least
 from workers import device, models
 from workers.models.checkpoints import registered
 
@@ -29,19 +29,19 @@ NOT_SLOWER = 0.95
 """A ratio of 1 is even; so much is noise."""
 
 
-def run(folder: Path) -> list[Row]:
-    device.settle("cpu")
+def run(folder: Path) -> list[ResultRow]:
+    device.make_deterministic("cpu")
     torch.manual_seed(0)
-    rows = [plain(name) for name in NETWORKS]
+    rows = [compare_with_loop(name) for name in NETWORKS]
     for name, module, peer in PEERS:
-        rows.append(beside(name, module, peer))
+        rows.append(compare_with_package(name, module, peer))
     return rows
 
 
-def plain(name: str) -> Row:
+def compare_with_loop(name: str) -> ResultRow:
     """The network as a worker runs it (layout of memory, inference mode) against itself as tutorials run it."""
     loop = models.build(name)
-    ours = registered.settled(models.build(name), "cpu")
+    ours = registered.move_to_device(models.build(name), "cpu")
     ours.load_state_dict(loop.state_dict())
     inputs = NETWORKS[name]()
 
@@ -49,40 +49,40 @@ def plain(name: str) -> Row:
         with torch.no_grad():
             loop(*inputs)
 
-    def house() -> None:
+    def reelwright_run() -> None:
         with torch.inference_mode():
             ours(*inputs)
 
-    ratio, seconds = compared(house, tutorial)
+    ratio, seconds = compare_times(reelwright_run, tutorial)
     return at_least(f"{name} against a plain eager loop", ratio, NOT_SLOWER, "", f"{seconds:.2f} s a picture")
 
 
-def beside(name: str, package: str, make: Callable[[dict[str, Tensor]], nn.Module]) -> Row:
+def compare_with_package(name: str, package: str, make: Callable[[dict[str, Tensor]], nn.Module]) -> ResultRow:
     what = f"{name} against {package}"
-    ours = registered.settled(models.build(name), "cpu")
-    spread(ours)
+    ours = registered.move_to_device(models.build(name), "cpu")
+    settle_spectral_norms(ours)
     try:
         theirs = make(ours.state_dict()).eval()
     except ModuleNotFoundError as error:
-        return Row(what, f"not measured: {error}", "–", True)
+        return ResultRow(what, f"not measured: {error}", "–", True)
     inputs = NETWORKS[name]()
 
-    def peer() -> Tensor:
+    def peer_run() -> Tensor:
         with torch.no_grad():
-            made: Tensor = theirs(*inputs)
-        return made
+            output: Tensor = theirs(*inputs)
+        return output
 
-    def house() -> Tensor:
+    def reelwright_run() -> Tensor:
         with torch.inference_mode():
-            made: Tensor = ours(*inputs)
-        return made
+            output: Tensor = ours(*inputs)
+        return output
 
-    apart = float((peer() - house()).abs().max() / peer().abs().max())
-    ratio, seconds = compared(house, peer)
+    apart = float((peer_run() - reelwright_run()).abs().max() / peer_run().abs().max())
+    ratio, seconds = compare_times(reelwright_run, peer_run)
     return at_least(what, ratio, NOT_SLOWER, "", f"{seconds:.2f} s a picture; outputs {apart:.0e} apart")
 
 
-def spread(network: nn.Module) -> None:
+def settle_spectral_norms(network: nn.Module) -> None:
     """Give spectral norms vectors that fit their kernels: random ones would blow the numbers up."""
     state = network.state_dict()
     with torch.no_grad():
@@ -96,36 +96,36 @@ def spread(network: nn.Module) -> None:
             state[f"{base}weight_v"].copy_(v)
 
 
-def compared(ours: Callable[[], Any], other: Callable[[], Any]) -> tuple[float, float]:
+def compare_times(ours: Callable[[], Any], other: Callable[[], Any]) -> tuple[float, float]:
     """How many times as fast ours is, and its seconds."""
     ours(), other()
-    times: list[tuple[float, float]] = [(timed(ours), timed(other)) for _ in range(ROUNDS)]
+    times: list[tuple[float, float]] = [(call_seconds(ours), call_seconds(other)) for _ in range(ROUNDS)]
     mine, theirs = (statistics.median(each[side] for each in times) for side in (0, 1))
     return theirs / mine, mine
 
 
-def timed(work: Callable[[], Any]) -> float:
+def call_seconds(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
-def lightness() -> tuple[Tensor, ...]:
+def lightness_input() -> tuple[Tensor, ...]:
     return (torch.rand(1, 1, SIDE_PX, SIDE_PX) * 100,)
 
 
-def grey() -> tuple[Tensor, ...]:
+def gray_input() -> tuple[Tensor, ...]:
     return (torch.rand(1, 1, SIDE_PX, SIDE_PX).expand(-1, 3, -1, -1).contiguous(),)
 
 
 NETWORKS: dict[str, Callable[[], tuple[Tensor, ...]]] = {
-    "eccv16": lightness,
-    "siggraph17": lightness,
-    "deoldify-artistic": grey,
-    "deoldify-stable": grey,
-    "colorformer": grey,
-    "ddcolor-tiny": grey,
-    "ddcolor-large": grey,
+    "eccv16": lightness_input,
+    "siggraph17": lightness_input,
+    "deoldify-artistic": gray_input,
+    "deoldify-stable": gray_input,
+    "colorformer": gray_input,
+    "ddcolor-tiny": gray_input,
+    "ddcolor-large": gray_input,
 }
 """Networks that take one picture, with what they take; the others are parts of longer systems."""
 
@@ -133,17 +133,17 @@ NETWORKS: dict[str, Callable[[], tuple[Tensor, ...]]] = {
 # -- packages
 
 
-def spandrel(state: dict[str, Tensor]) -> nn.Module:
+def spandrel_ddcolor(state: dict[str, Tensor]) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = importlib.import_module("spandrel_extra_arches.architectures.DDColor")
-        loaded: nn.Module = module.DDColorArch().load(dict(state)).model
-    return loaded
+        network: nn.Module = module.DDColorArch().load(dict(state)).model
+    return network
 
 
 def modelscope_ddcolor(state: dict[str, Tensor]) -> nn.Module:
     tiny = state["encoder.arch.downsample_layers.0.0.weight"].shape[0] == 96
-    module = imported("modelscope.models.cv.image_colorization.ddcolor.ddcolor")
+    module = import_quietly("modelscope.models.cv.image_colorization.ddcolor.ddcolor")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network: nn.Module = module.DDColor(
@@ -155,8 +155,8 @@ def modelscope_ddcolor(state: dict[str, Tensor]) -> nn.Module:
 
 def modelscope_deoldify(state: dict[str, Tensor]) -> nn.Module:
     """The wide network: its program's own arguments, on torchvision's ResNet."""
-    unet = imported("modelscope.models.cv.image_colorization.unet.unet")
-    kinds = imported("modelscope.models.cv.image_colorization.unet.utils")
+    unet = import_quietly("modelscope.models.cv.image_colorization.unet.unet")
+    kinds = import_quietly("modelscope.models.cv.image_colorization.unet.utils")
     body = nn.Sequential(*list(torchvision.models.resnet101().children())[:-2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -168,15 +168,15 @@ def modelscope_deoldify(state: dict[str, Tensor]) -> nn.Module:
     return network
 
 
-def imported(name: str) -> Any:
+def import_quietly(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return importlib.import_module(name)
 
 
 PEERS: tuple[tuple[str, str, Callable[[dict[str, Tensor]], nn.Module]], ...] = (
-    ("ddcolor-tiny", "spandrel-extra-arches", spandrel),
-    ("ddcolor-large", "spandrel-extra-arches", spandrel),
+    ("ddcolor-tiny", "spandrel-extra-arches", spandrel_ddcolor),
+    ("ddcolor-large", "spandrel-extra-arches", spandrel_ddcolor),
     ("ddcolor-tiny", "modelscope", modelscope_ddcolor),
     ("ddcolor-large", "modelscope", modelscope_ddcolor),
     ("deoldify-stable", "modelscope", modelscope_deoldify),

@@ -40,16 +40,16 @@ def pictures(film: Path) -> Iterator[np.ndarray]:
 
 
 def cells(film: Path) -> Iterator[Clip]:
-    held = []
+    frames = []
     for number, picture in enumerate(pictures(film)):
-        held.append(picture)
-        if len(held) == CELL:
+        frames.append(picture)
+        if len(frames) == CELL:
             start = number + 1 - CELL
-            yield Clip(torch.from_numpy(np.stack(held)), start, tuple(range(start, number + 1)))
-            held.clear()
+            yield Clip(torch.from_numpy(np.stack(frames)), start, tuple(range(start, number + 1)))
+            frames.clear()
 
 
-def seen_around(film: Path) -> Reel:
+def film_context(film: Path) -> Reel:
     """What ``inspect`` and ``merge`` find out: without it a stage that evens out a reel has nothing to do."""
     profile = exposure.profile(np.concatenate([exposure.measure(cell.frames) for cell in cells(film)]))
     return Reel(FRAMES, Fraction(24), exposure.shots(profile), profile, mono_source=True)
@@ -59,18 +59,18 @@ def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:
     """Restore a cell, and measure all that is measured while frames stream."""
     clip = cell
     for step in recipe.steps:
-        made = Clip(stages.apply(step, clip, cell.start, cell.stop, around), cell.start, cell.sources)
-        step_changes.measure(clip.frames, made.frames, HALF_CODE)
-        clip = made
+        output = Clip(stages.apply(step, clip, cell.start, cell.stop, around), cell.start, cell.sources)
+        step_changes.measure(clip.frames, output.frames, HALF_CODE)
+        clip = output
     metrics.score(clip, cell)
     return clip
 
 
 @contextmanager
-def written() -> Iterator[ffv1.Write]:
+def open_writer() -> Iterator[ffv1.Write]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mkv"
-        with ffv1.film(path, LAYOUT, SIZE, Fraction(24), FACTS) as write:
+        with ffv1.open_writer(path, LAYOUT, SIZE, Fraction(24), FACTS) as write:
             yield write
 
 
@@ -83,9 +83,9 @@ def decode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
 
 
 def compute_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
-    device.settle("cpu")
+    device.make_deterministic("cpu")
     # The whole film, as the house sees it: one cell again and again would never leave the processor's cache.
-    every, around = list(cells(film)), seen_around(film)
+    every, around = list(cells(film)), film_context(film)
     compute(every[0], recipe, around)
 
     def work() -> None:
@@ -99,19 +99,19 @@ def encode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
     every = list(pictures(film))
 
     def work() -> None:
-        with written() as write:
+        with open_writer() as write:
             for picture in every:
                 write(to_planes(picture, LAYOUT))
 
     return work
 
 
-def script(film: Path, recipe: Recipe) -> Callable[[], None]:
-    device.settle("cpu")
-    around = seen_around(film)
+def sequential_script(film: Path, recipe: Recipe) -> Callable[[], None]:
+    device.make_deterministic("cpu")
+    around = film_context(film)
 
     def work() -> None:
-        with written() as write:
+        with open_writer() as write:
             for cell in cells(film):
                 for frame in compute(cell, recipe, around).frames:
                     write(to_planes(frame.numpy(), LAYOUT))
@@ -119,4 +119,4 @@ def script(film: Path, recipe: Recipe) -> Callable[[], None]:
     return work
 
 
-PARTS = {"decode": decode_alone, "compute": compute_alone, "encode": encode_alone, "script": script}
+PARTS = {"decode": decode_alone, "compute": compute_alone, "encode": encode_alone, "script": sequential_script}

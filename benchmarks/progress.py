@@ -6,24 +6,24 @@ import statistics
 import time
 from pathlib import Path
 
-from benchmarks.house import House, house
-from benchmarks.rows import Row, at_most
+from benchmarks.house import Installation, open_installation
+from benchmarks.rows import ResultRow, at_most
 from db import ledger, progress
 from db.recipe import parse
 
 SMALL, LARGE, READS = 10_000, 10_000_000, 200
 
 
-def run(folder: Path) -> list[Row]:
-    with house(folder) as made:
-        jobs = {count: fill(made, count) for count in (SMALL, LARGE)}
+def run(folder: Path) -> list[ResultRow]:
+    with open_installation(folder) as installation:
+        jobs = {count: fill_job(installation, count) for count in (SMALL, LARGE)}
         # In turn, so that a noisy moment falls on both.
         times: dict[int, list[float]] = {SMALL: [], LARGE: []}
         for _ in range(READS):
             for count, job_id in jobs.items():
-                started = time.perf_counter()
-                shown = progress.progress(made.database, job_id)
-                times[count].append((time.perf_counter() - started) * 1000)
+                start = time.perf_counter()
+                shown = progress.progress(installation.database, job_id)
+                times[count].append((time.perf_counter() - start) * 1000)
                 assert shown.items_total == count
     small, large = statistics.median(times[SMALL]), statistics.median(times[LARGE])
     return [
@@ -32,11 +32,11 @@ def run(folder: Path) -> list[Row]:
     ]
 
 
-def fill(made: House, count: int) -> int:
+def fill_job(installation: Installation, count: int) -> int:
     """Make a job with ``count`` stills in rows, written by one SQL statement, and its counters."""
     request = ledger.JobRequest("bench", "bench", f"{count}", parse("[]", "nothing"))
-    job_id = ledger.open_job(made.database, request).id
-    with made.database.write() as connection:
+    job_id = ledger.open_job(installation.database, request).id
+    with installation.database.write() as connection:
         connection.exec_driver_sql(
             f"""
             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})
@@ -50,5 +50,5 @@ def fill(made: House, count: int) -> int:
             f" items_quarantined, items_cancelled, frames_total, frames_done, bytes_out)"
             f" VALUES ({job_id}, 0, 0, {count}, 0, 0, 0, {count}, {count}, 0)"
         )
-    ledger.fold(made.database)
+    ledger.fold_counters(installation.database)
     return job_id

@@ -21,8 +21,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from benchmarks.house import house
-from benchmarks.rows import Row, at_least, at_most
+from benchmarks.house import open_installation
+from benchmarks.rows import ResultRow, at_least, at_most
 from db.recipe import parse
 
 SIZE, FRAMES, SEGMENT = (480, 640), 512, 64
@@ -32,17 +32,17 @@ ROUNDS = 3
 """Runs of the house and of the script, in turn; medians are compared."""
 
 
-def run(folder: Path) -> list[Row]:
+def run(folder: Path) -> list[ResultRow]:
     film = folder / "film.mkv"
     make_film(film)
     cores = len(os.sched_getaffinity(0))
     many, one, alone, script = [], [], [], []
     for number in range(ROUNDS):
-        many.append(housed(folder / f"many{number}", film, cores))
+        many.append(restore_film(folder / f"many{number}", film, cores))
         alone.append({part: side_by_side(part, film, cores) for part in ("decode", "compute", "encode")})
-        one.append(housed(folder / f"one{number}", film, 1))
+        one.append(restore_film(folder / f"one{number}", film, 1))
         script.append(in_process("script", film)["wall"])
-    parts = {part: statistics.median(found[part] for found in alone) for part in alone[0]}
+    parts = {part: statistics.median(seconds[part] for seconds in alone) for part in alone[0]}
     bound = max(*parts.values(), sum(parts.values()) / cores) if cores > 1 else sum(parts.values())
     detail = ", ".join(f"{part} {value / FRAMES * 1000:.1f}" for part, value in parts.items())
     return [
@@ -55,15 +55,17 @@ def run(folder: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def median(found: list[dict[str, float]], name: str) -> float:
-    return statistics.median(entry[name] for entry in found)
+def median(entries: list[dict[str, float]], name: str) -> float:
+    return statistics.median(entry[name] for entry in entries)
 
 
-def housed(home: Path, film: Path, workers: int) -> dict[str, float]:
+def restore_film(home: Path, film: Path, workers: int) -> dict[str, float]:
     """Restore the film; seconds from the first segment's lease to the last one's end."""
-    with house(home, slots=workers, codec_threads=1, segment_frames=SEGMENT, batch_frames=8) as made:
-        made.run(made.submit([film], parse(RECIPE, "bench")))
-        attempts = made.attempts("restore")
+    with open_installation(
+        home, slots=workers, codec_threads=1, segment_frames=SEGMENT, batch_frames=8
+    ) as installation:
+        installation.run(installation.submit([film], parse(RECIPE, "bench")))
+        attempts = installation.attempts("restore")
         wall = max(row.ended_at for row in attempts) - min(row.started_at for row in attempts)
         busy = sum(row.ended_at - row.started_at for row in attempts)
         return {"wall": wall, "queue_seconds_a_frame": max(0.0, workers * wall - busy) / FRAMES}
@@ -88,9 +90,9 @@ def in_process(part: str, film: Path) -> dict[str, float]:
     """Measure one part in a process of its own: wall and CPU seconds without start-up."""
     variables = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.restore", part, str(film)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    process = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    figures: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    return figures
 
 
 def side_by_side(part: str, film: Path, count: int) -> float:
@@ -99,7 +101,7 @@ def side_by_side(part: str, film: Path, count: int) -> float:
     The house keeps all cores busy; on a quiet machine a core is faster than it can then be.
     """
     with ThreadPoolExecutor(count) as pool:
-        return statistics.mean(found["cpu"] for found in pool.map(in_process, [part] * count, [film] * count))
+        return statistics.mean(figures["cpu"] for figures in pool.map(in_process, [part] * count, [film] * count))
 
 
 def measure(part: str, film: Path) -> dict[str, float]:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     what: str
     measured: str
     bar: str
     met: bool
 
 
-def at_least(what: str, value: float, bar: float, unit: str = "", detail: str = "") -> Row:
+def at_least(what: str, value: float, bar: float, unit: str = "", detail: str = "") -> ResultRow:
     """A row for a figure that should be large."""
-    return Row(what, f"{value:,.2f}{unit}{f' ({detail})' if detail else ''}", f"≥ {bar:,g}{unit}", value >= bar)
+    return ResultRow(what, f"{value:,.2f}{unit}{f' ({detail})' if detail else ''}", f"≥ {bar:,g}{unit}", value >= bar)
 
 
-def at_most(what: str, value: float, bar: float, unit: str = "", detail: str = "") -> Row:
+def at_most(what: str, value: float, bar: float, unit: str = "", detail: str = "") -> ResultRow:
     """A row for a figure that should be small."""
-    return Row(what, f"{value:,.2f}{unit}{f' ({detail})' if detail else ''}", f"≤ {bar:,g}{unit}", value <= bar)
+    return ResultRow(what, f"{value:,.2f}{unit}{f' ({detail})' if detail else ''}", f"≤ {bar:,g}{unit}", value <= bar)

@@ -39,7 +39,7 @@ def is_digest(text: str, name: str) -> bool:
     return len(text) == HEX_CHARS[name] and _HEX.fullmatch(text) is not None
 
 
-def by_length(text: str) -> str | None:
+def algorithm_by_length(text: str) -> str | None:
     """Return the algorithm that a digest without a name most likely is of: the oldest whose digests are so long."""
     return next((name for name, chars in HEX_CHARS.items() if chars == len(text)), None)
 
@@ -55,36 +55,36 @@ def load(text: bytes) -> dict[str, dict[str, str]]:
     Raises:
         InputError: It is no such list.
     """
-    found: dict[str, dict[str, str]] = {}
+    listing: dict[str, dict[str, str]] = {}
     for line in text.decode(errors="surrogateescape").split("\n"):
         name, _, rest = line.partition(" ")
         digest, _, file = rest.partition(" ")
         if file and name in HEX_CHARS and is_digest(digest, name):
-            found.setdefault(file, {})[name] = digest
+            listing.setdefault(file, {})[name] = digest
         elif line:
             raise InputError(f"{line!r:.80} is no line of a list of digests")
-    return found
+    return listing
 
 
-def in_a_row(digests: Digests) -> str:
+def format_digests(digests: Digests) -> str:
     """Return a file's digests as one text: ``md5:… sha256:…``."""
     return " ".join(f"{name}:{digest}" for name, digest in digests.items())
 
 
-def from_a_row(text: str) -> dict[str, str]:
+def parse_digests(text: str) -> dict[str, str]:
     """Return the digests of such a text.
 
     Raises:
         InputError: It is none.
     """
-    found = {}
+    digests = {}
     for part in text.split():
         name, _, digest = part.partition(":")
-        known = algorithm(name)
-        if known is None or not is_digest(digest.lower(), known):
+        algorithm_name = algorithm(name)
+        if algorithm_name is None or not is_digest(digest.lower(), algorithm_name):
             raise InputError(f"{part!r:.100} is no digest with its algorithm, such as md5:d41d8cd9…")
-        found[known] = digest.lower()
-    return found
+        digests[algorithm_name] = digest.lower()
+    return digests
 
 
 def key(sha256: str) -> str:
@@ -92,12 +92,12 @@ def key(sha256: str) -> str:
     return f"{_FOLDER}/{sha256}"
 
 
-def spelled(blob: Blob) -> str:
+def format_listing(blob: Blob) -> str:
     """Return how a manifest's field ``listing`` names a list: ``SHA256:BYTES``."""
     return f"{blob.sha256}:{blob.bytes}"
 
 
-def named(text: str) -> Blob:
+def parse_listing(text: str) -> Blob:
     """Return the list that a field ``listing`` names.
 
     Raises:

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Row, select
 from db import progress
 from db.ledger.leasing import item_record
 from db.progress import AttemptRow, JobRow
-from db.records import Item as ItemRecord
 from db.records import ItemResult
+from db.records import ItemView as ItemRecord
 from db.session import Database
 from db.states import ItemState
 from db.tables import Attempt, Item, Job, Result, Task, Worker
@@ -90,15 +90,15 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
     job_recipe = job.recipe.model_dump_json()
     with db.read() as connection:
         key = str(connection.scalar(select(Job.submission_key).where(Job.id == job_id)))
-    wanted = select(Item.__table__).where(Item.job_id == job_id)
+    statement = select(Item.__table__).where(Item.job_id == job_id)
     if external_ids:
-        wanted = wanted.where(Item.external_id.in_(external_ids))
+        statement = statement.where(Item.external_id.in_(external_ids))
     after = -1
     while True:
         with db.read() as connection:
-            rows = connection.execute(wanted.where(Item.seq > after).order_by(Item.seq).limit(PAGE)).all()
+            rows = connection.execute(statement.where(Item.seq > after).order_by(Item.seq).limit(PAGE)).all()
             results = _results(connection, rows)
-            work = _work(connection, rows, results)
+            work = _item_attempts(connection, rows, results)
             machines = _machines(connection, work.workers)
         for row in rows:
             yield _lineage(job, key, row, job_recipe, results[row.id], work, machines)
@@ -109,15 +109,15 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
 
 def _results(connection: Connection, items: Sequence[Row[Any]]) -> dict[int, list[Row[Any]]]:
     """Return accepted results by item."""
-    wanted = select(Result.__table__).where(Result.item_id.in_([item.id for item in items]))
-    found: dict[int, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(wanted.order_by(Result.generation)):
-        found[row.item_id].append(row)
-    return found
+    statement = select(Result.__table__).where(Result.item_id.in_([item.id for item in items]))
+    by_item: dict[int, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(statement.order_by(Result.generation)):
+        by_item[row.item_id].append(row)
+    return by_item
 
 
 @dataclass(frozen=True)
-class _Work:
+class _ItemAttempts:
     """Attempts at the tasks of some items."""
 
     by_item: dict[int, list[AttemptRow]]
@@ -127,17 +127,19 @@ class _Work:
 
     @property
     def workers(self) -> set[str]:
-        return {each.worker for found in (*self.by_item.values(), *self.by_bundle.values()) for each in found}
+        return {each.worker for attempts in (*self.by_item.values(), *self.by_bundle.values()) for each in attempts}
 
 
-def _work(connection: Connection, items: Sequence[Row[Any]], results: Mapping[int, Sequence[Row[Any]]]) -> _Work:
-    work = _Work(defaultdict(list), defaultdict(list))
+def _item_attempts(
+    connection: Connection, items: Sequence[Row[Any]], results: Mapping[int, Sequence[Row[Any]]]
+) -> _ItemAttempts:
+    work = _ItemAttempts(defaultdict(list), defaultdict(list))
     columns = (Task.kind, Task.item_id, Task.start_frame, Task.stop_frame, Task.generation)
-    wanted = select(Attempt.__table__, *columns).join(Task, Task.id == Attempt.task_id).order_by(Attempt.id)
-    for row in connection.execute(wanted.where(Task.item_id.in_([item.id for item in items]))):
+    statement = select(Attempt.__table__, *columns).join(Task, Task.id == Attempt.task_id).order_by(Attempt.id)
+    for row in connection.execute(statement.where(Task.item_id.in_([item.id for item in items]))):
         work.by_item[row.item_id].append(progress.attempt_row(row))
-    bundles = {row.task_id for found in results.values() for row in found}
-    for row in connection.execute(wanted.where(Task.id.in_(bundles), Task.item_id.is_(None))):
+    bundles = {row.task_id for item_results in results.values() for row in item_results}
+    for row in connection.execute(statement.where(Task.id.in_(bundles), Task.item_id.is_(None))):
         work.by_bundle[row.task_id].append(progress.attempt_row(row))
     return work
 
@@ -156,11 +158,11 @@ def _lineage(
     row: Row[Any],
     job_recipe: str,
     results: Sequence[Row[Any]],
-    work: _Work,
+    work: _ItemAttempts,
     machines: Mapping[str, Machine],
 ) -> Lineage:
     generations = tuple(_generation(row, result, work) for result in results)
-    seen = {each.worker for generation in generations for each in generation.attempts}
+    boot_ids = {each.worker for generation in generations for each in generation.attempts}
     return Lineage(
         job=job,
         job_key=job_key,
@@ -174,13 +176,13 @@ def _lineage(
         uri=row.uri,
         signature=row.signature,
         generations=generations,
-        machines={boot_id: machine for boot_id, machine in machines.items() if boot_id in seen},
+        machines={boot_id: machine for boot_id, machine in machines.items() if boot_id in boot_ids},
     )
 
 
-def _generation(item: Row[Any], result: Row[Any], work: _Work) -> Generation:
-    own = [each for each in work.by_item[item.id] if each.generation == result.generation]
-    found = own or [each for each in work.by_bundle[result.task_id] if each.attempt <= result.attempt]
+def _generation(item: Row[Any], result: Row[Any], work: _ItemAttempts) -> Generation:
+    reel_attempts = [each for each in work.by_item[item.id] if each.generation == result.generation]
+    attempts = reel_attempts or [each for each in work.by_bundle[result.task_id] if each.attempt <= result.attempt]
     return Generation(
-        result.generation, ItemResult.model_validate_json(result.result_json), result.accepted_at, tuple(found)
+        result.generation, ItemResult.model_validate_json(result.result_json), result.accepted_at, tuple(attempts)
     )

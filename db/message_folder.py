@@ -39,19 +39,19 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         for name in sorted(os.listdir(self.data_folder_in)):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue
-            claimed = Path(self.processed_folder) / name
+            message = Path(self.processed_folder) / name
             try:
-                (Path(self.data_folder_in) / name).rename(claimed)
+                (Path(self.data_folder_in) / name).rename(message)
             except OSError:  # another worker was quicker
                 continue
             try:
-                payload = loads(claimed.read_text(encoding="utf-8"))
+                payload = loads(message.read_text(encoding="utf-8"))
                 if not isinstance(payload, dict) or "body" not in payload or "properties" not in payload:
                     raise ValueError("not a message")
             except (OSError, ValueError):
                 # Left in the folder of processed files for inspection; the loop rings again for its task.
                 continue
-            claimed.unlink(missing_ok=True)
+            message.unlink(missing_ok=True)
             return payload
         raise Empty
 

@@ -41,7 +41,7 @@ class JobRow:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProgressRow:
     """How far a job is. Read from counters: the cost does not grow with the job."""
 
     items_total: int
@@ -175,7 +175,7 @@ def job(db: Database, job_id: int) -> JobRow:
     return _job_row(row)
 
 
-def progress(db: Database, job_id: int) -> Progress:
+def progress(db: Database, job_id: int) -> ProgressRow:
     """How far a job is; raises ``UNKNOWN_JOB``."""
     sums = [func.coalesce(func.sum(getattr(CounterDelta, name)), 0).label(f"fresh_{name}") for name in COUNTERS]
     fresh = select(*sums).where(CounterDelta.job_id == job_id).subquery()
@@ -192,9 +192,11 @@ def progress(db: Database, job_id: int) -> Progress:
     counts = {name: int(getattr(row, name) + getattr(row, f"fresh_{name}")) for name in COUNTERS}
     counts["frames_done"] += int(row.frames_in_work)
     rate = row.frames_per_second
-    left = max(0, counts["frames_total"] - counts["frames_done"])
+    frames_left = max(0, counts["frames_total"] - counts["frames_done"])
     total = sum(count for name, count in counts.items() if name.startswith("items_"))
-    return Progress(items_total=total, frames_per_second=rate, eta_seconds=left / rate if rate > 0 else None, **counts)
+    return ProgressRow(
+        items_total=total, frames_per_second=rate, eta_seconds=frames_left / rate if rate > 0 else None, **counts
+    )
 
 
 def items(
@@ -206,14 +208,14 @@ def items(
     external_ids: Sequence[str] = (),
 ) -> Iterator[ItemRow]:
     """A job's items in manifest order, read page by page; all conditions that are given must hold."""
-    wanted = select(Item.__table__)
+    statement = select(Item.__table__)
     if states:
-        wanted = wanted.where(Item.state.in_(states))
+        statement = statement.where(Item.state.in_(states))
     if codes:
-        wanted = wanted.where(Item.error_code.in_(codes))
+        statement = statement.where(Item.error_code.in_(codes))
     if external_ids:
-        wanted = wanted.where(Item.external_id.in_(external_ids))
-    for row in _paged(db, job_id, wanted):
+        statement = statement.where(Item.external_id.in_(external_ids))
+    for row in _stream_rows(db, job_id, statement):
         yield _item_row(row)
 
 
@@ -227,14 +229,14 @@ def results(
 ) -> Iterator[tuple[ItemRow, ResultRow | None]]:
     """Items in manifest order, each with its newest accepted result, or none."""
     newest = select(Result.item_id, func.max(Result.generation).label("generation")).group_by(Result.item_id).subquery()
-    wanted = (
+    statement = (
         select(Item.__table__, Result.result_json, Result.generation.label("result_generation"))
         .outerjoin(newest, newest.c.item_id == Item.id)
         .outerjoin(Result, (Result.item_id == Item.id) & (Result.generation == newest.c.generation))
     )
     if external_ids:
-        wanted = wanted.where(Item.external_id.in_(external_ids))
-    for row in _paged(db, job_id, wanted):
+        statement = statement.where(Item.external_id.in_(external_ids))
+    for row in _stream_rows(db, job_id, statement):
         yield _item_row(row), _result_row(row) if row.result_json else None
 
 
@@ -286,16 +288,16 @@ def recount(db: Database, job_id: int) -> dict[str, int]:
         frames = connection.execute(
             select(func.sum(Item.frames_total), func.sum(Item.frames_done)).where(Item.job_id == job_id)
         ).one()
-    counted = {f"items_{state}": 0 for state in ItemState}
-    counted |= {f"items_{state}": count for state, count in states}
-    return counted | {"frames_total": int(frames[0] or 0), "frames_done": int(frames[1] or 0)}
+    counters = {f"items_{state}": 0 for state in ItemState}
+    counters |= {f"items_{state}": count for state, count in states}
+    return counters | {"frames_total": int(frames[0] or 0), "frames_done": int(frames[1] or 0)}
 
 
-def _paged(db: Database, job_id: int, wanted: Select[Any]) -> Iterator[Row[Any]]:
+def _stream_rows(db: Database, job_id: int, statement: Select[Any]) -> Iterator[Row[Any]]:
     after = -1
     while True:
         with db.read() as connection:
-            page = wanted.where(Item.job_id == job_id, Item.seq > after).order_by(Item.seq).limit(PAGE)
+            page = statement.where(Item.job_id == job_id, Item.seq > after).order_by(Item.seq).limit(PAGE)
             rows = connection.execute(page).all()
         yield from rows
         if len(rows) < PAGE:
@@ -340,8 +342,8 @@ def _item_row(row: Row[Any]) -> ItemRow:
 
 
 def _result_row(row: Row[Any]) -> ResultRow:
-    found = ItemResult.model_validate_json(row.result_json)
-    return ResultRow(row.result_generation, found.outputs, found.scores, found.facts, found.notes)
+    result = ItemResult.model_validate_json(row.result_json)
+    return ResultRow(row.result_generation, result.outputs, result.scores, result.facts, result.notes)
 
 
 def weights(db: Database) -> dict[str, WeightsRow]:
@@ -359,10 +361,10 @@ def weights_at_hand(db: Database | None) -> dict[str, WeightsRow]:
     Args:
         db: Where to look; none where there is no home yet.
     """
-    return (weights(db) if db is not None else {}) | {name: _shipped_row(name) for name in shipped.names()}
+    return (weights(db) if db is not None else {}) | {name: _row_of_shipped(name) for name in shipped.names()}
 
 
-def _shipped_row(name: str) -> WeightsRow:
+def _row_of_shipped(name: str) -> WeightsRow:
     file = PinnedFile(**shipped.blob(name).model_dump())
     return WeightsRow(name, (file,), "shipped with Reelwright", licence_accepted=False, added_at=0, shipped=True)
 

@@ -133,8 +133,8 @@ def resolve(name_or_path: str) -> Recipe:
         RecipeError: There is no such name or file, or the recipe is wrong.
     """
     if name_or_path in names():
-        shipped = resources.files("db").joinpath("recipes", f"{name_or_path}.yaml")
-        return parse(shipped.read_text(encoding="utf-8"), name_or_path)
+        resource = resources.files("db").joinpath("recipes", f"{name_or_path}.yaml")
+        return parse(resource.read_text(encoding="utf-8"), name_or_path)
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml", ".json"} or path.exists():
         try:
@@ -163,16 +163,16 @@ def _step(entry: Any, number: int, name: str) -> Step:
     if params is not None and not isinstance(params, dict):
         raise RecipeError(f"{where}: the parameters of {stage} must be a mapping", code="BAD_PARAMETER")
     try:
-        checked = spec.params.model_validate(params or {})
+        parameters = spec.params.model_validate(params or {})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         hint = nearest(field, spec.params.model_fields) if first["type"] == "extra_forbidden" else ""
-        said = f"{stage}{'.' if field else ''}{field}: {first['msg'].removeprefix('Value error, ')}.{hint}"
-        raise RecipeError(f"{where}: {said}", code="BAD_PARAMETER") from error
+        fault = f"{stage}{'.' if field else ''}{field}: {first['msg'].removeprefix('Value error, ')}.{hint}"
+        raise RecipeError(f"{where}: {fault}", code="BAD_PARAMETER") from error
     except InputError as error:
         raise RecipeError(f"{where}: {stage}: {error.message}", code=error.code, remedy=error.remedy) from error
-    return Step(stage=str(stage), params=checked.model_dump(mode="json"))
+    return Step(stage=str(stage), params=parameters.model_dump(mode="json"))
 
 
 def _check_order(steps: tuple[Step, ...], name: str) -> None:

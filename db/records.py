@@ -76,7 +76,7 @@ class Source(Record):
     span: tuple[int, int] | None = None
     """Half-open range of a film's frames that make the reel, counted from 0; none takes the whole film.
 
-    Of a sequence it is a part that is a sequence itself, see :meth:`Sequence.part`.
+    Of a sequence it is a part that is a sequence itself, see :meth:`Sequence.subset`.
     """
     timecode: str = ""
     """Start timecode that overrides the header's; empty keeps the header's."""
@@ -167,7 +167,7 @@ class Substitute(Record):
     reason: str
 
 
-class Item(Record):
+class ItemView(Record):
     """One line of a manifest as a worker sees it."""
 
     id: int
@@ -199,9 +199,9 @@ class Assignment(Record):
     attempt: int
     kind: TaskKind
     job_id: int
-    item: Item | None = None
+    item: ItemView | None = None
     """None for a bundle of stills."""
-    stills: tuple[Item, ...] = ()
+    stills: tuple[ItemView, ...] = ()
     """The stills of a bundle that are not finished yet, in order."""
     start_frame: int = 0
     stop_frame: int = 0

@@ -53,13 +53,13 @@ class Database:
         Raises:
             DatabaseUnavailable: The database is away, or too busy for too long.
         """
-        with _translated(), self._writers.begin() as connection:
+        with _translate_errors(), self._writers.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One reading transaction with a consistent view."""
-        with _translated(), self.engine.begin() as connection:
+        with _translate_errors(), self.engine.begin() as connection:
             yield connection
 
     def __enter__(self) -> Database:
@@ -99,41 +99,43 @@ def engine(url_text: str) -> Engine:
 
 def _postgres(url: URL) -> Engine:
     try:
-        made = create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=8, isolation_level="READ COMMITTED")
+        new_engine = create_engine(
+            url, pool_pre_ping=True, pool_size=4, max_overflow=8, isolation_level="READ COMMITTED"
+        )
     except ModuleNotFoundError as error:
         raise InputError("PostgreSQL's driver psycopg is not installed", code="SERVER_EXTRA_MISSING") from error
 
-    @event.listens_for(made, "begin")
-    def _begun(connection: Connection) -> None:
+    @event.listens_for(new_engine, "begin")
+    def _set_idle_timeout(connection: Connection) -> None:
         # A worker that is stopped in the middle of a heartbeat would keep the reaper from ever freeing its lease.
         if connection.get_execution_options().get("writer"):
             connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'")
 
-    return made
+    return new_engine
 
 
 def _sqlite(path: str) -> Engine:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    made = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    new_engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
 
-    @event.listens_for(made, "connect")
-    def _connected(dbapi_connection: Any, _record: Any) -> None:
+    @event.listens_for(new_engine, "connect")
+    def _set_pragmas(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.isolation_level = None  # pysqlite would begin transactions by itself, and too late
         cursor = dbapi_connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(made, "begin")
-    def _begun(connection: Connection) -> None:
+    @event.listens_for(new_engine, "begin")
+    def _begin(connection: Connection) -> None:
         writer = connection.get_execution_options().get("writer")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
-    return made
+    return new_engine
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
@@ -177,9 +179,9 @@ def revision(database: Database) -> tuple[str | None, str]:
     from alembic.script import ScriptDirectory
 
     with database.read() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+        present = MigrationContext.configure(connection).get_current_revision()
         needed = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
-    return found, needed or ""
+    return present, needed or ""
 
 
 def check(database: Database) -> None:
@@ -188,6 +190,6 @@ def check(database: Database) -> None:
     Raises:
         InputError: ``DATABASE_OUTDATED`` when it is not.
     """
-    found, needed = revision(database)
-    if found != needed:
-        raise InputError(f"The database's schema is {found or 'empty'}, {needed} is needed", code="DATABASE_OUTDATED")
+    present, needed = revision(database)
+    if present != needed:
+        raise InputError(f"The database's schema is {present or 'empty'}, {needed} is needed", code="DATABASE_OUTDATED")

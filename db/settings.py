@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         return not self.database_url and not self.broker_url
 
     @property
-    def unborn(self) -> bool:
+    def lacks_database(self) -> bool:
         """Whether the embedded database is not there yet; whether a server's is, only asking it tells."""
         return not self.database_url and not (self.home / DATABASE_FILE).exists()
 

@@ -15,7 +15,7 @@ SourceType = Literal["", "algorithmicallyEnhanced", "compositeWithTrainedAlgorit
 ENHANCED: SourceType = "algorithmicallyEnhanced"
 INVENTED: SourceType = "compositeWithTrainedAlgorithmicMedia"
 
-AI_COLOUR = "_AIcolor"
+AI_COLOR = "_AIcolor"
 """Stands at the end of the names of files whose colour a network invented."""
 
 FACT = "digital_source_type"
@@ -27,6 +27,6 @@ def uri(source_type: str) -> str:
     return VOCABULARY + source_type
 
 
-def invented(facts: object) -> bool:
+def has_invented_color(facts: object) -> bool:
     """Whether a result's facts say that a network invented its colour."""
     return isinstance(facts, dict) and facts.get(FACT) == INVENTED

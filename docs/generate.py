@@ -25,7 +25,7 @@ from db.errors import CODES
 from db.settings import PREFIX, Settings
 from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
 from orchestrator.cli import app
-from orchestrator.cli.installation import shown_type
+from orchestrator.cli.installation import describe_type
 
 FOLDER = Path(__file__).parent
 BEGIN, END = "<!-- begin generated -->", "<!-- end generated -->"
@@ -59,7 +59,7 @@ def stages() -> Iterator[str]:
         yield _table(
             ("parameter", "values", "default", "meaning"),
             [
-                (f"`{name}`", shown_type(facts), _default(facts), facts.get("description", ""))
+                (f"`{name}`", describe_type(facts), _default(facts), facts.get("description", ""))
                 for name, facts in fields.items()
             ],
         )
@@ -67,10 +67,10 @@ def stages() -> Iterator[str]:
 
 def recipe_list() -> Iterator[str]:
     for name in recipes.names():
-        found = recipes.resolve(name)
-        steps = " → ".join(f"`{step.stage}`" for step in found.steps) or "no steps"
+        recipe = recipes.resolve(name)
+        steps = " → ".join(f"`{step.stage}`" for step in recipe.steps) or "no steps"
         default = " This is the default." if name == recipes.DEFAULT else ""
-        yield f"### `{name}`\n\n{steps}; outputs {', '.join(found.outputs)}.{default}\n"
+        yield f"### `{name}`\n\n{steps}; outputs {', '.join(recipe.outputs)}.{default}\n"
         text = (Path(recipes.__file__).parent / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
         yield f"```yaml\n{text.strip()}\n```\n"
 
@@ -148,11 +148,11 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
     if spec.options:
         params = DenoiseParams if spec.task == "denoiser" else ColorizeParams
         fields = params.model_json_schema()["properties"]
-        rows = [(f"`{name}`", shown_type(fields[name]), fields[name]["description"]) for name in spec.options]
+        rows = [(f"`{name}`", describe_type(fields[name]), fields[name]["description"]) for name in spec.options]
         yield _table(("option", "values", "meaning"), rows)
     for card in _cards(spec):
         yield f"### `{card.name}`\n\n{card.summary}\n"
-        yield from _facts_of_shipped(card)
+        yield from _facts_if_shipped(card)
         yield f"- **Licence:** {card.licence}.{f' {card.accept} `--accept-licence` accepts it.' if card.accept else ''}"
         yield f"- **Published:** {card.published}."
         for file in card.files:
@@ -163,15 +163,15 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
     yield _use(spec)
 
 
-def _facts_of_shipped(card: Card) -> Iterator[str]:
+def _facts_if_shipped(card: Card) -> Iterator[str]:
     if not card.shipped:
         return
     yield "- **Ships with Reelwright:** nothing to register."
-    said = trained.checked(shipped.facts(card.name))
-    if said.data:
-        yield f"- **Trained on:** {said.data}"
-    if said.figures:
-        yield f"- **Figures:** {', '.join(f'{name} {value:g}' for name, value in said.figures.items())}."
+    record = trained.from_document(shipped.facts(card.name))
+    if record.data:
+        yield f"- **Trained on:** {record.data}"
+    if record.figures:
+        yield f"- **Figures:** {', '.join(f'{name} {value:g}' for name, value in record.figures.items())}."
 
 
 def _labels(spec: ArchitectureSpec) -> list[str]:
@@ -186,9 +186,9 @@ def _use(spec: ArchitectureSpec) -> str:
         return f"```console\n$ reelwright models add my-weights.pth\n```\n\n{step}"
     card = next(card for card in _cards(spec) if card.name == spec.default)
     files = " ".join(file.name for file in card.files if not file.optional)
-    given = files if len(card.files) == 1 else f"folder-with-{card.name}/"
+    argument = files if len(card.files) == 1 else f"folder-with-{card.name}/"
     accept = " --accept-licence" if card.accept else ""
-    add = "" if card.shipped else f"```console\n$ reelwright models add {given}{accept}\n```\n"
+    add = "" if card.shipped else f"```console\n$ reelwright models add {argument}{accept}\n```\n"
     if spec.task in ("denoiser", "upscaler"):
         return f"{add}\n{_step_of_restorer(spec, card.name)}".lstrip()
     if spec.task != "colorizer":

@@ -11,7 +11,7 @@ from pathlib import Path
 from db import ledger, progress
 from db.broker import CeleryBroker
 from db.errors import InputError
-from db.progress import Progress
+from db.progress import ProgressRow
 from db.session import Database
 from db.settings import Settings
 from db.states import JOB_OVER, JobState
@@ -29,7 +29,7 @@ def run_job(
     store: Store,
     job_id: int,
     *,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[ProgressRow], None],
 ) -> JobState:
     """Work until a job is over or paused; returns its state.
 
@@ -40,51 +40,53 @@ def run_job(
         KeyboardInterrupt: After the workers have left in order.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
-    with only_one(settings.home):
-        _free_the_dead(database)
+    with lock_home(settings.home):
+        _release_dead_workers(database)
         fleet = Fleet(settings, database, log_folder=settings.logs)
         loop = Loop(database, CeleryBroker(settings), store, settings)
-        if _over(database, job_id):
+        if _is_over(database, job_id):
             return progress.job(database, job_id).state
         fleet.start()
         try:
-            _work(settings, loop, fleet, job_id, on_progress)
+            _run_until_over(settings, loop, fleet, job_id, on_progress)
         finally:
             fleet.stop()
-            ledger.fold(database)
+            ledger.fold_counters(database)
             ledger.finish_jobs(database)
             loop.resign()
     on_progress(progress.progress(database, job_id))
     return progress.job(database, job_id).state
 
 
-def _work(settings: Settings, loop: Loop, fleet: Fleet, job_id: int, on_progress: Callable[[Progress], None]) -> None:
+def _run_until_over(
+    settings: Settings, loop: Loop, fleet: Fleet, job_id: int, on_progress: Callable[[ProgressRow], None]
+) -> None:
     looked_at = float("-inf")
     while True:
         busy = loop.tick()
         if time.monotonic() - looked_at > SHOW_SECONDS:
             looked_at = time.monotonic()
-            fleet.look_after()
+            fleet.restart_dead()
             on_progress(progress.progress(loop.database, job_id))
-            if _over(loop.database, job_id):
+            if _is_over(loop.database, job_id):
                 return
         time.sleep(BUSY_SECONDS if busy else settings.tick_seconds)
 
 
-def _over(database: Database, job_id: int) -> bool:
+def _is_over(database: Database, job_id: int) -> bool:
     state = progress.job(database, job_id).state
     return state in JOB_OVER or state is JobState.PAUSED
 
 
-def _free_the_dead(database: Database) -> None:
+def _release_dead_workers(database: Database) -> None:
     """Free what an earlier run left: this home is ours alone now, so every worker of its records is gone."""
     for worker in progress.workers(database):
         if worker.state == "live":
-            ledger.worker_gone(database, worker.boot_id, forgive=True)
+            ledger.release_dead_worker(database, worker.boot_id, forgive=True)
 
 
 @contextmanager
-def only_one(home: Path) -> Iterator[None]:
+def lock_home(home: Path) -> Iterator[None]:
     """Hold the home's lock; the kernel lets go of it however the process ends.
 
     Raises:

@@ -57,27 +57,27 @@ class Loop:
         A service that is away ends the round; the next one tries again.
         """
         try:
-            if not self._lead():
+            if not self._renew_term():
                 return False
             if time.monotonic() - self.upkeep_at > UPKEEP_SECONDS:
                 self.upkeep_at = time.monotonic()
-                self._upkeep()
-            planned = self._plan()
-            rung = self._ring(ledger.dispatch(self.database, self.settings.lease_seconds))
-            folded = ledger.fold(self.database)
+                self._maintain()
+            plan_count = self._plan_reels()
+            bell_count = self._send_doorbells(ledger.dispatch(self.database, self.settings.lease_seconds))
+            delta_count = ledger.fold_counters(self.database)
             # Jobs end by their counters, so there is nothing to end where no counter moved.
-            ended = ledger.finish_jobs(self.database) if folded else 0
-            self._away("")
-            return bool(planned or rung or ended)
+            job_count = ledger.finish_jobs(self.database) if delta_count else 0
+            self._log_outage("")
+            return bool(plan_count or bell_count or job_count)
         except BrokerUnavailable as error:
-            self._away(error.code, error.message)
+            self._log_outage(error.code, error.message)
         except OutageError as error:
             self.leading = False
             self.outage_at = time.monotonic()
-            self._away(error.code, error.message)
+            self._log_outage(error.code, error.message)
         return False
 
-    def _away(self, code: str, message: str = "") -> None:
+    def _log_outage(self, code: str, message: str = "") -> None:
         """Log that a service went away or came back: once, not every round."""
         if code != self.away:
             self.away = code
@@ -89,7 +89,7 @@ class Loop:
             self.leading = False
             ledger.resign(self.database, self.holder)
 
-    def _lead(self) -> bool:
+    def _renew_term(self) -> bool:
         now = time.monotonic()
         # The term is renewed at a third of its length: a round that takes a while does not lose it.
         if not self.leading or now > self.led_until - 2 * self.settings.leader_seconds / 3:
@@ -97,39 +97,45 @@ class Loop:
             self.led_until = now + self.settings.leader_seconds
         return self.leading
 
-    def _upkeep(self) -> None:
+    def _maintain(self) -> None:
         self._reap()
-        self._ring(ledger.ring_again(self.database, self.settings.requeue_seconds, self.settings.lease_seconds))
+        self._send_doorbells(
+            ledger.ring_again(self.database, self.settings.requeue_seconds, self.settings.lease_seconds)
+        )
         ledger.finish_jobs(self.database)
-        stranded = ledger.strand(self.database, self.settings.signature_wait_seconds)
-        if stranded:
-            log.warning("planned again for other workers", reels=stranded)
+        reel_count = ledger.replan_stranded(self.database, self.settings.signature_wait_seconds)
+        if reel_count:
+            log.warning("planned again for other workers", reels=reel_count)
         self._pause_failing()
         self._sweep()
 
     def _reap(self) -> None:
-        running, expired = ledger.running_tasks(self.database)
-        if not expired:
+        running_count, overdue_count = ledger.running_tasks(self.database)
+        if not overdue_count:
             return
         outage_seconds = time.monotonic() - self.outage_at
-        if expired >= MASS_LEASES and expired * 3 >= running and outage_seconds < 2 * self.settings.lease_seconds:
-            log.warning("leases held", expired=expired, reason="the database was away")
+        if (
+            overdue_count >= MASS_LEASES
+            and overdue_count * 3 >= running_count
+            and outage_seconds < 2 * self.settings.lease_seconds
+        ):
+            log.warning("leases held", expired=overdue_count, reason="the database was away")
             ledger.hold_leases(self.database, self.settings.lease_seconds)
             self.outage_at = float("-inf")  # once: those that are really dead end with the next period
             return
         log.info("leases reaped", count=ledger.reap(self.database))
 
-    def _plan(self) -> int:
-        written = 0
+    def _plan_reels(self) -> int:
+        plan_count = 0
         views = ledger.due_reels(self.database)
         signature = plan.choose_signature(ledger.slots(self.database, self.settings.lease_seconds)) if views else None
         for view in views:
             next_plan = plan.next_tasks(view, self.settings, signature)
             if next_plan is not None:
-                written += ledger.add_tasks(self.database, view, next_plan)
-        return written
+                plan_count += ledger.add_tasks(self.database, view, next_plan)
+        return plan_count
 
-    def _ring(self, bells: list[ledger.Doorbell]) -> int:
+    def _send_doorbells(self, bells: list[ledger.Doorbell]) -> int:
         if bells:
             self.broker.send(bells)
         return len(bells)
@@ -152,7 +158,7 @@ class Loop:
             except ReelwrightError as error:  # what cannot be removed only costs room
                 log.warning("not swept", prefix=prefix, error=error.message)
         if due:
-            ledger.swept(self.database, [sweep_id for sweep_id, _ in due])
+            ledger.forget_sweeps(self.database, [sweep_id for sweep_id, _ in due])
 
 
 def serve(settings: Settings, database: Database, *, stop: threading.Event) -> None:

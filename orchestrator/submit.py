@@ -66,7 +66,7 @@ class StrictRefusal(ManifestError):
 
 
 @dataclass(frozen=True)
-class Options:
+class SubmitOptions:
     """How to submit."""
 
     recipe: str | None = None
@@ -103,7 +103,7 @@ def submit(
     settings: Settings,
     database: Database,
     path: Path | str,
-    options: Options,
+    options: SubmitOptions,
     *,
     on_lines: Callable[[int], None] = lambda count: None,
 ) -> Submission:
@@ -123,34 +123,34 @@ def submit(
     manifest = manifests.open_manifest(path)
     recipe = manifests.recipe_for(manifest, options.recipe, settings.max_manifest_line_bytes)
     registered = progress.weights_at_hand(database)
-    pinned = weight_pins.pinned(recipe, registered)
+    job_recipe = weight_pins.pin_weights(recipe, registered)
     roots = source_roots(settings, database, manifest)
     if options.strict:
-        _refuse_problems(checked_lines(settings, manifest, recipe, roots, check_files=options.check_files))
+        _refuse_problems(validate_lines(settings, manifest, recipe, roots, check_files=options.check_files))
     deposits = weight_pins.Deposits(settings)
     manifest.notes.clear()
-    found = checked_lines(settings, manifest, recipe, roots, check_files=options.check_files)
-    lines = (_with_listing(line, deposits) for line in found)
+    all_lines = validate_lines(settings, manifest, recipe, roots, check_files=options.check_files)
+    lines = (_store_listing(line, deposits) for line in all_lines)
     first = list(islice(lines, CHUNK_LINES))  # what cannot be read at all fails here, before there is a job
     if not first:
         raise ManifestError(f"{visible(str(path))} lists nothing", code="MANIFEST_EMPTY")
-    deposits.put(pinned)
-    opened = ledger.open_job(database, _request(settings, manifest, pinned, options))
-    added = bad = 0
-    if opened.state is JobState.INGESTING:
-        with _rare_collections():
-            for chunk in _chunks(database, opened.id, first, lines, registered, skip=opened.ingested):
-                for own in (line.recipe for line in chunk if line.recipe is not None):
-                    deposits.put(own)
-                ledger.add_lines(database, opened.id, chunk, bundle_stills=settings.bundle_stills)
-                added += len(chunk)
-                bad += sum(line.error is not None for line in chunk)
-                on_lines(added)
-        ledger.close_ingest(database, opened.id)
-    return Submission(opened.id, opened.created, added, bad, tuple(manifest.notes))
+    deposits.put(job_recipe)
+    job = ledger.open_job(database, _job_request(settings, manifest, job_recipe, options))
+    line_count = bad_count = 0
+    if job.state is JobState.INGESTING:
+        with _relax_garbage_collection():
+            for chunk in _chunks(database, job.id, first, lines, registered, skip=job.ingested):
+                for line_recipe in (line.recipe for line in chunk if line.recipe is not None):
+                    deposits.put(line_recipe)
+                ledger.add_lines(database, job.id, chunk, bundle_stills=settings.bundle_stills)
+                line_count += len(chunk)
+                bad_count += sum(line.error is not None for line in chunk)
+                on_lines(line_count)
+        ledger.close_ingest(database, job.id)
+    return Submission(job.id, job.created, line_count, bad_count, tuple(manifest.notes))
 
 
-def checked_lines(
+def validate_lines(
     settings: Settings, manifest: Manifest, recipe: Recipe, roots: Iterable[Path], *, check_files: bool = True
 ) -> Iterator[Line]:
     """Yield a manifest's checked lines under the limits that the settings give; raises as ``manifest.lines``."""
@@ -165,10 +165,10 @@ def source_roots(settings: Settings, database: Database | None, manifest: Manife
     if database is None or not manifest.path.is_relative_to(settings.home.resolve()):
         return settings.source_roots
     earlier = {job.manifest_uri for job in progress.jobs(database)}
-    return (*settings.source_roots, *(root for root in map(_root_of, earlier) if root is not None))
+    return (*settings.source_roots, *(root for root in map(_manifest_root, earlier) if root is not None))
 
 
-def _root_of(uri: str) -> Path | None:
+def _manifest_root(uri: str) -> Path | None:
     """Return the folder that an earlier manifest's paths counted from; none for one in S3."""
     if uri.startswith(S3):
         return None
@@ -182,17 +182,17 @@ def submission_key(settings: Settings, manifest: Manifest, recipe: Recipe, *, sa
     """Return the digest under which the same manifest, in the same place, under the same recipe is the same job."""
     place = manifest.folder if manifest.reader else manifest.uri
     digest = hashlib.sha256(f"{recipe.fingerprint()}\n{place}\n{salt}\n".encode(errors="surrogateescape"))
-    for paper in manifest.known.papers:
-        with paper.open("rb") as file:
+    for path in manifest.match.files:
+        with path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
                 digest.update(chunk)
-    if not manifest.known.papers:
-        for part in _listing(settings, manifest):
+    if not manifest.match.files:
+        for part in _listing_parts(settings, manifest):
             digest.update(part)
     return digest.hexdigest()
 
 
-def _request(settings: Settings, manifest: Manifest, recipe: Recipe, options: Options) -> JobRequest:
+def _job_request(settings: Settings, manifest: Manifest, recipe: Recipe, options: SubmitOptions) -> JobRequest:
     salt = secrets.token_hex(16) if options.new else ""
     return JobRequest(
         name=options.name or visible(manifest.name),
@@ -206,13 +206,13 @@ def _request(settings: Settings, manifest: Manifest, recipe: Recipe, options: Op
 
 
 def _refuse_problems(lines: Iterator[Line]) -> None:
-    shown: list[Problem] = []
+    first_problems: list[Problem] = []
     count = 0
     for line in lines:
         count += len(line.problems)
-        shown.extend(line.problems[: _SHOWN_PROBLEMS - len(shown)])
-    if shown:
-        raise StrictRefusal(shown, count)
+        first_problems.extend(line.problems[: _SHOWN_PROBLEMS - len(first_problems)])
+    if first_problems:
+        raise StrictRefusal(first_problems, count)
 
 
 def _chunks(
@@ -235,7 +235,7 @@ def _chunks(
 
 
 @contextmanager
-def _rare_collections() -> Iterator[None]:
+def _relax_garbage_collection() -> Iterator[None]:
     """Let the cycle collector look rarely: lines come by the million, none is part of a cycle, and it costs a sixth."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, *before[1:])
@@ -248,7 +248,7 @@ def _rare_collections() -> Iterator[None]:
 def _new_line(seq: int, line: Line, registered: Registered) -> NewLine:
     if not line.problems:
         try:
-            recipe = line.recipe and weight_pins.pinned(line.recipe, registered)
+            recipe = line.recipe and weight_pins.pin_weights(line.recipe, registered)
         except RecipeError as lacking:
             # Its recipe can never be pinned any more: the line is mended by submitting it anew.
             lacks = LineError(lacking.code, lacking.message, f"{lacking.remedy} Then submit the line again.")
@@ -256,23 +256,23 @@ def _new_line(seq: int, line: Line, registered: Registered) -> NewLine:
             return NewLine(seq, line.external_id, line.number, None, line.recipe, lacks, extra)
         return NewLine(seq, line.external_id, line.number, line.source, recipe, None, line.extra)
     first = line.problems[0]
-    error = LineError(first.code, "; ".join(found.message for found in line.problems), first.remedy)
+    error = LineError(first.code, "; ".join(fault.message for fault in line.problems), first.remedy)
     source = line.source
     if source is None or all(found.code in _MENDED_OUTSIDE for found in line.problems):
         return NewLine(seq, line.external_id, line.number, source, line.recipe, error, line.extra)
     return NewLine(seq, line.external_id, line.number, None, line.recipe, error, {"uri": source.uri, **line.extra})
 
 
-def _with_listing(line: Line, deposits: weight_pins.Deposits) -> Line:
+def _store_listing(line: Line, deposits: weight_pins.Deposits) -> Line:
     """Put the digests of a sequence's files into the store, and name them in the line."""
     if not line.listing or line.source is None:
         return line
     blob = deposits.put_listing(line.listing)
-    extra = {**line.extra, "listing": checksums.spelled(blob)}
+    extra = {**line.extra, "listing": checksums.format_listing(blob)}
     return line._replace(source=line.source.model_copy(update={"listing": blob}), extra=extra, listing="")
 
 
-def _listing(settings: Settings, manifest: Manifest) -> Iterator[bytes]:
+def _listing_parts(settings: Settings, manifest: Manifest) -> Iterator[bytes]:
     if manifest.reader is None:
         for key, size_bytes, etag, _ in prefix.objects(settings, manifest.uri):
             yield f"{key}\0{size_bytes}\0{etag}\n".encode(errors="surrogateescape")

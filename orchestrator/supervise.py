@@ -57,7 +57,7 @@ class Fleet:
             boot_id = uuid.uuid4().hex[:12]
             self.slots.append(_Slot(number, self._spawn(number, boot_id), boot_id, time.monotonic()))
 
-    def look_after(self) -> None:
+    def restart_dead(self) -> None:
         """Restart what died and free its leases at once.
 
         Raises:
@@ -68,12 +68,12 @@ class Fleet:
             if status is None:
                 continue
             # One that held a task died of its work, however soon: the ledger answers that.
-            worked = self._free(slot.boot_id, forgive=False) > 0
-            early = not worked and time.monotonic() - slot.started_at < EARLY_SECONDS
+            had_task = self._release_leases(slot.boot_id, forgive=False) > 0
+            early = not had_task and time.monotonic() - slot.started_at < EARLY_SECONDS
             slot.early_deaths = slot.early_deaths + 1 if early else 0
             log.warning("worker died", slot=slot.number, pid=slot.process.pid, status=status)
             if slot.early_deaths >= EARLY_DEATHS:
-                raise ReelwrightError(f"Workers die right after their start (status {status}); {self._where_logs()}")
+                raise ReelwrightError(f"Workers die right after their start (status {status}); {self._log_hint()}")
             slot.boot_id = uuid.uuid4().hex[:12]
             slot.process, slot.started_at = self._spawn(slot.number, slot.boot_id), time.monotonic()
 
@@ -89,7 +89,7 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 slot.process.kill()
                 slot.process.wait()
-            self._free(slot.boot_id, forgive=True)
+            self._release_leases(slot.boot_id, forgive=True)
 
     def _spawn(self, number: int, boot_id: str) -> subprocess.Popen[bytes]:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("REELWRIGHT_")}
@@ -120,13 +120,13 @@ class Fleet:
         self.log_folder.mkdir(parents=True, exist_ok=True)
         return (self.log_folder / f"worker-{number}.log").open("ab")
 
-    def _where_logs(self) -> str:
+    def _log_hint(self) -> str:
         return f"see {self.log_folder / 'worker-0.log'}" if self.log_folder else "see the messages above"
 
-    def _free(self, boot_id: str, *, forgive: bool) -> int:
+    def _release_leases(self, boot_id: str, *, forgive: bool) -> int:
         """Take back what a dead worker held; returns how many tasks."""
         try:
-            return ledger.worker_gone(self.database, boot_id, forgive=forgive)
+            return ledger.release_dead_worker(self.database, boot_id, forgive=forgive)
         except DatabaseUnavailable as error:
             log.warning("leases left to run out", error=error.message)
             return 0
@@ -139,7 +139,7 @@ def serve_workers(settings: Settings, stop: threading.Event) -> None:
         fleet.start()
         try:
             while not stop.wait(0.5):
-                fleet.look_after()
+                fleet.restart_dead()
         finally:
             fleet.stop()
 
@@ -150,12 +150,12 @@ def slot_count(settings: Settings) -> int:
         return settings.slots
     if settings.device in {"auto", "cuda"} and gpu_count():
         return gpu_count()
-    return _cores()
+    return _core_count()
 
 
 def codec_threads(settings: Settings) -> int:
     """Threads for decoding and as many for encoding in each worker here: its share of the cores, 4 at most."""
-    return settings.codec_threads or max(1, min(4, _cores() // slot_count(settings)))
+    return settings.codec_threads or max(1, min(4, _core_count() // slot_count(settings)))
 
 
 def gpu_count() -> int:
@@ -164,7 +164,7 @@ def gpu_count() -> int:
     return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
 
 
-def _cores() -> int:
+def _core_count() -> int:
     """Cores that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 

@@ -14,6 +14,6 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def obeyed(text: str) -> bool:
+def has_control_characters(text: str) -> bool:
     """Whether ``text`` holds control characters, or bytes that are no text."""
     return not text.isprintable() and _OBEYED.search(text) is not None

@@ -29,7 +29,7 @@ def needs_weights(recipe: Recipe) -> bool:
     return any(step.cards() for step in recipe.steps)
 
 
-def pinned(recipe: Recipe, registered: Mapping[str, WeightsRow]) -> Recipe:
+def pin_weights(recipe: Recipe, registered: Mapping[str, WeightsRow]) -> Recipe:
     """Return the recipe with the files of all weights that its steps need.
 
     Raises:
@@ -37,10 +37,10 @@ def pinned(recipe: Recipe, registered: Mapping[str, WeightsRow]) -> Recipe:
     """
     if not needs_weights(recipe):
         return recipe
-    return recipe.model_copy(update={"steps": tuple(_pinned(step, registered, recipe.name) for step in recipe.steps)})
+    return recipe.model_copy(update={"steps": tuple(_pin_step(step, registered, recipe.name) for step in recipe.steps)})
 
 
-def registered_for(recipe: Recipe, database: Database) -> dict[str, WeightsRow]:
+def available_weights(recipe: Recipe, database: Database) -> dict[str, WeightsRow]:
     """Return what is shipped or registered; nothing is asked where the recipe needs nothing."""
     return progress.weights_at_hand(database) if needs_weights(recipe) else {}
 
@@ -69,7 +69,7 @@ class Deposits:
     def put_listing(self, text: str) -> Blob:
         """Store the list of digests of a sequence's files; see ``db.checksums``."""
         data = text.encode(errors="surrogateescape")
-        blob = checksums.named(f"{hashlib.sha256(data).hexdigest()}:{len(data)}")
+        blob = checksums.parse_listing(f"{hashlib.sha256(data).hexdigest()}:{len(data)}")
         return blob if self._store().size(blob.key) == blob.bytes else self._store().put_bytes(blob.key, data)
 
     def _store(self) -> Store:
@@ -78,47 +78,50 @@ class Deposits:
         return self._opened
 
 
-def _pinned(step: Step, registered: Mapping[str, WeightsRow], recipe_name: str) -> Step:
-    pins = tuple(_row(name, registered, recipe_name).pin for name in step.cards())
+def _pin_step(step: Step, registered: Mapping[str, WeightsRow], recipe_name: str) -> Step:
+    pins = tuple(_weights_row(name, registered, recipe_name).pin for name in step.cards())
     return step.model_copy(update={"pins": pins})
 
 
-def _row(name: str, registered: Mapping[str, WeightsRow], recipe_name: str) -> WeightsRow:
+def _weights_row(name: str, registered: Mapping[str, WeightsRow], recipe_name: str) -> WeightsRow:
     if name in registered:
         return registered[name]
-    here = [each for each, row in registered.items() if not row.shipped]
-    has = f"Registered here: {', '.join(here)}." if here else "Nothing is registered here yet."
-    chosen = card(name)
-    remedy = f"Get {', '.join(file.name for file in chosen.files if not file.optional)} ({chosen.published}), then "
+    names = [each for each, row in registered.items() if not row.shipped]
+    has = f"Registered here: {', '.join(names)}." if names else "Nothing is registered here yet."
+    weights_card = card(name)
+    file_names = ", ".join(file.name for file in weights_card.files if not file.optional)
+    remedy = f"Get {file_names} ({weights_card.published}), then "
     remedy += f"`reelwright models add FILE{f' --as {name}' if is_tag(name) else ''}`."
-    if chosen.shipped:
+    if weights_card.shipped:
         remedy = "This installation lacks their file. Install Reelwright again."
     message = f"Recipe {recipe_name}: the weights {name} are not registered. {has}"
     raise RecipeError(message, code="MODEL_MISSING", remedy=remedy)
 
 
-def columns(names: Sequence[str], database: Database | None) -> list[tuple[str, Recipe]]:
+def compare_columns(names: Sequence[str], database: Database | None) -> list[tuple[str, Recipe]]:
     """Return for each model, weights or shipped recipe a title and a pinned recipe, for comparing.
 
     Raises:
         RecipeError: ``UNKNOWN_MODEL`` or ``MODEL_MISSING``.
     """
     registered = progress.weights_at_hand(database)
-    return [(name, pinned(_recipe_of(name), registered)) for name in names]
+    return [(name, pin_weights(_recipe_of(name), registered)) for name in names]
 
 
 def single_step(chosen: Card, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the step of a recipe in which weights do what they are for, to every picture."""
-    stage, fixed = {
+    stage, parameters = {
         "denoiser": ("denoise", {"method": "network"}),
         "upscaler": ("upscale", {"method": "network"}),
     }.get(ARCHITECTURES[chosen.architecture].task, ("colorize", {"already_coloured": "recolor"}))
-    return {stage: {"weights": chosen.name, **fixed, **options}}
+    return {stage: {"weights": chosen.name, **parameters, **options}}
 
 
 def _recipe_of(name: str) -> Recipe:
     if name in recipes.names():
         return recipes.resolve(name)
-    chosen = find(name)
-    step = single_step(chosen, {}) if chosen else {"colorize": {"model": name, "already_coloured": "recolor"}}
+    weights_card = find(name)
+    step = (
+        single_step(weights_card, {}) if weights_card else {"colorize": {"model": name, "already_coloured": "recolor"}}
+    )
     return recipes.from_document([step], name)

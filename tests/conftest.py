@@ -16,7 +16,8 @@ from sqlalchemy import inspect
 # An outside package with a stage of its own, for this process and for every worker that it starts.
 PLUGIN = str(Path(__file__).parent / "support" / "plugin")
 sys.path.insert(0, PLUGIN)
-os.environ["PYTHONPATH"] = PLUGIN
+# Processes that tests start run this checkout's code, wherever the package is installed from.
+os.environ["PYTHONPATH"] = os.pathsep.join([PLUGIN, str(Path(__file__).parents[1])])
 # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that; tests interrupt commands.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

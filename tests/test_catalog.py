@@ -12,9 +12,9 @@ from db.catalog.weights import CARDS, FAMILIES, Card
 
 WORKERS = Path(__file__).parents[1] / "workers"
 OF_TASK: dict[str, set[str]] = {
-    "colorizer": {"chroma", "published"},
-    "denoiser": {"restored"},
-    "upscaler": {"restored"},
+    "colorizer": {"chroma", "reference_output"},
+    "denoiser": {"restore"},
+    "upscaler": {"restore"},
     "detector": {"boxes"},
     "judge": set(),
 }
@@ -57,7 +57,7 @@ def test_a_metric_has_two_public_functions(path: Path) -> None:
 def test_an_architecture_has_its_module_with_the_functions_of_its_task(name: str) -> None:
     spec = ARCHITECTURES[name]
     functions = public_functions(modules("models")[spec.module_name.rpartition(".")[2]])
-    assert ({"build"} if spec.default else {"recognised", "from_sets"}) <= functions
+    assert ({"build"} if spec.default else {"recognized_family", "from_sets"}) <= functions
     assert OF_TASK[spec.task] <= functions
 
 

@@ -20,16 +20,16 @@ from db.settings import Settings
 
 def main() -> int:
     """Do the errand that the first argument names; without one, work."""
-    errand = sys.argv[1] if len(sys.argv) > 1 else "serve"
+    command = sys.argv[1] if len(sys.argv) > 1 else "serve"
     try:
         settings = settings_module.load()
-        if errand in _LINE_BY_LINE or errand in _ANSWERED:
-            _keep_standard_output()
-        if errand in _LINE_BY_LINE:
-            _answer_each(_LINE_BY_LINE[errand](settings))
-        elif errand in _ANSWERED:
-            _answer(_ANSWERED[errand], settings)
-        elif errand == "isolate":
+        if command in _LINE_BY_LINE or command in _SINGLE_ORDER:
+            _reserve_stdout()
+        if command in _LINE_BY_LINE:
+            _answer_lines(_LINE_BY_LINE[command](settings))
+        elif command in _SINGLE_ORDER:
+            _answer(_SINGLE_ORDER[command], settings)
+        elif command == "isolate":
             from workers.process import isolation
 
             isolation.child_main(settings)
@@ -51,24 +51,24 @@ def main() -> int:
     return 0
 
 
-def _keep_standard_output() -> None:
+def _reserve_stdout() -> None:
     """Keep standard output for our answers: some libraries print warnings there, which go to standard error instead."""
-    own = os.dup(1)
+    stdout_copy = os.dup(1)
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(own, "w", encoding="utf-8", errors="backslashreplace")
+    sys.stdout = os.fdopen(stdout_copy, "w", encoding="utf-8", errors="backslashreplace")
 
 
-def _answer(errand: Callable[[dict[str, Any], Settings], Any], settings: Settings) -> None:
+def _answer(command: Callable[[dict[str, Any], Settings], Any], settings: Settings) -> None:
     """Read one order as JSON, do it, and print what came of it as JSON, errors too."""
     order = json.loads(sys.stdin.read())
     try:
-        said = errand(order, settings)
+        result = command(order, settings)
     except ReelwrightError as error:
-        said = {"code": error.code, "message": error.message, "remedy": error.remedy}
-    print(json.dumps(said), flush=True)  # noqa: T201 -- the answer
+        result = {"code": error.code, "message": error.message, "remedy": error.remedy}
+    print(json.dumps(result), flush=True)  # noqa: T201 -- the answer
 
 
-def _weights(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _inspect_weights(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Examine files of weights: ``{"files": […], "card": …, "folder": …}``."""
     from workers.on_demand import inspect_weights
 
@@ -79,60 +79,62 @@ def _compare(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Make a contact sheet; ``workers.on_demand.contact_sheet`` says of what."""
     from workers.on_demand import contact_sheet
 
-    return contact_sheet.sheet(contact_sheet.Order.model_validate(order), settings)
+    return contact_sheet.make_sheet(contact_sheet.SheetOrder.model_validate(order), settings)
 
 
 def _evaluate(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Judge pictures by references, and say how far it is, a line each second."""
     from workers.on_demand.evaluation import evaluating
-    from workers.on_demand.evaluation.order import Order
+    from workers.on_demand.evaluation.order import EvaluateOrder
 
-    told = 0.0
+    last_printed = 0.0
 
-    def moved(done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= 1 or done == total:
-            told = time.monotonic()
+    def print_progress(done: int, total: int) -> None:
+        nonlocal last_printed
+        if time.monotonic() - last_printed >= 1 or done == total:
+            last_printed = time.monotonic()
             print(json.dumps({"done": done, "of": total}), flush=True)  # noqa: T201 -- the progress
 
-    return evaluating.evaluate(Order.model_validate(order), settings, moved)
+    return evaluating.evaluate(EvaluateOrder.model_validate(order), settings, print_progress)
 
 
-_ANSWERED = {"weights": _weights, "compare": _compare, "evaluate": _evaluate}
+_SINGLE_ORDER = {"weights": _inspect_weights, "compare": _compare, "evaluate": _evaluate}
 
 
-def _answer_each(errand: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def _answer_lines(command: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Read an order a line, do it, and print what came of it as one line, errors too."""
     for line in sys.stdin:
         try:
-            said = errand(json.loads(line))
+            result = command(json.loads(line))
         except ReelwrightError as error:
-            said = {"code": error.code, "message": error.message, "remedy": error.remedy}
-        print(json.dumps(said), flush=True)  # noqa: T201 -- the answer
+            result = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        print(json.dumps(result), flush=True)  # noqa: T201 -- the answer
 
 
 def _prober(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Describe sources: ``{"source": …, "recipe": …}`` in, facts and seconds of work out."""
     from workers import device
 
-    device.settle("cpu")
-    known: dict[tuple[Any, ...], float] = {}
-    return lambda order: _described(order, settings, known)
+    device.make_deterministic("cpu")
+    seconds_by_case: dict[tuple[Any, ...], float] = {}
+    return lambda order: _estimate_source(order, settings, seconds_by_case)
 
 
 def _verifier(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Look again at sources, films and items; ``workers.on_demand.verify`` says how."""
     from workers.on_demand import verify
 
-    clerk = verify.Clerk(settings)
-    return lambda order: clerk.answer(verify.Order.model_validate(order))
+    verifier = verify.Verifier(settings)
+    return lambda order: verifier.answer(verify.VerifyOrder.model_validate(order))
 
 
 _LINE_BY_LINE = {"probe": _prober, "verify": _verifier}
 
 
-def _described(order: dict[str, Any], settings: Settings, known: dict[tuple[Any, ...], float]) -> dict[str, Any]:
-    """Describe a source and estimate its work; what a recipe costs a size is tried once and then ``known``."""
+def _estimate_source(
+    order: dict[str, Any], settings: Settings, seconds_by_case: dict[tuple[Any, ...], float]
+) -> dict[str, Any]:
+    """Describe a source and estimate its work; what a recipe costs a size is tried once."""
     from db.store import open_store
     from workers.on_demand import estimate
     from workers.tasks import probe
@@ -142,13 +144,13 @@ def _described(order: dict[str, Any], settings: Settings, known: dict[tuple[Any,
         facts = probe.describe(Source.model_validate(order["source"]), settings, Path(folder))
     recipe = Recipe.model_validate(order["recipe"])
     case = (recipe.fingerprint(), facts["width"], facts["height"], facts["mono"])
-    if case not in known:
+    if case not in seconds_by_case:
         with TemporaryDirectory(prefix="reelwright-probe-") as folder:
             # A dry run opens no store unless weights must be read from it.
-            pinned = any(step.pins for step in recipe.steps)
-            bench = Workbench(open_store(settings), Path(folder), settings, "probe") if pinned else None
-            known[case] = estimate.seconds_per_frame(recipe, *case[1:], bench)
-    return {"facts": facts, "seconds": known[case] * facts["frame_count"]}
+            has_pins = any(step.pins for step in recipe.steps)
+            bench = Workbench(open_store(settings), Path(folder), settings, "probe") if has_pins else None
+            seconds_by_case[case] = estimate.seconds_per_frame(recipe, *case[1:], bench)
+    return {"facts": facts, "seconds": seconds_by_case[case] * facts["frame_count"]}
 
 
 if __name__ == "__main__":

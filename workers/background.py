@@ -18,52 +18,52 @@ _POLL_SECONDS = 0.1
 
 
 @contextmanager
-def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+def read_ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     """Run an iterable in a thread, at most ``depth`` items ahead; leaving the block stops it."""
-    line: queue.Queue[Any] = queue.Queue(depth)
+    items_queue: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
 
     def produce() -> None:
         source = iter(items)
         try:
             for item in source:
-                if not _offer(line, item, stop):
+                if not _offer(items_queue, item, stop):
                     break
-            _offer(line, _END, stop)
+            _offer(items_queue, _END, stop)
         except BaseException as error:
-            _offer(line, error, stop)
+            _offer(items_queue, error, stop)
         finally:
             getattr(source, "close", lambda: None)()
 
     thread = threading.Thread(target=produce, name="read-ahead", daemon=True)
     thread.start()
     try:
-        yield _received(line)
+        yield _queue_items(items_queue)
     finally:
         stop.set()
         thread.join()
 
 
 @contextmanager
-def behind(consume: Callable[[T], None], depth: int) -> Iterator[Callable[[T], None]]:
+def write_behind(consume: Callable[[T], None], depth: int) -> Iterator[Callable[[T], None]]:
     """Run a consumer in a thread, at most ``depth`` items behind; the block's end waits for all of them."""
-    line: queue.Queue[Any] = queue.Queue(depth)
+    items_queue: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
-    failed: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            for item in _received(line):
+            for item in _queue_items(items_queue):
                 if stop.is_set():
                     return
                 consume(item)
         except BaseException as error:
-            failed.append(error)
+            errors.append(error)
             stop.set()
 
     def put(item: T) -> None:
-        if not _offer(line, item, stop) and failed:
-            raise failed[0]
+        if not _offer(items_queue, item, stop) and errors:
+            raise errors[0]
 
     thread = threading.Thread(target=work, name="write-behind", daemon=True)
     thread.start()
@@ -71,36 +71,36 @@ def behind(consume: Callable[[T], None], depth: int) -> Iterator[Callable[[T], N
         yield put
     except BaseException:
         stop.set()
-        _drain(line)
-        line.put(_END)
+        _drain(items_queue)
+        items_queue.put(_END)
         thread.join()
         raise
-    _offer(line, _END, stop)
+    _offer(items_queue, _END, stop)
     thread.join()
-    if failed:
-        raise failed[0]
+    if errors:
+        raise errors[0]
 
 
-def _offer(line: queue.Queue[Any], item: Any, stop: threading.Event) -> bool:
+def _offer(items_queue: queue.Queue[Any], item: Any, stop: threading.Event) -> bool:
     while not stop.is_set():
         try:
-            line.put(item, timeout=_POLL_SECONDS)
+            items_queue.put(item, timeout=_POLL_SECONDS)
         except queue.Full:
             continue
         return True
     return False
 
 
-def _received(line: queue.Queue[Any]) -> Iterator[Any]:
-    while (item := line.get()) is not _END:
+def _queue_items(items_queue: queue.Queue[Any]) -> Iterator[Any]:
+    while (item := items_queue.get()) is not _END:
         if isinstance(item, BaseException):
             raise item
         yield item
 
 
-def _drain(line: queue.Queue[Any]) -> None:
+def _drain(items_queue: queue.Queue[Any]) -> None:
     while True:
         try:
-            line.get_nowait()
+            items_queue.get_nowait()
         except queue.Empty:
             return

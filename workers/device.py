@@ -30,12 +30,12 @@ def open_device(name: str) -> str:
     """
     if name == "auto":
         return "cuda:0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if not _is_there(name):
+    if not _is_available(name):
         raise InputError(f"Device {name!r} is not on this machine", code="BAD_SETTING", remedy="Use `auto` or `cpu`.")
     return "cuda:0" if name == "cuda" else name
 
 
-def settle(device: str) -> None:
+def make_deterministic(device: str) -> None:
     """Make this process compute the same bits every time: one thread, exact float32, no search for fast kernels."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
 def signature(device: str) -> str:
     """Return 16 hex digits; two workers with the same ones give bit-identical frames."""
     facts = {
-        "device": _model(device),
+        "device": _device_model(device),
         "cpu": _cpu_model(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "versions": versions(),
@@ -68,7 +68,7 @@ def signature(device: str) -> str:
 
 
 @contextmanager
-def translate() -> Iterator[None]:
+def translate_memory_errors() -> Iterator[None]:
     """Turn every library's way of saying that memory ran out into one.
 
     Raises:
@@ -89,14 +89,14 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
-def _is_there(name: str) -> bool:
+def _is_available(name: str) -> bool:
     kind, _, index = name.partition(":")
     if kind == "cuda":
         return int(index or 0) < torch.cuda.device_count()
     return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
 
 
-def _model(device: str) -> str:
+def _device_model(device: str) -> str:
     if device.startswith("cuda"):
         major, minor = torch.cuda.get_device_capability(device)
         return f"{torch.cuda.get_device_name(device)} {major}.{minor} CUDA {torch.version.cuda}"

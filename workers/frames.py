@@ -75,7 +75,7 @@ class Reel:
                 return shot
         return (0, self.frame_count)
 
-    def neighbours(self, number: int, radius: int) -> range:
+    def neighbors(self, number: int, radius: int) -> range:
         """Return the frames within ``radius`` of ``number``, clamped to its shot: the one rule for all windows."""
         first, last = self.shot_of(number)
         return range(max(first, number - radius), min(last, number + radius + 1))

@@ -16,7 +16,7 @@ from db.store.base import Store
 from db.store.keys import check
 
 
-def _nothing(frames: int) -> None:
+def _ignore_progress(frames: int) -> None:
     """Stand-in for work outside a queue: nobody listens."""
 
 
@@ -32,10 +32,10 @@ class Workbench:
     """Where this attempt's blobs go."""
     device: str = "cpu"
     """A torch device name."""
-    report: Callable[[int], None] = field(default=_nothing)
-    """Behind :meth:`moved`: set by the attempt."""
+    report: Callable[[int], None] = field(default=_ignore_progress)
+    """Behind :meth:`advance`: set by the attempt."""
 
-    def moved(self, frames: int = 0) -> None:
+    def advance(self, frames: int = 0) -> None:
         """Say that work moved on, by ``frames`` written frames or (0) by a tile, a megabyte, a loaded model.
 
         Call it at every frame boundary, from any thread.
@@ -47,7 +47,7 @@ class Workbench:
 
     def put(self, name: str, path: Path) -> Blob:
         """Store a file as this attempt's blob ``name``."""
-        return self.store.put(check(f"{self.key_prefix}/{name}"), path, moved=self._bytes_moved)
+        return self.store.put(check(f"{self.key_prefix}/{name}"), path, moved=self._on_bytes)
 
     def put_bytes(self, name: str, data: bytes) -> Blob:
         """Store bytes as this attempt's blob ``name``."""
@@ -61,15 +61,15 @@ class Workbench:
         Raises:
             InputError: ``BLOB_MISSING`` or ``CHECKSUM_MISMATCH``.
         """
-        own = self.store.local_path(blob.key)
-        if own is not None:
+        store_path = self.store.local_path(blob.key)
+        if store_path is not None:
             if check:
-                self.store.check(blob, moved=self._bytes_moved)
-            return own
-        here = self.scratch / f"{blob.sha256[:16]}-{blob.name}"
-        if not here.exists():
-            self.store.get(blob, here, moved=self._bytes_moved)
-        return here
+                self.store.check(blob, moved=self._on_bytes)
+            return store_path
+        copy_path = self.scratch / f"{blob.sha256[:16]}-{blob.name}"
+        if not copy_path.exists():
+            self.store.get(blob, copy_path, moved=self._on_bytes)
+        return copy_path
 
-    def _bytes_moved(self, count: int) -> None:
-        self.moved()
+    def _on_bytes(self, count: int) -> None:
+        self.advance()

@@ -388,16 +388,16 @@ _SHIPPED = (
 
 
 def _load() -> dict[str, ArchitectureSpec]:
-    found = {spec.name: spec for spec in _SHIPPED}
+    specs = {spec.name: spec for spec in _SHIPPED}
     for point in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             spec = point.load()
         except Exception as error:  # an outside package must not take the house down with it
             logging.getLogger(__name__).warning("outside model %s cannot be loaded: %s", point.name, error)
             continue
-        if isinstance(spec, ArchitectureSpec) and spec.name == point.name and spec.name not in found:
-            found[spec.name] = spec
-    return found
+        if isinstance(spec, ArchitectureSpec) and spec.name == point.name and spec.name not in specs:
+            specs[spec.name] = spec
+    return specs
 
 
 ARCHITECTURES: Mapping[str, ArchitectureSpec] = _load()

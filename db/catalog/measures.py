@@ -37,7 +37,7 @@ class MeasureSpec:
 
 
 _ALL: tuple[Task, ...] = ("colorizer", "denoiser", "upscaler", "compare")
-_COLOUR: tuple[Task, ...] = ("colorizer", "compare")
+_COLOR: tuple[Task, ...] = ("colorizer", "compare")
 _FID = "|m1 - m2|^2 + Tr(S1 + S2 - 2 sqrt(S1 S2)) of 2048 features"
 _FID_FILE = f"{_FID}, Inception of 2015-12-05"
 _FIELD = f"{_FID}, ImageNet's Inception (torchvision), torch bilinear to 299, no antialiasing, x/2 + 0.5, re-centred"
@@ -64,15 +64,15 @@ _SHIPPED = (
         "ssim_y", "Likeness of luma's structure.", f"{_WANG}, MATLAB's Y 16..235, crop = scale", "1", True,
         ("upscaler",),
     ),
-    MeasureSpec("colorfulness", "How colourful.", _SIGNED, "1", None, _COLOUR, needs_reference=False),
-    MeasureSpec("colorfulness_absolute", "How colourful.", _ABSOLUTE, "1", None, _COLOUR, needs_reference=False),
+    MeasureSpec("colorfulness", "How colourful.", _SIGNED, "1", None, _COLOR, needs_reference=False),
+    MeasureSpec("colorfulness_absolute", "How colourful.", _ABSOLUTE, "1", None, _COLOR, needs_reference=False),
     MeasureSpec(
         "delta_colorfulness", "Distance of the sets' colorfulness.", f"|mean - mean| of: {_SIGNED}", "1", False,
-        _COLOUR, "set",
+        _COLOR, "set",
     ),
     MeasureSpec(
         "delta_colorfulness_absolute", "Distance of the sets' colorfulness.", f"|mean - mean| of: {_ABSOLUTE}", "1",
-        False, _COLOUR, "set",
+        False, _COLOR, "set",
     ),
     MeasureSpec(
         "delta_colorfulness_each", "Mean distance of each picture's colorfulness.", f"mean |difference| of: {_SIGNED}",
@@ -84,11 +84,11 @@ _SHIPPED = (
     ),
     MeasureSpec(
         "semantic", "Share of pictures in which a classifier sees the same as in the reference.",
-        "SqueezeNet 1.0, top 1 of 1000 classes, 227 x 227 stretched", "1", True, _COLOUR, "set", judge="squeezenet",
+        "SqueezeNet 1.0, top 1 of 1000 classes, 227 x 227 stretched", "1", True, _COLOR, "set", judge="squeezenet",
     ),
     MeasureSpec(
         "fid_torch_fidelity", "Distance of the sets.", f"{_FID_FILE}; TensorFlow 1 bilinear to 299 (torch-fidelity)",
-        "1", False, _COLOUR, "set", judge="inception-fid",
+        "1", False, _COLOR, "set", judge="inception-fid",
     ),
     MeasureSpec(
         "fid_pytorch_fid", "Distance of the sets.",
@@ -135,7 +135,7 @@ RELIABLE_ABOVE = 2048
 """A Frechet distance of no more pictures than features has a covariance without full rank: it is marked unreliable."""
 
 
-def chosen(names: Sequence[str], judges: Iterable[str]) -> tuple[str, ...] | None:
+def select_measures(names: Sequence[str], judges: Iterable[str]) -> tuple[str, ...] | None:
     """Return the measures that are asked for, checked; none where nobody asked, and the task decides.
 
     Args:
@@ -145,15 +145,15 @@ def chosen(names: Sequence[str], judges: Iterable[str]) -> tuple[str, ...] | Non
     Raises:
         InputError: ``UNKNOWN_METRIC``, or ``MODEL_MISSING`` when a measure's judge is not registered.
     """
-    here = set(judges)
+    available = set(judges)
     if "all" in names:
-        return tuple(name for name, spec in MEASURES.items() if not spec.judge or spec.judge in here)
+        return tuple(name for name, spec in MEASURES.items() if not spec.judge or spec.judge in available)
     for name in names:
         if name not in MEASURES:
             raise InputError(f"Nothing is measured under the name {name!r:.40}.{nearest(name, MEASURES)}",
                              code="UNKNOWN_METRIC")  # fmt: skip
         judge = MEASURES[name].judge
-        if judge and judge not in here:
+        if judge and judge not in available:
             raise InputError(
                 f"{name} needs the weights {judge}, which are not registered here; nothing else goes by that name",
                 code="MODEL_MISSING",
@@ -162,9 +162,9 @@ def chosen(names: Sequence[str], judges: Iterable[str]) -> tuple[str, ...] | Non
     return tuple(dict.fromkeys(names)) or None
 
 
-def usual(task: Task, judges: Iterable[str]) -> tuple[str, ...]:
+def default_measures(task: Task, judges: Iterable[str]) -> tuple[str, ...]:
     """Return what is measured for a task where nobody names metrics: all that its judges are here for."""
-    here = set(judges)
+    available = set(judges)
     return tuple(
-        name for name, spec in MEASURES.items() if task in spec.tasks and (not spec.judge or spec.judge in here)
+        name for name, spec in MEASURES.items() if task in spec.tasks and (not spec.judge or spec.judge in available)
     )

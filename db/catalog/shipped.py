@@ -38,8 +38,8 @@ def path_of(sha256: str) -> Path | None:
 def facts(name: str) -> dict[str, Any]:
     """Return what is written about shipped weights: recipe, data and terms, figures, digest."""
     path = _path(name).with_suffix(".json")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
+    card_facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return card_facts
 
 
 def _path(name: str) -> Path:

@@ -33,7 +33,7 @@ class StageParams(BaseModel):
     )
 
 
-class ColourParams(StageParams):
+class ColorParams(StageParams):
     """Parameters of stages that are about colour."""
 
     keep_luma: bool = Field(
@@ -41,7 +41,7 @@ class ColourParams(StageParams):
     )
 
 
-def _of_task(weights: str, task: str, otherwise: str) -> ArchitectureSpec:
+def _check_task(weights: str, task: str, otherwise: str) -> ArchitectureSpec:
     """Return what is known of the network of some weights; a ``ValueError`` says that it is for another task."""
     spec = ARCHITECTURES[card(weights).architecture]
     if spec.task != task:
@@ -63,7 +63,7 @@ class DeinterlaceParams(StageParams):
     double_rate: bool = Field(False, description="`video` alone: make a frame of every field, at twice the rate.")
 
     @model_validator(mode="after")
-    def _whole(self) -> DeinterlaceParams:
+    def _check_whole_reel(self) -> DeinterlaceParams:
         if self.strength not in (0, 1) or self.shots is not None:
             raise ValueError("it is done to a whole reel: strength is 0 or 1, and there are no shots")
         return self
@@ -86,12 +86,12 @@ class DenoiseParams(StageParams):
     radius: int = Field(2, ge=1, le=4, description="Frames before and after that temporal averaging looks at.")
 
     @model_validator(mode="after")
-    def _has_its_network(self) -> DenoiseParams:
+    def _check_network(self) -> DenoiseParams:
         if not self.cards:
             if self.method == "network":
                 raise ValueError("method network needs weights")
             return self
-        spec = _of_task(self.cards[0], "denoiser", "takes out no noise")
+        spec = _check_task(self.cards[0], "denoiser", "takes out no noise")
         if self.sigma is not None and "sigma" not in spec.options:
             raise ValueError(f"{spec.title} has no option sigma: its weights are for one level of noise")
         return self
@@ -108,7 +108,7 @@ class DeflickerParams(StageParams):
     window: int = Field(15, ge=3, le=121, description="Frames over which exposure is smoothed.")
 
 
-class ColorEnhanceParams(ColourParams):
+class ColorEnhanceParams(ColorParams):
     """Parameters of ``color_enhance``."""
 
     contrast: float = Field(0.5, ge=0, le=1, description="How far local contrast is raised.")
@@ -127,24 +127,24 @@ class UpscaleParams(StageParams):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_its_scale(cls, given: Any) -> Any:
+    def _fill_in_scale(cls, values: Any) -> Any:
         """Take the weights' scale where none is given."""
-        if not isinstance(given, dict) or given.get("method") != "network" or "scale" in given:
-            return given
-        chosen = find(str(given.get("weights", cls.model_fields["weights"].default)))
-        return given | {"scale": chosen.scale} if chosen and chosen.scale > 1 else given
+        if not isinstance(values, dict) or values.get("method") != "network" or "scale" in values:
+            return values
+        weights_card = find(str(values.get("weights", cls.model_fields["weights"].default)))
+        return values | {"scale": weights_card.scale} if weights_card and weights_card.scale > 1 else values
 
     @model_validator(mode="after")
-    def _has_its_network(self) -> UpscaleParams:
+    def _check_network(self) -> UpscaleParams:
         if self.method == "network":
-            _of_task(self.weights, "upscaler", "enlarges nothing")
+            _check_task(self.weights, "upscaler", "enlarges nothing")
             scale = card(self.weights).scale
             if scale != self.scale:
                 raise ValueError(f"{self.weights} enlarges {scale} times, not {self.scale} times")
         return self
 
 
-class ColorizeParams(ColourParams):
+class ColorizeParams(ColorParams):
     """Parameters of ``colorize``. Those that not every system has are none unless given: then the published default."""
 
     model: str | None = Field(
@@ -176,8 +176,8 @@ class ColorizeParams(ColourParams):
     detector: str | None = Field(None, description="Weights that find the boxes; none looks for no objects.")
 
     @model_validator(mode="after")
-    def _has_its_options(self) -> ColorizeParams:
-        spec = _of_task(self.card.name, "colorizer", "colours nothing")
+    def _check_options(self) -> ColorizeParams:
+        spec = _check_task(self.card.name, "colorizer", "colours nothing")
         for name in _OPTIONS:
             if getattr(self, name) is not None and name not in spec.options:
                 has = ", ".join(spec.options) or "none"
@@ -196,16 +196,16 @@ class ColorizeParams(ColourParams):
     @property
     def options(self) -> dict[str, Any]:
         """What is given for the network, by the names of its options; the detector's part is not the network's."""
-        given = {name: getattr(self, name) for name in _OPTIONS if name != "detector"}
-        return dict(self.card.defaults) | {name: value for name, value in given.items() if value is not None}
+        values = {name: getattr(self, name) for name in _OPTIONS if name != "detector"}
+        return dict(self.card.defaults) | {name: value for name, value in values.items() if value is not None}
 
 
-_CHOICE = {*ColourParams.model_fields, "model", "weights", "already_coloured"}
+_CHOICE = {*ColorParams.model_fields, "model", "weights", "already_coloured"}
 _OPTIONS = tuple(name for name in ColorizeParams.model_fields if name not in _CHOICE)
 """Parameters that only some systems have."""
 
 
-class StabilizeColorParams(ColourParams):
+class StabilizeColorParams(ColorParams):
     """Parameters of ``stabilize_color``."""
 
     radius: int = Field(4, ge=1, le=15, description="Frames before and after that colour is averaged over.")
@@ -251,7 +251,7 @@ class StageSpec:
     """Cards of the weights that it runs with, from the parameters."""
     stills_only: Callable[[Any], bool] = _never
     """Whether it uses its weights on stills alone, from the parameters."""
-    makes_colour: bool = False
+    makes_color: bool = False
     """Whether a single-channel source comes out with colour."""
     whole_reel: bool = False
     """Whether the probe does it, once over the whole reel, since it makes other frames: such steps stand first."""
@@ -265,8 +265,8 @@ class StageSpec:
 
 
 def _colorizer_weights(params: Any) -> tuple[str, ...]:
-    chosen = ColorizeParams.model_validate(params)
-    return (chosen.card.name,) if chosen.detector is None else (chosen.card.name, chosen.detector)
+    colorize = ColorizeParams.model_validate(params)
+    return (colorize.card.name,) if colorize.detector is None else (colorize.card.name, colorize.detector)
 
 
 def _denoise_radius(params: Any) -> int:
@@ -317,7 +317,7 @@ _SHIPPED = (
         params=ColorizeParams,
         order=11,
         weights=_colorizer_weights,
-        makes_colour=True,
+        makes_color=True,
         source="The network predicts a and b of CIE Lab at its own size; they join the source's own L at full size.",
     ),
     StageSpec(
@@ -352,7 +352,7 @@ _SHIPPED = (
 
 
 def _load() -> dict[str, StageSpec]:
-    found = {spec.name: spec for spec in _SHIPPED}
+    specs = {spec.name: spec for spec in _SHIPPED}
     for point in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             spec = point.load()
@@ -361,9 +361,9 @@ def _load() -> dict[str, StageSpec]:
                 "stage %s of an outside package cannot be loaded: %s", point.name, error
             )
             continue
-        if isinstance(spec, StageSpec) and spec.name == point.name and spec.name not in found:
-            found[spec.name] = spec
-    return dict(sorted(found.items(), key=lambda pair: (pair[1].order, pair[0])))
+        if isinstance(spec, StageSpec) and spec.name == point.name and spec.name not in specs:
+            specs[spec.name] = spec
+    return dict(sorted(specs.items(), key=lambda pair: (pair[1].order, pair[0])))
 
 
 STAGES: Mapping[str, StageSpec] = _load()

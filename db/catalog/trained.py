@@ -54,12 +54,12 @@ def read(text: str) -> Trained:
         raise InputError(f"{len(text):,} characters are said of the weights, at most {MAX_BYTES:,} are read",
                          code="BAD_CHECKPOINT")  # fmt: skip
     try:
-        return checked(json.loads(text))
+        return from_document(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise InputError(f"What is said of the weights is no JSON ({error})", code="BAD_CHECKPOINT") from error
 
 
-def checked(document: Any) -> Trained:
+def from_document(document: Any) -> Trained:
     """Check an already read document; raises as :func:`read`."""
     try:
         return Trained.model_validate(document)

@@ -35,8 +35,8 @@ def _ours(name: str, architecture: str, build: str, summary: str, megabytes: int
 
 def _dctlsa(scale: int, sha256_prefix: str) -> Card:
     name, files = f"dctlsa-x{scale}", (WeightsFile(f"dctlsa_x{scale}.pt", sha256_prefix=sha256_prefix, megabytes=4),)
-    summary, published = f"{scale} times as large; the authors' own.", "zengkun301/DCTLSA on GitHub, folder pretrained"
-    return Card(name, "dctlsa", name, summary, files, published, f"Apache-2.0; {_UNSTATED}", scale=scale)
+    summary, origin = f"{scale} times as large; the authors' own.", "zengkun301/DCTLSA on GitHub, folder pretrained"
+    return Card(name, "dctlsa", name, summary, files, origin, f"Apache-2.0; {_UNSTATED}", scale=scale)
 
 
 def _deoldify(name: str, build: str, summary: str, file: str, megabytes: int, factor: int = 35) -> Card:
@@ -168,8 +168,8 @@ CARDS: Mapping[str, Card] = {
 
 
 def _family(name: str, architecture: str, summary: str, scale: int = 1) -> Card:
-    files, published = (WeightsFile("a file that spandrel reads"),), "by their authors"
-    return Card(name, architecture, name, summary, files, published, "as their authors state", scale=scale)
+    files, origin = (WeightsFile("a file that spandrel reads"),), "by their authors"
+    return Card(name, architecture, name, summary, files, origin, "as their authors state", scale=scale)
 
 
 FAMILIES: Mapping[str, Card] = {
@@ -194,7 +194,7 @@ def find(name: str) -> Card | None:
     if tag and tag["base"] in FAMILIES:
         return replace(FAMILIES[tag["base"]], name=name)
     base = tag and (CARDS.get(tag["base"]) or of_build(tag["base"]))
-    return _tagged(name, base) if base else None
+    return _card_for_label(name, base) if base else None
 
 
 def of_build(build: str) -> Card | None:
@@ -213,8 +213,8 @@ def card(name: str) -> Card:
     Raises:
         InputError: ``UNKNOWN_MODEL``, with the nearest name.
     """
-    found = find(name)
-    if found is None:
+    weights_card = find(name)
+    if weights_card is None:
         base, colon, _ = name.partition(":")
         # Of a tag, the base is what is misspelled.
         builds = [*FAMILIES, *(each.build for each in CARDS.values())] if colon else []
@@ -223,10 +223,10 @@ def card(name: str) -> Card:
         if base in FAMILIES and not colon:
             remedy = f"Weights of this family have a label: {base}:LABEL. `reelwright models list` shows them."
         raise InputError(f"No weights are called {name!r:.110}.{near}", code="UNKNOWN_MODEL", remedy=remedy)
-    return found
+    return weights_card
 
 
-def _tagged(name: str, base: Card) -> Card:
+def _card_for_label(name: str, base: Card) -> Card:
     """Return the card of weights that somebody trained for the network of ``base``."""
     stem = name.replace(":", ".")
     files = tuple(
@@ -254,7 +254,7 @@ def resolve(model: str | None, weights: str | None) -> Card:
         assert model is not None
         spec = ARCHITECTURES.get(model)
         return card(spec.default if spec else model)
-    chosen = card(weights)
-    if model not in (None, chosen.architecture, weights):
+    weights_card = card(weights)
+    if model not in (None, weights_card.architecture, weights):
         raise InputError(f"The weights {weights} are not of model {model!r:.60}", code="BAD_PARAMETER")
-    return chosen
+    return weights_card

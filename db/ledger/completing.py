@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from db.errors import LeaseLost
 from db.ledger.counting import add_delta
-from db.ledger.leasing import Lease, end_attempt, held_task, prefix_of
+from db.ledger.leasing import Lease, end_attempt, lock_lease_task, prefix_of
 from db.ledger.maintenance import add_sweep
 from db.records import ItemResult, TaskResult
 from db.session import Database
@@ -21,7 +21,7 @@ def complete_task(db: Database, lease: Lease, result: TaskResult) -> None:
         LeaseLost: The fence refuses: the result is not accepted and its blobs are swept later.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = lock_lease_task(connection, lease)
         _finish(db, connection, lease, result_json=result.model_dump_json())
         changes: dict[str, object] = {"plan_due_at": db.now}
         if result.facts is not None:
@@ -42,7 +42,7 @@ def complete_item(db: Database, lease: Lease, result: ItemResult) -> None:
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = lock_lease_task(connection, lease)
         _finish(db, connection, lease)
         _accept(db, connection, lease, task.item_id, result)
         rows = connection.execute(
@@ -66,10 +66,10 @@ def complete_still(db: Database, lease: Lease, item_id: int, result: ItemResult)
         LeaseLost: The fence refuses, or the still no longer travels in this bundle.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = lock_lease_task(connection, lease)
         connection.execute(update(Task).where(Task.id == task.id).values(frames_done=Task.frames_done + 1))
-        own = connection.scalar(select(Item.task_id).where(Item.id == item_id).with_for_update(key_share=True))
-        if own != task.id:
+        bundle_id = connection.scalar(select(Item.task_id).where(Item.id == item_id).with_for_update(key_share=True))
+        if bundle_id != task.id:
             raise LeaseLost(f"item {item_id} does not travel in task {task.id}")
         _accept(db, connection, lease, item_id, result)
         connection.execute(update(Item).where(Item.id == item_id).values(frames_done=1))
@@ -83,7 +83,7 @@ def finish_bundle(db: Database, lease: Lease) -> None:
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        held_task(connection, lease)
+        lock_lease_task(connection, lease)
         _finish(db, connection, lease)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from db.errors import CODES, InputError
-from db.ledger.counting import add_delta, by_state
+from db.ledger.counting import add_delta, count_states
 from db.ledger.leasing import CHUNK, cancel_tasks
 from db.ledger.maintenance import add_sweep
 from db.ledger.submission import add_bundles, add_probes
@@ -121,12 +121,14 @@ def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
     states: Sequence[ItemState] = selection.states
     if not (selection.states or selection.codes or selection.external_ids):
         states = (ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED)
-    wanted: list[ColumnElement[bool]] = [Item.state.in_([state for state in states or ITEM_OVER if state in ITEM_OVER])]
+    conditions: list[ColumnElement[bool]] = [
+        Item.state.in_([state for state in states or ITEM_OVER if state in ITEM_OVER])
+    ]
     if selection.codes:
-        wanted.append(Item.error_code.in_(selection.codes))
+        conditions.append(Item.error_code.in_(selection.codes))
     if selection.external_ids:
-        wanted.append(Item.external_id.in_(selection.external_ids))
-    return wanted
+        conditions.append(Item.external_id.in_(selection.external_ids))
+    return conditions
 
 
 def _restart(
@@ -150,8 +152,8 @@ def _restart(
         part = [row.id for row in reels[first : first + CHUNK]]
         connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"frames_total": 0}))
     add_probes(connection, job_id, [(row.id, row.generation + 1) for row in reels], TaskState.READY)
-    changes = by_state([ItemState.PENDING] * len(rows))
-    for name, count in by_state([row.state for row in rows]).items():
+    changes = count_states([ItemState.PENDING] * len(rows))
+    for name, count in count_states([row.state for row in rows]).items():
         changes[name] = changes.get(name, 0) - count
     frames_done = sum(row.frames_done for row in rows)
     add_delta(

@@ -13,9 +13,9 @@ from db.tables import CounterDelta
 
 def add_delta(connection: Connection, job_id: int, **changes: int) -> None:
     """Append one change of the job's counters; nothing is written when nothing changes."""
-    wanted = {name: change for name, change in changes.items() if change}
-    if wanted:
-        connection.execute(insert(CounterDelta).values(job_id=job_id, **wanted))
+    nonzero = {name: change for name, change in changes.items() if change}
+    if nonzero:
+        connection.execute(insert(CounterDelta).values(job_id=job_id, **nonzero))
 
 
 def move_items(connection: Connection, job_id: int, before: ItemState, after: ItemState, count: int = 1) -> None:
@@ -23,6 +23,6 @@ def move_items(connection: Connection, job_id: int, before: ItemState, after: It
     add_delta(connection, job_id, **{f"items_{before}": -count, f"items_{after}": count})
 
 
-def by_state(states: Iterable[str]) -> dict[str, int]:
+def count_states(states: Iterable[str]) -> dict[str, int]:
     """Count states as changes for :func:`add_delta`."""
     return {f"items_{state}": count for state, count in Counter(states).items()}

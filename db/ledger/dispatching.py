@@ -92,12 +92,12 @@ def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> li
 def _room(connection: Connection, slots: dict[str, int]) -> dict[str, int]:
     capacity = dict.fromkeys((FINISH, RESTORE, LIGHT), sum(slots.values()))
     capacity |= {f"{RESTORE}-{signature}": count for signature, count in slots.items()}
-    queued = dict(
+    queue_lengths = dict(
         connection.execute(
             select(Task.queue, func.count()).where(Task.state == TaskState.QUEUED).group_by(Task.queue)
         ).all()
     )
-    return {queue: OUTSTANDING_PER_SLOT * count - queued.get(queue, 0) for queue, count in capacity.items()}
+    return {queue: OUTSTANDING_PER_SLOT * count - queue_lengths.get(queue, 0) for queue, count in capacity.items()}
 
 
 def _dispatch_job(
@@ -107,7 +107,7 @@ def _dispatch_job(
     for queue, free in room.items():
         if free <= 0:
             continue
-        chosen = (
+        task_ids = (
             select(Task.id)
             .where(Task.job_id == job_id, Task.queue == queue, Task.state == TaskState.READY, Task.not_before <= db.now)
             .order_by(Task.id)
@@ -115,7 +115,7 @@ def _dispatch_job(
         )
         rows = connection.execute(
             update(Task)
-            .where(Task.id.in_(chosen), Task.state == TaskState.READY)
+            .where(Task.id.in_(task_ids), Task.state == TaskState.READY)
             .values(
                 state=TaskState.QUEUED, dispatch_epoch=Task.dispatch_epoch + 1, job_epoch=job_epoch, queued_at=db.now
             )

@@ -16,8 +16,8 @@ from db.ledger.leasing import (
     Lease,
     cancel_tasks,
     end_attempt,
-    held_reel,
-    held_task,
+    lock_lease_reel,
+    lock_lease_task,
     lock_tasks,
     sweep_attempt,
 )
@@ -50,7 +50,7 @@ def fail_item(db: Database, lease: Lease, failure: Failure) -> None:
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_reel(connection, lease)
+        task = lock_lease_reel(connection, lease)
         _close(db, connection, lease, TaskState.FAILED, failure)
         _end_items(db, connection, task, ItemState.FAILED, failure)
 
@@ -62,9 +62,9 @@ def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure) -> No
         LeaseLost: The fence refuses, or the still no longer travels in this bundle.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
-        own = connection.scalar(select(Item.task_id).where(Item.id == item_id))
-        if own != task.id:
+        task = lock_lease_task(connection, lease)
+        bundle_id = connection.scalar(select(Item.task_id).where(Item.id == item_id))
+        if bundle_id != task.id:
             raise LeaseLost(f"item {item_id} does not travel in task {task.id}")
         _end_item(db, connection, item_id, ItemState.FAILED, failure)
 
@@ -76,7 +76,7 @@ def retry(db: Database, lease: Lease, failure: Failure, *, max_attempts: int, ba
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_reel(connection, lease)
+        task = lock_lease_reel(connection, lease)
         sweep_attempt(db, connection, task)
         if task.failure_count + 1 >= max_attempts:
             _close(db, connection, lease, TaskState.FAILED, failure)
@@ -101,7 +101,7 @@ def retry(db: Database, lease: Lease, failure: Failure, *, max_attempts: int, ba
         end_attempt(db, connection, lease, Outcome.RETRY, code=failure.code, message=failure.message)
 
 
-def shrink(db: Database, lease: Lease, failure: Failure) -> None:
+def replan_smaller(db: Database, lease: Lease, failure: Failure) -> None:
     """Answer to too little memory: plan the whole reel again with cells of half the size, or fail it at one frame.
 
     Stills are not cut, so a bundle's open ones fail.
@@ -110,7 +110,7 @@ def shrink(db: Database, lease: Lease, failure: Failure) -> None:
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_reel(connection, lease)
+        task = lock_lease_reel(connection, lease)
         batch_frames = connection.scalar(select(Item.batch_frames).where(Item.id == task.item_id)) or 1
         _close(db, connection, lease, TaskState.CANCELLED if batch_frames > 1 else TaskState.FAILED, failure)
         if batch_frames > 1:
@@ -126,12 +126,12 @@ def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> Non
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
-        task = held_reel(connection, lease)
+        task = lock_lease_reel(connection, lease)
         item = connection.execute(select(Item.__table__).where(Item.id == task.item_id)).one()
         recipe_json = item.recipe_json or connection.scalar(select(Job.recipe_json).where(Job.id == item.job_id))
         policy = Recipe.model_validate_json(recipe_json or "").bad_frames
         entries = json.loads(item.substitutes_json)
-        known = {entry["frame"] for entry in entries} | {frame}
+        bad_frames = {entry["frame"] for entry in entries} | {frame}
         failure = Failure("POISON_FRAME", f"Frame {frame} kills the process: {reason}", CODES["POISON_FRAME"].remedy)
         if policy == "fail" or frame in {entry["frame"] for entry in entries}:
             _close(db, connection, lease, TaskState.QUARANTINED, failure)
@@ -139,7 +139,7 @@ def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> Non
             return
         entries.append({"frame": frame, "use": None, "reason": reason[:300]})
         for entry in entries:  # a frame that stood in for another may itself have turned bad
-            entry["use"] = None if policy == "black" else nearest_good(entry["frame"], known, item.frames_total)
+            entry["use"] = None if policy == "black" else nearest_good(entry["frame"], bad_frames, item.frames_total)
         connection.execute(update(Item).where(Item.id == item.id).values(substitutes_json=json.dumps(entries)))
         drop_around(db, connection, item, frame, keep=task.id)
         connection.execute(
@@ -176,7 +176,7 @@ def hold_leases(db: Database, seconds: float) -> None:
         )
 
 
-def worker_gone(db: Database, boot_id: str, *, forgive: bool) -> int:
+def release_dead_worker(db: Database, boot_id: str, *, forgive: bool) -> int:
     """Take back at once what a dead worker held. ``forgive``: it was ended from outside, the task is not to blame."""
     with db.write() as connection:
         connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(state="left"))
@@ -187,17 +187,17 @@ def _take_back(
     db: Database, connection: Connection, which: ColumnElement[bool], *, forgive: bool
 ) -> Sequence[Row[Any]]:
     which = and_(Task.state == TaskState.RUNNING, which)
-    seen = connection.execute(select(Task.id, Task.item_id).where(which)).all()
-    if not seen:
+    candidates = connection.execute(select(Task.id, Task.item_id).where(which)).all()
+    if not candidates:
         return []
     # A crash may be answered by ending the whole reel.
-    ids, reels = [row.id for row in seen], [row.item_id for row in seen if row.item_id is not None]
+    ids, reels = [row.id for row in candidates], [row.item_id for row in candidates if row.item_id is not None]
     lock_tasks(connection, or_(Task.id.in_(ids), Task.item_id.in_(reels)))
     # A heartbeat either renewed before the lock, and is looked at again here, or finds the task gone.
-    found = connection.execute(select(Task.__table__).where(which, Task.id.in_(ids))).all()
+    tasks = connection.execute(select(Task.__table__).where(which, Task.id.in_(ids))).all()
     rows = connection.execute(
         update(Task)
-        .where(Task.id.in_([row.id for row in found]))
+        .where(Task.id.in_([row.id for row in tasks]))
         .values(
             state=TaskState.READY,
             worker=None,
@@ -207,7 +207,7 @@ def _take_back(
         )
         .returning(*Task.__table__.columns)
     ).all()
-    before = {row.id: row for row in found}
+    before = {row.id: row for row in tasks}
     for row in rows:
         sweep_attempt(db, connection, before[row.id])
         old = Lease(row.id, row.attempt, before[row.id].worker)
@@ -235,10 +235,10 @@ def _answer_crashes(db: Database, connection: Connection, task: Row[Any]) -> Non
 
 def _split_segment(connection: Connection, task: Row[Any], middle: int) -> None:
     _set_state(connection, task.id, TaskState.SPLIT)
-    copied = ("job_id", "item_id", "kind", "generation", "queue", "signature")
+    columns = ("job_id", "item_id", "kind", "generation", "queue", "signature")
     for start, stop in ((task.start_frame, middle), (middle, task.stop_frame)):
         # Each half stays under suspicion: one more crash splits it again.
-        values = {name: getattr(task, name) for name in copied} | {"start_frame": start, "stop_frame": stop}
+        values = {name: getattr(task, name) for name in columns} | {"start_frame": start, "stop_frame": stop}
         connection.execute(insert(Task).values(**values, state=TaskState.READY, lost_count=CRASHES_ALLOWED - 1))
 
 

@@ -13,7 +13,7 @@ from db.ledger.counting import move_items
 from db.ledger.maintenance import add_sweep
 from db.recipe import Recipe
 from db.records import Assignment, Blob, Part, ReelFacts, Source, Substitute, TaskResult
-from db.records import Item as ItemRecord
+from db.records import ItemView as ItemRecord
 from db.session import Database
 from db.states import TASK_LIVE, ItemState, JobState, Outcome, TaskKind, TaskState
 from db.store.keys import attempt_prefix
@@ -24,7 +24,7 @@ CHUNK = 500
 
 
 @dataclass(frozen=True)
-class WorkerCard:
+class WorkerIdentity:
     """What a worker process says of itself when it starts."""
 
     boot_id: str
@@ -54,7 +54,7 @@ class Renewal:
     """True: the job was paused or cancelled; stop at the next frame boundary."""
 
 
-def register_worker(db: Database, card: WorkerCard) -> None:
+def register_worker(db: Database, card: WorkerIdentity) -> None:
     """Write down that a worker process lives."""
     with db.write() as connection:
         connection.execute(
@@ -72,7 +72,7 @@ def register_worker(db: Database, card: WorkerCard) -> None:
         )
 
 
-def leave(db: Database, boot_id: str) -> None:
+def sign_off_worker(db: Database, boot_id: str) -> None:
     """Write down that a worker process ends in order."""
     with db.write() as connection:
         connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(state="left"))
@@ -111,25 +111,27 @@ def lease(db: Database, task_id: int, epoch: int, boot_id: str, signature: str, 
         connection.execute(
             insert(Attempt).values(task_id=task_id, attempt=row.attempt, worker=boot_id, started_at=db.now)
         )
-        started = connection.execute(
+        pending_items = connection.execute(
             update(Item)
             .where(Item.id == row.item_id if row.item_id else Item.task_id == task_id, Item.state == ItemState.PENDING)
             .values(state=ItemState.RUNNING)
         )
-        if started.rowcount:
-            move_items(connection, row.job_id, ItemState.PENDING, ItemState.RUNNING, started.rowcount)
+        if pending_items.rowcount:
+            move_items(connection, row.job_id, ItemState.PENDING, ItemState.RUNNING, pending_items.rowcount)
         return Lease(task_id, row.attempt, boot_id)
 
 
-def heartbeat(db: Database, boot_id: str, held: Lease | None, frames_done: int, lease_seconds: float) -> Renewal | None:
+def heartbeat(
+    db: Database, boot_id: str, current_lease: Lease | None, frames_done: int, lease_seconds: float
+) -> Renewal | None:
     """Say that a worker lives and, when it holds a lease, renew it. Returns none when it holds none."""
     with db.write() as connection:
         connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(heartbeat_at=db.now, state="live"))
-        if held is None:
+        if current_lease is None:
             return None
         row = connection.execute(
             update(Task)
-            .where(fence(held))
+            .where(fence(current_lease))
             .values(lease_until=db.now + lease_seconds, frames_done=frames_done)
             .returning(Task.job_id, Task.job_epoch)
         ).first()
@@ -146,7 +148,7 @@ def release(db: Database, lease: Lease, *, message: str = "", pause_seconds: flo
         LeaseLost: The fence refuses; there is nothing to give back.
     """
     with db.write() as connection:
-        task = held_task(connection, lease)
+        task = lock_lease_task(connection, lease)
         sweep_attempt(db, connection, task)
         connection.execute(
             update(Task)
@@ -173,7 +175,7 @@ def fence(lease: Lease) -> Any:
     )
 
 
-def held_task(connection: Connection, lease: Lease) -> Row[Any]:
+def lock_lease_task(connection: Connection, lease: Lease) -> Row[Any]:
     """Lock and return the task behind a lease.
 
     Raises:
@@ -185,11 +187,11 @@ def held_task(connection: Connection, lease: Lease) -> Row[Any]:
     return row
 
 
-def held_reel(connection: Connection, lease: Lease) -> Row[Any]:
-    """Lock every live task of the lease's reel, then do as :func:`held_task`: for what changes more than one task."""
+def lock_lease_reel(connection: Connection, lease: Lease) -> Row[Any]:
+    """Lock every live task of the lease's reel, then as :func:`lock_lease_task`: for what changes several tasks."""
     item_id = select(Task.item_id).where(Task.id == lease.task_id).scalar_subquery()
     lock_tasks(connection, Task.item_id == item_id)
-    return held_task(connection, lease)
+    return lock_lease_task(connection, lease)
 
 
 def lock_tasks(connection: Connection, *which: ColumnElement[bool]) -> None:
@@ -313,15 +315,15 @@ def item_record(row: Row[Any], job_recipe_json: str) -> ItemRecord:
 
 
 def _parts(connection: Connection, task: Row[Any]) -> tuple[Part, ...]:
-    wanted = {TaskKind.MERGE: TaskKind.INSPECT, TaskKind.ASSEMBLE: TaskKind.RESTORE}.get(TaskKind(task.kind))
-    if wanted is None:
+    part_kind = {TaskKind.MERGE: TaskKind.INSPECT, TaskKind.ASSEMBLE: TaskKind.RESTORE}.get(TaskKind(task.kind))
+    if part_kind is None:
         return ()
     rows = connection.execute(
         select(Task.start_frame, Task.stop_frame, Task.result_json)
         .where(
             Task.item_id == task.item_id,
             Task.generation == task.generation,
-            Task.kind == wanted,
+            Task.kind == part_kind,
             Task.state == TaskState.DONE,
             Task.dropped.is_(False),
         )

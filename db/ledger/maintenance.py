@@ -25,12 +25,12 @@ def lead(db: Database, holder: str, term_seconds: float) -> bool:
     """Take or renew the leader's term; returns whether ``holder`` leads now."""
     try:
         with db.write() as connection:
-            taken = connection.execute(
+            renewal = connection.execute(
                 update(Leader)
                 .where(Leader.name == "loop", or_(Leader.holder == holder, Leader.until < db.now))
                 .values(holder=holder, term=Leader.term + 1, until=db.now + term_seconds)
             )
-            if taken.rowcount:
+            if renewal.rowcount:
                 return True
             if connection.scalar(select(Leader.name).where(Leader.name == "loop")) is not None:
                 return False
@@ -46,7 +46,7 @@ def resign(db: Database, holder: str) -> None:
         connection.execute(update(Leader).where(Leader.name == "loop", Leader.holder == holder).values(until=0.0))
 
 
-def fold(db: Database) -> int:
+def fold_counters(db: Database) -> int:
     """Add the deltas to the folded counters and smooth the frame rate; returns how many deltas there were."""
     with db.write() as connection:
         some = select(CounterDelta.id).limit(FOLD_AT_ONCE)
@@ -64,11 +64,11 @@ def fold(db: Database) -> int:
                 .where(JobProgress.job_id == job_id)
                 .values({name: getattr(JobProgress, name) + change for name, change in sums[job_id].items()})
             )
-            _rate(db, connection, job_id)
+            _update_rate(db, connection, job_id)
         return len(rows)
 
 
-def _rate(db: Database, connection: Connection, job_id: int) -> None:
+def _update_rate(db: Database, connection: Connection, job_id: int) -> None:
     row = connection.execute(
         select(JobProgress.__table__, db.now.label("now")).where(JobProgress.job_id == job_id)
     ).one()
@@ -91,10 +91,10 @@ def finish_jobs(db: Database) -> int:
     # The counters are asked first: looking for open items costs a scan of millions while a job still runs.
     nearly = JobProgress.items_pending + JobProgress.items_running <= 0
     with db.write() as connection:
-        found = connection.scalars(
+        job_ids = connection.scalars(
             select(Job.id).join(JobProgress, JobProgress.job_id == Job.id).where(_UNDER_WAY, nearly).order_by(Job.id)
         ).all()
-        return sum(_finish_job(db, connection, job_id) for job_id in found)
+        return sum(_finish_job(db, connection, job_id) for job_id in job_ids)
 
 
 def _finish_job(db: Database, connection: Connection, job_id: int) -> bool:
@@ -120,7 +120,7 @@ def over_threshold(db: Database, share: float, least_items: int) -> list[tuple[i
         .where(finished >= least_items, failed > share * finished)
     )
     with db.read() as connection:
-        return [(job_id, bad, seen) for job_id, bad, seen in connection.execute(statement)]
+        return [(job_id, bad, total) for job_id, bad, total in connection.execute(statement)]
 
 
 def add_sweep(db: Database, connection: Connection, prefix: str) -> None:
@@ -135,7 +135,7 @@ def due_sweeps(db: Database, limit: int = 50) -> list[tuple[int, str]]:
         return [(sweep_id, prefix) for sweep_id, prefix in connection.execute(statement)]
 
 
-def swept(db: Database, sweep_ids: list[int]) -> None:
+def forget_sweeps(db: Database, sweep_ids: list[int]) -> None:
     """Forget prefixes whose blobs are removed."""
     with db.write() as connection:
         connection.execute(delete(Sweep).where(Sweep.id.in_(sweep_ids)))

@@ -12,7 +12,7 @@ from db.ledger.counting import add_delta
 from db.ledger.leasing import CHUNK, cancel_tasks, item_record, lock_tasks, prefix_of
 from db.ledger.maintenance import add_sweep
 from db.ledger.submission import FINISH, RESTORE
-from db.records import Item as ItemRecord
+from db.records import ItemView as ItemRecord
 from db.session import Database
 from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, Task, Worker
@@ -80,7 +80,7 @@ def add_tasks(db: Database, view: ReelView, plan: ReelPlan) -> bool:
     with db.write() as connection:
         row = connection.execute(select(Item.__table__).where(*present).with_for_update(key_share=True)).first()
         # The mark alone could deceive: two tasks may finish within one tick of the clock.
-        if row is None or _counted(connection, row) != (view.done, view.live):
+        if row is None or _task_counts(connection, row) != (view.done, view.live):
             return False
         connection.execute(
             update(Item)
@@ -144,17 +144,17 @@ def drop_around(db: Database, connection: Connection, item: Row[Any], frame: int
         connection.execute(insert(Task).values(**values, **frames, state=TaskState.READY))
 
 
-def strand(db: Database, wait_seconds: float) -> int:
+def replan_stranded(db: Database, wait_seconds: float) -> int:
     """Plan reels again that are bound to a compute signature which no worker has shown for ``wait_seconds``.
 
     Returns how many, a few hundred at most at once. Nothing happens while no worker lives at all: they may all come
     back as they were.
     """
-    seen = select(Worker.signature).where(Worker.heartbeat_at > db.now - wait_seconds)
+    recent = select(Worker.signature).where(Worker.heartbeat_at > db.now - wait_seconds)
     live = select(Worker.signature).where(Worker.state == "live", Worker.heartbeat_at > db.now - wait_seconds)
-    gone = select(Worker.signature).where(Worker.signature.not_in(seen)).distinct()
+    missing = select(Worker.signature).where(Worker.signature.not_in(recent)).distinct()
     with db.write() as connection:
-        queues = [f"{RESTORE}-{signature}" for signature in connection.scalars(gone)]
+        queues = [f"{RESTORE}-{signature}" for signature in connection.scalars(missing)]
         if not queues or connection.execute(live.limit(1)).first() is None:
             return 0
         # Asked job by job and queue by queue, as the partial indexes lie: a job may have millions of ready tasks.
@@ -163,8 +163,8 @@ def strand(db: Database, wait_seconds: float) -> int:
             Task.queue.in_(queues),
             Task.state == TaskState.READY,
         )
-        queued = select(Task.item_id).where(Task.queue.in_(queues), Task.state == TaskState.QUEUED)
-        stuck = {item for which in (ready, queued) for item in connection.scalars(which.distinct()) if item}
+        queue_items = select(Task.item_id).where(Task.queue.in_(queues), Task.state == TaskState.QUEUED)
+        stuck = {item for which in (ready, queue_items) for item in connection.scalars(which.distinct()) if item}
         rows = connection.execute(
             select(Item.id, Item.batch_frames)
             .where(Item.id.in_(sorted(stuck)[:CHUNK]), Item.state == ItemState.RUNNING)
@@ -175,7 +175,7 @@ def strand(db: Database, wait_seconds: float) -> int:
         return len(rows)
 
 
-def _counted(connection: Connection, row: Row[Any]) -> tuple[dict[TaskKind, int], dict[TaskKind, int]]:
+def _task_counts(connection: Connection, row: Row[Any]) -> tuple[dict[TaskKind, int], dict[TaskKind, int]]:
     """Tasks of a reel's present generation that are done, and those that are live, by kind."""
     counts = connection.execute(
         select(Task.kind, Task.state, func.count())
@@ -191,7 +191,7 @@ def _counted(connection: Connection, row: Row[Any]) -> tuple[dict[TaskKind, int]
 
 
 def _view(connection: Connection, row: Row[Any]) -> ReelView:
-    done, live = _counted(connection, row)
+    done, live = _task_counts(connection, row)
     return ReelView(
         item=item_record(row, row.job_recipe_json),
         job_options_json=row.options_json,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from db.errors import InputError
-from db.ledger.counting import add_delta, by_state
+from db.ledger.counting import add_delta, count_states
 from db.recipe import Recipe
 from db.records import Source
 from db.session import Database
@@ -83,9 +83,9 @@ def open_job(db: Database, request: JobRequest) -> OpenedJob:
     """Make a job in state ``ingesting``, or find the one of the same submission key."""
     for _ in range(2):  # the second round finds the job that someone else made in between
         with db.write() as connection:
-            found = _find(connection, request.submission_key)
-            if found:
-                return found
+            existing = _find(connection, request.submission_key)
+            if existing:
+                return existing
             try:
                 return _make(db, connection, request)
             except IntegrityError:
@@ -112,22 +112,22 @@ def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_sti
         rows += [_row(job_id, line, bundles[place // bundle_stills]) for place, line in enumerate(stills)]
         _insert_items(connection, rows)
         if reels:
-            made = connection.execute(
+            new_items = connection.execute(
                 insert(Item).returning(Item.id, sort_by_parameter_order=True),
                 [_row(job_id, line, None) for line in reels],
             )
-            add_probes(connection, job_id, [(item_id, 1) for (item_id,) in made], TaskState.WAITING)
+            add_probes(connection, job_id, [(item_id, 1) for (item_id,) in new_items], TaskState.WAITING)
         states = [ItemState.FAILED] * len(bad) + [ItemState.PENDING] * len(good)
-        add_delta(connection, job_id, frames_total=len(stills), **by_state(states))
+        add_delta(connection, job_id, frames_total=len(stills), **count_states(states))
 
 
 def close_ingest(db: Database, job_id: int) -> None:
     """Let the job begin: its waiting tasks become ready."""
     with db.write() as connection:
-        moved = connection.execute(
+        update_result = connection.execute(
             update(Job).where(Job.id == job_id, Job.state == JobState.INGESTING).values(state=JobState.READY)
         )
-        if moved.rowcount:
+        if update_result.rowcount:
             connection.execute(
                 update(Task).where(Task.job_id == job_id, Task.state == TaskState.WAITING).values(state=TaskState.READY)
             )
@@ -145,8 +145,8 @@ def add_bundles(connection: Connection, job_id: int, state: TaskState, count: in
         "state": state,
         "lost_count": lost_count,
     }
-    made = connection.execute(insert(Task).returning(Task.id, sort_by_parameter_order=True), [bundle] * count)
-    return [task_id for (task_id,) in made]
+    new_tasks = connection.execute(insert(Task).returning(Task.id, sort_by_parameter_order=True), [bundle] * count)
+    return [task_id for (task_id,) in new_tasks]
 
 
 def add_probes(connection: Connection, job_id: int, items: Sequence[tuple[int, int]], state: TaskState) -> None:
@@ -177,7 +177,7 @@ def _find(connection: Connection, submission_key: str) -> OpenedJob | None:
 
 
 def _make(db: Database, connection: Connection, request: JobRequest) -> OpenedJob:
-    made = connection.execute(
+    new_job = connection.execute(
         insert(Job)
         .values(
             name=request.name[:200],
@@ -194,7 +194,7 @@ def _make(db: Database, connection: Connection, request: JobRequest) -> OpenedJo
         )
         .returning(Job.id)
     )
-    job_id = int(made.scalar_one())
+    job_id = int(new_job.scalar_one())
     connection.execute(insert(JobProgress).values(job_id=job_id))
     return OpenedJob(job_id, JobState.INGESTING, created=True, ingested=0)
 
@@ -204,10 +204,10 @@ def _insert_items(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
     if not rows:
         return
     statement = insert(Item).compile(dialect=connection.dialect, column_keys=list(rows[0]))
-    given: Sequence[Any] = rows
+    parameters: Sequence[Any] = rows
     if statement.positiontup:
-        given = list(map(itemgetter(*statement.positiontup), rows))
-    connection.exec_driver_sql(str(statement), given)
+        parameters = list(map(itemgetter(*statement.positiontup), rows))
+    connection.exec_driver_sql(str(statement), parameters)
 
 
 def _row(job_id: int, line: NewLine, task_id: int | None) -> dict[str, Any]:

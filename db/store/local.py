@@ -51,19 +51,19 @@ class LocalStore:
 
     def get(self, blob: Blob, path: Path, *, moved: Moved | None = None) -> None:
         """See :class:`db.store.base.Store`."""
-        with _translated(blob.key), self._path(blob.key).open("rb") as source, path.open("wb") as sink:
+        with _translate_errors(blob.key), self._path(blob.key).open("rb") as source, path.open("wb") as sink:
             check_digest(blob, copy_and_digest(source, sink, moved))
 
     def read(self, blob: Blob) -> bytes:
         """See :class:`db.store.base.Store`."""
-        with _translated(blob.key):
+        with _translate_errors(blob.key):
             data = self._path(blob.key).read_bytes()
         check_digest(blob, hashlib.sha256(data).hexdigest())
         return data
 
     def check(self, blob: Blob, *, moved: Moved | None = None) -> None:
         """See :class:`db.store.base.Store`."""
-        with _translated(blob.key), self._path(blob.key).open("rb") as source, open(os.devnull, "wb") as sink:
+        with _translate_errors(blob.key), self._path(blob.key).open("rb") as source, open(os.devnull, "wb") as sink:
             check_digest(blob, copy_and_digest(source, sink, moved))
 
     def size(self, key: str) -> int | None:
@@ -97,7 +97,7 @@ class LocalStore:
 
     def _write(self, key: str, write: Callable[[BinaryIO], str]) -> Blob:
         path = self._path(key)
-        with _translated(key):
+        with _translate_errors(key):
             path.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as sink:
                 part = Path(sink.name)
@@ -136,7 +136,7 @@ def check_digest(blob: Blob, digest: str) -> None:
 
 
 @contextmanager
-def _translated(key: str) -> Iterator[None]:
+def _translate_errors(key: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 from db.errors import InputError
 from db.settings import Settings
-from db.store.s3 import connect, source_errors
+from db.store.s3 import connect, translate_source_errors
 
 PIECE_BYTES = 1 << 20
 """What one request fetches: beside a server's delay it costs little, and a frame is often in one."""
@@ -40,9 +40,9 @@ class Ranges(io.RawIOBase):
         self._object: dict[str, Any] = {"Bucket": bucket, "Key": key}
         if version_id:
             self._object["VersionId"] = version_id
-        with source_errors(uri):
-            found = self._client.head_object(**self._object)
-        self.size_bytes, self._etag = int(found["ContentLength"]), str(found["ETag"])
+        with translate_source_errors(uri):
+            head = self._client.head_object(**self._object)
+        self.size_bytes, self._etag = int(head["ContentLength"]), str(head["ETag"])
         if self.size_bytes == 0:
             raise InputError(f"{uri}: the object is empty", code="ZERO_BYTE")
         self._position = 0
@@ -82,13 +82,13 @@ class Ranges(io.RawIOBase):
             return self._pieces[number]
         first = number * PIECE_BYTES
         last = min(first + PIECE_BYTES, self.size_bytes) - 1
-        with source_errors(self.name):
+        with translate_source_errors(self.name):
             answer = self._client.get_object(**self._object, Range=f"bytes={first}-{last}", IfMatch=self._etag)
-            found = bytes(answer["Body"].read())
-        if len(found) != last - first + 1 or str(answer.get("ETag", self._etag)) != self._etag:
+            piece = bytes(answer["Body"].read())
+        if len(piece) != last - first + 1 or str(answer.get("ETag", self._etag)) != self._etag:
             message = f"{self.name}: another object lies there than the one that was opened"
             raise InputError(message, code="CHANGED_DURING_WORK")
-        self._pieces[number] = found
+        self._pieces[number] = piece
         if len(self._pieces) > KEPT_PIECES:
             self._pieces.popitem(last=False)
-        return found
+        return piece

@@ -54,7 +54,7 @@ class S3Store:
         if not bucket:
             raise InputError(f"store_uri {settings.store!r} names no bucket", code="BAD_SETTING")
         store = cls(connect(settings), bucket, prefix.strip("/"))
-        with _translated(bucket):
+        with _translate_errors(bucket):
             try:
                 store.client.head_bucket(Bucket=bucket)
             except boto_errors.ClientError as error:
@@ -67,7 +67,7 @@ class S3Store:
         """See :class:`db.store.base.Store`."""
         digest = _digest(path, moved)
         size_bytes = path.stat().st_size
-        with _translated(key):
+        with _translate_errors(key):
             self.client.upload_file(
                 str(path),
                 self.bucket,
@@ -77,28 +77,28 @@ class S3Store:
                 # Threads of its own would call back from elsewhere and gain little behind a lossless encoder.
                 Config=TransferConfig(multipart_threshold=MULTIPART_BYTES, use_threads=False),
             )
-        found = self.size(key)
-        if found != size_bytes:
-            raise TransientError(f"Of {key} {found} bytes arrived, {size_bytes} were sent")
+        size_in_store = self.size(key)
+        if size_in_store != size_bytes:
+            raise TransientError(f"Of {key} {size_in_store} bytes arrived, {size_bytes} were sent")
         return Blob(key=key, sha256=digest, bytes=size_bytes)
 
     def put_bytes(self, key: str, data: bytes) -> Blob:
         """See :class:`db.store.base.Store`."""
         digest = hashlib.sha256(data).hexdigest()
-        with _translated(key):
+        with _translate_errors(key):
             self.client.put_object(Bucket=self.bucket, Key=self._name(key), Body=data, Metadata={"sha256": digest})
         return Blob(key=key, sha256=digest, bytes=len(data))
 
     def get(self, blob: Blob, path: Path, *, moved: Moved | None = None) -> None:
         """See :class:`db.store.base.Store`."""
-        with _translated(blob.key), path.open("wb") as sink:
+        with _translate_errors(blob.key), path.open("wb") as sink:
             body = self.client.get_object(Bucket=self.bucket, Key=self._name(blob.key))["Body"]
             digest = copy_and_digest(cast(BinaryIO, body), sink, moved)
         check_digest(blob, digest)
 
     def read(self, blob: Blob) -> bytes:
         """See :class:`db.store.base.Store`."""
-        with _translated(blob.key):
+        with _translate_errors(blob.key):
             data = self.client.get_object(Bucket=self.bucket, Key=self._name(blob.key))["Body"].read()
         check_digest(blob, hashlib.sha256(data).hexdigest())
         return cast(bytes, data)
@@ -109,7 +109,7 @@ class S3Store:
 
     def size(self, key: str) -> int | None:
         """See :class:`db.store.base.Store`."""
-        with _translated(key):
+        with _translate_errors(key):
             try:
                 return int(self.client.head_object(Bucket=self.bucket, Key=self._name(key))["ContentLength"])
             except boto_errors.ClientError as error:
@@ -120,7 +120,7 @@ class S3Store:
     def keys(self, prefix: str) -> Iterator[str]:
         """See :class:`db.store.base.Store`."""
         start = f"{self.prefix}/" if self.prefix else ""
-        with _translated(prefix):
+        with _translate_errors(prefix):
             for page in self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=start + prefix
             ):
@@ -131,7 +131,7 @@ class S3Store:
         """See :class:`db.store.base.Store`."""
         check(prefix.rstrip("/"))
         names = [self._name(key) for key in self.keys(prefix.rstrip("/") + "/")]
-        with _translated(prefix):
+        with _translate_errors(prefix):
             for name in names:
                 self.client.delete_object(Bucket=self.bucket, Key=name)
         return len(names)
@@ -184,14 +184,14 @@ def fetch_source(settings: Settings, uri: str, path: Path, moved: Moved | None =
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     part = path.with_name(f".{path.name}.part")
     version = {"VersionId": version_id} if version_id else {}
-    with source_errors(f"{uri} (version {version_id})" if version else uri):
+    with translate_source_errors(f"{uri} (version {version_id})" if version else uri):
         body = connect(settings).get_object(Bucket=bucket, Key=key, **version)["Body"]
         with part.open("wb") as sink:
             copy_and_digest(cast(BinaryIO, body), sink, moved)
     part.replace(path)
 
 
-class Found(NamedTuple):
+class ObjectSummary(NamedTuple):
     """One object that a listing names."""
 
     key: str
@@ -202,7 +202,7 @@ class Found(NamedTuple):
     """``STANDARD``, ``GLACIER`` …; empty when the server says nothing, or when the object has been restored."""
 
 
-def found(settings: Settings, uri: str) -> Iterator[Found]:
+def list_objects(settings: Settings, uri: str) -> Iterator[ObjectSummary]:
     """Yield the objects below ``s3://bucket/prefix``, page by page; the prefix is a folder's or one object's whole key.
 
     Raises:
@@ -211,32 +211,32 @@ def found(settings: Settings, uri: str) -> Iterator[Found]:
     """
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     folder = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
-    with source_errors(uri):
+    with translate_source_errors(uri):
         pages = connect(settings).get_paginator("list_objects_v2")
         for page in pages.paginate(
             Bucket=bucket, Prefix=prefix.rstrip("/"), OptionalObjectAttributes=["RestoreStatus"]
         ):
             for entry in page.get("Contents", []):
                 if entry["Key"] == prefix or entry["Key"].startswith(folder):
-                    restored = "RestoreExpiryDate" in entry.get("RestoreStatus", {})
-                    storage_class = "" if restored else str(entry.get("StorageClass", ""))
-                    yield Found(entry["Key"], int(entry["Size"]), str(entry.get("ETag", "")), storage_class)
+                    is_restored = "RestoreExpiryDate" in entry.get("RestoreStatus", {})
+                    storage_class = "" if is_restored else str(entry.get("StorageClass", ""))
+                    yield ObjectSummary(entry["Key"], int(entry["Size"]), str(entry.get("ETag", "")), storage_class)
 
 
 @contextmanager
-def source_errors(what: str) -> Iterator[None]:
+def translate_source_errors(what: str) -> Iterator[None]:
     """Translate what goes wrong with a source, which is not ours and may be anything.
 
     Raises:
         InputError: ``FILE_MISSING``, ``SOURCE_DENIED`` or ``SOURCE_ARCHIVED``, naming ``what``.
         StoreUnavailable: The server does not answer.
     """
-    with _translated(what), _refused(what):
+    with _translate_errors(what), _translate_refusals(what):
         yield
 
 
 @contextmanager
-def _refused(what: str) -> Iterator[None]:
+def _translate_refusals(what: str) -> Iterator[None]:
     try:
         yield
     except boto_errors.ClientError as error:
@@ -272,7 +272,7 @@ def _code(error: Any) -> str:
 
 
 @contextmanager
-def _translated(key: str) -> Iterator[None]:
+def _translate_errors(key: str) -> Iterator[None]:
     try:
         yield
     except boto_errors.ClientError as error:

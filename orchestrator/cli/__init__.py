@@ -18,7 +18,7 @@ import typer
 from typer.exceptions import TyperException
 
 from db.errors import InputError, OutageError, ReelwrightError, TransientError
-from orchestrator.cli.context import Desk
+from orchestrator.cli.context import CliContext
 from orchestrator.cli.evaluate import register as add_evaluate
 from orchestrator.cli.installation import register as add_house
 from orchestrator.cli.jobs import register as add_jobs
@@ -52,7 +52,7 @@ def _global(
     home: Annotated[Path | None, typer.Option(help="Folder of the embedded database, store and logs.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> None:
-    context.obj = Desk(home, Terminal(as_json=json))
+    context.obj = CliContext(home, Terminal(as_json=json))
 
 
 def main() -> None:
@@ -62,11 +62,11 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Nothing that goes wrong leaves here as a traceback."""
-    hoisted = _hoisted(arguments)
-    terminal = Terminal(as_json="--json" in hoisted)
+    words = _hoist_options(arguments)
+    terminal = Terminal(as_json="--json" in words)
     try:
         # Typer turns Ctrl-C into an exit code of its own, which is ours too.
-        code = int(app(hoisted, prog_name="reelwright", standalone_mode=False) or OK)
+        code = int(app(words, prog_name="reelwright", standalone_mode=False) or OK)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         return code
@@ -108,7 +108,7 @@ def _details(error: ReelwrightError) -> dict[str, object]:
     return {"problems": problems, "problem_count": getattr(error, "count", 0)} if problems else {}
 
 
-def _hoisted(arguments: Sequence[str]) -> list[str]:
+def _hoist_options(arguments: Sequence[str]) -> list[str]:
     """Move the global options to the front, wherever they stand before a ``--``."""
     stop = arguments.index("--") if "--" in arguments else len(arguments)
     front: list[str] = []

@@ -29,7 +29,7 @@ EXTRAS = {
 
 
 @dataclass(frozen=True)
-class Desk:
+class CliContext:
     """The global options, and what is opened by them."""
 
     home: Path | None
@@ -42,17 +42,17 @@ class Desk:
         return settings.load({"home": self.home, **overrides})
 
     @contextmanager
-    def perhaps_database(self) -> Iterator[tuple[Settings, Database | None]]:
+    def open_existing_database(self) -> Iterator[tuple[Settings, Database | None]]:
         """Open the database where there is one already: some things can be shown or tried before there is."""
         settings = self.settings()
-        if settings.unborn:
+        if settings.lacks_database:
             yield settings, None
             return
-        with self.database(settings) as database:
+        with self.open_database(settings) as database:
             yield settings, database
 
     @contextmanager
-    def database(self, settings: Settings, *, make: bool = False) -> Iterator[Database]:
+    def open_database(self, settings: Settings, *, make: bool = False) -> Iterator[Database]:
         """Open the database.
 
         Args:
@@ -65,7 +65,7 @@ class Desk:
         from db import session
         from db.errors import InputError
 
-        if settings.unborn and not make:
+        if settings.lacks_database and not make:
             raise InputError(
                 f"There is no Reelwright home in {settings.home.resolve()}",
                 code="BAD_SETTING",
@@ -79,14 +79,14 @@ class Desk:
             yield database
 
 
-def lacks(extra: str) -> list[str]:
+def missing_modules(extra: str) -> list[str]:
     """Return the modules of an extra that are not installed; nothing is imported."""
     from importlib.util import find_spec
 
     return [module for module in EXTRAS[extra] if find_spec(module) is None]
 
 
-def need_pixels() -> None:
+def require_worker_extra() -> None:
     """Make sure that workers can start here.
 
     Raises:
@@ -94,11 +94,11 @@ def need_pixels() -> None:
     """
     from db.errors import InputError
 
-    lacking = lacks("worker")
+    lacking = missing_modules("worker")
     if lacking:
         raise InputError(f"No workers can run here without {', '.join(lacking)}", code="WORKER_EXTRA_MISSING")
 
 
-def desk(context: typer.Context) -> Desk:
+def cli_context(context: typer.Context) -> CliContext:
     """Return the desk of the running command."""
-    return cast(Desk, context.find_root().obj)
+    return cast(CliContext, context.find_root().obj)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.context import Desk, desk, need_pixels
-from orchestrator.cli.logs import logging_at_home
-from orchestrator.cli.terminal import Terminal, duration, many
+from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
+from orchestrator.cli.logs import log_to_home
+from orchestrator.cli.terminal import Terminal, format_duration, pluralize
 
 if TYPE_CHECKING:
-    from orchestrator.on_demand.evaluate import Request
+    from orchestrator.on_demand.evaluate import EvaluateRequest
 
 _SHOWN_PROBLEMS = 20
 
@@ -52,64 +52,67 @@ def evaluate(
     Every figure comes with its convention, and with what leaving the picture alone would score. Leaves with 1 if any
     reference could not be judged.
     """
-    from orchestrator.on_demand.evaluate import Request
+    from orchestrator.on_demand.evaluate import EvaluateRequest
 
-    need_pixels()
-    here = desk(context)
-    request = Request(
+    require_worker_extra()
+    cli = cli_context(context)
+    request = EvaluateRequest(
         subject,
         references,
         inputs,
         tuple(name.strip() for name in (metrics or "").split(",") if name.strip()),
-        _options(option or []),
-        _size(size),
+        _parse_options(option or []),
+        _parse_size(size),
         noise,
         seed,
         limit,
         str(out.resolve()) if out else None,
     )
-    found = _queued(here, request, workers) if queue else _here(here, request)
-    _show(here.terminal, found)
-    here.terminal.document(found)
-    if found["problem_count"]:
+    report = _evaluate_in_queue(cli, request, workers) if queue else _evaluate_here(cli, request)
+    _show_report(cli.terminal, report)
+    cli.terminal.document(report)
+    if report["problem_count"]:
         raise typer.Exit(1)
 
 
-def _here(here: Desk, request: Request) -> dict[str, Any]:
+def _evaluate_here(cli: CliContext, request: EvaluateRequest) -> dict[str, Any]:
     from orchestrator.on_demand import evaluate as evaluating
 
-    with here.perhaps_database() as (settings, database), here.terminal.counting("references", timed=True) as count:
-        return evaluating.evaluate(settings, database, request, moved=count.of)
-
-
-def _queued(here: Desk, request: Request, workers: int | None) -> dict[str, Any]:
-    from orchestrator.on_demand import evaluate as evaluating
-
-    settings = here.settings(slots=workers)
     with (
-        here.database(settings, make=True) as database,
-        logging_at_home(settings),
-        here.terminal.following() as follow,
+        cli.open_existing_database() as (settings, database),
+        cli.terminal.show_count("references", timed=True) as count,
     ):
-        return evaluating.through_the_queue(settings, database, request, on_progress=follow)
+        return evaluating.evaluate(settings, database, request, moved=count.update)
 
 
-def _options(given: list[str]) -> dict[str, Any]:
+def _evaluate_in_queue(cli: CliContext, request: EvaluateRequest, workers: int | None) -> dict[str, Any]:
+    from orchestrator.on_demand import evaluate as evaluating
+
+    settings = cli.settings(slots=workers)
+    with (
+        cli.open_database(settings, make=True) as database,
+        log_to_home(settings),
+        cli.terminal.show_progress() as follow,
+    ):
+        return evaluating.evaluate_in_queue(settings, database, request, on_progress=follow)
+
+
+def _parse_options(texts: list[str]) -> dict[str, Any]:
     from db.errors import InputError
 
-    found: dict[str, Any] = {}
-    for each in given:
+    values: dict[str, Any] = {}
+    for each in texts:
         name, equals, value = each.partition("=")
         if not equals:
             raise InputError(f"{each!r:.100}: an option is NAME=VALUE")
         try:
-            found[name] = json.loads(value)
+            values[name] = json.loads(value)
         except ValueError:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
-def _size(text: str) -> int | None:
+def _parse_size(text: str) -> int | None:
     from db.errors import InputError
 
     if text == "own":
@@ -119,31 +122,34 @@ def _size(text: str) -> int | None:
     return int(text)
 
 
-def _show(terminal: Terminal, found: dict[str, Any]) -> None:
-    from orchestrator.on_demand.evaluate import number, shown
+def _show_report(terminal: Terminal, report: dict[str, Any]) -> None:
+    from orchestrator.on_demand.evaluate import format_baselines, format_number
 
-    films = f", {many(found['films'], 'film')}" if found["films"] else ""
+    films = f", {pluralize(report['films'], 'film')}" if report["films"] else ""
     terminal.say(
-        f"{found['subject']}: {many(found['pictures'], 'picture')}{films} in {duration(found['seconds'])} "
-        f"on {found['device']}\n"
+        f"{report['subject']}: {pluralize(report['pictures'], 'picture')}{films} "
+        f"in {format_duration(report['seconds'])} "
+        f"on {report['device']}\n"
     )
     rows = []
-    for figure in found["figures"]:
+    for figure in report["figures"]:
         unit = "" if figure["unit"] == "1" or figure["value"] is None else f" {figure['unit']}"
         better = {True: "more", False: "less", None: ""}[figure["higher_is_better"]]
-        rows.append((figure["metric"], number(figure["value"]) + unit, better, shown(figure["beside"])))
+        rows.append(
+            (figure["metric"], format_number(figure["value"]) + unit, better, format_baselines(figure["beside"]))
+        )
     terminal.table(("metric", "figure", "better", "beside"), rows)
     terminal.say("\nConventions")
-    for figure in found["figures"]:
+    for figure in report["figures"]:
         note = f" -- {figure['note']}" if figure["note"] else ""
         terminal.say(f"  {figure['metric']}: {figure['convention']} ({figure['count']}){note}")
-    for note in found["notes"]:
+    for note in report["notes"]:
         terminal.say(f"  {note}")
-    if found["problem_count"]:
-        terminal.say(f"\n{many(found['problem_count'], 'picture')} not judged")
+    if report["problem_count"]:
+        terminal.say(f"\n{pluralize(report['problem_count'], 'picture')} not judged")
         terminal.table(
             ("id", "code", "problem"),
-            [(row["id"], row["code"], row["message"]) for row in found["problems"][:_SHOWN_PROBLEMS]],
+            [(row["id"], row["code"], row["message"]) for row in report["problems"][:_SHOWN_PROBLEMS]],
         )
-    if found["out"]:
-        terminal.say(f"\nEvery picture's values: {found['out']}")
+    if report["out"]:
+        terminal.say(f"\nEvery picture's values: {report['out']}")

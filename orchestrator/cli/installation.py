@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.context import EXTRAS, Desk, desk, lacks
+from orchestrator.cli.context import EXTRAS, CliContext, cli_context, missing_modules
 
 if TYPE_CHECKING:
     from db.settings import Settings
@@ -34,7 +34,7 @@ def stages(
     from db.catalog.stages import STAGES
     from db.errors import RecipeError, nearest
 
-    terminal = desk(context).terminal
+    terminal = cli_context(context).terminal
     if name is None:
         terminal.table(("stage", "what it does"), [(spec.name, spec.summary) for spec in STAGES.values()])
         terminal.document([{"name": spec.name, "summary": spec.summary} for spec in STAGES.values()])
@@ -45,7 +45,7 @@ def stages(
     schema = spec.params.model_json_schema()
     terminal.say(f"{spec.name}: {spec.summary}\n{spec.source}\n")
     rows = [
-        (field, shown_type(facts), facts.get("default"), facts.get("description", ""))
+        (field, describe_type(facts), facts.get("default"), facts.get("description", ""))
         for field, facts in schema["properties"].items()
     ]
     terminal.table(("parameter", "values", "default", "meaning"), rows)
@@ -53,10 +53,10 @@ def stages(
     terminal.document(facts)
 
 
-def shown_type(facts: dict[str, Any]) -> str:
+def describe_type(facts: dict[str, Any]) -> str:
     """Say in a few words which values a parameter's JSON schema allows."""
     if "anyOf" in facts:
-        return " or ".join(shown_type(option) for option in facts["anyOf"])
+        return " or ".join(describe_type(option) for option in facts["anyOf"])
     if "enum" in facts or "const" in facts:
         return ", ".join(map(str, facts.get("enum", [facts.get("const")])))
     names = {"number": "number", "integer": "whole number", "boolean": "true, false", "null": "none", "array": "list"}
@@ -66,7 +66,7 @@ def shown_type(facts: dict[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What the doctor saw in one place."""
 
     what: str
@@ -81,15 +81,15 @@ def doctor(context: typer.Context) -> None:
 
     Leaves with 3 if something that is needed is away.
     """
-    here = desk(context)
-    settings = here.settings()
-    findings = list(_examined(here, settings))
+    cli = cli_context(context)
+    settings = cli.settings()
+    diagnoses = list(_diagnoses(cli, settings))
     marks = {(True, True): "ok", (True, False): "ok", (False, True): "MISSING", (False, False): "absent"}
-    here.terminal.table(
-        ("what", "state", "detail"), [(each.what, marks[each.ok, each.needed], each.detail) for each in findings]
+    cli.terminal.table(
+        ("what", "state", "detail"), [(each.what, marks[each.ok, each.needed], each.detail) for each in diagnoses]
     )
-    healthy = all(each.ok for each in findings if each.needed)
-    here.terminal.document({"healthy": healthy, "findings": findings})
+    healthy = all(each.ok for each in diagnoses if each.needed)
+    cli.terminal.document({"healthy": healthy, "findings": diagnoses})
     if not healthy:
         raise typer.Exit(3)
 
@@ -98,109 +98,111 @@ def upgrade(context: typer.Context) -> None:
     """Bring the database to this release's schema."""
     from db import session
 
-    here = desk(context)
-    with session.open_database(here.settings()) as database:
+    cli = cli_context(context)
+    with session.open_database(cli.settings()) as database:
         session.upgrade(database)
-        found, _ = session.revision(database)
-    here.terminal.say(f"The database's schema is {found}.")
-    here.terminal.document({"revision": found})
+        revision, _ = session.revision(database)
+    cli.terminal.say(f"The database's schema is {revision}.")
+    cli.terminal.document({"revision": revision})
 
 
 def check(context: typer.Context) -> None:
     """Say whether the database has this release's schema."""
     from db import session
 
-    here = desk(context)
-    with here.database(here.settings()) as database:
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
         session.check(database)
-        found, _ = session.revision(database)
-    here.terminal.say(f"The database's schema is {found}, as it should be.")
-    here.terminal.document({"revision": found})
+        revision, _ = session.revision(database)
+    cli.terminal.say(f"The database's schema is {revision}, as it should be.")
+    cli.terminal.document({"revision": revision})
 
 
-def _examined(here: Desk, settings: Settings) -> Iterator[Finding]:
+def _diagnoses(cli: CliContext, settings: Settings) -> Iterator[Diagnosis]:
     from importlib.metadata import version
 
-    yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
-    yield Finding("reelwright", True, version("reelwright"))
+    yield Diagnosis("python", sys.version_info >= (3, 11), sys.version.split()[0])
+    yield Diagnosis("reelwright", True, version("reelwright"))
     for extra in EXTRAS:
-        lacking = lacks(extra)
+        modules = missing_modules(extra)
         needed = extra == "server" and not settings.embedded
-        yield Finding(f"extra {extra}", not lacking, f"lacks {', '.join(lacking)}" if lacking else "installed", needed)
+        yield Diagnosis(
+            f"extra {extra}", not modules, f"lacks {', '.join(modules)}" if modules else "installed", needed
+        )
     for what, look in _PLACES.items():
-        yield _looked(what, lambda look=look: look(here, settings))  # type: ignore[misc]
+        yield _run_check(what, lambda look=look: look(cli, settings))  # type: ignore[misc]
 
 
-def _looked(what: str, look: Callable[[], Finding]) -> Finding:
+def _run_check(what: str, look: Callable[[], Diagnosis]) -> Diagnosis:
     from db.errors import ReelwrightError
 
     try:
         return look()
     except ReelwrightError as error:
-        return Finding(what, False, f"{error.code}: {error.message} {error.remedy}")
+        return Diagnosis(what, False, f"{error.code}: {error.message} {error.remedy}")
     except OSError as error:
-        return Finding(what, False, str(error))
+        return Diagnosis(what, False, str(error))
 
 
-def _database(here: Desk, settings: Settings) -> Finding:
+def _check_database(cli: CliContext, settings: Settings) -> Diagnosis:
     from db import session
 
-    if settings.unborn:
-        return Finding("database", True, "none yet; the first run makes it")
-    with here.database(settings) as database:
+    if settings.lacks_database:
+        return Diagnosis("database", True, "none yet; the first run makes it")
+    with cli.open_database(settings) as database:
         session.check(database)
-        found, _ = session.revision(database)
-    return Finding("database", True, f"schema {found}")
+        revision, _ = session.revision(database)
+    return Diagnosis("database", True, f"schema {revision}")
 
 
-def _workers(here: Desk, settings: Settings) -> Finding:
+def _check_workers(cli: CliContext, settings: Settings) -> Diagnosis:
     from db import progress
 
-    if settings.unborn:
-        return Finding("workers", False, "none", needed=False)
-    with here.database(settings) as database:
+    if settings.lacks_database:
+        return Diagnosis("workers", False, "none", needed=False)
+    with cli.open_database(settings) as database:
         alive = [row for row in progress.workers(database) if row.heartbeat_age_seconds < settings.lease_seconds]
     devices = ", ".join(sorted({row.device for row in alive}))
-    return Finding("workers", bool(alive), f"{len(alive)} alive {devices}".strip(), needed=False)
+    return Diagnosis("workers", bool(alive), f"{len(alive)} alive {devices}".strip(), needed=False)
 
 
-def _broker(here: Desk, settings: Settings) -> Finding:
+def _check_broker(cli: CliContext, settings: Settings) -> Diagnosis:
     if not settings.broker_url:
-        return Finding("broker", True, f"message files in {settings.messages}")
+        return Diagnosis("broker", True, f"message files in {settings.messages}")
     from celery import Celery
 
     try:
         with Celery(broker=settings.broker_url).connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=5)
     except Exception as error:  # kombu passes on whatever its transport raises
-        return Finding("broker", False, f"BROKER_UNAVAILABLE: {type(error).__name__}: {error}"[:300])
-    return Finding("broker", True, settings.broker_url.partition("://")[0])
+        return Diagnosis("broker", False, f"BROKER_UNAVAILABLE: {type(error).__name__}: {error}"[:300])
+    return Diagnosis("broker", True, settings.broker_url.partition("://")[0])
 
 
-def _store(here: Desk, settings: Settings) -> Finding:
+def _check_store(cli: CliContext, settings: Settings) -> Diagnosis:
     from db.store import open_store
 
     store = open_store(settings)
     blob = store.put_bytes("doctor/probe", b"reelwright")
     read = store.read(blob)
     store.delete("doctor/")
-    return Finding("store", read == b"reelwright", store.uri)
+    return Diagnosis("store", read == b"reelwright", store.uri)
 
 
-def _space(here: Desk, settings: Settings) -> Finding:
+def _check_space(cli: CliContext, settings: Settings) -> Diagnosis:
     import shutil
 
     folder = settings.home.resolve()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    return Finding("disk space", free > _LOW_SPACE_BYTES, f"{free / 1e9:.1f} GB free in {folder}")
+    return Diagnosis("disk space", free > _LOW_SPACE_BYTES, f"{free / 1e9:.1f} GB free in {folder}")
 
 
-_PLACES: dict[str, Callable[[Desk, Settings], Finding]] = {
-    "database": _database,
-    "broker": _broker,
-    "store": _store,
-    "workers": _workers,
-    "disk space": _space,
+_PLACES: dict[str, Callable[[CliContext, Settings], Diagnosis]] = {
+    "database": _check_database,
+    "broker": _check_broker,
+    "store": _check_store,
+    "workers": _check_workers,
+    "disk space": _check_space,
 }

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.context import desk
+from orchestrator.cli.context import cli_context
 from orchestrator.cli.submission import RecipeName, show_failures
-from orchestrator.cli.terminal import Terminal, many, progress_line
+from orchestrator.cli.terminal import Terminal, pluralize, progress_line
 
 if TYPE_CHECKING:
     from db.session import Database
@@ -38,12 +38,12 @@ def status(
     limit: Annotated[int, typer.Option(min=0, help="Most items that are shown.")] = 50,
 ) -> None:
     """Show all jobs, or one job with its items and workers."""
-    here = desk(context)
-    with here.database(here.settings()) as database:
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
         if job is None:
-            _show_jobs(here.terminal, database)
+            _show_jobs(cli.terminal, database)
         else:
-            _show_job(here.terminal, database, job, state or [], limit)
+            _show_job(cli.terminal, database, job, state or [], limit)
 
 
 def watch(context: typer.Context, job: JobId) -> None:
@@ -54,18 +54,18 @@ def watch(context: typer.Context, job: JobId) -> None:
     from db import progress
     from db.states import JOB_OVER, JobState
 
-    here = desk(context)
-    with here.database(here.settings()) as database:
-        with here.terminal.following() as follow:
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
+        with cli.terminal.show_progress() as follow:
             while True:
                 row = progress.job(database, job)
                 follow(progress.progress(database, job))
                 if row.state in JOB_OVER or row.state is JobState.PAUSED:
                     break
                 time.sleep(WATCH_SECONDS)
-        moved = progress.progress(database, job)
-    here.terminal.say(f"Job {job} is {row.state.value}: {progress_line(moved)}")
-    here.terminal.document({"job": row, "progress": moved})
+        counts = progress.progress(database, job)
+    cli.terminal.say(f"Job {job} is {row.state.value}: {progress_line(counts)}")
+    cli.terminal.document({"job": row, "progress": counts})
     if row.state is not JobState.DONE:
         raise typer.Exit(1)
 
@@ -75,15 +75,15 @@ def failures(context: typer.Context, job: JobId) -> None:
     from db import progress
     from orchestrator.results.report import failure_rows
 
-    here = desk(context)
-    with here.database(here.settings()) as database:
-        found = progress.progress(database, job)
-        if here.terminal.as_json:
-            here.terminal.document(list(failure_rows(progress.failures(database, job))))
-        elif found.items_failed + found.items_quarantined:
-            show_failures(here.terminal, database, job)
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
+        counts = progress.progress(database, job)
+        if cli.terminal.as_json:
+            cli.terminal.document(list(failure_rows(progress.failures(database, job))))
+        elif counts.items_failed + counts.items_quarantined:
+            show_failures(cli.terminal, database, job)
         else:
-            here.terminal.say(f"Nothing failed in job {job}.")
+            cli.terminal.say(f"Nothing failed in job {job}.")
 
 
 def rerun(
@@ -100,21 +100,21 @@ def rerun(
     """
     from db import ledger
     from db.recipe import resolve
-    from orchestrator.weight_pins import Deposits, pinned, registered_for
+    from orchestrator.weight_pins import Deposits, available_weights, pin_weights
 
-    here = desk(context)
-    settings = here.settings()
+    cli = cli_context(context)
+    settings = cli.settings()
     selection = ledger.Selection(_states(state or []), _codes(code or []), tuple(item or ()))
-    wanted = resolve(recipe) if recipe is not None else None
-    with here.database(settings) as database:
-        if wanted is not None:
-            wanted = pinned(wanted, registered_for(wanted, database))
-            Deposits(settings).put(wanted)
-        count = ledger.rerun(database, job, selection, recipe=wanted, bundle_stills=settings.bundle_stills)
-    here.terminal.say(f"{many(count, 'item')} of job {job} to do again.")
+    new_recipe = resolve(recipe) if recipe is not None else None
+    with cli.open_database(settings) as database:
+        if new_recipe is not None:
+            new_recipe = pin_weights(new_recipe, available_weights(new_recipe, database))
+            Deposits(settings).put(new_recipe)
+        count = ledger.rerun(database, job, selection, recipe=new_recipe, bundle_stills=settings.bundle_stills)
+    cli.terminal.say(f"{pluralize(count, 'item')} of job {job} to do again.")
     if settings.embedded:
-        here.terminal.say(f"Work on them with `reelwright run --job {job}`.")
-    here.terminal.document({"job_id": job, "items": count})
+        cli.terminal.say(f"Work on them with `reelwright run --job {job}`.")
+    cli.terminal.document({"job_id": job, "items": count})
 
 
 def pause(context: typer.Context, job: JobId) -> None:
@@ -124,30 +124,30 @@ def pause(context: typer.Context, job: JobId) -> None:
     """
     from db import ledger
 
-    here = desk(context)
-    with here.database(here.settings()) as database:
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
         ledger.pause_job(database, job)
-        _show_state(here.terminal, database, job)
+        _show_state(cli.terminal, database, job)
 
 
 def resume(context: typer.Context, job: JobId) -> None:
     """Go on with a paused job."""
     from db import ledger
 
-    here = desk(context)
-    with here.database(here.settings()) as database:
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
         ledger.resume_job(database, job)
-        _show_state(here.terminal, database, job)
+        _show_state(cli.terminal, database, job)
 
 
 def cancel(context: typer.Context, job: JobId) -> None:
     """End a job; what is done stays."""
     from db import ledger
 
-    here = desk(context)
-    with here.database(here.settings()) as database:
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
         ledger.cancel_job(database, job)
-        _show_state(here.terminal, database, job)
+        _show_state(cli.terminal, database, job)
 
 
 def priority(
@@ -156,19 +156,19 @@ def priority(
     """Change a job's priority."""
     from db import ledger
 
-    here = desk(context)
-    with here.database(here.settings()) as database:
+    cli = cli_context(context)
+    with cli.open_database(cli.settings()) as database:
         ledger.set_priority(database, job, value)
-        _show_state(here.terminal, database, job)
+        _show_state(cli.terminal, database, job)
 
 
 def _show_jobs(terminal: Terminal, database: Database) -> None:
     from db import progress
 
-    found = [(row, progress.progress(database, row.id)) for row in progress.jobs(database)]
-    rows = [(row.id, row.state.value, row.recipe_name, row.name, progress_line(moved)) for row, moved in found]
+    jobs = [(row, progress.progress(database, row.id)) for row in progress.jobs(database)]
+    rows = [(row.id, row.state.value, row.recipe_name, row.name, progress_line(counts)) for row, counts in jobs]
     terminal.table(("job", "state", "recipe", "name", "progress"), rows)
-    terminal.document([{"job": row, "progress": moved} for row, moved in found])
+    terminal.document([{"job": row, "progress": moved} for row, moved in jobs])
 
 
 def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[str], limit: int) -> None:
@@ -176,21 +176,21 @@ def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[
 
     from db import progress
 
-    job, moved = progress.job(database, job_id), progress.progress(database, job_id)
+    job, counts = progress.job(database, job_id), progress.progress(database, job_id)
     items = list(islice(progress.items(database, job_id, states=_states(states)), limit))
     terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
     if job.pause_reason:
         terminal.say(f"Paused: {job.pause_reason}")
-    terminal.say(f"{progress_line(moved)}\n")
+    terminal.say(f"{progress_line(counts)}\n")
     rows = [
         (row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation, row.code or "")
         for row in items
     ]
     terminal.table(("item", "state", "frames", "generation", "code"), rows)
-    if not states and moved.items_total > len(items):
-        terminal.say(f"… {moved.items_total} items in all; --limit shows more")
+    if not states and counts.items_total > len(items):
+        terminal.say(f"… {counts.items_total} items in all; --limit shows more")
     workers = progress.workers(database)
-    terminal.document({"job": job, "progress": moved, "items": items, "workers": workers})
+    terminal.document({"job": job, "progress": counts, "items": items, "workers": workers})
 
 
 def _show_state(terminal: Terminal, database: Database, job_id: int) -> None:
@@ -205,11 +205,11 @@ def _states(names: list[str]) -> tuple[ItemState, ...]:
     from db.errors import InputError, nearest
     from db.states import ItemState
 
-    known = [state.value for state in ItemState]
+    values = [state.value for state in ItemState]
     for name in names:
-        if name not in known:
+        if name not in values:
             raise InputError(
-                f"No item is ever {name!r:.60}.{nearest(name, known)}", remedy=f"One of: {', '.join(known)}."
+                f"No item is ever {name!r:.60}.{nearest(name, values)}", remedy=f"One of: {', '.join(values)}."
             )
     return tuple(ItemState(name) for name in names)
 

@@ -30,7 +30,7 @@ def log_to(stream: TextIO, level: str) -> None:
 
 
 @contextmanager
-def logging_at_home(settings: Settings) -> Iterator[None]:
+def log_to_home(settings: Settings) -> Iterator[None]:
     """Append events to ``run.log`` of the home while a command works jobs off; then events go where they went before.
 
     Args:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.context import desk, need_pixels
-from orchestrator.cli.terminal import many, size
+from orchestrator.cli.context import cli_context, require_worker_extra
+from orchestrator.cli.terminal import format_size, pluralize
 
 if TYPE_CHECKING:
     from db.catalog.weights import Card
@@ -32,15 +32,15 @@ def list_(context: typer.Context) -> None:
     """List the weights that are known, and which of them are registered here."""
     from orchestrator.on_demand import weights
 
-    here = desk(context)
-    with here.perhaps_database() as (_, database):
-        found = weights.known(database)
+    cli = cli_context(context)
+    with cli.open_existing_database() as (_, database):
+        cards = weights.list_cards(database)
     rows = [
         (each.name, each.architecture, _state(each, row), _size(each, row), _terms(each, row), _summary(each, row))
-        for each, row in found
+        for each, row in cards
     ]
-    here.terminal.table(("weights", "model", "registered", "size", "licence", "what they are"), rows)
-    here.terminal.document([_facts(each, row) for each, row in found])
+    cli.terminal.table(("weights", "model", "registered", "size", "licence", "what they are"), rows)
+    cli.terminal.document([_facts(each, row) for each, row in cards])
 
 
 def show(context: typer.Context, name: CardName) -> None:
@@ -49,31 +49,34 @@ def show(context: typer.Context, name: CardName) -> None:
     from db.catalog.weights import card
     from orchestrator.on_demand import weights
 
-    here = desk(context)
-    with here.perhaps_database() as (_, database):
-        row = {each.name: row for each, row in weights.known(database)}.get(card(name).name)
-    chosen = card(name)
-    spec = ARCHITECTURES[chosen.architecture]
-    say = here.terminal.say
-    say(f"{chosen.name}: {_summary(chosen, row)}\n")
+    cli = cli_context(context)
+    with cli.open_existing_database() as (_, database):
+        row = {each.name: row for each, row in weights.list_cards(database)}.get(card(name).name)
+    weights_card = card(name)
+    spec = ARCHITECTURES[weights_card.architecture]
+    say = cli.terminal.say
+    say(f"{weights_card.name}: {_summary(weights_card, row)}\n")
     say(f"  system     {spec.title}. {spec.paper}")
     say(f"  idea       {spec.idea}")
     say(f"  choose     {spec.choose}")
     say(f"  sees       {spec.size}")
     say(f"  options    {', '.join(spec.options) or 'none'}")
-    say(f"  licence    {row.licence if row else chosen.licence}{f'. {chosen.accept}' if chosen.accept else ''}")
-    say(f"  published  {chosen.published}")
-    for file in chosen.files:
-        held = f" holds {', '.join(file.networks)}" if file.networks else ""
-        say(f"  file       {file.name}, about {file.megabytes} MB{held}{' (optional)' if file.optional else ''}")
-    here_as = "shipped" if chosen.shipped else "registered"
-    for pinned in row.files if row else ():
-        say(f"  {here_as:10} {pinned.name}, {size(pinned.bytes)}, sha256 {pinned.sha256}")
+    say(
+        f"  licence    {row.licence if row else weights_card.licence}"
+        f"{f'. {weights_card.accept}' if weights_card.accept else ''}"
+    )
+    say(f"  published  {weights_card.published}")
+    for file in weights_card.files:
+        networks = f" holds {', '.join(file.networks)}" if file.networks else ""
+        say(f"  file       {file.name}, about {file.megabytes} MB{networks}{' (optional)' if file.optional else ''}")
+    state = "shipped" if weights_card.shipped else "registered"
+    for weights_file in row.files if row else ():
+        say(f"  {state:10} {weights_file.name}, {format_size(weights_file.bytes)}, sha256 {weights_file.sha256}")
     if row is None:
-        say(f"  {here_as:10} no")
-    for title, text in _training(chosen, row):
+        say(f"  {state:10} no")
+    for title, text in _training_facts(weights_card, row):
         say(f"  {title:10} {text}")
-    here.terminal.document(_facts(chosen, row))
+    cli.terminal.document(_facts(weights_card, row))
 
 
 def add(
@@ -97,23 +100,26 @@ def add(
     from db.store import open_store
     from orchestrator.on_demand import weights
 
-    need_pixels()
-    here = desk(context)
-    settings = here.settings()
-    with here.database(settings, make=True) as database, here.terminal.counting("bytes") as count:
-        moved = _Sum(count)
-        made = weights.add(
+    require_worker_extra()
+    cli = cli_context(context)
+    settings = cli.settings()
+    with cli.open_database(settings, make=True) as database, cli.terminal.show_count("bytes") as count:
+        byte_sum = _ByteSum(count)
+        registration = weights.add(
             settings, database, open_store(settings), files,
-            name=card, accept_licence=accept_licence, licence=licence, moved=moved,
+            name=card, accept_licence=accept_licence, licence=licence, moved=byte_sum,
         )  # fmt: skip
-    total = size(sum(file.bytes for file in made.files))
-    here.terminal.say(f"{made.card}: {made.parameters:,} numbers in {many(len(made.files), 'file')}, {total}.")
-    here.terminal.say(f"Licence: {made.licence}.")
-    for file in made.files:
-        here.terminal.say(f"  sha256 {file.sha256}  {file.name}")
-    for note in made.notes:
-        here.terminal.say(f"Note: {note}")
-    here.terminal.document(made)
+    total = format_size(sum(file.bytes for file in registration.files))
+    cli.terminal.say(
+        f"{registration.card}: {registration.parameters:,} numbers "
+        f"in {pluralize(len(registration.files), 'file')}, {total}."
+    )
+    cli.terminal.say(f"Licence: {registration.licence}.")
+    for file in registration.files:
+        cli.terminal.say(f"  sha256 {file.sha256}  {file.name}")
+    for note in registration.notes:
+        cli.terminal.say(f"Note: {note}")
+    cli.terminal.document(registration)
 
 
 def verify(
@@ -129,17 +135,17 @@ def verify(
     from db.store import open_store
     from orchestrator.on_demand import weights
 
-    need_pixels()
-    here = desk(context)
-    settings = here.settings()
-    with here.database(settings) as database:
-        found = list(weights.verify(settings, database, open_store(settings), names or ()))
-    rows = [(name, "as registered" if error is None else f"{error.code}: {error.message}") for name, error in found]
-    here.terminal.table(("weights", "state"), rows)
-    here.terminal.document(
-        [{"card": name, "code": error and error.code, "message": error and error.message} for name, error in found]
+    require_worker_extra()
+    cli = cli_context(context)
+    settings = cli.settings()
+    with cli.open_database(settings) as database:
+        results = list(weights.verify(settings, database, open_store(settings), names or ()))
+    rows = [(name, "as registered" if error is None else f"{error.code}: {error.message}") for name, error in results]
+    cli.terminal.table(("weights", "state"), rows)
+    cli.terminal.document(
+        [{"card": name, "code": error and error.code, "message": error and error.message} for name, error in results]
     )
-    if any(error for _, error in found):
+    if any(error for _, error in results):
         raise typer.Exit(1)
 
 
@@ -148,12 +154,12 @@ def remove(context: typer.Context, name: CardName) -> None:
     from db.store import open_store
     from orchestrator.on_demand import weights
 
-    here = desk(context)
-    settings = here.settings()
-    with here.database(settings) as database:
-        deleted = weights.remove(database, open_store(settings), name)
-    here.terminal.say(f"{name} is forgotten; {many(deleted, 'file')} deleted.")
-    here.terminal.document({"card": name, "files_deleted": deleted})
+    cli = cli_context(context)
+    settings = cli.settings()
+    with cli.open_database(settings) as database:
+        file_count = weights.remove(database, open_store(settings), name)
+    cli.terminal.say(f"{name} is forgotten; {pluralize(file_count, 'file')} deleted.")
+    cli.terminal.document({"card": name, "files_deleted": file_count})
 
 
 def compare(
@@ -168,10 +174,10 @@ def compare(
     from orchestrator import weight_pins
     from orchestrator.on_demand import worker_process
 
-    need_pixels()
-    here = desk(context)
-    with here.perhaps_database() as (settings, database):
-        columns = weight_pins.columns([name.strip() for name in models.split(",") if name.strip()], database)
+    require_worker_extra()
+    cli = cli_context(context)
+    with cli.open_existing_database() as (settings, database):
+        columns = weight_pins.compare_columns([name.strip() for name in models.split(",") if name.strip()], database)
     order = {
         "sources": [str(path.resolve()) for path in sources],
         "columns": [{"title": title, "recipe": recipe.model_dump(mode="json")} for title, recipe in columns],
@@ -179,16 +185,16 @@ def compare(
         "frames": frames,
         "height_px": height,
     }
-    made = worker_process.run(settings, "compare", order)
-    here.terminal.say(
-        f"{many(made['rows'], 'picture')}, {many(len(columns), 'model')}: {made['png']} and {made['html']}"
+    sheet = worker_process.run(settings, "compare", order)
+    cli.terminal.say(
+        f"{pluralize(sheet['rows'], 'picture')}, {pluralize(len(columns), 'model')}: {sheet['png']} and {sheet['html']}"
     )
-    for note in made["notes"]:
-        here.terminal.say(f"Note: {note}")
-    here.terminal.document(made)
+    for note in sheet["notes"]:
+        cli.terminal.say(f"Note: {note}")
+    cli.terminal.document(sheet)
 
 
-class _Sum:
+class _ByteSum:
     """Turns pieces into the sum that a counter shows."""
 
     def __init__(self, count: Any) -> None:
@@ -199,42 +205,46 @@ class _Sum:
         self._count(self._sum)
 
 
-def _state(chosen: Card, row: WeightsRow | None) -> str:
-    if chosen.shipped:
+def _state(weights_card: Card, row: WeightsRow | None) -> str:
+    if weights_card.shipped:
         return "shipped" if row else "lacking"
     return "yes" if row else "no"
 
 
-def _size(chosen: Card, row: WeightsRow | None) -> str:
-    return size(sum(file.bytes for file in row.files) if row else chosen.megabytes * 1e6)
+def _size(weights_card: Card, row: WeightsRow | None) -> str:
+    return format_size(sum(file.bytes for file in row.files) if row else weights_card.megabytes * 1e6)
 
 
-def _terms(chosen: Card, row: WeightsRow | None) -> str:
-    return (row.licence if row else chosen.licence).partition(";")[0]
+def _terms(weights_card: Card, row: WeightsRow | None) -> str:
+    return (row.licence if row else weights_card.licence).partition(";")[0]
 
 
-def _summary(chosen: Card, row: WeightsRow | None) -> str:
-    return (row and row.trained and row.trained.summary) or chosen.summary
+def _summary(weights_card: Card, row: WeightsRow | None) -> str:
+    return (row and row.trained and row.trained.summary) or weights_card.summary
 
 
-def _training(chosen: Card, row: WeightsRow | None) -> Iterator[tuple[str, str]]:
+def _training_facts(weights_card: Card, row: WeightsRow | None) -> Iterator[tuple[str, str]]:
     """Yield what is known of how weights came about."""
     from db.catalog import shipped, trained
 
-    said = trained.checked(shipped.facts(chosen.name)) if row and row.shipped else row and row.trained
-    if said:
-        yield from [("data", said.data)] if said.data else []
-        yield from (("figure", f"{name} {value:g}") for name, value in said.figures.items())
-        yield from (("recipe", f"{name} {value}") for name, value in said.recipe.items())
+    training = trained.from_document(shipped.facts(weights_card.name)) if row and row.shipped else row and row.trained
+    if training:
+        yield from [("data", training.data)] if training.data else []
+        yield from (("figure", f"{name} {value:g}") for name, value in training.figures.items())
+        yield from (("recipe", f"{name} {value}") for name, value in training.recipe.items())
 
 
-def _facts(chosen: Card, row: WeightsRow | None) -> dict[str, Any]:
+def _facts(weights_card: Card, row: WeightsRow | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "name": chosen.name,
-        "model": chosen.architecture,
-        "summary": chosen.summary,
-        "licence": row.licence if row else chosen.licence,
-        "shipped": chosen.shipped,
+        "name": weights_card.name,
+        "model": weights_card.architecture,
+        "summary": weights_card.summary,
+        "licence": row.licence if row else weights_card.licence,
+        "shipped": weights_card.shipped,
     }
-    facts |= {"must_accept": chosen.accept, "published": chosen.published, "megabytes": chosen.megabytes}
-    return {**facts, "files": list(chosen.files), "registered": row}
+    facts |= {
+        "must_accept": weights_card.accept,
+        "published": weights_card.published,
+        "megabytes": weights_card.megabytes,
+    }
+    return {**facts, "files": list(weights_card.files), "registered": row}

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.context import Desk, desk, lacks
+from orchestrator.cli.context import CliContext, cli_context, missing_modules
 from orchestrator.cli.jobs import ItemIds, JobId
-from orchestrator.cli.terminal import Terminal, many, size
+from orchestrator.cli.terminal import Terminal, format_size, pluralize
 
 if TYPE_CHECKING:
     from orchestrator.results.signing import Signer
-    from orchestrator.results.verify import Check, Wish
+    from orchestrator.results.verify import Finding, Scope
 
 SHOWN_CHECKS = 200
 """Failed and skipped checks that are listed; more are only counted."""
@@ -51,26 +51,27 @@ def get(
     from db.store import open_store
     from orchestrator.results.bag import BagInfo, write_bag
     from orchestrator.results.export import check_folder, export
-    from orchestrator.results.sidecars import beside
+    from orchestrator.results.sidecars import sidecar_maker
 
-    here = desk(context)
+    cli = cli_context(context)
     signer = _signer(c2pa_cert, c2pa_key, c2pa_alg, timestamp) if c2pa else None
-    settings = here.settings()
+    settings = cli.settings()
     folder = out or settings.home / "results" / f"job-{job}{'-bag' if bag else ''}"
-    papers = beside(premis=premis or bag, signer=signer, in_bag=bag)
-    with here.database(settings) as database:
+    make_sidecars = sidecar_maker(premis=premis or bag, signer=signer, in_bag=bag)
+    with cli.open_database(settings) as database:
         row = progress.job(database, job)
         check_folder(folder, row, settings.home)
         total = len(item) if item else progress.progress(database, job).items_total
-        with here.terminal.counting("items", total) as count:
+        with cli.terminal.show_count("items", total) as count:
             store = open_store(settings)
             info = BagInfo(f"reelwright-job-{job}", row.name, organization)
             make = partial(write_bag, info=info) if bag else export
-            found = make(database, store, job, folder, external_ids=item or (), papers=papers, on_item=count)
-    here.terminal.say(
-        f"{many(found.files, 'file')}, {size(found.bytes)}, of {many(found.items, 'item')} in {found.folder}"
+            summary = make(database, store, job, folder, external_ids=item or (), papers=make_sidecars, on_item=count)
+    cli.terminal.say(
+        f"{pluralize(summary.files, 'file')}, {format_size(summary.bytes)}, "
+        f"of {pluralize(summary.items, 'item')} in {summary.folder}"
     )
-    here.terminal.document(found)
+    cli.terminal.document(summary)
 
 
 def verify(
@@ -92,57 +93,59 @@ def verify(
     bags. Leaves with 0 if all holds, with 1 if something does not.
     """
     from db.errors import InputError
-    from orchestrator.results.verify import Wish
+    from orchestrator.results.verify import Scope
 
     if job is None and bag is None:
         raise InputError("Give a job's number, or --bag with a folder", remedy="See `reelwright verify --help`.")
-    here = desk(context)
-    pixels = not lacks("worker")
-    wish = Wish(frames and pixels, sources and pixels, rerun_frames if rerun and pixels else 0, out)
-    findings = _Findings()
-    for check in _checks(here, job, tuple(item or ()), wish, bag):
-        findings.add(check)
+    cli = cli_context(context)
+    pixels = not missing_modules("worker")
+    scope = Scope(frames and pixels, sources and pixels, rerun_frames if rerun and pixels else 0, out)
+    summary = _FindingSummary()
+    for finding in _findings(cli, job, tuple(item or ()), scope, bag):
+        summary.add(finding)
     if not pixels:
-        findings.note("This machine cannot touch pixels: no source, frame or rerun was looked at.")
-    findings.show(here.terminal)
-    if findings.failed:
+        summary.note("This machine cannot touch pixels: no source, frame or rerun was looked at.")
+    summary.show(cli.terminal)
+    if summary.failure_count:
         raise typer.Exit(1)
 
 
-def _checks(here: Desk, job: int | None, items: tuple[str, ...], wish: Wish, bag: Path | None) -> Iterator[Check]:
+def _findings(
+    cli: CliContext, job: int | None, items: tuple[str, ...], scope: Scope, bag: Path | None
+) -> Iterator[Finding]:
     from db import progress
     from db.store import open_store
     from orchestrator.results import verify as verifying
 
     if bag is not None:
-        with here.terminal.counting("files") as count:
+        with cli.terminal.show_count("files") as count:
             yield from verifying.verify_bag(bag, count)
     if job is None:
         return
-    settings = here.settings()
-    with here.database(settings) as database:
+    settings = cli.settings()
+    with cli.open_database(settings) as database:
         total = len(items) or progress.progress(database, job).items_total
-        with here.terminal.counting("items", total) as count:
+        with cli.terminal.show_count("items", total) as count:
             store = open_store(settings)
-            yield from verifying.verify(settings, database, store, job, wish, external_ids=items, on_item=count)
+            yield from verifying.verify(settings, database, store, job, scope, external_ids=items, on_item=count)
 
 
-class _Findings:
+class _FindingSummary:
     """What all checks came to."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.listed: list[Check] = []
+        self.listed: list[Finding] = []
         self.notes: list[str] = []
 
     @property
-    def failed(self) -> int:
+    def failure_count(self) -> int:
         return sum(count for (_, state), count in self.counts.items() if state == "failed")
 
-    def add(self, check: Check) -> None:
-        self.counts[check.what, check.state] += 1
-        if check.state != "ok" and len(self.listed) < SHOWN_CHECKS:
-            self.listed.append(check)
+    def add(self, finding: Finding) -> None:
+        self.counts[finding.what, finding.state] += 1
+        if finding.state != "ok" and len(self.listed) < SHOWN_CHECKS:
+            self.listed.append(finding)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -152,15 +155,17 @@ class _Findings:
         states = ("ok", "failed", "skipped")
         rows = [(what, *(self.counts[what, state] for state in states)) for what in kinds]
         terminal.table(("what", *states), rows)
-        for check in self.listed:
-            terminal.say(f"\n{check.where}\n  {check.code or check.state}: {check.message}")
-            if check.remedy:
-                terminal.say(f"  {check.remedy}")
+        for finding in self.listed:
+            terminal.say(f"\n{finding.where}\n  {finding.code or finding.state}: {finding.message}")
+            if finding.remedy:
+                terminal.say(f"  {finding.remedy}")
         for note in self.notes:
             terminal.say(f"\n{note}")
-        terminal.say("\nAll holds." if not self.failed else f"\n{many(self.failed, 'check')} failed.")
+        terminal.say(
+            "\nAll holds." if not self.failure_count else f"\n{pluralize(self.failure_count, 'check')} failed."
+        )
         counts = {what: {state: self.counts[what, state] for state in states} for what in kinds}
-        document = {"holds": not self.failed, "checks": counts, "findings": self.listed, "notes": self.notes}
+        document = {"holds": not self.failure_count, "checks": counts, "findings": self.listed, "notes": self.notes}
         terminal.document(document)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.context import desk, need_pixels
+from orchestrator.cli.context import cli_context, require_worker_extra
 from orchestrator.cli.logs import log_to
 
 
@@ -31,10 +31,10 @@ def worker(
     """Run this machine's workers until stopped."""
     from orchestrator import supervise
 
-    need_pixels()
-    settings = desk(context).settings(slots=slots, device=device)
+    require_worker_extra()
+    settings = cli_context(context).settings(slots=slots, device=device)
     log_to(sys.stderr, settings.log_level)
-    with _stopped_by_signal() as stop:
+    with _stop_on_signal() as stop:
         supervise.serve_workers(settings, stop)
 
 
@@ -45,15 +45,15 @@ def orchestrate(context: typer.Context) -> None:
     """
     from orchestrator import loop
 
-    here = desk(context)
-    settings = here.settings()
+    cli = cli_context(context)
+    settings = cli.settings()
     log_to(sys.stderr, settings.log_level)
-    with here.database(settings, make=True) as database, _stopped_by_signal() as stop:
+    with cli.open_database(settings, make=True) as database, _stop_on_signal() as stop:
         loop.serve(settings, database, stop=stop)
 
 
 @contextmanager
-def _stopped_by_signal() -> Iterator[threading.Event]:
+def _stop_on_signal() -> Iterator[threading.Event]:
     """Set an event on the first SIGTERM or SIGINT: what is in work is handed back in order, and the exit code is 0."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.context import Desk, desk, need_pixels
-from orchestrator.cli.logs import logging_at_home
-from orchestrator.cli.terminal import Terminal, duration, many, progress_line, size
+from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
+from orchestrator.cli.logs import log_to_home
+from orchestrator.cli.terminal import Terminal, format_duration, format_size, pluralize, progress_line
 
 if TYPE_CHECKING:
     from db.session import Database
     from db.settings import Settings
-    from orchestrator.on_demand.dry_run import Preview
-    from orchestrator.submit import Options, Submission
+    from orchestrator.on_demand.dry_run import DryRunReport
+    from orchestrator.submit import Submission, SubmitOptions
 
 SHOWN_PROBLEMS = 50
 """Rows of problems or failures that a person is shown; ``--json`` gives more."""
@@ -67,21 +67,23 @@ def run(
     from db.errors import InputError
     from db.store import open_store
     from orchestrator.results.export import check_folder
-    from orchestrator.submit import Options
+    from orchestrator.submit import SubmitOptions
 
     if (manifest is None) == (job is None):
         raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")
-    need_pixels()
-    here = desk(context)
-    settings = here.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None)
-    options = Options(recipe, name, strict, new, check_files, segment_frames, priority)
-    with here.database(settings, make=True) as database:
-        submission = _submitted(here.terminal, settings, database, manifest, options) if manifest is not None else None
+    require_worker_extra()
+    cli = cli_context(context)
+    settings = cli.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None)
+    options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority)
+    with cli.open_database(settings, make=True) as database:
+        submission = (
+            _submit_manifest(cli.terminal, settings, database, manifest, options) if manifest is not None else None
+        )
         job_id = submission.job_id if submission else int(job or 0)
         folder = out or settings.home / "results" / f"job-{job_id}"
         check_folder(folder, progress.job(database, job_id), settings.home)
-        _work_off(here, settings, database, job_id)
-        finish(here.terminal, database, open_store(settings), job_id, folder)
+        _run_job(cli, settings, database, job_id)
+        finish(cli.terminal, database, open_store(settings), job_id, folder)
 
 
 def submit(
@@ -99,14 +101,14 @@ def submit(
     check_files: CheckFiles = True,
 ) -> None:
     """Make a job of a manifest for workers elsewhere."""
-    from orchestrator.submit import Options
+    from orchestrator.submit import SubmitOptions
 
-    here = desk(context)
-    settings = here.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
-    options = Options(recipe, name, strict, new, check_files, segment_frames, priority, tenant)
-    with here.database(settings, make=True) as database:
-        submission = _submitted(here.terminal, settings, database, manifest, options)
-    here.terminal.document(submission)
+    cli = cli_context(context)
+    settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
+    options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority, tenant)
+    with cli.open_database(settings, make=True) as database:
+        submission = _submit_manifest(cli.terminal, settings, database, manifest, options)
+    cli.terminal.document(submission)
 
 
 def plan(
@@ -123,13 +125,13 @@ def plan(
     A dry run: nothing is written down. Leaves with 1 if there are problems.
     """
     from db import progress
-    from orchestrator.on_demand.dry_run import preview
+    from orchestrator.on_demand.dry_run import dry_run
 
-    here = desk(context)
-    settings = here.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
-    with here.perhaps_database() as (_, database), here.terminal.counting("lines") as count:
+    cli = cli_context(context)
+    settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
+    with cli.open_existing_database() as (_, database), cli.terminal.show_count("lines") as count:
         registered = progress.weights_at_hand(database)
-        found = preview(
+        report = dry_run(
             settings,
             manifest,
             recipe=recipe,
@@ -138,9 +140,9 @@ def plan(
             registered=registered,
             on_lines=count,
         )
-    _show_preview(here.terminal, found)
-    here.terminal.document({**vars(found), "wall_seconds": found.wall_seconds})
-    if found.problem_count:
+    _show_dry_run(cli.terminal, report)
+    cli.terminal.document({**vars(report), "wall_seconds": report.wall_seconds})
+    if report.problem_count:
         raise typer.Exit(1)
 
 
@@ -151,14 +153,14 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     from orchestrator.results.export import export
     from orchestrator.results.report import write_report
 
-    with terminal.counting("items put out") as count:
-        exported = export(database, store, job_id, folder, on_item=count)
+    with terminal.show_count("items put out") as count:
+        summary = export(database, store, job_id, folder, on_item=count)
     report = write_report(database, job_id, folder)
     job = progress.job(database, job_id)
     terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
     if job.pause_reason:
         terminal.say(f"  paused: {job.pause_reason}")
-    terminal.say(f"  results  {exported.folder} ({many(exported.files, 'file')}, {size(exported.bytes)})")
+    terminal.say(f"  results  {summary.folder} ({pluralize(summary.files, 'file')}, {format_size(summary.bytes)})")
     terminal.say(f"  report   {report.csv_path.name}, {report.json_path.name} in the same folder")
     if report.mean_scores:
         means = ", ".join(f"{name} {round(mean, 6):.3g}" for name, mean in report.mean_scores.items())
@@ -166,29 +168,29 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
         terminal.say(f"Mend the causes, then `reelwright rerun {job_id}`; or correct and run {report.failed_path}")
-    terminal.document({"job": job, "exported": exported, "report": report})
+    terminal.document({"job": job, "exported": summary, "report": report})
     if job.state is not JobState.DONE:
         raise typer.Exit(1)
 
 
-def _submitted(
-    terminal: Terminal, settings: Settings, database: Database, manifest: str, options: Options
+def _submit_manifest(
+    terminal: Terminal, settings: Settings, database: Database, manifest: str, options: SubmitOptions
 ) -> Submission:
     from orchestrator import submit as submitting
 
-    with terminal.counting("lines") as count:
+    with terminal.show_count("lines") as count:
         submission = submitting.submit(settings, database, manifest, options, on_lines=count)
     for note in submission.notes:
         terminal.say(f"Note: {note}")
     if submission.created:
         bad = f", {submission.bad_lines} of them bad" if submission.bad_lines else ""
-        terminal.say(f"Job {submission.job_id}: {many(submission.lines, 'item')}{bad}.")
+        terminal.say(f"Job {submission.job_id}: {pluralize(submission.lines, 'item')}{bad}.")
     else:
         terminal.say(f"Job {submission.job_id} was made of this manifest before; --new makes another.")
     return submission
 
 
-def _work_off(here: Desk, settings: Settings, database: Database, job_id: int) -> None:
+def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: int) -> None:
     from db import ledger, progress
     from db.states import JobState
     from db.store import open_store
@@ -196,7 +198,7 @@ def _work_off(here: Desk, settings: Settings, database: Database, job_id: int) -
 
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
-    with logging_at_home(settings), here.terminal.following() as follow:
+    with log_to_home(settings), cli.terminal.show_progress() as follow:
         embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow)
 
 
@@ -214,18 +216,18 @@ def show_failures(terminal: Terminal, database: Database, job_id: int, most: int
     terminal.say()
 
 
-def _show_preview(terminal: Terminal, found: Preview) -> None:
-    if found.problems:
-        rows = [(each.line or "", each.code, each.message, each.remedy) for each in found.problems[:SHOWN_PROBLEMS]]
+def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:
+    if report.problems:
+        rows = [(each.line or "", each.code, each.message, each.remedy) for each in report.problems[:SHOWN_PROBLEMS]]
         terminal.table(("line", "code", "problem", "remedy"), rows)
-    if found.problem_count > SHOWN_PROBLEMS:
-        counts = ", ".join(f"{code} {count}" for code, count in found.problems_by_code.most_common())
-        terminal.say(f"… {found.problem_count} problems in all: {counts}")
-    for note in found.notes:
+    if report.problem_count > SHOWN_PROBLEMS:
+        counts = ", ".join(f"{code} {count}" for code, count in report.problems_by_code.most_common())
+        terminal.say(f"… {report.problem_count} problems in all: {counts}")
+    for note in report.notes:
         terminal.say(f"Note: {note}")
-    kinds = f"{many(found.stills, 'still')}, {many(found.reels, 'reel')}"
-    terminal.say(f"{many(found.lines, 'line')}, {found.good_lines} good: {kinds}")
-    if found.probed:
-        cost = f"{size(found.expected_bytes)} of room and {duration(found.wall_seconds)}"
-        terminal.say(f"{many(found.frames, 'frame')}, {size(found.source_bytes)} of sources")
-        terminal.say(f"With recipe {found.recipe_name} about {cost} on {many(found.slots, 'worker')}")
+    kinds = f"{pluralize(report.stills, 'still')}, {pluralize(report.reels, 'reel')}"
+    terminal.say(f"{pluralize(report.lines, 'line')}, {report.good_lines} good: {kinds}")
+    if report.probed:
+        cost = f"{format_size(report.expected_bytes)} of room and {format_duration(report.wall_seconds)}"
+        terminal.say(f"{pluralize(report.frames, 'frame')}, {format_size(report.source_bytes)} of sources")
+        terminal.say(f"With recipe {report.recipe_name} about {cost} on {pluralize(report.slots, 'worker')}")

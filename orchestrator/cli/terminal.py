@@ -19,7 +19,7 @@ from db.errors import ReelwrightError
 from orchestrator.terminal_text import visible
 
 if TYPE_CHECKING:
-    from db.progress import Progress
+    from db.progress import ProgressRow
 
 LINE_SECONDS = 5.0
 """Pause between lines of progress where there is no terminal to draw on."""
@@ -45,19 +45,19 @@ class Terminal:
     def document(self, value: Any) -> None:
         """Give a program the command's one JSON document, on one line if lines went before; a person is not told."""
         if self.as_json:
-            print(json.dumps(plain(value), indent=None if self._in_lines else 2, ensure_ascii=False))
+            print(json.dumps(to_json(value), indent=None if self._in_lines else 2, ensure_ascii=False))
 
     def event(self, value: Any) -> None:
         """Give a program one line of JSON while a command goes on."""
         if self.as_json:
             self._in_lines = True
-            print(json.dumps(plain(value), ensure_ascii=False), flush=True)
+            print(json.dumps(to_json(value), ensure_ascii=False), flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Show a person a table; only the last column is as wide as it likes."""
         if self.as_json:
             return
-        cells = [[*(_short(visible(str(cell))) for cell in row[:-1]), visible(str(row[-1]))] for row in rows]
+        cells = [[*(_shorten(visible(str(cell))) for cell in row[:-1]), visible(str(row[-1]))] for row in rows]
         widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
         for row in [[name.upper() for name in columns], *cells]:
             padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -74,18 +74,18 @@ class Terminal:
         print(f"{red}{error.code}: {visible(error.message)}{normal}\n{visible(error.remedy)}", file=sys.stderr)
 
     @contextmanager
-    def counting(self, what: str, total: int | None = None, *, timed: bool = False) -> Iterator[Counter]:
+    def show_count(self, what: str, total: int | None = None, *, timed: bool = False) -> Iterator[Counter]:
         """Show a count that grows, with its rate and, if the total is or becomes (``timed``) known, the time to go."""
-        known = total is not None
-        share = " of {task.total}" if known or timed else ""
+        has_total = total is not None
+        share = " of {task.total}" if has_total or timed else ""
         text = f"{what}: {{task.completed}}{share} · {{task.fields[rate]}}"
-        with _bar(self, text, total, timed=known or timed) as bar:
+        with _progress_bar(self, text, total, timed=has_total or timed) as bar:
             yield Counter(self, what, total, bar)
 
     @contextmanager
-    def following(self) -> Iterator[Follower]:
+    def show_progress(self) -> Iterator[Follower]:
         """Show a job's progress as it moves."""
-        with _bar(self, "{task.description}", None) as bar:
+        with _progress_bar(self, "{task.description}", None) as bar:
             yield Follower(self, bar)
 
 
@@ -101,7 +101,7 @@ class Counter:
         """Take the count as it stands now."""
         self._show(count)
 
-    def of(self, count: int, total: int) -> None:
+    def update(self, count: int, total: int) -> None:
         """Take the count, and the total as it has become known."""
         if self._bar is not None and total != self._total:
             self._bar.update(0, total=total)
@@ -115,8 +115,10 @@ class Counter:
             self._bar.update(0, completed=count, rate=rate)
         elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
             self._told = time.monotonic()
-            left = f", {duration(seconds / count * (self._total - count))} to go" if self._total and count else ""
-            self._terminal.say(f"{self._what}: {count}{f' of {self._total}' if self._total else ''}, {rate}{left}")
+            time_left = (
+                f", {format_duration(seconds / count * (self._total - count))} to go" if self._total and count else ""
+            )
+            self._terminal.say(f"{self._what}: {count}{f' of {self._total}' if self._total else ''}, {rate}{time_left}")
 
 
 class Follower:
@@ -127,10 +129,10 @@ class Follower:
         self._terminal, self._bar = terminal, bar
         self._told = -float("inf")
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: ProgressRow) -> None:
         """Take the progress as it stands now."""
         if self._bar is not None:
-            total, done = _share(progress)
+            total, done = _bar_position(progress)
             self._bar.update(0, total=total, completed=done, description=progress_line(progress))
         elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
             self._told = time.monotonic()
@@ -138,14 +140,14 @@ class Follower:
             self._terminal.say(progress_line(progress))
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     """Cut the middle out of a long text: names of an archive differ at their ends."""
     return (
         text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS // 3]}…{text[-(CELL_CHARS - CELL_CHARS // 3 - 1) :]}"
     )
 
 
-def progress_line(progress: Progress) -> str:
+def progress_line(progress: ProgressRow) -> str:
     """Return one line about a job's progress."""
     over = progress.items_over
     parts = [f"{over}/{progress.items_total} items"]
@@ -154,18 +156,18 @@ def progress_line(progress: Progress) -> str:
     if progress.frames_per_second > 0:
         parts.append(f"{progress.frames_per_second:.1f} frames/s")
     if progress.eta_seconds is not None and over < progress.items_total:
-        parts.append(f"{duration(progress.eta_seconds)} to go")
+        parts.append(f"{format_duration(progress.eta_seconds)} to go")
     failed = progress.items_failed + progress.items_quarantined
     sums = ((failed, "failed"), (progress.items_cancelled, "cancelled"))
     return " · ".join([*parts, *(f"{count} {word}" for count, word in sums if count)])
 
 
-def many(count: int, word: str) -> str:
+def pluralize(count: int, word: str) -> str:
     """Write a number of things: one item, two items."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write seconds as people say them."""
     whole = round(seconds)
     if whole < 60:
@@ -174,7 +176,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {whole % 60:02d} s"
 
 
-def size(count: float) -> str:
+def format_size(count: float) -> str:
     """Write bytes as people say them."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
@@ -183,22 +185,22 @@ def size(count: float) -> str:
     return f"{count:.2f} TB"
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Return a value as JSON knows it: records become mappings, paths and states text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
-        return {str(key): plain(held) for key, held in value.items()}
+        return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(held) for held in value]
+        return [to_json(held) for held in value]
     if isinstance(value, Enum):
         return value.value
     return str(value) if isinstance(value, Path) else value
 
 
-def _share(progress: Progress) -> tuple[float, float]:
+def _bar_position(progress: ProgressRow) -> tuple[float, float]:
     """Return total and done for the bar: frames once they are known, else items."""
     if progress.frames_total:
         return progress.frames_total, progress.frames_done
@@ -206,7 +208,7 @@ def _share(progress: Progress) -> tuple[float, float]:
 
 
 @contextmanager
-def _bar(terminal: Terminal, text: str, total: float | None, *, timed: bool = False) -> Iterator[Any]:
+def _progress_bar(terminal: Terminal, text: str, total: float | None, *, timed: bool = False) -> Iterator[Any]:
     if terminal.as_json or not sys.stdout.isatty():
         yield None
         return

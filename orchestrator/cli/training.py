@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.context import desk, need_pixels
-from orchestrator.cli.terminal import duration, many
+from orchestrator.cli.context import cli_context, require_worker_extra
+from orchestrator.cli.terminal import format_duration, pluralize
 
 _Photos = Annotated[str, typer.Argument(help="A folder, a manifest, or tar shards ('train-*.tar').")]
 
@@ -55,8 +55,8 @@ def train(
     add: Annotated[bool, typer.Option("--add", help="Register the weights when they are done.")] = False,
 ) -> None:
     """Train a network on your own photos; the same command goes on with a training that was stopped."""
-    need_pixels()
-    here = desk(context)
+    require_worker_extra()
+    cli = cli_context(context)
     options = {
         "held-out": held_out, "label": label, "out": out, "encoder": encoder, "start": start, "side": side,
         "steps": steps, "batch": batch, "rate": rate, "seed": seed, "accumulate": accumulate, "ema": ema,
@@ -69,10 +69,10 @@ def train(
     arguments += [f"--only={pair}" for pair in only or ()]
     arguments += [f"--perception={path}" for path in perception or ()]
     arguments += [f"--{name}" for name, on in flags.items() if on]
-    card = _followed(here.terminal, arguments, gpus)
+    card = _show_training(cli.terminal, arguments, gpus)
     if add:
-        card["added"] = _added(here, card["path"])
-    here.terminal.document(card)
+        card["added"] = _register_weights(cli, card["path"])
+    cli.terminal.document(card)
 
 
 def pack(
@@ -87,41 +87,46 @@ def pack(
     """Pack photos into tar shards that travel to a machine with a GPU."""
     from orchestrator.on_demand import train as training
 
-    need_pixels()
-    here = desk(context)
+    require_worker_extra()
+    cli = cli_context(context)
     options = {"side": side, "quality": quality, "megabytes": megabytes, "seed": seed}
     arguments = ["pack", photos, str(out), *(f"--{name}={value}" for name, value in options.items())]
-    done: dict[str, Any] = {}
-    for said in training.followed(arguments):
-        if "shards" in said:
-            done = said
+    summary: dict[str, Any] = {}
+    for message in training.stream_training(arguments):
+        if "shards" in message:
+            summary = message
         else:
-            here.terminal.say(f"{said['done']} of {said['total']} photos")
-    here.terminal.say(f"{many(done['pictures'], 'photo')} in {many(len(done['shards']), 'shard')}.")
-    if done["unreadable"]:
-        here.terminal.say(f"Note: {many(done['unreadable'], 'photo')} cannot be read and were left out.")
-    here.terminal.document(done)
+            cli.terminal.say(f"{message['done']} of {message['total']} photos")
+    cli.terminal.say(f"{pluralize(summary['pictures'], 'photo')} in {pluralize(len(summary['shards']), 'shard')}.")
+    if summary["unreadable"]:
+        cli.terminal.say(f"Note: {pluralize(summary['unreadable'], 'photo')} cannot be read and were left out.")
+    cli.terminal.document(summary)
 
 
-def _followed(terminal: Any, arguments: list[str], processes: int) -> dict[str, Any]:
+def _show_training(terminal: Any, arguments: list[str], processes: int) -> dict[str, Any]:
     """Show a training; returns its card."""
     from orchestrator.on_demand import train as training
 
     card: dict[str, Any] = {}
-    for said in training.followed(arguments, processes=processes):
-        if "begin" in said:
-            where = f"goes on at step {said['step']}" if said["step"] else many(said["photos"], "photo")
-            terminal.say(f"{said['begin']} on {said['device']}: {where}, {said['steps']} steps of {said['batch']}.")
-        elif "card" in said:
-            card = said
+    for message in training.stream_training(arguments, processes=processes):
+        if "begin" in message:
+            where = f"goes on at step {message['step']}" if message["step"] else pluralize(message["photos"], "photo")
+            terminal.say(
+                f"{message['begin']} on {message['device']}: {where}, {message['steps']} steps of {message['batch']}."
+            )
+        elif "card" in message:
+            card = message
         else:
-            parts = ", ".join(f"{name} {value:.4g}" for name, value in said["parts"].items())
-            rate = f"{said['samples_per_second']:.1f} photos/s, {duration(said['seconds_left'])} left"
-            judged = ", ".join(f"{name} {value:.4g}" for name, value in (said["judged"] or {}).items())
-            terminal.say(f"step {said['step']} of {said['steps']}: {parts}; {rate}{f'; {judged}' if judged else ''}")
+            parts = ", ".join(f"{name} {value:.4g}" for name, value in message["parts"].items())
+            rate = f"{message['samples_per_second']:.1f} photos/s, {format_duration(message['seconds_left'])} left"
+            scores = ", ".join(f"{name} {value:.4g}" for name, value in (message["judged"] or {}).items())
+            terminal.say(
+                f"step {message['step']} of {message['steps']}: {parts}; {rate}{f'; {scores}' if scores else ''}"
+            )
     facts = card["card"]
     rows = [
-        (name, _figure(facts["figures_before"].get(name)), _figure(value)) for name, value in facts["figures"].items()
+        (name, _format_figure(facts["figures_before"].get(name)), _format_figure(value))
+        for name, value in facts["figures"].items()
     ]
     terminal.table(("held-out photos", "before", "after"), rows)
     terminal.say(f"{facts['card']}: {card['path']}")
@@ -129,16 +134,16 @@ def _followed(terminal: Any, arguments: list[str], processes: int) -> dict[str, 
     return card
 
 
-def _figure(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _added(here: Any, path: str) -> str:
+def _register_weights(cli: Any, path: str) -> str:
     from db.store import open_store
     from orchestrator.on_demand import weights
 
-    settings = here.settings()
-    with here.database(settings, make=True) as database:
-        made = weights.add(settings, database, open_store(settings), [path])
-    here.terminal.say(f"{made.card} is registered.")
-    return made.card
+    settings = cli.settings()
+    with cli.database(settings, make=True) as database:
+        registration = weights.add(settings, database, open_store(settings), [path])
+    cli.terminal.say(f"{registration.card} is registered.")
+    return registration.card

@@ -15,10 +15,10 @@ from db.errors import ManifestError, RecipeError
 from db.recipe import Recipe
 from db.settings import Settings
 from orchestrator.manifest import archivematica, bagit, checksums, folder, native, otio, prefix, s3
-from orchestrator.manifest.lines import Entry, Known, Line, Problem, Reader, Reading
-from orchestrator.manifest.places import NOWHERE, S3, Places
+from orchestrator.manifest.lines import Line, ManifestEntry, Problem, Reader, ReaderMatch, Reading
+from orchestrator.manifest.places import NOWHERE, S3, PathResolver
 from orchestrator.manifest.validate import Validator
-from orchestrator.terminal_text import obeyed, visible
+from orchestrator.terminal_text import has_control_characters, visible
 
 __all__ = ["READERS", "Line", "Manifest", "Problem", "lines", "open_manifest", "recipe_for"]
 
@@ -35,7 +35,7 @@ class Manifest:
     """Absolute path of a file or folder, or ``s3://bucket/prefix``."""
     reader: Reader | None
     """None for a prefix in S3."""
-    known: Known
+    match: ReaderMatch
     notes: list[str] = field(default_factory=list)
     """Filled while it is read: what a person should know and what is no problem."""
 
@@ -52,9 +52,9 @@ class Manifest:
     @property
     def folder(self) -> Path:
         """The folder against which relative paths count."""
-        return self.known.root
+        return self.match.root
 
-    def entries(self, reading: Reading) -> Iterator[Entry | Problem]:
+    def entries(self, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         """Yield what stands in it; raises as :func:`lines`."""
         if self.reader is None:
             return prefix.read(self.uri, reading)
@@ -74,32 +74,32 @@ def open_manifest(place: Path | str) -> Manifest:
         raise ManifestError(f"There is no file or folder {visible(str(path))}")
     path = path.resolve()
     for reader in READERS:
-        known = reader.recognises(path)
-        if known is not None:
-            return Manifest(str(path if known.papers else known.root), reader, known)
+        match = reader.recognises(path)
+        if match is not None:
+            return Manifest(str(path if match.files else match.root), reader, match)
     forms = "Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests."
-    packed = path.suffix.lower() in _PACKED
-    remedy = "Unpack it, and give its folder." if packed else forms
+    is_archive = path.suffix.lower() in _PACKED
+    remedy = "Unpack it, and give its folder." if is_archive else forms
     raise ManifestError(f"{visible(str(path))} is no manifest that is known", remedy=remedy)
 
 
 def _in_s3(uri: str) -> Manifest:
     bucket, _, inside = uri.removeprefix(S3).partition("/")
-    if not bucket or obeyed(uri):
+    if not bucket or has_control_characters(uri):
         raise ManifestError(f"{visible(uri)!r:.300} is not of the form s3://bucket/prefix")
     inside = inside.rstrip("/")
-    return Manifest(f"{S3}{bucket}/{inside}" if inside else S3 + bucket, None, Known(NOWHERE, ()))
+    return Manifest(f"{S3}{bucket}/{inside}" if inside else S3 + bucket, None, ReaderMatch(NOWHERE, ()))
 
 
-def recipe_for(manifest: Manifest, wanted: str | None, limit_bytes: int) -> Recipe:
+def recipe_for(manifest: Manifest, recipe_name: str | None, limit_bytes: int) -> Recipe:
     """Return the recipe of a job: the wanted name or file, else the manifest's own, else the default.
 
     Raises:
         RecipeError: There is no such recipe, or it is wrong.
         ManifestError: The top of the manifest cannot be read.
     """
-    if wanted is not None:
-        return recipes.resolve(wanted)
+    if recipe_name is not None:
+        return recipes.resolve(recipe_name)
     document = native.own_recipe(manifest.path, limit_bytes) if manifest.reader is native else None
     if document is None:
         return recipes.resolve(recipes.DEFAULT)
@@ -131,5 +131,5 @@ def lines(
         ManifestError: The manifest cannot be read on from here.
         StoreUnavailable: It is a prefix in S3, which does not answer.
     """
-    validator = Validator(Places(manifest.folder, roots), recipe, check_files=check_files)
+    validator = Validator(PathResolver(manifest.folder, roots), recipe, check_files=check_files)
     return validator.lines(manifest.entries(Reading(settings, check_files, manifest.notes)))

@@ -20,7 +20,7 @@ from db.errors import ManifestError
 from orchestrator.manifest import inventory, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import AWAY, THERE, File, Inventory
-from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
 from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
 from orchestrator.terminal_text import visible
 
@@ -46,20 +46,20 @@ class _Bag:
     root: Path
     version: tuple[int, int]
 
-    def decoded(self, path: str) -> str:
+    def decode_path(self, path: str) -> str:
         """Return a path of a manifest as the disk has it; only line ends and (since 1.0) percent signs are encoded."""
-        coded = r"%(0[AaDd]|25)" if self.version >= (1, 0) else r"%(0[AaDd])"
-        return re.sub(coded, lambda match: chr(int(match[1], 16)), path)
+        pattern = r"%(0[AaDd]|25)" if self.version >= (1, 0) else r"%(0[AaDd])"
+        return re.sub(pattern, lambda match: chr(int(match[1], 16)), path)
 
-    def papers(self, *, tag: bool) -> dict[str, Path]:
+    def manifests(self, *, tag: bool) -> dict[str, Path]:
         """Return the payload's or the tags' manifests by algorithm, those of unknown ones by their own names."""
-        found = {}
+        paths = {}
         for name in sorted(os.listdir(self.root)):
             match = _MANIFEST.fullmatch(name)
             if match and bool(match["tag"]) is tag:
                 self.check(name)
-                found[checksums.algorithm(match["algorithm"]) or match["algorithm"]] = self.root / name
-        return found
+                paths[checksums.algorithm(match["algorithm"]) or match["algorithm"]] = self.root / name
+        return paths
 
     def check(self, name: str) -> None:
         """Make sure that a paper may be read.
@@ -77,22 +77,22 @@ class _Bag:
         return ManifestError(f"Bag {visible(str(self.root))}: {message}", code=code)
 
 
-def recognises(path: Path) -> Known | None:
+def recognises(path: Path) -> ReaderMatch | None:
     """Know a folder with ``bagit.txt`` in it, and that file itself."""
     if path.name == DECLARATION and path.is_file():
-        return Known(path.parent, ())
-    return Known(path, ()) if (path / DECLARATION).is_file() else None
+        return ReaderMatch(path.parent, ())
+    return ReaderMatch(path, ()) if (path / DECLARATION).is_file() else None
 
 
-def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     """Yield an entry for each still and reel in the bag's payload, with the digests that its manifests give.
 
     Raises:
         ManifestError: ``BAD_HEADER`` for a declaration that is none, ``BAG_INCOMPLETE`` without payload or manifest,
             ``FETCH_REFUSED``, and what is wrong with the files that the tag manifests list.
     """
-    bag = _declared(path)
-    listing = _known(bag, reading)
+    bag = _read_declaration(path)
+    manifests = _payload_manifests(bag, reading)
     fetching = os.path.lexists(bag.root / FETCH)
     if fetching and not reading.settings.allow_fetch:
         raise bag.refusal("FETCH_REFUSED", f"its {FETCH} names files that must be fetched first")
@@ -100,49 +100,49 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
         raise bag.refusal("BAG_INCOMPLETE", f"it has no folder {PAYLOAD}")
     if reading.check_files:
         _check_tags(bag, reading)
-    info = _described(bag, reading)
+    info = _read_info(bag, reading)
     grouping = Grouping()
     looks = reading.check_files or fetching
-    with inventory.opened() as files:
-        for algorithm, paper in listing.items():
-            yield from _take(bag, files, paper, reading, f"checksum.{algorithm}")
+    with inventory.open_inventory() as files:
+        for algorithm, manifest in manifests.items():
+            yield from _take_manifest(bag, files, manifest, reading, f"checksum.{algorithm}")
         if fetching:
             yield from _take_fetched(bag, files, reading)
-        seen = _see(bag, files) if looks else (0, 0)
+        size_and_count = _scan_payload(bag, files) if looks else (0, 0)
         if looks and not fetching:
-            yield from _oxum_problems(info.get("payload-oxum", ""), seen)
-        review = _Review(tuple(listing), bag.version >= (1, 0), looks)
+            yield from _oxum_problems(info.get("payload-oxum", ""), size_and_count)
+        review = _PayloadReview(tuple(manifests), bag.version >= (1, 0), looks)
         free = {f"bag.{label.lower()}": info[label.lower()] for label in _CARRIED if label.lower() in info}
         yield from inventory.entries(files, grouping, review=review.look, strict=reading.check_files, free=free)
     reading.notes.extend([*review.notes(), *grouping.notes()])
 
 
-class _Review:
+class _PayloadReview:
     """Looks at the files of each folder before they become items."""
 
-    def __init__(self, algorithms: tuple[str, ...], complete: bool, looked: bool) -> None:
+    def __init__(self, algorithms: tuple[str, ...], complete: bool, payload_read: bool) -> None:
         """Take the manifests, whether each must list every file, and whether the payload has been looked at."""
-        self._algorithms, self._complete, self._looked = algorithms, complete, looked
+        self._algorithms, self._complete, self._looked = algorithms, complete, payload_read
         self._away = self._unlisted = self._gone = 0
 
     def look(self, files: list[File]) -> list[File]:
         """Return the files that are to be taken; says of each what is wrong with it."""
-        taken = []
+        selection = []
         for file in files:
             media = kinds.by_suffix(file.name) is not None
-            there = THERE in file.facts or not self._looked
-            if AWAY in file.facts and not there:
+            is_present = THERE in file.facts or not self._looked
+            if AWAY in file.facts and not is_present:
                 self._away += 1
                 continue
             if not media and self._looked:
                 self._unlisted += not file.digests
-                self._gone += not there
+                self._gone += not is_present
             lacking = [name for name in self._algorithms if name not in file.digests]
             if media and self._complete and file.digests and lacking:
                 message = f"{file.name!r:.200} is missing in the bag's manifest of {', '.join(lacking)}"
                 file.problems.append(problem(file.number, "BAG_INCOMPLETE", message))
-            taken.append(file)
-        return taken
+            selection.append(file)
+        return selection
 
     def notes(self) -> Iterator[str]:
         if self._away:
@@ -153,73 +153,73 @@ class _Review:
             yield f"Files of other kinds are there and not listed: {self._unlisted}"
 
 
-def _declared(root: Path) -> _Bag:
+def _read_declaration(root: Path) -> _Bag:
     bag = _Bag(root, (0, 0))
     bag.check(DECLARATION)
     try:
         with text.open_bytes(root / DECLARATION) as file:
-            declared = file.read(_MAX_PAPER_BYTES).decode()
+            declaration = file.read(_MAX_PAPER_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise bag.refusal("BAD_HEADER", f"{DECLARATION} cannot be read as UTF-8") from error
-    found = _DECLARED.fullmatch(declared.replace("\r\n", "\n").replace("\r", "\n"))
-    if found is None:
+    match = _DECLARED.fullmatch(declaration.replace("\r\n", "\n").replace("\r", "\n"))
+    if match is None:
         raise bag.refusal("BAD_HEADER", f"{DECLARATION} does not say a known BagIt-Version and an encoding")
-    if found["encoding"].upper() != "UTF-8":
-        raise bag.refusal("BAD_HEADER", f"its papers are in {found['encoding']!r:.40}; only UTF-8 can be read")
-    major, _, minor = found["version"].partition(".")
+    if match["encoding"].upper() != "UTF-8":
+        raise bag.refusal("BAD_HEADER", f"its papers are in {match['encoding']!r:.40}; only UTF-8 can be read")
+    major, _, minor = match["version"].partition(".")
     return _Bag(root, (int(major), int(minor)))
 
 
-def _known(bag: _Bag, reading: Reading) -> dict[str, Path]:
+def _payload_manifests(bag: _Bag, reading: Reading) -> dict[str, Path]:
     """Return the payload's manifests whose algorithm is known."""
-    papers = bag.papers(tag=False)
-    known = {name: path for name, path in papers.items() if name in checksums.HEX_CHARS}
-    unknown = ", ".join(visible(name)[:40] for name in papers if name not in known)
-    if not papers:
+    manifests = bag.manifests(tag=False)
+    usable = {name: path for name, path in manifests.items() if name in checksums.HEX_CHARS}
+    unknown = ", ".join(visible(name)[:40] for name in manifests if name not in usable)
+    if not manifests:
         raise bag.refusal("BAG_INCOMPLETE", "it has no manifest of its payload")
-    if not known:
+    if not usable:
         raise bag.refusal("BAD_VALUE", f"its only manifests are of unknown algorithms: {unknown}")
     if unknown:
         reading.notes.append(f"Manifests of unknown algorithms were passed over: {unknown}")
-    return known
+    return usable
 
 
-def _take(bag: _Bag, files: Inventory, paper: Path, reading: Reading, field: str) -> Iterator[Problem]:
+def _take_manifest(bag: _Bag, files: Inventory, manifest: Path, reading: Reading, field: str) -> Iterator[Problem]:
     """Put what a payload manifest says into the inventory."""
     algorithm = field.partition(".")[2]
-    for number, line in text.lines(paper, reading.limit_bytes):
-        found = line if isinstance(line, Problem) else _line(bag, number, line, algorithm, paper.name)
-        if isinstance(found, Problem):
-            yield found
-        elif found:
-            digest, said = found
-            path = as_on_disk(bag.root, said) if reading.check_files else said
-            if path != said and OTHER_FORM not in reading.notes:
+    for number, line in text.lines(manifest, reading.limit_bytes):
+        entry = line if isinstance(line, Problem) else _parse_line(bag, number, line, algorithm, manifest.name)
+        if isinstance(entry, Problem):
+            yield entry
+        elif entry:
+            digest, path_in_list = entry
+            path = as_on_disk(bag.root, path_in_list) if reading.check_files else path_in_list
+            if path != path_in_list and OTHER_FORM not in reading.notes:
                 reading.notes.append(OTHER_FORM)
             if path.startswith(f"{PAYLOAD}/"):
                 files.add(path, number, {field: digest})
             else:
-                yield _unsafe(number, path, paper.name)
+                yield _unsafe_path(number, path, manifest.name)
 
 
-def _line(bag: _Bag, number: int, line: str, algorithm: str, name: str) -> tuple[str, str] | Problem | None:
+def _parse_line(bag: _Bag, number: int, line: str, algorithm: str, name: str) -> tuple[str, str] | Problem | None:
     """Return a manifest line's digest and path; none for an empty one."""
-    found = _LINE.fullmatch(line.rstrip("\r\n"))
-    if found is None:
+    match = _LINE.fullmatch(line.rstrip("\r\n"))
+    if match is None:
         if not line.strip():
             return None
         return problem(number, "BAD_VALUE", f"{name}, line {number} is no digest and path: {visible(line[:80])!r}")
-    digest = found[1].lower()
+    digest = match[1].lower()
     if not checksums.is_digest(digest, algorithm):
         message = f"{name}, line {number}: {len(digest)} hex digits are no {algorithm} digest"
         return problem(number, "BAD_VALUE", message)
-    path = posixpath.normpath(bag.decoded(found[2]))
+    path = posixpath.normpath(bag.decode_path(match[2]))
     if path.startswith(("/", "../", "~")) or path == "..":
-        return _unsafe(number, path, name)
+        return _unsafe_path(number, path, name)
     return digest, path
 
 
-def _unsafe(number: int, path: str, name: str) -> Problem:
+def _unsafe_path(number: int, path: str, name: str) -> Problem:
     return problem(number, "PATH_UNSAFE", f"{name}, line {number}: {visible(path[:200])!r} leaves its part of the bag")
 
 
@@ -229,31 +229,31 @@ def _take_fetched(bag: _Bag, files: Inventory, reading: Reading) -> Iterator[Pro
         if isinstance(line, Problem):
             yield line
             continue
-        found = _FETCHED.fullmatch(line.rstrip("\r\n"))
-        path = posixpath.normpath(bag.decoded(found[1])) if found else ""
+        match = _FETCHED.fullmatch(line.rstrip("\r\n"))
+        path = posixpath.normpath(bag.decode_path(match[1])) if match else ""
         if path.startswith(f"{PAYLOAD}/"):
             files.add(path, 0, {AWAY: True})
         elif path:
-            yield _unsafe(number, path, FETCH)
+            yield _unsafe_path(number, path, FETCH)
         elif line.strip():
             yield problem(number, "BAD_VALUE", f"{FETCH}, line {number} is no address, size and path")
 
 
-def _see(bag: _Bag, files: Inventory) -> tuple[int, int]:
+def _scan_payload(bag: _Bag, files: Inventory) -> tuple[int, int]:
     """Note every file of the payload; returns bytes and files. Links to folders are not followed."""
     size = count = 0
     root = f"{bag.root}{os.sep}"
-    waiting = [str(bag.root / PAYLOAD)]
-    while waiting:
-        folder = waiting.pop()
+    folders = [str(bag.root / PAYLOAD)]
+    while folders:
+        folder = folders.pop()
         try:
-            with os.scandir(folder) as found:
-                inside = list(found)
+            with os.scandir(folder) as folder_entries:
+                inside = list(folder_entries)
         except OSError:
             continue  # its files are listed and will be missing
         for entry in inside:
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
+                folders.append(entry.path)
                 continue
             size += entry.stat(follow_symlinks=False).st_size
             count += 1
@@ -261,54 +261,55 @@ def _see(bag: _Bag, files: Inventory) -> tuple[int, int]:
     return size, count
 
 
-def _oxum_problems(oxum: str, seen: tuple[int, int]) -> Iterator[Problem]:
-    found = re.fullmatch(r"(\d{1,18})\.(\d{1,12})", oxum)
-    if oxum and found is None:
+def _oxum_problems(oxum: str, size_and_count: tuple[int, int]) -> Iterator[Problem]:
+    match = re.fullmatch(r"(\d{1,18})\.(\d{1,12})", oxum)
+    if oxum and match is None:
         yield problem(1, "BAD_VALUE", f"{INFO}: Payload-Oxum {oxum!r:.60} is not of the form BYTES.FILES")
-    elif found and (int(found[1]), int(found[2])) != seen:
-        message = f"The payload has {seen[1]} files of {seen[0]} bytes; {INFO} says {found[2]} of {found[1]} bytes"
+    elif match and (int(match[1]), int(match[2])) != size_and_count:
+        here = f"The payload has {size_and_count[1]} files of {size_and_count[0]} bytes"
+        message = f"{here}; {INFO} says {match[2]} of {match[1]} bytes"
         yield problem(1, "BAG_INCOMPLETE", message)
 
 
-def _described(bag: _Bag, reading: Reading) -> dict[str, str]:
+def _read_info(bag: _Bag, reading: Reading) -> dict[str, str]:
     """Return what bag-info says, by label in lower case; of a label that stands twice the first."""
     path = bag.root / INFO
     if not os.path.lexists(path):
         return {}
     bag.check(INFO)
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     label = ""
     for number, line in text.lines(path, reading.limit_bytes):
         if number * 2 > _MAX_PAPER_BYTES or isinstance(line, Problem):
             reading.notes.append(f"{INFO} cannot be read as UTF-8 from line {number} on")
             break
         if line[:1] in (" ", "\t") and label:
-            found[label] = f"{found[label]} {line.strip()}"[:_MAX_INFO_CHARS]
+            labels[label] = f"{labels[label]} {line.strip()}"[:_MAX_INFO_CHARS]
         else:
             name, colon, value = line.partition(":")
             label = name.strip().lower()
-            if colon and label not in found:
-                found[label] = value.strip()[:_MAX_INFO_CHARS]
+            if colon and label not in labels:
+                labels[label] = value.strip()[:_MAX_INFO_CHARS]
             else:
                 label = ""
-    return found
+    return labels
 
 
 def _check_tags(bag: _Bag, reading: Reading) -> None:
     """Compare the digests of the bag's papers with the tag manifests."""
-    for algorithm, paper in bag.papers(tag=True).items():
+    for algorithm, manifest in bag.manifests(tag=True).items():
         if algorithm not in checksums.HEX_CHARS:
-            reading.notes.append(f"{visible(paper.name)} is of an unknown algorithm and was not checked")
+            reading.notes.append(f"{visible(manifest.name)} is of an unknown algorithm and was not checked")
             continue
-        for number, line in text.lines(paper, reading.limit_bytes):
-            found = line if isinstance(line, Problem) else _line(bag, number, line, algorithm, paper.name)
-            if isinstance(found, Problem):
-                raise bag.refusal(found.code, found.message)
-            if found:
-                _check_tag(bag, *found, algorithm)
+        for number, line in text.lines(manifest, reading.limit_bytes):
+            entry = line if isinstance(line, Problem) else _parse_line(bag, number, line, algorithm, manifest.name)
+            if isinstance(entry, Problem):
+                raise bag.refusal(entry.code, entry.message)
+            if entry:
+                _check_tag(bag, *entry, algorithm)
 
 
-def _check_tag(bag: _Bag, wanted: str, name: str, algorithm: str) -> None:
+def _check_tag(bag: _Bag, tag_digest: str, name: str, algorithm: str) -> None:
     path = bag.root / name
     if not os.path.lexists(path):
         raise bag.refusal("FILE_MISSING", f"its paper {visible(name[:200])!r} is not there")
@@ -320,6 +321,6 @@ def _check_tag(bag: _Bag, wanted: str, name: str, algorithm: str) -> None:
                 digest.update(block)
     except OSError as error:
         raise bag.refusal("SOURCE_DENIED", f"its paper {visible(name[:200])!r} cannot be read") from error
-    if digest.hexdigest() != wanted:
+    if digest.hexdigest() != tag_digest:
         message = f"its paper {visible(name[:200])!r} has another {algorithm} than the tag manifest says"
         raise bag.refusal("CHECKSUM_MISMATCH", message)

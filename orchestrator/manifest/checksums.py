@@ -11,7 +11,7 @@ from typing import NamedTuple
 from db import checksums
 from orchestrator.manifest import inventory, kinds, text
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
 from orchestrator.manifest.places import OTHER_FORM, as_on_disk
 from orchestrator.terminal_text import visible
 
@@ -24,7 +24,7 @@ _NAMED = re.compile(r"(?P<sums>[a-z0-9_-]+?)sums?(?:\.txt)?|(?:.*\.)?(?P<suffix>
 _SNIFFED_BYTES = 4096
 
 
-class Listed(NamedTuple):
+class DigestLine(NamedTuple):
     """One line of a list."""
 
     number: int
@@ -35,44 +35,44 @@ class Listed(NamedTuple):
     """As it stands there."""
 
 
-def recognises(path: Path) -> Known | None:
+def recognises(path: Path) -> ReaderMatch | None:
     """Know a list of digests by its name, or else by its first line."""
     if not path.is_file() or kinds.by_suffix(path.name) is not None:
         return None
     if algorithm_of(path) is None:
-        begins = _first_line(path)
-        if not (_GNU.fullmatch(begins) or _BSD.fullmatch(begins)):
+        first_line = _first_line(path)
+        if not (_GNU.fullmatch(first_line) or _BSD.fullmatch(first_line)):
             return None
-    return Known(path.parent, (path,))
+    return ReaderMatch(path.parent, (path,))
 
 
-def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     """Yield an entry for each still and reel that the list names, folder by folder, with their digests.
 
     Frames are put together, and sound is found, among the files of the list alone.
     """
     grouping = Grouping()
-    with inventory.opened() as files:
-        for found in listed(path, reading.limit_bytes):
-            if isinstance(found, Problem):
-                yield found
+    with inventory.open_inventory() as files:
+        for line in digest_lines(path, reading.limit_bytes):
+            if isinstance(line, Problem):
+                yield line
             else:
-                said = posixpath.normpath(found.path)
-                named = as_on_disk(path.parent, said) if reading.check_files else said
-                if named != said and OTHER_FORM not in reading.notes:
+                path_in_list = posixpath.normpath(line.path)
+                disk_path = as_on_disk(path.parent, path_in_list) if reading.check_files else path_in_list
+                if disk_path != path_in_list and OTHER_FORM not in reading.notes:
                     reading.notes.append(OTHER_FORM)
-                files.add(named, found.number, {f"checksum.{found.algorithm}": found.digest})
+                files.add(disk_path, line.number, {f"checksum.{line.algorithm}": line.digest})
         yield from inventory.entries(files, grouping)
     reading.notes.extend(grouping.notes())
 
 
 def algorithm_of(path: Path) -> str | None:
     """Return the algorithm that a list's name promises: ``checksum.md5``, ``SHA256SUMS``, ``film.mkv.sha1``."""
-    found = _NAMED.fullmatch(path.name)
-    return checksums.algorithm(found["suffix"] or found["sums"]) if found else None
+    match = _NAMED.fullmatch(path.name)
+    return checksums.algorithm(match["suffix"] or match["sums"]) if match else None
 
 
-def listed(path: Path, limit_bytes: int, algorithm: str | None = None) -> Iterator[Listed | Problem]:
+def digest_lines(path: Path, limit_bytes: int, algorithm: str | None = None) -> Iterator[DigestLine | Problem]:
     """Yield the lines of a list, and what is wrong with those that are none; comments are passed over.
 
     Args:
@@ -88,29 +88,29 @@ def listed(path: Path, limit_bytes: int, algorithm: str | None = None) -> Iterat
         if isinstance(line, Problem):
             yield line
         elif line.strip() and not line.startswith(_COMMENTS):
-            yield _line(number, line.rstrip("\r\n"), algorithm, path)
+            yield _parse_line(number, line.rstrip("\r\n"), algorithm, path)
 
 
-def _line(number: int, line: str, algorithm: str | None, path: Path) -> Listed | Problem:
-    if found := _BSD.fullmatch(line):
-        escaped, name, file, digest = found.groups()
-        said = checksums.algorithm(name)
-    elif found := _GNU.fullmatch(line):
-        escaped, digest, file = found.groups()
-        said = algorithm or checksums.by_length(digest)
+def _parse_line(number: int, line: str, algorithm: str | None, path: Path) -> DigestLine | Problem:
+    if parts := _BSD.fullmatch(line):
+        escape, name, file, digest = parts.groups()
+        line_algorithm = checksums.algorithm(name)
+    elif parts := _GNU.fullmatch(line):
+        escape, digest, file = parts.groups()
+        line_algorithm = algorithm or checksums.algorithm_by_length(digest)
     elif _BARE.fullmatch(line.strip()) and kinds.by_suffix(path.stem):
-        escaped, digest, file = "", line.strip(), path.stem
-        said = algorithm or checksums.by_length(digest)
+        escape, digest, file = "", line.strip(), path.stem
+        line_algorithm = algorithm or checksums.algorithm_by_length(digest)
     else:
         return problem(number, "BAD_VALUE", f"Line {number} is no digest and path: {visible(line[:80])!r}")
-    if said is None or not checksums.is_digest(digest.lower(), said):
-        message = f"Line {number}: {len(digest)} hex digits are no {said or 'known'} digest"
+    if line_algorithm is None or not checksums.is_digest(digest.lower(), line_algorithm):
+        message = f"Line {number}: {len(digest)} hex digits are no {line_algorithm or 'known'} digest"
         return problem(number, "BAD_VALUE", message)
-    if escaped:
+    if escape:
         file = re.sub(r"\\[\\nr]", lambda match: _ESCAPED[match[0]], file)
     elif "\\" in file and "/" not in file:
         file = file.replace("\\", "/")  # written on Windows
-    return Listed(number, said, digest.lower(), file)
+    return DigestLine(number, line_algorithm, digest.lower(), file)
 
 
 def _first_line(path: Path) -> str:

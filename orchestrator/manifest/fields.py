@@ -16,8 +16,8 @@ from db import checksums
 from db.blob import Blob
 from db.checksums import HEX_CHARS
 from db.errors import InputError, ManifestError
-from orchestrator.manifest.lines import Entry, Problem, problem
-from orchestrator.terminal_text import obeyed, visible
+from orchestrator.manifest.lines import ManifestEntry, Problem, problem
+from orchestrator.terminal_text import has_control_characters, visible
 
 REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
 """Columns that the completion report adds; a manifest may have them, and they are passed over."""
@@ -30,17 +30,17 @@ _MISSING = ("error", "hold", "black")
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def entry(number: int, document: Any) -> Entry | Problem:
+def entry(number: int, document: Any) -> ManifestEntry | Problem:
     """Make an entry of a JSON or YAML document: a mapping, or a plain text that is the ``uri``."""
     if isinstance(document, str):
-        return Entry(number, {"uri": document})
+        return ManifestEntry(number, {"uri": document})
     if not isinstance(document, dict):
         return problem(number, "BAD_VALUE", f"Line {number}: expected a mapping of fields, found {document!r:.60}")
-    found = _flat(document)
-    unknown = [name for name in found if not is_known(name)]
+    flat = _flatten(document)
+    unknown = [name for name in flat if not is_known(name)]
     if unknown:
-        return problem(number, "UNKNOWN_FIELD", f"Line {number}: {_unknown(unknown)}")
-    return Entry(number, found)
+        return problem(number, "UNKNOWN_FIELD", f"Line {number}: {_unknown_message(unknown)}")
+    return ManifestEntry(number, flat)
 
 
 def columns(names: list[str], where: str) -> list[str]:
@@ -49,16 +49,18 @@ def columns(names: list[str], where: str) -> list[str]:
     Raises:
         ManifestError: ``BAD_HEADER`` without ``uri`` or with a name twice, ``UNKNOWN_FIELD`` for unknown names.
     """
-    found = [_ALIASES.get(name, name) for name in (name.strip().lower() for name in names)]
-    if "uri" not in found:
+    flat_names = [_ALIASES.get(name, name) for name in (name.strip().lower() for name in names)]
+    if "uri" not in flat_names:
         raise ManifestError(f"{where}, line 1: the header has no column `uri`", code="BAD_HEADER", remedy=_HEADER)
-    unknown = [name for name in found if not is_known(name)]
+    unknown = [name for name in flat_names if not is_known(name)]
     if unknown:
-        raise ManifestError(f"{where}, line 1: {_unknown(unknown)}", code="UNKNOWN_FIELD")
-    twice = sorted({name for name in found if found.count(name) > 1})
-    if twice:
-        raise ManifestError(f"{where}, line 1: the column {twice[0]!r} stands twice", code="BAD_HEADER", remedy=_HEADER)
-    return found
+        raise ManifestError(f"{where}, line 1: {_unknown_message(unknown)}", code="UNKNOWN_FIELD")
+    duplicates = sorted({name for name in flat_names if flat_names.count(name) > 1})
+    if duplicates:
+        raise ManifestError(
+            f"{where}, line 1: the column {duplicates[0]!r} stands twice", code="BAD_HEADER", remedy=_HEADER
+        )
+    return flat_names
 
 
 def is_known(name: str) -> bool:
@@ -75,78 +77,78 @@ def check(name: str, value: Any) -> Any:
     Raises:
         InputError: The value is not allowed; the message names the field.
     """
-    checked = CHECKS.get(name)
-    if checked is None:
+    parser = CHECKS.get(name)
+    if parser is None:
         return value
     try:
-        return checked(value)
+        return parser(value)
     except InputError as error:
         raise InputError(f"{name}: {error.message}", code=error.code, remedy=error.remedy) from error
 
 
-def carried(value: Any) -> Any:
+def storable_value(value: Any) -> Any:
     """Return a free value as it can be stored and shown: plain JSON, without what a terminal would obey."""
     if isinstance(value, str):
-        return visible(value) if obeyed(value) else value
+        return visible(value) if has_control_characters(value) else value
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return [carried(word) for word in value]
+        return [storable_value(word) for word in value]
     return visible(json.dumps(value, default=str, ensure_ascii=False)) if not isinstance(value, float) else str(value)
 
 
-def _flat(document: Mapping[Any, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flatten(document: Mapping[Any, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for key, value in document.items():
         name = str(key)
         if isinstance(value, dict) and name not in _OPEN:
-            found.update({f"{name}.{inner}": held for inner, held in value.items()})
+            flat.update({f"{name}.{inner}": inner_value for inner, inner_value in value.items()})
         else:
-            found[name] = value
-    return {_ALIASES.get(name, name): value for name, value in found.items() if value is not None and value != ""}
+            flat[name] = value
+    return {_ALIASES.get(name, name): value for name, value in flat.items() if value is not None and value != ""}
 
 
-def _unknown(names: list[str]) -> str:
-    shown = []
+def _unknown_message(names: list[str]) -> str:
+    messages = []
     for name in names[:8]:
-        near = get_close_matches(name, [known for known in CHECKS if known != name], n=1, cutoff=0.6)
+        near = get_close_matches(name, [field for field in CHECKS if field != name], n=1, cutoff=0.6)
         hint = f"did you mean `{near[0]}`?" if near else f"to carry it to the report, call it `x_{name}`"
-        shown.append(f"unknown field {visible(name)[:60]!r} ({visible(hint)[:80]})")
-    return "; ".join(shown)
+        messages.append(f"unknown field {visible(name)[:60]!r} ({visible(hint)[:80]})")
+    return "; ".join(messages)
 
 
-def _bad(message: str) -> InputError:
+def _bad_value(message: str) -> InputError:
     return InputError(message, code="BAD_VALUE")
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise _bad(f"expected text, found {value!r:.60}")
+        raise _bad_value(f"expected text, found {value!r:.60}")
     return str(value)
 
 
 def _id(value: Any) -> str:
     name = value if type(value) is str else _text(value)
-    if obeyed(name) or not name.strip() or len(name) > MAX_ID_CHARS:
-        raise _bad(f"{name!r:.80} must be plain text of 1 to {MAX_ID_CHARS} characters")
+    if has_control_characters(name) or not name.strip() or len(name) > MAX_ID_CHARS:
+        raise _bad_value(f"{name!r:.80} must be plain text of 1 to {MAX_ID_CHARS} characters")
     return name
 
 
 def _uri(value: Any) -> str:
     uri = value if type(value) is str else _text(value)
-    if obeyed(uri):
+    if has_control_characters(uri):
         raise InputError(f"{uri!r:.200} holds control characters or bytes that are no text", code="PATH_UNSAFE")
     return uri
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
-    def chosen(value: Any) -> str:
+    def choice(value: Any) -> str:
         word = _text(value).strip().lower()
         if word not in allowed:
-            raise _bad(f"{word!r:.60} is none of {', '.join(allowed)}")
+            raise _bad_value(f"{word!r:.60} is none of {', '.join(allowed)}")
         return word
 
-    return chosen
+    return choice
 
 
 def _for_missing(value: Any) -> str:
@@ -159,95 +161,95 @@ def _for_missing(value: Any) -> str:
     return _one_of(_MISSING)(value)
 
 
-def _whole(low: int = 0, high: int = 10**18) -> Callable[[Any], int]:
+def _whole_number(low: int = 0, high: int = 10**18) -> Callable[[Any], int]:
     def number(value: Any) -> int:
         if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d{1,18}", str(value).strip()):
-            raise _bad(f"{value!r:.60} is not a whole number")
-        found = int(value)
-        if not low <= found <= high:
-            raise _bad(f"{found} is not between {low} and {high}")
-        return found
+            raise _bad_value(f"{value!r:.60} is not a whole number")
+        whole = int(value)
+        if not low <= whole <= high:
+            raise _bad_value(f"{whole} is not between {low} and {high}")
+        return whole
 
     return number
 
 
 def _rate(value: Any) -> Fraction:
-    found = str(value).strip()
+    text = str(value).strip()
     # The pattern comes first: Fraction("1e99999999") would count for hours.
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?|\d{1,9}/0*[1-9]\d{0,8}", found):
-        raise _bad(f"{value!r:.60} is not a rate such as 18, 23.976 or 24000/1001")
-    rate = Fraction(found)
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?|\d{1,9}/0*[1-9]\d{0,8}", text):
+        raise _bad_value(f"{value!r:.60} is not a rate such as 18, 23.976 or 24000/1001")
+    rate = Fraction(text)
     if not 0 < rate < 1000:
-        raise _bad(f"{found} is not a rate above 0 and below 1000 frames per second")
+        raise _bad_value(f"{text} is not a rate above 0 and below 1000 frames per second")
     return rate
 
 
 def _span(value: Any) -> tuple[int, int]:
     """Read frames ``first-last``, both included, counted from 0; returns them half-open."""
-    found = re.fullmatch(r"(\d{1,9})-(\d{1,9})", str(value).strip())
-    if not found or int(found[2]) < int(found[1]):
-        raise _bad(f"{value!r:.60} is not a range of frames such as 0-239")
-    return int(found[1]), int(found[2]) + 1
+    match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", str(value).strip())
+    if not match or int(match[2]) < int(match[1]):
+        raise _bad_value(f"{value!r:.60} is not a range of frames such as 0-239")
+    return int(match[1]), int(match[2]) + 1
 
 
 def _timecode(value: Any) -> str:
-    found = str(value).strip()
-    if not re.fullmatch(r"[0-2]\d:[0-5]\d:[0-5]\d[:;]\d\d", found):
-        raise _bad(f"{value!r:.60} is not a timecode such as 01:00:00:00")
-    return found
+    text = str(value).strip()
+    if not re.fullmatch(r"[0-2]\d:[0-5]\d:[0-5]\d[:;]\d\d", text):
+        raise _bad_value(f"{value!r:.60} is not a timecode such as 01:00:00:00")
+    return text
 
 
 def _flag(value: Any) -> bool:
-    found = value if isinstance(value, bool) else _YES.get(str(value).strip().lower())
-    if found is None:
-        raise _bad(f"{value!r:.60} is neither true nor false")
-    return found
+    flag = value if isinstance(value, bool) else _YES.get(str(value).strip().lower())
+    if flag is None:
+        raise _bad_value(f"{value!r:.60} is neither true nor false")
+    return flag
 
 
 def _digest(name: str) -> Callable[[Any], str]:
     def digest(value: Any) -> str:
-        found = str(value).strip().lower()
-        if not checksums.is_digest(found, name):
-            raise _bad(f"{found!r:.80} is not a {name} digest of {HEX_CHARS[name]} hex digits")
-        return found
+        text = str(value).strip().lower()
+        if not checksums.is_digest(text, name):
+            raise _bad_value(f"{text!r:.80} is not a {name} digest of {HEX_CHARS[name]} hex digits")
+        return text
 
     return digest
 
 
 def _listing(value: Any) -> Blob:
-    return checksums.named(str(value))
+    return checksums.parse_listing(str(value))
 
 
 def _digests(value: Any) -> dict[str, str]:
-    return checksums.from_a_row(_text(value))
+    return checksums.parse_digests(_text(value))
 
 
 def _version(value: Any) -> str:
-    found = _text(value).strip()
-    if obeyed(found) or len(found) > _MAX_VERSION_CHARS:
-        raise _bad(f"{found!r:.80} is not the version of an object in S3")
-    return found
+    text = _text(value).strip()
+    if has_control_characters(text) or len(text) > _MAX_VERSION_CHARS:
+        raise _bad_value(f"{text!r:.80} is not the version of an object in S3")
+    return text
 
 
 def _outputs(value: Any) -> list[str]:
     words = re.split(r"[\s,;|]+", value.strip()) if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise _bad(f"{value!r:.60} is not a list of names")
+        raise _bad_value(f"{value!r:.60} is not a list of names")
     return words
 
 
 def _boxes(value: Any) -> list[tuple[float, ...]]:
     """Objects as ``[[left, top, right, bottom], …]``; a CSV cell holds that as text."""
     try:
-        found = json.loads(value) if isinstance(value, str) and len(value) < _MAX_BOXES_CHARS else value
-        boxes = [tuple(float(side) for side in box) for box in found]
+        document = json.loads(value) if isinstance(value, str) and len(value) < _MAX_BOXES_CHARS else value
+        boxes = [tuple(float(side) for side in box) for box in document]
     except (ValueError, TypeError, RecursionError) as error:
-        raise _bad(f"{value!r:.60} is not a list of [left, top, right, bottom]") from error
+        raise _bad_value(f"{value!r:.60} is not a list of [left, top, right, bottom]") from error
     for box in boxes[:_MAX_BOXES]:
         if len(box) != 4 or not (0 <= box[0] < box[2] < 1e6 and 0 <= box[1] < box[3] < 1e6):
-            raise _bad(f"{list(box)!r:.60} is no box: left < right and top < bottom, in pixels")
+            raise _bad_value(f"{list(box)!r:.60} is no box: left < right and top < bottom, in pixels")
     if len(boxes) > _MAX_BOXES:
-        raise _bad(f"{len(boxes)} boxes are more than {_MAX_BOXES}")
+        raise _bad_value(f"{len(boxes)} boxes are more than {_MAX_BOXES}")
     return boxes
 
 
@@ -259,7 +261,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "id": _id,
     "kind": _one_of(("image", "still", "video", "sequence", "reel")),
     "uri": _uri,
-    "bytes": _whole(),
+    "bytes": _whole_number(),
     "fps": _rate,
     "missing": _for_missing,
     "span": _span,
@@ -276,10 +278,10 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "reel": _as_is,
     "sequence.prefix": _uri,
     "sequence.suffix": _uri,
-    "sequence.padding": _whole(0, 18),
-    "sequence.start": _whole(0, 10**9),
-    "sequence.end": _whole(0, 10**9),
-    "sequence.step": _whole(1, 10**9),
+    "sequence.padding": _whole_number(0, 18),
+    "sequence.start": _whole_number(0, 10**9),
+    "sequence.end": _whole_number(0, 10**9),
+    "sequence.step": _whole_number(1, 10**9),
     "params.accept_damaged": _flag,
     "params.accept_interlaced": _flag,
     "params.boxes": _boxes,

@@ -9,20 +9,20 @@ from pathlib import Path
 from db.settings import DATABASE_FILE
 from orchestrator.manifest import checksums, kinds
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import Entry, Known, Problem, Reading
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading
 
 HOME_MARK = DATABASE_FILE
 """A folder that holds this file is a home of ours, not an archive."""
 
 
-def recognises(path: Path) -> Known | None:
+def recognises(path: Path) -> ReaderMatch | None:
     """Know every folder, and every single picture or film."""
     if path.is_dir():
-        return Known(path, ())
-    return Known(path.parent, (path,)) if kinds.by_suffix(path.name) is not None else None
+        return ReaderMatch(path, ())
+    return ReaderMatch(path.parent, (path,)) if kinds.by_suffix(path.name) is not None else None
 
 
-def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     """Yield an entry for each still and reel below the folder, folder by folder, in the order of their names.
 
     Numbered pictures that differ in nothing but the number are one reel, other pictures are stills, films are reels; a
@@ -30,7 +30,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
     homes of Reelwright are left out.
     """
     if not path.is_dir():
-        yield Entry(1, {"uri": path.name})
+        yield ManifestEntry(1, {"uri": path.name})
         return
     grouping = Grouping()
     number = lists = 0
@@ -41,7 +41,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
         inside = "" if inside == "." else inside
         for group in grouping.groups(inside, names):
             number += 1
-            yield Entry(number, group.fields(inside))
+            yield ManifestEntry(number, group.fields(inside))
     reading.notes.extend(grouping.notes())
     if lists:
         reading.notes.append(f"Lists of digests lie there ({lists}); give one as the manifest to have files compared")
@@ -49,13 +49,13 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
 
 def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield each folder below ``root``, in order, with the sorted names of what is not a folder in it."""
-    waiting = [str(root)]
-    while waiting:
-        folder = waiting.pop()
+    folders = [str(root)]
+    while folders:
+        folder = folders.pop()
         try:
-            with os.scandir(folder) as found:
+            with os.scandir(folder) as folder_entries:
                 inside = sorted(
-                    (entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name
+                    (entry for entry in folder_entries if not entry.name.startswith(".")), key=lambda entry: entry.name
                 )
         except OSError:
             continue  # a folder that may not be read holds nothing for us; its files would fail one by one
@@ -63,4 +63,4 @@ def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
         if HOME_MARK in names:
             continue
         yield folder, [entry.name for entry in inside if not entry.is_dir()]
-        waiting.extend(entry.path for entry in reversed(inside) if entry.is_dir(follow_symlinks=False))
+        folders.extend(entry.path for entry in reversed(inside) if entry.is_dir(follow_symlinks=False))

@@ -24,7 +24,7 @@ _SOUND_FIRST = ("wav", "bwf")
 """Of several sounds of one name these are taken; the others are copies of them."""
 
 
-class Group(NamedTuple):
+class FileGroup(NamedTuple):
     """What becomes one item: a single file, or the frames of a sequence."""
 
     name: str
@@ -52,7 +52,7 @@ class Grouping:
         self._passed_over: Counter[str] = Counter()
         self._sounds: dict[str, str] = {}
 
-    def groups(self, folder: str, names: Sequence[str], *, alone: frozenset[str] = frozenset()) -> Iterator[Group]:
+    def groups(self, folder: str, names: Sequence[str], *, alone: frozenset[str] = frozenset()) -> Iterator[FileGroup]:
         """Yield what the files of one folder are, in the order of their names.
 
         Args:
@@ -72,23 +72,23 @@ class Grouping:
                 self._keep_sound(inside, name, suffix)
             else:
                 self._passed_over[suffix or "none"] += 1
-        framed = _sequences([name for name in media if kinds.suffix(name) in kinds.PICTURES and name not in alone])
-        reels = len({id(found) for found in framed.values()})
+        by_name = _sequences([name for name in media if kinds.suffix(name) in kinds.PICTURES and name not in alone])
+        reels = len({id(frames) for frames in by_name.values()})
         reels += sum(kinds.suffix(name) in kinds.FILMS for name in media)
-        begun = set()
+        sequence_ids = set()
         for name in media:
-            found = framed.get(name)
+            found = by_name.get(name)
             if found is None:
                 likely = [name] if kinds.suffix(name) in kinds.FILMS else []
                 sound = self._sound(inside, likely, folder if likely and reels == 1 else "")
-                yield Group(name, (name,), {}, sound)
-            elif id(found) not in begun:
-                begun.add(id(found))
+                yield FileGroup(name, (name,), {}, sound)
+            elif id(found) not in sequence_ids:
+                sequence_ids.add(id(found))
                 sequence, members = found
                 label = _label(sequence)
                 likely = [label, f"{sequence['sequence.prefix'].rstrip('._- ')}."]
                 likely += [f"{os.path.basename(folder)}."] if reels == 1 else []
-                yield Group(label, members, sequence, self._sound(inside, likely, folder if reels == 1 else ""))
+                yield FileGroup(label, members, sequence, self._sound(inside, likely, folder if reels == 1 else ""))
 
     def notes(self) -> Iterator[str]:
         """Yield a sentence for each sort of file that was passed over."""
@@ -96,8 +96,8 @@ class Grouping:
             yield f"Sound files were passed over ({lone}): no film or sequence beside them has their name"
         if self._passed_over:
             most = self._passed_over.most_common(_SHOWN_SUFFIXES)
-            shown = ", ".join(f"{visible(ending)[:20]} ({count})" for ending, count in most)
-            yield f"Files of other kinds were passed over: {shown}"
+            counts = ", ".join(f"{visible(ending)[:20]} ({count})" for ending, count in most)
+            yield f"Files of other kinds were passed over: {counts}"
 
     def _keep_sound(self, inside: str, name: str, suffix: str) -> None:
         stem = inside + name[: -len(suffix) - 1]
@@ -116,26 +116,26 @@ def _label(sequence: Mapping[str, Any]) -> str:
     return f"{sequence['sequence.prefix']}{span}{sequence['sequence.suffix']}"
 
 
-_Framed = tuple[dict[str, Any], list[str]]
+_SequenceFrames = tuple[dict[str, Any], list[str]]
 
 
-def _sequences(names: list[str]) -> dict[str, _Framed]:
+def _sequences(names: list[str]) -> dict[str, _SequenceFrames]:
     """Map each picture that is a frame to its sequence; frames of one sequence share the same object."""
     alike: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for name in names:
         stem, ending = os.path.splitext(name)
-        found = _NUMBERED.match(stem)
-        if found:
-            alike[found[1], found[3] + ending].append((found[2], name))
-    framed: dict[str, _Framed] = {}
+        match = _NUMBERED.match(stem)
+        if match:
+            alike[match[1], match[3] + ending].append((match[2], name))
+    by_name: dict[str, _SequenceFrames] = {}
     for (prefix, suffix), frames in alike.items():
         for padding, members in _by_padding(frames).items():
             if len(members) >= MIN_SEQUENCE_FILES:
-                counted = sorted((int(digits), name) for digits, name in members)
-                sequence = _sequence(prefix, suffix, padding, [number for number, _ in counted])
-                whole = (sequence, [name for _, name in counted])
-                framed.update((name, whole) for _, name in members)
-    return framed
+                by_number = sorted((int(digits), name) for digits, name in members)
+                sequence = _sequence(prefix, suffix, padding, [number for number, _ in by_number])
+                whole = (sequence, [name for _, name in by_number])
+                by_name.update((name, whole) for _, name in members)
+    return by_name
 
 
 def _by_padding(frames: list[tuple[str, str]]) -> dict[int, list[tuple[str, str]]]:

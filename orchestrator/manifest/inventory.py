@@ -18,7 +18,7 @@ from typing import Any
 from db import checksums
 from db.errors import ManifestError
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import Entry, Problem, problem
+from orchestrator.manifest.lines import ManifestEntry, Problem, problem
 
 _BATCH_ROWS = 1000
 _SHOWN_FILES = 5
@@ -50,7 +50,7 @@ class File:
     @property
     def digests(self) -> dict[str, str]:
         """Its digests, by algorithm."""
-        return {name[len(_CHECKSUM) :]: found for name, found in self.facts.items() if name.startswith(_CHECKSUM)}
+        return {name[len(_CHECKSUM) :]: digest for name, digest in self.facts.items() if name.startswith(_CHECKSUM)}
 
     def add(self, number: int, facts: Mapping[str, Any]) -> None:
         """Take what another row says of the same file."""
@@ -75,7 +75,7 @@ class Inventory:
     def add(self, path: str, number: int, facts: Mapping[str, Any]) -> None:
         """Note what line ``number`` says of the file at ``path``, whose parts are separated by slashes."""
         folder, _, name = path.rpartition("/")
-        self._waiting.append((_bytes(folder), _bytes(name), number, json.dumps(facts)))
+        self._waiting.append((_encode(folder), _encode(name), number, json.dumps(facts)))
         if len(self._waiting) >= _BATCH_ROWS:
             self._flush()
 
@@ -84,7 +84,7 @@ class Inventory:
         self._close()
         rows = self._connection.execute("SELECT folder, name, number, facts FROM row ORDER BY folder, name, number")
         for folder, inside in groupby(rows, lambda row: row[0]):
-            yield _text(folder), list(_joined(inside))
+            yield _decode(folder), list(_merge_rows(inside))
 
     def file(self, path: str) -> File:
         """Return what was said of one file; of one that no row names, nothing."""
@@ -92,12 +92,12 @@ class Inventory:
         folder, _, name = path.rpartition("/")
         rows = self._connection.execute(
             "SELECT number, facts FROM row WHERE folder = ? AND name = ? ORDER BY number",
-            (_bytes(folder), _bytes(name)),
+            (_encode(folder), _encode(name)),
         )
-        found = File(name)
+        file = File(name)
         for number, facts in rows:
-            found.add(number, json.loads(facts))
-        return found
+            file.add(number, json.loads(facts))
+        return file
 
     def _close(self) -> None:
         """End the adding, once: from here on files are asked for."""
@@ -112,7 +112,7 @@ class Inventory:
 
 
 @contextmanager
-def opened() -> Iterator[Inventory]:
+def open_inventory() -> Iterator[Inventory]:
     """Open an empty inventory, on disk as soon as it outgrows its cache; nobody else sees it, and it leaves nothing.
 
     Raises:
@@ -141,7 +141,7 @@ def entries(
     review: Review = list,
     strict: bool = False,
     free: Mapping[str, Any] = _NOTHING,
-) -> Iterator[Entry]:
+) -> Iterator[ManifestEntry]:
     """Yield an entry for each still and reel of an inventory.
 
     Args:
@@ -153,81 +153,81 @@ def entries(
         free: Fields that every entry gains.
     """
     for folder, files in inventory.folders():
-        versions = _by_name(review(files))
+        versions = _group_by_name(review(files))
         alone = frozenset(name for name, same in versions.items() if "version_id" in same[0].facts)
         for group in grouping.groups(folder, list(versions), alone=alone):
-            fields = {**free, **_placed(group.fields(folder), below), **sound_checksum(inventory, group.sound)}
+            fields = {**free, **_prefix_paths(group.fields(folder), below), **sound_checksum(inventory, group.sound)}
             if group.sequence:
                 yield sequence(fields, [versions[name][0] for name in group.members], strict=strict)
             else:
-                yield from _single(fields, versions[group.name], strict=strict)
+                yield from _single_entries(fields, versions[group.name], strict=strict)
 
 
-def sequence(fields: dict[str, Any], files: list[File], *, strict: bool = False) -> Entry:
+def sequence(fields: dict[str, Any], files: list[File], *, strict: bool = False) -> ManifestEntry:
     """Return the entry of a sequence; where lists give digests of its files, they must give them of all."""
     problems = [each for file in files for each in file.problems]
     unlisted = [file for file in files if not file.digests]
     if unlisted and (strict or len(unlisted) < len(files)):
-        problems.append(_unexpected(unlisted))
+        problems.append(_missing_digest_problem(unlisted))
     if len(problems) > _SHOWN_FILES:
         more = f"{len(problems) - _SHOWN_FILES} more files of this sequence have problems"
-        problems[_SHOWN_FILES:] = [problem(_number(files), problems[_SHOWN_FILES].code, more)]
+        problems[_SHOWN_FILES:] = [problem(_first_number(files), problems[_SHOWN_FILES].code, more)]
     listing = checksums.dump((file.name, file.digests) for file in files)
-    return Entry(_number(files), fields, tuple(problems), listing)
+    return ManifestEntry(_first_number(files), fields, tuple(problems), listing)
 
 
-def _single(fields: dict[str, Any], versions: list[File], *, strict: bool) -> Iterator[Entry]:
+def _single_entries(fields: dict[str, Any], versions: list[File], *, strict: bool) -> Iterator[ManifestEntry]:
     for count, file in enumerate(versions):
         own_id = {"id": f"{fields.get('id', fields['uri'])}#{file.facts['version_id']}"} if count else {}
-        problems = [*file.problems, _unexpected([file])] if strict and not file.digests else file.problems
-        yield Entry(file.number, {**fields, **own_id, **file.fields}, tuple(problems))
+        problems = [*file.problems, _missing_digest_problem([file])] if strict and not file.digests else file.problems
+        yield ManifestEntry(file.number, {**fields, **own_id, **file.fields}, tuple(problems))
 
 
-def _unexpected(files: list[File]) -> Problem:
-    shown = ", ".join(repr(file.name[:100]) for file in files[:_SHOWN_FILES])
+def _missing_digest_problem(files: list[File]) -> Problem:
+    names = ", ".join(repr(file.name[:100]) for file in files[:_SHOWN_FILES])
     more = f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else ""
-    return problem(_number(files), "FILE_UNEXPECTED", f"No list of digests names {shown}{more}")
+    return problem(_first_number(files), "FILE_UNEXPECTED", f"No list of digests names {names}{more}")
 
 
-def _number(files: list[File]) -> int:
+def _first_number(files: list[File]) -> int:
     return min((file.number for file in files if file.number), default=0)
 
 
 def sound_checksum(inventory: Inventory, path: str) -> dict[str, str]:
     """Return the field ``sound_checksum`` of the sound file at a path; nothing where no list gives its digest."""
     digests = inventory.file(path).digests if path else {}
-    return {"sound_checksum": checksums.in_a_row(digests)} if digests else {}
+    return {"sound_checksum": checksums.format_digests(digests)} if digests else {}
 
 
-def _placed(fields: dict[str, Any], below: str) -> dict[str, Any]:
+def _prefix_paths(fields: dict[str, Any], below: str) -> dict[str, Any]:
     if not below:
         return fields
-    placed: dict[str, Any] = {name: below + fields[name] for name in ("uri", "sound") if name in fields}
+    paths: dict[str, Any] = {name: below + fields[name] for name in ("uri", "sound") if name in fields}
     if fields["uri"] == ".":
-        placed["uri"] = below.rstrip("/")
-    return {**fields, "id": fields.get("id", fields["uri"]), **placed}
+        paths["uri"] = below.rstrip("/")
+    return {**fields, "id": fields.get("id", fields["uri"]), **paths}
 
 
-def _by_name(files: list[File]) -> dict[str, list[File]]:
-    found: dict[str, list[File]] = {}
+def _group_by_name(files: list[File]) -> dict[str, list[File]]:
+    by_name: dict[str, list[File]] = {}
     for file in files:
-        found.setdefault(file.name, []).append(file)
-    return found
+        by_name.setdefault(file.name, []).append(file)
+    return by_name
 
 
-def _joined(rows: Iterable[tuple[bytes, bytes, int, str]]) -> Iterator[File]:
+def _merge_rows(rows: Iterable[tuple[bytes, bytes, int, str]]) -> Iterator[File]:
     """Join the rows of one folder that speak of the same file, and of the same version of it."""
     for name, same in groupby(rows, lambda row: row[1]):
         versions: dict[str, File] = {}
         for _, _, number, text in same:
             facts = json.loads(text)
-            versions.setdefault(facts.get("version_id", ""), File(_text(name))).add(number, facts)
+            versions.setdefault(facts.get("version_id", ""), File(_decode(name))).add(number, facts)
         yield from versions.values()
 
 
-def _bytes(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def _text(found: bytes) -> str:
-    return found.decode(errors="surrogateescape")
+def _decode(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")

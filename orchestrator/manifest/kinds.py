@@ -45,6 +45,6 @@ def by_suffix(path: str) -> ItemKind | None:
     return ItemKind.REEL if ending in FILMS else None
 
 
-def known() -> Set[str]:
+def item_suffixes() -> Set[str]:
     """All suffixes that can be an item."""
     return PICTURES | FILMS

@@ -28,7 +28,7 @@ class Problem:
     """What to do."""
 
 
-class Entry(NamedTuple):  # a million are made at a time, and tuples are made thrice as fast
+class ManifestEntry(NamedTuple):  # a million are made at a time, and tuples are made thrice as fast
     """One line as a reader found it, before anything in it is believed."""
 
     number: int
@@ -58,12 +58,12 @@ class Line(NamedTuple):
     """Digests of a sequence's files, which submission puts into the store."""
 
 
-class Known(NamedTuple):
+class ReaderMatch(NamedTuple):
     """What a reader makes of a path that it knows."""
 
     root: Path
     """The folder against which relative paths count, and that none of them leaves."""
-    papers: tuple[Path, ...]
+    files: tuple[Path, ...]
     """The files that say the same when it is the same manifest; empty when all that lies in a folder says it."""
 
 
@@ -86,11 +86,11 @@ class Reading:
 class Reader(Protocol):
     """A module that reads one form of manifest."""
 
-    def recognises(self, path: Path) -> Known | None:
+    def recognises(self, path: Path) -> ReaderMatch | None:
         """Return what is known of a path of this form; none for any other."""
         ...
 
-    def read(self, path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+    def read(self, path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         """Yield the entries in order; the same ones each time, while the manifest is the same.
 
         Raises:

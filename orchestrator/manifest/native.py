@@ -9,7 +9,7 @@ from typing import Any
 
 from db.errors import ManifestError
 from orchestrator.manifest import fields, table, text, yaml_stream
-from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
 from orchestrator.terminal_text import visible
 
 _FORMS = {
@@ -24,12 +24,12 @@ _FORMS = {
 _SNIFFED_BYTES = 4096
 
 
-def recognises(path: Path) -> Known | None:
+def recognises(path: Path) -> ReaderMatch | None:
     """Know a native manifest by its suffix, or else by how it begins."""
-    return Known(path.parent, (path,)) if path.is_file() and _form(path) is not None else None
+    return ReaderMatch(path.parent, (path,)) if path.is_file() and _form(path) is not None else None
 
 
-def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     """Yield the entries of a native manifest in order, and a problem for each line that is none.
 
     Raises:
@@ -57,7 +57,7 @@ def _form(path: Path) -> str | None:
     return "csv" if header.replace("\t", " ").isprintable() and "uri" in table.split(header) else None
 
 
-def _read_json_lines(path: Path, limit_bytes: int) -> Iterator[Entry | Problem]:
+def _read_json_lines(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]:
     for number, line in text.lines(path, limit_bytes):
         if isinstance(line, Problem):
             yield line
@@ -76,7 +76,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _read_csv(path: Path, limit_bytes: int) -> Iterator[Entry | Problem]:
+def _read_csv(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]:
     rows = table.rows(path, limit_bytes)
     _, header = next(rows, (1, []))
     if isinstance(header, Problem):
@@ -89,6 +89,6 @@ def _read_csv(path: Path, limit_bytes: int) -> Iterator[Entry | Problem]:
         elif len(row) > width:
             yield problem(number, "BAD_VALUE", f"Line {number} has {len(row)} cells, the header has {width}")
         else:
-            found = {name: cell for name, cell in zip(names, row, strict=False) if cell}
-            if found:
-                yield Entry(number, found)
+            cells = {name: cell for name, cell in zip(names, row, strict=False) if cell}
+            if cells:
+                yield ManifestEntry(number, cells)

@@ -25,7 +25,7 @@ from urllib.parse import unquote, urlsplit
 from db.errors import InputError, ManifestError
 from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
 from orchestrator.manifest.places import is_paper
 from orchestrator.terminal_text import visible
 
@@ -41,31 +41,31 @@ _NTSC_NEAR = 0.005
 _PLUGINS = "OTIO_PLUGIN_MANIFEST_PATH"
 
 
-def recognises(path: Path) -> Known | None:
+def recognises(path: Path) -> ReaderMatch | None:
     """Know ``.otio``, JSON that begins like it, and a bundle of a timeline with its media, ``.otiod``."""
     if path.suffix.lower() == _BUNDLE and is_paper(path / _CONTENT, path):
-        return Known(path, (path / _CONTENT,))
+        return ReaderMatch(path, (path / _CONTENT,))
     if not path.is_file():
         return None
     suffix = path.suffix.lower()
-    known = suffix == ".otio" or (suffix == ".json" and '"OTIO_SCHEMA"' in text.start(path, _SNIFFED_BYTES))
-    return Known(path.parent, (path,)) if known else None
+    is_timeline = suffix == ".otio" or (suffix == ".json" and '"OTIO_SCHEMA"' in text.start(path, _SNIFFED_BYTES))
+    return ReaderMatch(path.parent, (path,)) if is_timeline else None
 
 
-def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     """Yield an entry for each clip of the picture tracks, in order; a clip that repeats another is left out.
 
     Raises:
         ManifestError: ``OTIO_EXTRA_MISSING``; or the file is none, is too large, or ends the process that reads it.
     """
     path = path / _CONTENT if path.is_dir() else path
-    clips = _Clips(path.parent)
+    clips = _ClipEntries(path.parent)
     count = 0
-    for count, said in enumerate(_said(path, reading, clips.left_out), 1):
+    for count, clip in enumerate(_read_clips(path, reading, clips.left_out), 1):
         try:
-            entry = clips.entry(count, said)
+            entry = clips.entry(count, clip)
         except InputError as error:
-            message = f"Clip {visible(str(said.get('name')))!r:.100}: {error.message}"
+            message = f"Clip {visible(str(clip.get('name')))!r:.100}: {error.message}"
             yield problem(count, error.code, message, error.remedy)
             continue
         if entry is not None:
@@ -77,7 +77,7 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
 
 
 @dataclass
-class _Clips:
+class _ClipEntries:
     """Makes entries of what the library says of clips."""
 
     folder: Path
@@ -86,25 +86,27 @@ class _Clips:
     _seen: set[int] = field(default_factory=set)
     _names: Counter[int] = field(default_factory=Counter)
 
-    def entry(self, number: int, said: dict[str, Any]) -> Entry | None:
+    def entry(self, number: int, clip: dict[str, Any]) -> ManifestEntry | None:
         """Return the entry of one clip; none when it names no media, or what an earlier one names.
 
         Raises:
             InputError: What it says cannot be.
         """
-        if "lacks" in said:
-            self.left_out[f"clips with {said['lacks']}"] += 1
+        if "lacks" in clip:
+            self.left_out[f"clips with {clip['lacks']}"] += 1
             return None
         problems: list[Problem] = []
-        media, rate, total = self._sequence(said) if "sequence" in said else self._film(said)
-        rates = [each for each in (rate, *_rates(said.get("available_range")), *_rates(said["source_range"])) if each]
+        media, rate, total = self._sequence(clip) if "sequence" in clip else self._film(clip)
+        rates = [each for each in (rate, *_rates(clip.get("available_range")), *_rates(clip["source_range"])) if each]
         if len({*rates}) > 1:
-            shown = " and ".join(str(each) for each in dict.fromkeys(rates))
-            problems.append(problem(number, "FPS_CONFLICT", f"Clip {said['name']!r:.100} says {shown} frames a second"))
+            rate_texts = " and ".join(str(each) for each in dict.fromkeys(rates))
+            problems.append(
+                problem(number, "FPS_CONFLICT", f"Clip {clip['name']!r:.100} says {rate_texts} frames a second")
+            )
         step = media.get("sequence.step", 1)
         if rates:
             media["fps"] = str(rates[0] / step)
-        span = _span(said, rates[0] if rates else Fraction(1), step, total)
+        span = _span(clip, rates[0] if rates else Fraction(1), step, total)
         if span is not None:
             media["span"] = f"{span[0]}-{span[1] - 1}"
         before = len(self._seen)
@@ -112,41 +114,41 @@ class _Clips:
         if len(self._seen) == before:
             self.left_out["clips that repeat another's media and range"] += 1
             return None
-        self.changed += bool(said["effects"])
-        track = {"otio.track": said["track"]} if said["track"] else {}
-        return Entry(number, {"id": self._id(said, media), **media, **track}, tuple(problems))
+        self.changed += bool(clip["effects"])
+        track = {"otio.track": clip["track"]} if clip["track"] else {}
+        return ManifestEntry(number, {"id": self._id(clip, media), **media, **track}, tuple(problems))
 
-    def _id(self, said: dict[str, Any], media: dict[str, Any]) -> str:
+    def _id(self, clip: dict[str, Any], media: dict[str, Any]) -> str:
         """Return the clip's name, else its media's, with a number behind all but the first."""
-        name = " ".join(visible(said["name"]).split()) or posixpath.basename(media["uri"]) or "clip"
+        name = " ".join(visible(clip["name"]).split()) or posixpath.basename(media["uri"]) or "clip"
         name = name[: fields.MAX_ID_CHARS - 20]
-        folded = hash(name.casefold())
-        self._names[folded] += 1
-        count = self._names[folded]
+        name_hash = hash(name.casefold())
+        self._names[name_hash] += 1
+        count = self._names[name_hash]
         return name if count == 1 else f"{name}#{count}"
 
-    def _film(self, said: dict[str, Any]) -> tuple[dict[str, Any], Fraction | None, int | None]:
-        path = self._path(said["url"])
+    def _film(self, clip: dict[str, Any]) -> tuple[dict[str, Any], Fraction | None, int | None]:
+        path = self._path(clip["url"])
         media = {"uri": path, **({} if kinds.by_suffix(path) else {"kind": "video"})}
-        return media, None, _total(said, None)
+        return media, None, _media_frames(clip, None)
 
-    def _sequence(self, said: dict[str, Any]) -> tuple[dict[str, Any], Fraction | None, int | None]:
-        found = said["sequence"]
-        folder, step, rate = self._path(found["base"] or "."), int(found["step"]), _rate(found["rate"])
+    def _sequence(self, clip: dict[str, Any]) -> tuple[dict[str, Any], Fraction | None, int | None]:
+        sequence = clip["sequence"]
+        folder, step, rate = self._path(sequence["base"] or "."), int(sequence["step"]), _rate(sequence["rate"])
         if step < 1:
             raise InputError(f"its frame_step is {step}")
         media = {
             "uri": folder.rstrip("/") or "/",
             "kind": "sequence",
-            "missing": str(found["missing"]),
-            "sequence.prefix": found["prefix"],
-            "sequence.suffix": found["suffix"],
-            "sequence.padding": found["padding"],
-            "sequence.start": found["start"],
+            "missing": str(sequence["missing"]),
+            "sequence.prefix": sequence["prefix"],
+            "sequence.suffix": sequence["suffix"],
+            "sequence.padding": sequence["padding"],
+            "sequence.start": sequence["start"],
             "sequence.step": step,
         }
-        total = _total(said, rate)
-        media["sequence.end"] = self._last(media) if total is None else found["start"] + (total - 1) // step * step
+        total = _media_frames(clip, rate)
+        media["sequence.end"] = self._last(media) if total is None else sequence["start"] + (total - 1) // step * step
         return {name: value for name, value in media.items() if value != ""}, rate, total
 
     def _last(self, media: dict[str, Any]) -> int:
@@ -173,14 +175,14 @@ class _Clips:
         return unquote(url, errors="surrogateescape")
 
 
-def _span(said: dict[str, Any], rate: Fraction, step: int, total: int | None) -> tuple[int, int] | None:
+def _span(clip: dict[str, Any], rate: Fraction, step: int, total: int | None) -> tuple[int, int] | None:
     """Return the half-open range of the media's images that the clip shows; none for all of them."""
-    source = said["source_range"]
+    source = clip["source_range"]
     if source is None:
         return None
-    available = said.get("available_range")
+    available = clip.get("available_range")
     begins = _seconds(source[0], source[1]) - (_seconds(available[0], available[1]) if available else 0)
-    start, count = _frames(begins * rate), _frames(_seconds(source[2], source[3]) * rate)
+    start, count = _whole_frames(begins * rate), _whole_frames(_seconds(source[2], source[3]) * rate)
     if start < 0 or count < 1:
         raise InputError(f"it shows {count} frames from {start} on, counted from its media's first")
     if total is not None and start + count > total:
@@ -190,30 +192,30 @@ def _span(said: dict[str, Any], rate: Fraction, step: int, total: int | None) ->
     return start // step, -(-(start + count) // step)
 
 
-def _total(said: dict[str, Any], rate: Fraction | None) -> int | None:
+def _media_frames(clip: dict[str, Any], rate: Fraction | None) -> int | None:
     """Return how many frames the media has, counted in its own rate; none when the timeline does not say."""
-    available = said.get("available_range")
+    available = clip.get("available_range")
     if available is None:
         return None
     seconds = _seconds(available[2], available[3])
-    count = _frames(seconds * (rate or _rate(available[3]) or 1))
+    count = _whole_frames(seconds * (rate or _rate(available[3]) or 1))
     if count < 1:
         raise InputError(f"its media has {count} frames")
     return count
 
 
-def _rates(found: list[float] | None) -> list[Fraction | None]:
-    return [_rate(found[1]), _rate(found[3])] if found else []
+def _rates(time_range: list[float] | None) -> list[Fraction | None]:
+    return [_rate(time_range[1]), _rate(time_range[3])] if time_range else []
 
 
-def _rate(found: float) -> Fraction | None:
+def _rate(value: float) -> Fraction | None:
     """Return a rate as the rational that is meant; none for 1, which stands where nothing is said."""
-    if not math.isfinite(found) or not 0 < found < 1000:
-        raise InputError(f"{found} is not a rate above 0 and below 1000 frames per second")
-    near = min(_NTSC, key=lambda rate: abs(rate - Fraction(found)))
-    if abs(near - Fraction(found)) < _NTSC_NEAR:
+    if not math.isfinite(value) or not 0 < value < 1000:
+        raise InputError(f"{value} is not a rate above 0 and below 1000 frames per second")
+    near = min(_NTSC, key=lambda rate: abs(rate - Fraction(value)))
+    if abs(near - Fraction(value)) < _NTSC_NEAR:
         return near
-    return None if found == 1 else Fraction(found).limit_denominator(1001)
+    return None if value == 1 else Fraction(value).limit_denominator(1001)
 
 
 def _seconds(value: float, rate: float) -> Fraction:
@@ -222,23 +224,23 @@ def _seconds(value: float, rate: float) -> Fraction:
     return Fraction(value) / (_rate(rate) or 1)
 
 
-def _frames(count: Fraction) -> int:
+def _whole_frames(count: Fraction) -> int:
     whole = round(count)
     if abs(whole) > _MAX_FRAMES:
         raise InputError(f"{float(count):g} frames are more than {_MAX_FRAMES}")
     return whole if abs(whole - count) < _NEAR else math.floor(count)
 
 
-def _said(path: Path, reading: Reading, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+def _read_clips(path: Path, reading: Reading, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     """Yield what the library says of each clip; what it left out is counted."""
     where = visible(str(path))
     if find_spec("opentimelineio") is None:
         raise ManifestError(f"{where} cannot be read", code="OTIO_EXTRA_MISSING")
     if path.stat().st_size > MAX_BYTES:
         raise ManifestError(f"{where} has more than {MAX_BYTES} bytes")
-    with _asked(path) as answers:
+    with _clip_reader(path) as answers:
         while raw := answers.readline(reading.limit_bytes):
-            document = _document(raw)
+            document = _parse_document(raw)
             if document is None:
                 raise ManifestError(f"{where}: a clip needs more than {reading.limit_bytes} bytes")
             if "error" in document:
@@ -251,7 +253,7 @@ def _said(path: Path, reading: Reading, left_out: Counter[str]) -> Iterator[dict
 
 
 @contextmanager
-def _asked(path: Path) -> Iterator[BinaryIO]:
+def _clip_reader(path: Path) -> Iterator[BinaryIO]:
     environment = {name: value for name, value in os.environ.items() if name != _PLUGINS}
     command = [sys.executable, "-m", "orchestrator.manifest.otio_clips", str(path)]
     child = subprocess.Popen(
@@ -269,10 +271,10 @@ def _asked(path: Path) -> Iterator[BinaryIO]:
         child.wait()
 
 
-def _document(raw: bytes) -> dict[str, Any] | None:
+def _parse_document(raw: bytes) -> dict[str, Any] | None:
     """Return one answer; none when it was cut off."""
     try:
-        found = json.loads(raw)
+        document = json.loads(raw)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None

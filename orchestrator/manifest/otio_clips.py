@@ -27,40 +27,45 @@ def main(path: str) -> None:
     left_out: Counter[str] = Counter()
     try:
         # Not the adapters: they load plug-ins, which are code.
-        found = opentimelineio.core.deserialize_json_from_file(path)
-        for clip in _clips(opentimelineio.schema, found, "", left_out):
-            _say(clip)
+        root = opentimelineio.core.deserialize_json_from_file(path)
+        for clip in _clips(opentimelineio.schema, root, "", left_out):
+            _print_json(clip)
     except (opentimelineio.exceptions.OTIOError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        _say({"error": f"{type(error).__name__}: {error}"[:500]})
+        _print_json({"error": f"{type(error).__name__}: {error}"[:500]})
     else:
-        _say({"end": dict(left_out)})
+        _print_json({"end": dict(left_out)})
 
 
-def _clips(schema: Any, found: Any, track: str, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+def _clips(schema: Any, node: Any, track: str, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     """Yield the clips inside a timeline, a collection, a composition or a clip, in order."""
-    if isinstance(found, schema.Timeline):
-        yield from _clips(schema, found.tracks, track, left_out)
-    elif isinstance(found, schema.Clip):
-        yield _clip(schema, found, track)
-    elif isinstance(found, schema.Gap):
+    if isinstance(node, schema.Timeline):
+        yield from _clips(schema, node.tracks, track, left_out)
+    elif isinstance(node, schema.Clip):
+        yield _clip_facts(schema, node, track)
+    elif isinstance(node, schema.Gap):
         left_out["gaps"] += 1
-    elif isinstance(found, schema.Transition):
+    elif isinstance(node, schema.Transition):
         left_out["transitions"] += 1
-    elif isinstance(found, schema.Track) and found.kind == _SOUND_TRACK:
+    elif isinstance(node, schema.Track) and node.kind == _SOUND_TRACK:
         left_out["sound tracks"] += 1
-    elif isinstance(found, (schema.Stack, schema.Track, schema.SerializableCollection, list)):
-        within = found.name if isinstance(found, schema.Track) else track
-        for each in found:
+    elif isinstance(node, (schema.Stack, schema.Track, schema.SerializableCollection, list)):
+        within = node.name if isinstance(node, schema.Track) else track
+        for each in node:
             yield from _clips(schema, each, within, left_out)
     else:
         left_out["objects of other kinds"] += 1
 
 
-def _clip(schema: Any, clip: Any, track: str) -> dict[str, Any]:
+def _clip_facts(schema: Any, clip: Any, track: str) -> dict[str, Any]:
     media = clip.media_reference
-    said = {"name": clip.name, "track": track, "source_range": _range(clip.source_range), "effects": len(clip.effects)}
+    facts = {
+        "name": clip.name,
+        "track": track,
+        "source_range": _range_values(clip.source_range),
+        "effects": len(clip.effects),
+    }
     if isinstance(media, schema.ImageSequenceReference):
-        said["sequence"] = {
+        facts["sequence"] = {
             "base": media.target_url_base,
             "prefix": media.name_prefix,
             "suffix": media.name_suffix,
@@ -71,22 +76,27 @@ def _clip(schema: Any, clip: Any, track: str) -> dict[str, Any]:
             "missing": media.missing_frame_policy.name,
         }
     elif isinstance(media, schema.ExternalReference):
-        said["url"] = media.target_url
+        facts["url"] = media.target_url
     else:
-        said["lacks"] = type(media).__name__
-        return said
-    said["available_range"] = _range(media.available_range)
-    return said
+        facts["lacks"] = type(media).__name__
+        return facts
+    facts["available_range"] = _range_values(media.available_range)
+    return facts
 
 
-def _range(found: Any) -> list[float] | None:
+def _range_values(time_range: Any) -> list[float] | None:
     """Return start, its rate, duration and its rate, the times in frames; none without a range."""
-    if found is None:
+    if time_range is None:
         return None
-    return [found.start_time.value, found.start_time.rate, found.duration.value, found.duration.rate]
+    return [
+        time_range.start_time.value,
+        time_range.start_time.rate,
+        time_range.duration.value,
+        time_range.duration.rate,
+    ]
 
 
-def _say(document: dict[str, Any]) -> None:
+def _print_json(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
 
 

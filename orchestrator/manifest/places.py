@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[^/.:][^/:]*(/[^/.:][^/:]*)*")
 """Relative paths that need no thought: no empty part, none that begins with a dot, no scheme."""
 
 
-class Places:
+class PathResolver:
     """Resolves what a manifest names to absolute paths inside its own folder and the allowed roots."""
 
     def __init__(self, folder: Path, roots: Iterable[Path] = ()) -> None:
@@ -39,11 +39,11 @@ class Places:
         if _PLAIN.fullmatch(uri):
             return f"{self.folder}/{uri}"
         if uri.startswith(S3):
-            return _s3(uri)
+            return _check_s3(uri)
         if "://" in uri:
             raise InputError(f"{uri!r:.200}: only plain paths and s3:// addresses can be read")
         path = os.path.normpath(os.path.join(self.folder, uri))
-        if not self._allowed(path):
+        if not self._is_allowed(path):
             raise InputError(f"{uri!r:.200} lies outside {self.folder!r:.200}", code="PATH_UNSAFE")
         return path
 
@@ -54,20 +54,20 @@ class Places:
             InputError: ``FILE_MISSING``, ``SOURCE_DENIED``, or ``PATH_UNSAFE`` when a link leaves the allowed folders.
         """
         try:
-            found = os.lstat(path)
+            file_status = os.lstat(path)
             folder, name = os.path.split(path)
             real = os.path.join(self._real_folder(folder), name)
-            if stat.S_ISLNK(found.st_mode):
-                real, found = os.path.realpath(path), os.stat(path)
+            if stat.S_ISLNK(file_status.st_mode):
+                real, file_status = os.path.realpath(path), os.stat(path)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{path!r:.300} is not there", code="FILE_MISSING") from error
         except OSError as error:
             raise InputError(f"{path!r:.300}: {error.strerror}", code="SOURCE_DENIED") from error
-        if not self._allowed(real):
+        if not self._is_allowed(real):
             raise InputError(f"{path!r:.300} is a link that leads outside, to {real!r:.200}", code="PATH_UNSAFE")
-        return found
+        return file_status
 
-    def _allowed(self, path: str) -> bool:
+    def _is_allowed(self, path: str) -> bool:
         return _with_slash(path).startswith(self._roots)
 
 
@@ -98,7 +98,7 @@ def _with_slash(path: str) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-def _s3(uri: str) -> str:
+def _check_s3(uri: str) -> str:
     bucket, _, key = uri.removeprefix(S3).partition("/")
     if not bucket or not key:
         raise InputError(f"{uri!r:.200} is not of the form s3://bucket/key")

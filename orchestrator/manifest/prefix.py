@@ -8,12 +8,12 @@ from db.errors import InputError, ManifestError
 from db.settings import Settings
 from orchestrator.manifest import inventory
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import Entry, Problem, Reading
+from orchestrator.manifest.lines import ManifestEntry, Problem, Reading
 from orchestrator.manifest.places import S3
 from orchestrator.manifest.s3 import facts_of
 
 
-def read(uri: str, reading: Reading) -> Iterator[Entry | Problem]:
+def read(uri: str, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     """Yield an entry for each still and reel below a prefix, as the folder reader does below a folder.
 
     Ids are keys without the prefix. The listing comes page by page and is sorted on disk.
@@ -25,7 +25,7 @@ def read(uri: str, reading: Reading) -> Iterator[Entry | Problem]:
     bucket, _, prefix = uri.removeprefix(S3).partition("/")
     inside = f"{prefix}/" if prefix else ""
     grouping = Grouping()
-    with inventory.opened() as files:
+    with inventory.open_inventory() as files:
         count = 0
         for key, size_bytes, _, storage_class in objects(reading.settings, uri):
             if key.endswith("/"):
@@ -42,9 +42,9 @@ def read(uri: str, reading: Reading) -> Iterator[Entry | Problem]:
 def objects(settings: Settings, uri: str) -> Iterator[tuple[str, int, str, str]]:
     """Yield key, size in bytes, ETag and storage class of each object below a prefix; raises as :func:`read`."""
     try:
-        from db.store.s3 import found  # boto3 is only there, and only needed, where sources lie in S3
+        from db.store.s3 import list_objects  # boto3 is only there, and only needed, where sources lie in S3
 
-        yield from found(settings, uri)
+        yield from list_objects(settings, uri)
     except ManifestError:
         raise
     except InputError as error:

@@ -18,7 +18,7 @@ from db.errors import ManifestError
 from orchestrator.manifest import inventory, table, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import FAULT, Inventory
-from orchestrator.manifest.lines import Entry, Known, Problem, Reading, problem
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
 from orchestrator.manifest.places import S3, is_paper
 from orchestrator.terminal_text import visible
 
@@ -43,18 +43,18 @@ _LOOKS = (
 _BATCH = ["Bucket", "Key", "VersionId"]
 
 
-def recognises(path: Path) -> Known | None:
+def recognises(path: Path) -> ReaderMatch | None:
     """Know an inventory's ``manifest.json``, and CSV without a header whose rows begin with bucket and key."""
     if not path.is_file():
         return None
-    begins = text.start(path, _SNIFFED_BYTES)
+    head = text.start(path, _SNIFFED_BYTES)
     if path.suffix.lower() == ".json":
-        return Known(path.parent, (path,)) if '"fileSchema"' in begins and '"sourceBucket"' in begins else None
-    row = table.split(begins.partition("\n")[0])
-    return Known(path.parent, (path,)) if path.name.lower().endswith(_CSV) and _is_object(row) else None
+        return ReaderMatch(path.parent, (path,)) if '"fileSchema"' in head and '"sourceBucket"' in head else None
+    row = table.split(head.partition("\n")[0])
+    return ReaderMatch(path.parent, (path,)) if path.name.lower().endswith(_CSV) and _is_object(row) else None
 
 
-def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
+def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     """Yield an entry for each still and reel among the objects, folder by folder of their keys.
 
     Numbered pictures of one folder are a reel, as in a folder on disk; objects of which the list names a version are
@@ -65,23 +65,23 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | Problem]:
     """
     grouping = Grouping()
     passed_over: Counter[str] = Counter()
-    with inventory.opened() as files:
-        for paper, schema in _papers(path, reading):
-            yield from _take(paper, schema, files, reading, passed_over)
+    with inventory.open_inventory() as files:
+        for csv_path, schema in _list_files(path, reading):
+            yield from _take_list(csv_path, schema, files, reading, passed_over)
         yield from inventory.entries(files, grouping, below=S3)
     reading.notes.extend(f"{what} were passed over ({count})" for what, count in passed_over.items())
     reading.notes.extend(grouping.notes())
 
 
-def _papers(path: Path, reading: Reading) -> Iterator[tuple[Path, list[str]]]:
+def _list_files(path: Path, reading: Reading) -> Iterator[tuple[Path, list[str]]]:
     """Yield each CSV file of a list with the names of its columns."""
     if path.suffix.lower() != ".json":
         row = table.split(text.start(path, _SNIFFED_BYTES).partition("\n")[0])
         reading.notes.append("Read as a list of objects in S3: it has no header, and begins with a bucket and a key")
-        yield path, _guessed(row)
+        yield path, _guess_columns(row)
         return
     where = visible(str(path))
-    document = _document(path)
+    document = _read_document(path)
     if document["fileFormat"] != "CSV":
         message = f"{where}: the inventory is in {visible(str(document['fileFormat']))[:40]}; only CSV can be read"
         raise ManifestError(message, remedy="Let S3 write the inventory in CSV.")
@@ -91,22 +91,22 @@ def _papers(path: Path, reading: Reading) -> Iterator[tuple[Path, list[str]]]:
     if not reading.check_files:
         reading.notes.append("The inventory's own files were not compared with their digests")
     for each in document["files"]:
-        paper = _paper(path, each["key"])
+        csv_path = _find_list_file(path, each["key"])
         if reading.check_files and each.get("MD5checksum"):
-            _check_paper(paper, str(each["MD5checksum"]))
-        yield paper, schema
+            _check_list_file(csv_path, str(each["MD5checksum"]))
+        yield csv_path, schema
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _read_document(path: Path) -> dict[str, Any]:
     """Return an inventory's ``manifest.json`` once it has all that is needed of it."""
     where = visible(str(path))
     try:
-        with text.unpacked(path) as file:
+        with text.open_unpacked(path) as file:
             document = json.loads(file.read(_MAX_LIST_BYTES))
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where} is not JSON: {visible(str(error))[:200]}") from error
-    named = isinstance(document, dict) and isinstance(document.get("fileSchema"), str) and "fileFormat" in document
-    files = document.get("files") if named else None
+    has_header = isinstance(document, dict) and isinstance(document.get("fileSchema"), str) and "fileFormat" in document
+    files = document.get("files") if has_header else None
     if not isinstance(files, list) or not all(
         isinstance(each, dict) and isinstance(each.get("key"), str) for each in files
     ):
@@ -115,7 +115,7 @@ def _document(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def _paper(manifest: Path, key: str) -> Path:
+def _find_list_file(manifest: Path, key: str) -> Path:
     """Find a file of an inventory: beside its manifest, or in ``data`` there or one folder up, as in the bucket."""
     name = key.rpartition("/")[2]
     folders = (manifest.parent, manifest.parent / "data", manifest.parent.parent / "data")
@@ -128,16 +128,16 @@ def _paper(manifest: Path, key: str) -> Path:
     raise ManifestError(message, code="FILE_MISSING", remedy="Copy the inventory's files beside its manifest.json.")
 
 
-def _check_paper(path: Path, wanted: str) -> None:
+def _check_list_file(path: Path, manifest_digest: str) -> None:
     digest = hashlib.md5(usedforsecurity=False)
     with text.open_bytes(path) as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
-    if digest.hexdigest() != wanted.strip().lower():
+    if digest.hexdigest() != manifest_digest.strip().lower():
         raise ManifestError(f"{visible(str(path))} has another MD5 than manifest.json says", code="CHECKSUM_MISMATCH")
 
 
-def _take(
+def _take_list(
     path: Path, schema: list[str], files: Inventory, reading: Reading, passed_over: Counter[str]
 ) -> Iterator[Problem]:
     """Put the objects of one CSV file into the inventory."""
@@ -145,16 +145,16 @@ def _take(
         if isinstance(row, Problem):
             yield row
             continue
-        found = dict(zip(schema, (cell.strip() for cell in row), strict=False))
-        bucket, key = found.get("Bucket", ""), _decoded(found.get("Key", ""))
+        cells = dict(zip(schema, (cell.strip() for cell in row), strict=False))
+        bucket, key = cells.get("Bucket", ""), _decode_key(cells.get("Key", ""))
         if not _BUCKET.fullmatch(bucket) or not key:
             yield problem(number, "BAD_VALUE", f"Line {number} has no bucket and key: {visible(','.join(row)[:80])!r}")
-        elif found.get("IsDeleteMarker") == "true":
+        elif cells.get("IsDeleteMarker") == "true":
             passed_over["Objects that are deleted"] += 1
-        elif found.get("IsLatest") == "false":
+        elif cells.get("IsLatest") == "false":
             passed_over["Versions that are not the latest"] += 1
         elif not key.endswith("/"):
-            files.add(f"{bucket}/{key}", number, _facts(f"{bucket}/{key}", found))
+            files.add(f"{bucket}/{key}", number, _object_facts(f"{bucket}/{key}", cells))
 
 
 def facts_of(path: str, size_bytes: int | None, storage_class: str) -> dict[str, Any]:
@@ -167,20 +167,20 @@ def facts_of(path: str, size_bytes: int | None, storage_class: str) -> dict[str,
     return facts
 
 
-def _facts(path: str, found: dict[str, str]) -> dict[str, Any]:
-    size = found.get("Size", "")
+def _object_facts(path: str, cells: dict[str, str]) -> dict[str, Any]:
+    size = cells.get("Size", "")
     size_bytes = int(size) if re.fullmatch(r"\d{1,15}", size) else None
-    facts = facts_of(path, size_bytes, found.get("StorageClass", ""))
-    if found.get("VersionId", "") not in ("", "null"):
-        facts["version_id"] = found["VersionId"]
-    etag = found.get("ETag", "").strip('"').lower()
-    whole = found.get("IsMultipartUploaded") == "false" and found.get("EncryptionStatus", "-") in _PLAIN_ENCRYPTION
+    facts = facts_of(path, size_bytes, cells.get("StorageClass", ""))
+    if cells.get("VersionId", "") not in ("", "null"):
+        facts["version_id"] = cells["VersionId"]
+    etag = cells.get("ETag", "").strip('"').lower()
+    whole = cells.get("IsMultipartUploaded") == "false" and cells.get("EncryptionStatus", "-") in _PLAIN_ENCRYPTION
     if whole and _MD5.fullmatch(etag):
         facts["checksum.md5"] = etag
     return facts
 
 
-def _decoded(key: str) -> str:
+def _decode_key(key: str) -> str:
     """Return a key as it is; bytes that are no text stay odd, and are refused as paths later."""
     return unquote_plus(key, errors="surrogateescape")
 
@@ -192,7 +192,7 @@ def _is_object(row: list[str]) -> bool:
     return _BUCKET.fullmatch(row[0].strip()) is not None and re.search(r"[./]|%2[eEfF]", row[1]) is not None
 
 
-def _guessed(row: list[str]) -> list[str]:
+def _guess_columns(row: list[str]) -> list[str]:
     """Name the columns of a list without a schema by what stands in its first row."""
     cells = [cell.strip() for cell in row]
     if len(cells) <= 2 or (len(cells) == 3 and not _LOOKS[0][1].fullmatch(cells[2])):

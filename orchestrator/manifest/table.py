@@ -30,9 +30,9 @@ def rows(path: Path, limit_bytes: int) -> Iterator[Row]:
     """
     csv.field_size_limit(limit_bytes)
     unreadable: deque[Problem] = deque()
-    numbered = _readable(text.lines(path, limit_bytes), unreadable)
-    first = next(numbered, "")
-    read = csv.reader(_again(first, numbered), delimiter=delimiter(first))
+    good_lines = _readable(text.lines(path, limit_bytes), unreadable)
+    first = next(good_lines, "")
+    read = csv.reader(_again(first, good_lines), delimiter=delimiter(first))
     start = 1
     while True:
         try:

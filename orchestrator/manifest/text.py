@@ -30,7 +30,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[BinaryIO]:
+def open_unpacked(path: Path) -> Iterator[BinaryIO]:
     """Open a manifest that may be packed with gzip; a byte order mark is passed over.
 
     Raises:
@@ -38,9 +38,9 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
     """
     with open_bytes(path) as raw:
         try:
-            packed = raw.read(2) == _GZIP
+            is_packed = raw.read(2) == _GZIP
             raw.seek(0)
-            file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+            file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_packed else raw
             if file.read(3) != _BOM:
                 file.seek(0)
             yield file
@@ -51,7 +51,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
 def start(path: Path, limit_bytes: int) -> str:
     """Return how a manifest begins; nothing for what cannot be opened or unpacked."""
     try:
-        with unpacked(path) as file:
+        with open_unpacked(path) as file:
             return file.read(limit_bytes).decode(errors="replace")
     except ManifestError:
         return ""
@@ -63,9 +63,9 @@ def lines(path: Path, limit_bytes: int) -> Iterator[tuple[int, str | Problem]]:
     A line above ``limit_bytes`` is skipped without being held in memory.
 
     Raises:
-        ManifestError: As :func:`unpacked`.
+        ManifestError: As :func:`open_unpacked`.
     """
-    with unpacked(path) as file:
+    with open_unpacked(path) as file:
         number = 0
         while raw := file.readline(limit_bytes + 1):
             number += 1

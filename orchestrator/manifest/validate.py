@@ -21,8 +21,8 @@ from db.recipe import Recipe
 from db.records import Sequence, Source
 from db.states import ItemKind
 from orchestrator.manifest import fields, kinds
-from orchestrator.manifest.lines import Entry, Line, Problem, from_error, problem
-from orchestrator.manifest.places import S3, Places
+from orchestrator.manifest.lines import Line, ManifestEntry, Problem, from_error, problem
+from orchestrator.manifest.places import S3, PathResolver
 
 _SHOWN_GAPS = 12
 _CLASHES = {
@@ -52,7 +52,7 @@ _SHIPPED = frozenset(recipes.names())
 class Validator:
     """Checks lines one after the other; remembers only digests of what it has seen."""
 
-    def __init__(self, places: Places, recipe: Recipe, *, check_files: bool = True) -> None:
+    def __init__(self, places: PathResolver, recipe: Recipe, *, check_files: bool = True) -> None:
         """Take where paths may lead, the job's recipe, and whether to look at the files."""
         self._places = places
         self._recipe = recipe
@@ -61,19 +61,19 @@ class Validator:
         # in every process, so nobody can write names that collide.
         self._ids: dict[int, int | None] = {}
         self._sources: set[int] = set()
-        self._resolve = lru_cache(64)(_shipped)
+        self._resolve = lru_cache(64)(_resolve_shipped)
 
-    def lines(self, found: Iterable[Entry | Problem]) -> Iterator[Line]:
+    def lines(self, entries: Iterable[ManifestEntry | Problem]) -> Iterator[Line]:
         """Yield one line for each entry or problem, in the same order."""
-        for each in found:
+        for each in entries:
             if isinstance(each, Problem):
                 yield Line(each.line, self._spare_id(f"line-{each.line}"), None, problems=(each,))
             else:
                 yield self._line(each)
 
-    def _line(self, entry: Entry) -> Line:
+    def _line(self, entry: ManifestEntry) -> Line:
         problems = list(entry.problems)
-        values = _checked(entry, problems)
+        values = _check_fields(entry, problems)
         external_id = self._external_id(entry, values, problems)
         source = recipe = None
         try:
@@ -87,17 +87,17 @@ class Validator:
         if source is not None:
             problems.extend(self._source_problems(entry.number, source))
         extra = {
-            name: fields.carried(value)
+            name: fields.storable_value(value)
             for name, value in entry.fields.items()
             if name not in ("id", "uri") and name not in fields.REPORTED
         }
         if source is None:
-            extra["uri"] = fields.carried(entry.fields.get("uri", ""))
+            extra["uri"] = fields.storable_value(entry.fields.get("uri", ""))
         elif source.sound:
             extra["sound"] = source.sound  # a relative path would lead elsewhere from where the report lies
         return Line(entry.number, external_id, source, recipe, tuple(problems), extra, entry.listing)
 
-    def _external_id(self, entry: Entry, values: Mapping[str, Any], problems: list[Problem]) -> str:
+    def _external_id(self, entry: ManifestEntry, values: Mapping[str, Any], problems: list[Problem]) -> str:
         """Return the line's id, or the nearest thing to it that no other line has."""
         name = values.get("id")
         if name is None and "id" not in entry.fields:
@@ -119,17 +119,17 @@ class Validator:
         folded = plain.casefold()
         exact = None if folded == name else hash(name)
         before = len(self._ids)
-        held = self._ids.setdefault(hash(folded), exact)
+        earlier = self._ids.setdefault(hash(folded), exact)
         if len(self._ids) > before:
             return None
-        return "DUPLICATE_ID" if held == exact else "UNICODE_CLASH"
+        return "DUPLICATE_ID" if earlier == exact else "UNICODE_CLASH"
 
-    def _spare_id(self, wanted: str) -> str:
-        while self._remember(wanted):
-            wanted += "~"
-        return wanted
+    def _spare_id(self, name: str) -> str:
+        while self._remember(name):
+            name += "~"
+        return name
 
-    def _source(self, values: Mapping[str, Any], entry: Entry) -> Source | None:
+    def _source(self, values: Mapping[str, Any], entry: ManifestEntry) -> Source | None:
         """Return what the line names; none when a field of it was bad and has been reported."""
         if "uri" not in values:
             if "uri" not in entry.fields:
@@ -137,28 +137,32 @@ class Validator:
             return None
         uri = self._places.resolve(values["uri"])
         sequence = _sequence(values, entry)
-        given = {_SOURCE_FIELDS[name]: value for name, value in values.items() if name in _SOURCE_FIELDS}
+        source_fields = {_SOURCE_FIELDS[name]: value for name, value in values.items() if name in _SOURCE_FIELDS}
         if checksums := values.keys() & _CHECKSUMS:
-            given["checksum"] = {name[9:]: values[name] for name in checksums}
-        if sequence is not None and "span" in given:
-            sequence = sequence.part(given.pop("span"))
+            source_fields["checksum"] = {name[9:]: values[name] for name in checksums}
+        if sequence is not None and "span" in source_fields:
+            sequence = sequence.part(source_fields.pop("span"))
         if "sound" in values:
-            given["sound"] = self._places.resolve(values["sound"])
+            source_fields["sound"] = self._places.resolve(values["sound"])
         if "version_id" in values and (sequence is not None or not uri.startswith(S3)):
             raise InputError("version_id: only a single object in S3 has a version")
         if "listing" in values and sequence is None:
             raise InputError("listing: only a sequence has a list of digests")
-        return Source(uri=uri, kind=_kind(values, uri, sequence), sequence=sequence, **given)
+        return Source(uri=uri, kind=_kind(values, uri, sequence), sequence=sequence, **source_fields)
 
     def _own_recipe(self, values: Mapping[str, Any]) -> Recipe | None:
-        wanted, outputs = values.get("recipe"), values.get("outputs")
-        if wanted is None and outputs is None:
+        line_recipe, outputs = values.get("recipe"), values.get("outputs")
+        if line_recipe is None and outputs is None:
             return None
         recipe = self._recipe
-        if isinstance(wanted, str):  # steps in a cell are JSON, as the report writes them
-            recipe = recipes.parse(wanted, "of the line") if wanted.startswith(("[", "{")) else self._resolve(wanted)
-        elif wanted is not None:
-            recipe = recipes.from_document(wanted, "of the line")
+        if isinstance(line_recipe, str):  # steps in a cell are JSON, as the report writes them
+            recipe = (
+                recipes.parse(line_recipe, "of the line")
+                if line_recipe.startswith(("[", "{"))
+                else self._resolve(line_recipe)
+            )
+        elif line_recipe is not None:
+            recipe = recipes.from_document(line_recipe, "of the line")
         if outputs is not None:
             steps = [{step.stage: step.params} for step in recipe.steps]
             document = {"recipe": steps, "outputs": outputs, "bad_frames": recipe.bad_frames}
@@ -193,7 +197,7 @@ class Validator:
             yield problem(number, "NOT_A_FILE", f"The sound {sound!r:.300} is not a regular file")
 
 
-def _checked(entry: Entry, problems: list[Problem]) -> dict[str, Any]:
+def _check_fields(entry: ManifestEntry, problems: list[Problem]) -> dict[str, Any]:
     try:
         return {name: fields.check(name, value) for name, value in entry.fields.items()}
     except InputError:
@@ -210,29 +214,29 @@ def _checked(entry: Entry, problems: list[Problem]) -> dict[str, Any]:
 def _kind(values: Mapping[str, Any], uri: str, sequence: Sequence | None) -> ItemKind:
     if sequence is not None:
         return ItemKind.REEL
-    named = values.get("kind")
-    if named == "sequence":
+    kind_name = values.get("kind")
+    if kind_name == "sequence":
         raise InputError("A sequence needs sequence.prefix, sequence.suffix, sequence.start and sequence.end")
-    if named is not None:
-        return kinds.NAMES[named]
+    if kind_name is not None:
+        return kinds.NAMES[kind_name]
     kind = kinds.by_suffix(uri)
     if kind is None:
-        hint = nearest(kinds.suffix(uri), kinds.known())
+        hint = nearest(kinds.suffix(uri), kinds.item_suffixes())
         message = f"The suffix {kinds.suffix(uri)!r:.40} of {uri!r:.200} is of no known kind.{hint}"
         raise InputError(message, code="UNKNOWN_FORMAT", remedy="Say kind: image or video if it is one, or convert it.")
     return kind
 
 
-def _sequence(values: Mapping[str, Any], entry: Entry) -> Sequence | None:
+def _sequence(values: Mapping[str, Any], entry: ManifestEntry) -> Sequence | None:
     if entry.fields.keys().isdisjoint(_SEQUENCE):
         return None
-    given = {name[9:]: values[name] for name in values.keys() & _SEQUENCE}
-    lacking = sorted({"suffix", "start", "end"} - given.keys())
+    parts = {name[9:]: values[name] for name in values.keys() & _SEQUENCE}
+    lacking = sorted({"suffix", "start", "end"} - parts.keys())
     if lacking:
         raise InputError(f"The sequence has no usable {', '.join(lacking)}")
-    if "/" in given.get("prefix", "") + given["suffix"]:
+    if "/" in parts.get("prefix", "") + parts["suffix"]:
         raise InputError("A sequence's prefix and suffix are parts of a file's name, without /", code="PATH_UNSAFE")
-    sequence = Sequence(**{"prefix": "", **given})
+    sequence = Sequence(**{"prefix": "", **parts})
     if sequence.end < sequence.start:
         raise InputError(f"The sequence ends at {sequence.end}, before its start at {sequence.start}")
     return sequence
@@ -253,37 +257,37 @@ def _sequence_problems(number: int, source: Source, status: os.stat_result) -> I
     if part is None or not stat.S_ISDIR(status.st_mode):
         yield problem(number, "NOT_A_FILE", f"{source.uri!r:.300} is not the folder of a sequence")
         return
-    wanted = part.numbers
-    present = sorted(frame for frame in _numbers_there(source.uri, part) if frame in wanted)
+    numbers = part.numbers
+    present = sorted(frame for frame in _frame_numbers(source.uri, part) if frame in numbers)
     if not present:
         name = f"{part.prefix}#{part.suffix}"
         message = f"{source.uri!r:.300} holds no file {name!r:.100} between {part.start} and {part.end}"
         yield problem(number, "FILE_MISSING", message)
-    elif source.missing == "error" and (gaps := list(_gaps(wanted, present))):
-        shown = ", ".join(gaps[:_SHOWN_GAPS]) + (" …" if len(gaps) > _SHOWN_GAPS else "")
-        yield problem(number, "SEQUENCE_GAP", f"{source.uri!r:.300} lacks the frames {shown}")
+    elif source.missing == "error" and (gaps := list(_gaps(numbers, present))):
+        gap_list = ", ".join(gaps[:_SHOWN_GAPS]) + (" …" if len(gaps) > _SHOWN_GAPS else "")
+        yield problem(number, "SEQUENCE_GAP", f"{source.uri!r:.300} lacks the frames {gap_list}")
 
 
-def _numbers_there(folder: str, part: Sequence) -> set[int]:
+def _frame_numbers(folder: str, part: Sequence) -> set[int]:
     digits = rf"(\d{{{part.padding},}})" if part.padding else r"(0|[1-9]\d*)"
     pattern = re.compile(re.escape(part.prefix) + digits + re.escape(part.suffix))
     try:
-        return {int(found[1]) for name in os.listdir(folder) if (found := pattern.fullmatch(name))}
+        return {int(match[1]) for name in os.listdir(folder) if (match := pattern.fullmatch(name))}
     except OSError:
         return set()
 
 
-def _gaps(wanted: range, present: list[int]) -> Iterator[str]:
+def _gaps(numbers: range, present: list[int]) -> Iterator[str]:
     """Yield the holes between the frames that are there: 3, 6-8. Never counts through a hole, however wide."""
-    step = wanted.step
-    for before, after in pairwise([wanted.start - step, *present, wanted[-1] + step]):
+    step = numbers.step
+    for before, after in pairwise([numbers.start - step, *present, numbers[-1] + step]):
         if after - before == 2 * step:
             yield str(before + step)
         elif after - before > step:
             yield f"{before + step}-{after - step}"
 
 
-def _shipped(name: str) -> Recipe:
+def _resolve_shipped(name: str) -> Recipe:
     """A manifest may come from anywhere: it names shipped recipes, never files of this machine."""
     if name not in _SHIPPED:
         raise RecipeError(f"No recipe {name!r:.60}.{nearest(name, _SHIPPED)}", code="UNKNOWN_RECIPE")

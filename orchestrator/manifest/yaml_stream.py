@@ -14,8 +14,8 @@ from yaml.resolver import Resolver
 
 from db.errors import ManifestError
 from orchestrator.manifest import fields
-from orchestrator.manifest.lines import Entry, Problem
-from orchestrator.manifest.text import unpacked
+from orchestrator.manifest.lines import ManifestEntry, Problem
+from orchestrator.manifest.text import open_unpacked
 from orchestrator.terminal_text import visible
 
 MAX_DEPTH = 32
@@ -82,13 +82,13 @@ else:  # pragma: no cover -- PyYAML built without libyaml
             yaml.SafeLoader.__init__(self, file)
 
 
-def read(path: Path, limit_bytes: int) -> Iterator[Entry | Problem]:
+def read(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]:
     """Yield the entries: of a list, of the list under ``items``, or one a document.
 
     Raises:
         ManifestError: What comes next cannot be read; YAML has no way to find the next entry after an error.
     """
-    with _opened(path, limit_bytes) as (stream, file):
+    with _open_stream(path, limit_bytes) as (stream, file):
         for number, document in _documents(stream, file):
             yield fields.entry(number, document)
 
@@ -99,14 +99,14 @@ def own_recipe(path: Path, limit_bytes: int) -> Any | None:
     Raises:
         ManifestError: The top of the file cannot be read.
     """
-    with _opened(path, limit_bytes) as (stream, _):
-        found = dict(_top(stream))
-    return {name: found[name] for name in ("recipe", "outputs") if name in found} if "recipe" in found else None
+    with _open_stream(path, limit_bytes) as (stream, _):
+        head = dict(_head_items(stream))
+    return {name: head[name] for name in ("recipe", "outputs") if name in head} if "recipe" in head else None
 
 
 @contextmanager
-def _opened(path: Path, limit_bytes: int) -> Iterator[tuple[Any, _Bounded]]:
-    with unpacked(path) as raw:
+def _open_stream(path: Path, limit_bytes: int) -> Iterator[tuple[Any, _Bounded]]:
+    with open_unpacked(path) as raw:
         file = _Bounded(raw, limit_bytes)
         stream: Any = None
         try:
@@ -135,30 +135,30 @@ def _documents(stream: Any, file: _Bounded) -> Iterator[tuple[int, Any]]:
 def _mapping(stream: Any, file: _Bounded) -> Iterator[tuple[int, Any]]:
     """One entry, unless ``items`` is among its keys: then a head, and entries below."""
     number = stream.get_event().start_mark.line + 1
-    found: dict[str, Any] = {}
-    listed = False
+    head: dict[str, Any] = {}
+    has_items = False
     while not stream.check_event(yaml.MappingEndEvent):
         name = _value(stream)
         if name == "items" and stream.check_event(yaml.SequenceStartEvent):
-            listed = True
+            has_items = True
             yield from _list(stream, file)
         else:
-            found[str(name)] = _value(stream)
+            head[str(name)] = _value(stream)
     stream.get_event()
     file.next_entry()
-    if listed:
-        _check_head(found)
-    elif found:
-        yield number, found
+    if has_items:
+        _check_head(head)
+    elif head:
+        yield number, head
 
 
-def _check_head(found: dict[str, Any]) -> None:
-    unknown = sorted(set(found) - {"recipe", "outputs", "name", "description"})
+def _check_head(head: dict[str, Any]) -> None:
+    unknown = sorted(set(head) - {"recipe", "outputs", "name", "description"})
     if unknown:
         raise yaml.YAMLError(f"beside `items` only `recipe` and `outputs` may stand, not {unknown[0]!r:.60}")
 
 
-def _top(stream: Any) -> Iterator[tuple[str, Any]]:
+def _head_items(stream: Any) -> Iterator[tuple[str, Any]]:
     stream.get_event()
     if stream.check_event(yaml.StreamEndEvent):
         return
@@ -166,13 +166,13 @@ def _top(stream: Any) -> Iterator[tuple[str, Any]]:
     if not stream.check_event(yaml.MappingStartEvent):
         return
     stream.get_event()
-    found: dict[str, Any] = {}
+    head: dict[str, Any] = {}
     while not stream.check_event(yaml.MappingEndEvent):
         name = str(_value(stream))
         if name == "items":
-            yield from found.items()
+            yield from head.items()
             return
-        found[name] = _value(stream)
+        head[name] = _value(stream)
 
 
 def _list(stream: Any, file: _Bounded) -> Iterator[tuple[int, Any]]:

@@ -36,7 +36,7 @@ _SHOWN_RATES = 5
 
 
 @dataclass
-class Preview:
+class DryRunReport:
     """What a manifest holds and would cost."""
 
     recipe_name: str
@@ -60,12 +60,12 @@ class Preview:
     other_rates: int = 0
     """Reels to which the manifest gives another rate than their header; the manifest is believed."""
 
-    def add(self, found: Problem) -> None:
+    def add(self, entry: Problem) -> None:
         """Count a problem, and keep it while there is room."""
         self.problem_count += 1
-        self.problems_by_code[found.code] += 1
+        self.problems_by_code[entry.code] += 1
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(found)
+            self.problems.append(entry)
 
     @property
     def wall_seconds(self) -> float:
@@ -73,7 +73,7 @@ class Preview:
         return self.work_seconds / max(1, self.slots)
 
 
-def preview(
+def dry_run(
     settings: Settings,
     path: Path | str,
     *,
@@ -82,7 +82,7 @@ def preview(
     check_files: bool = True,
     registered: Registered | None = None,
     on_lines: Callable[[int], None] = lambda count: None,
-) -> Preview:
+) -> DryRunReport:
     """Check a whole manifest and estimate the work.
 
     Args:
@@ -100,82 +100,82 @@ def preview(
         InputError: ``WORKER_EXTRA_MISSING`` when files are to be probed and cannot.
     """
     manifest = manifests.open_manifest(path)
-    chosen = manifests.recipe_for(manifest, recipe, settings.max_manifest_line_bytes)
+    job_recipe = manifests.recipe_for(manifest, recipe, settings.max_manifest_line_bytes)
     registered = registered or {}
-    found = Preview(chosen.name, probed=probe, slots=settings.slots or os.cpu_count() or 1)
-    checked = submit.checked_lines(settings, manifest, chosen, settings.source_roots, check_files=check_files)
-    lines = _counted(found, checked, on_lines)
-    chosen = _pinned(found, 0, chosen, registered)
+    report = DryRunReport(job_recipe.name, probed=probe, slots=settings.slots or os.cpu_count() or 1)
+    all_lines = submit.validate_lines(settings, manifest, job_recipe, settings.source_roots, check_files=check_files)
+    lines = _count_lines(report, all_lines, on_lines)
+    job_recipe = _pin_recipe(report, 0, job_recipe, registered)
     if probe:
-        for line, answer in _probed(settings, chosen, _with_pins(found, lines, registered)):
-            _add_answer(found, line, answer)
+        for line, answer in _probe_lines(settings, job_recipe, _pin_lines(report, lines, registered)):
+            _add_answer(report, line, answer)
     else:
         deque(lines, maxlen=0)
-    if found.other_rates > _SHOWN_RATES:
-        found.notes.append(f"FPS_CONFLICT: {found.other_rates} reels in all")
-    found.notes.extend(manifest.notes)
-    _check_space(found, settings)
-    return found
+    if report.other_rates > _SHOWN_RATES:
+        report.notes.append(f"FPS_CONFLICT: {report.other_rates} reels in all")
+    report.notes.extend(manifest.notes)
+    _check_space(report, settings)
+    return report
 
 
-def _with_pins(found: Preview, lines: Iterator[Line], registered: Registered) -> Iterator[Line]:
+def _pin_lines(report: DryRunReport, lines: Iterator[Line], registered: Registered) -> Iterator[Line]:
     for line in lines:
-        yield line._replace(recipe=_pinned(found, line.number, line.recipe, registered)) if line.recipe else line
+        yield line._replace(recipe=_pin_recipe(report, line.number, line.recipe, registered)) if line.recipe else line
 
 
-def _pinned(found: Preview, number: int, recipe: Recipe, registered: Registered) -> Recipe:
+def _pin_recipe(report: DryRunReport, number: int, recipe: Recipe, registered: Registered) -> Recipe:
     """Pin a recipe's weights; that they are not registered is a problem like others."""
     try:
-        return weight_pins.pinned(recipe, registered)
+        return weight_pins.pin_weights(recipe, registered)
     except RecipeError as error:
-        found.add(problem(number, error.code, error.message, error.remedy))
+        report.add(problem(number, error.code, error.message, error.remedy))
         return recipe
 
 
-def _counted(found: Preview, lines: Iterator[Line], on_lines: Callable[[int], None]) -> Iterator[Line]:
-    """Pass on the good lines, and put everything about the others into ``found``."""
+def _count_lines(report: DryRunReport, lines: Iterator[Line], on_lines: Callable[[int], None]) -> Iterator[Line]:
+    """Pass on the good lines, and put everything about the others into ``report``."""
     for line in lines:
-        found.lines += 1
+        report.lines += 1
         for each in line.problems:
-            found.add(each)
+            report.add(each)
         if line.source is not None and not line.problems:
-            found.good_lines += 1
+            report.good_lines += 1
             reel = line.source.kind == "reel"
-            found.reels += reel
-            found.stills += not reel
+            report.reels += reel
+            report.stills += not reel
             yield line
-        on_lines(found.lines)
+        on_lines(report.lines)
 
 
-def _add_answer(found: Preview, line: Line, answer: dict[str, Any]) -> None:
+def _add_answer(report: DryRunReport, line: Line, answer: dict[str, Any]) -> None:
     if "code" in answer:
-        found.add(problem(line.number, answer["code"], answer["message"], answer.get("remedy")))
+        report.add(problem(line.number, answer["code"], answer["message"], answer.get("remedy")))
         return
     facts = answer["facts"]
-    said, rate = facts.get("header_rate"), facts.get("rate")
-    if said and said != rate:
-        found.other_rates += 1
-        if found.other_rates <= _SHOWN_RATES:
-            message = f"line {line.number}: the header says {said} frames a second, the manifest {rate}"
-            found.notes.append(f"FPS_CONFLICT, {message}; the manifest is believed")
+    header_rate, rate = facts.get("header_rate"), facts.get("rate")
+    if header_rate and header_rate != rate:
+        report.other_rates += 1
+        if report.other_rates <= _SHOWN_RATES:
+            message = f"line {line.number}: the header says {header_rate} frames a second, the manifest {rate}"
+            report.notes.append(f"FPS_CONFLICT, {message}; the manifest is believed")
     frames = int(facts.get("frame_count", 1))
-    found.frames += frames
-    found.source_bytes += int(facts.get("bytes", 0))
-    found.expected_bytes += int(frames * facts["width"] * facts["height"] * _BYTES_A_PIXEL * _OUTPUT_SHARE)
-    found.work_seconds += float(answer["seconds"])
+    report.frames += frames
+    report.source_bytes += int(facts.get("bytes", 0))
+    report.expected_bytes += int(frames * facts["width"] * facts["height"] * _BYTES_A_PIXEL * _OUTPUT_SHARE)
+    report.work_seconds += float(answer["seconds"])
 
 
-def _check_space(found: Preview, settings: Settings) -> None:
+def _check_space(report: DryRunReport, settings: Settings) -> None:
     folder = settings.home.resolve()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if found.expected_bytes > free:
-        message = f"About {found.expected_bytes / 1e9:.1f} GB are needed, {folder} has {free / 1e9:.1f} GB free"
-        found.add(problem(0, "NO_SPACE", message))
+    if report.expected_bytes > free:
+        message = f"About {report.expected_bytes / 1e9:.1f} GB are needed, {folder} has {free / 1e9:.1f} GB free"
+        report.add(problem(0, "NO_SPACE", message))
 
 
-def _probed(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> Iterator[tuple[Line, dict[str, Any]]]:
+def _probe_lines(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> Iterator[tuple[Line, dict[str, Any]]]:
     """Yield each line with a worker's answer, in order. A file that kills the worker is named, and a new one asked."""
     if find_spec("av") is None:
         message = "Files cannot be probed here: the worker extra is not installed"
@@ -185,13 +185,13 @@ def _probed(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> Iterat
     try:
         for line in lines:
             child = child if child is not None and child.poll() is None else worker_process.start(settings, "probe")
-            yield line, _ask(child, recipe, line)
+            yield line, _probe_line(child, recipe, line)
     finally:
         if child is not None:
             child.communicate()
 
 
-def _ask(child: subprocess.Popen[str], recipe: Recipe, line: Line) -> dict[str, Any]:
+def _probe_line(child: subprocess.Popen[str], recipe: Recipe, line: Line) -> dict[str, Any]:
     assert child.stdin is not None
     assert child.stdout is not None
     assert line.source is not None

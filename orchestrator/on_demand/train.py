@@ -12,7 +12,7 @@ from db.errors import WorkError
 from orchestrator.on_demand import worker_process
 
 
-def followed(arguments: Sequence[str], *, processes: int = 1) -> Iterator[dict[str, Any]]:
+def stream_training(arguments: Sequence[str], *, processes: int = 1) -> Iterator[dict[str, Any]]:
     """Run ``python -m workers.training`` and yield what it says, one document after the other.
 
     Args:
@@ -24,16 +24,16 @@ def followed(arguments: Sequence[str], *, processes: int = 1) -> Iterator[dict[s
         WorkError: The process died; what it saved last is kept.
     """
     module = ["-m", "workers.training", "--json", *arguments]
-    together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    child = subprocess.Popen([sys.executable, *together, *module], stdout=subprocess.PIPE, text=True)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    child = subprocess.Popen([sys.executable, *launcher, *module], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:
         for line in child.stdout:
-            said = _document(line)
-            if said is None:
+            message = _parse_document(line)
+            if message is None:
                 continue
-            worker_process.check(said)
-            yield said
+            worker_process.check_answer(message)
+            yield message
         if child.wait():
             raise WorkError(
                 f"The training ended with status {child.returncode}; the same command goes on where it saved"
@@ -44,10 +44,10 @@ def followed(arguments: Sequence[str], *, processes: int = 1) -> Iterator[dict[s
             child.wait()
 
 
-def _document(line: str) -> dict[str, Any] | None:
+def _parse_document(line: str) -> dict[str, Any] | None:
     """Return a line's document; other lines are what libraries print."""
     try:
-        found = json.loads(line)
+        document = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None

@@ -30,7 +30,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Added:
+class Registration:
     """What came of registering."""
 
     card: str
@@ -52,7 +52,7 @@ def add(
     accept_licence: bool = False,
     licence: str | None = None,
     moved: Callable[[int], None] = lambda count: None,
-) -> Added:
+) -> Registration:
     """Examine files of weights and register them.
 
     Args:
@@ -72,26 +72,31 @@ def add(
     if name:
         check_terms(card(name), accept_licence)  # before gigabytes are fetched
         _check_free(card(name))
-    said = trained.checked({"licence": licence}) if licence else None
+    training = trained.from_document({"licence": licence}) if licence else None
     settings.scratch_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
         # Each in a folder of its own: files of one system may have one name in several places.
-        here = [_local(source, Path(scratch) / str(number), settings, moved) for number, source in enumerate(sources)]
-        order = {"files": here, "card": name or None, "folder": scratch}
-        found = worker_process.run(settings, "weights", order)
-        chosen = card(found["card"])
-        check_terms(chosen, accept_licence)
-        _check_free(chosen)
-        if licence and not is_tag(chosen.name):
+        paths = [
+            _local_source(source, Path(scratch) / str(number), settings, moved) for number, source in enumerate(sources)
+        ]
+        order = {"files": paths, "card": name or None, "folder": scratch}
+        report = worker_process.run(settings, "weights", order)
+        weights_card = card(report["card"])
+        check_terms(weights_card, accept_licence)
+        _check_free(weights_card)
+        if licence and not is_tag(weights_card.name):
             raise InputError(
-                f"The terms of {chosen.name} are on its card: {chosen.licence}", remedy="Leave out --licence."
+                f"The terms of {weights_card.name} are on its card: {weights_card.licence}",
+                remedy="Leave out --licence.",
             )
-        files = tuple(_stored(store, file, moved) for file in found["files"])
-    if found["trained"]:
-        said = trained.checked(found["trained"] | ({"licence": licence} if licence else {}))
-    ledger.add_weights(database, ledger.NewWeights(chosen.name, files, ", ".join(sources), accept_licence, said))
-    licence = (said and said.licence) or chosen.licence
-    return Added(chosen.name, files, found["parameters"], licence, tuple(found["notes"]), said)
+        files = tuple(_store_file(store, file, moved) for file in report["files"])
+    if report["trained"]:
+        training = trained.from_document(report["trained"] | ({"licence": licence} if licence else {}))
+    ledger.add_weights(
+        database, ledger.NewWeights(weights_card.name, files, ", ".join(sources), accept_licence, training)
+    )
+    licence = (training and training.licence) or weights_card.licence
+    return Registration(weights_card.name, files, report["parameters"], licence, tuple(report["notes"]), training)
 
 
 def check_terms(chosen: Card, accepted: bool) -> None:
@@ -104,12 +109,12 @@ def check_terms(chosen: Card, accepted: bool) -> None:
         raise InputError(f"{chosen.name}: {chosen.accept} {chosen.licence}.", code="LICENCE_NOT_ACCEPTED")
 
 
-def _check_free(chosen: Card) -> None:
+def _check_free(weights_card: Card) -> None:
     """Make sure that a name is not that of shipped weights: a recipe must mean the same in every home."""
-    if chosen.shipped:
+    if weights_card.shipped:
         raise InputError(
-            f"The weights {chosen.name} come with Reelwright; others cannot take their name",
-            remedy=f"Name yours with `--as {chosen.build}:LABEL`.",
+            f"The weights {weights_card.name} come with Reelwright; others cannot take their name",
+            remedy=f"Name yours with `--as {weights_card.build}:LABEL`.",
         )
 
 
@@ -124,7 +129,7 @@ def verify(
     at_hand = progress.weights_at_hand(database)
     for name in names or [name for name, row in at_hand.items() if not row.shipped]:
         try:
-            _verify_one(settings, store, _row(at_hand, name))
+            _verify_weights(settings, store, _weights_row(at_hand, name))
         except InputError as error:
             yield name, error
         else:
@@ -139,7 +144,7 @@ def remove(database: Database, store: Store, name: str) -> int:
     """
     if card(name).shipped:
         raise InputError(f"The weights {name} come with Reelwright", remedy="They take no room in a home. Leave them.")
-    row = _row(progress.weights(database), name)
+    row = _weights_row(progress.weights(database), name)
     ledger.remove_weights(database, name)
     unused = [file for file in row.files if not ledger.weights_in_use(database, file.sha256)]
     for file in unused:
@@ -147,16 +152,16 @@ def remove(database: Database, store: Store, name: str) -> int:
     return len(unused)
 
 
-def _row(registered: dict[str, WeightsRow], name: str) -> WeightsRow:
+def _weights_row(registered: dict[str, WeightsRow], name: str) -> WeightsRow:
     if name not in registered:
         raise InputError(f"The weights {card(name).name} are not registered here", code="MODEL_MISSING")
     return registered[name]
 
 
-def _verify_one(settings: Settings, store: Store, row: WeightsRow) -> None:
+def _verify_weights(settings: Settings, store: Store, row: WeightsRow) -> None:
     settings.scratch_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
-        given = []
+        arguments = []
         for number, file in enumerate(row.files):
             path = shipped.path_of(file.sha256) or store.local_path(file.key)
             if path is None:
@@ -164,11 +169,11 @@ def _verify_one(settings: Settings, store: Store, row: WeightsRow) -> None:
                 store.get(file, path)
             elif not row.shipped:
                 store.check(file)
-            given += [f"{network}={path}" for network in file.networks] or [str(path)]
-        worker_process.run(settings, "weights", {"files": given, "card": row.card, "folder": scratch})
+            arguments += [f"{network}={path}" for network in file.networks] or [str(path)]
+        worker_process.run(settings, "weights", {"files": arguments, "card": row.card, "folder": scratch})
 
 
-def _stored(store: Store, file: dict[str, object], moved: Callable[[int], None]) -> PinnedFile:
+def _store_file(store: Store, file: dict[str, object], moved: Callable[[int], None]) -> PinnedFile:
     path = Path(str(file["path"]))
     networks = file["networks"]
     assert isinstance(networks, list)
@@ -179,15 +184,15 @@ def _stored(store: Store, file: dict[str, object], moved: Callable[[int], None])
     return PinnedFile(networks=tuple(networks), **blob.model_dump())
 
 
-def _local(source: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:
+def _local_source(source: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:
     network, equals, address = source.partition("=")
     if not equals or "://" in network or os.path.exists(source):
         network, address = "", source
-    fetched = _fetched(address, scratch, settings, moved)
-    return f"{network}={fetched}" if network else fetched
+    path = _fetch_file(address, scratch, settings, moved)
+    return f"{network}={path}" if network else path
 
 
-def _fetched(address: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:
+def _fetch_file(address: str, scratch: Path, settings: Settings, moved: Callable[[int], None]) -> str:
     """Return a path on this machine; what lies elsewhere is fetched under its own name, by which it is recognised."""
     scheme = urlsplit(address).scheme if "://" in address else ""
     if not scheme:
@@ -221,8 +226,8 @@ def _download(address: str, target: Path, moved: Callable[[int], None]) -> None:
         raise InputError(f"{address}: {error}", code="FILE_MISSING") from error
 
 
-def known(database: Database | None) -> list[tuple[Card, WeightsRow | None]]:
+def list_cards(database: Database | None) -> list[tuple[Card, WeightsRow | None]]:
     """Return every card with its registration, if there is one: those that are listed, then those of own training."""
     at_hand = progress.weights_at_hand(database)
-    own = [card(name) for name in at_hand if name not in CARDS]
-    return [(each, at_hand.get(each.name)) for each in (*CARDS.values(), *own)]
+    own_cards = [card(name) for name in at_hand if name not in CARDS]
+    return [(each, at_hand.get(each.name)) for each in (*CARDS.values(), *own_cards)]

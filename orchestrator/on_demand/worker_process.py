@@ -64,15 +64,15 @@ def run(
         child.stdout.close()
     if not answer or child.returncode:
         raise WorkError(f"The process that was asked ended with status {child.returncode} and said nothing")
-    check(answer)
+    check_answer(answer)
     return answer
 
 
-def check(said: Mapping[str, Any]) -> None:
+def check_answer(answer: Mapping[str, Any]) -> None:
     """Make sure that what a process said is no error.
 
     Raises:
         InputError: What it found wrong, under its own code.
     """
-    if said.get("code") in CODES and "message" in said:
-        raise InputError(said["message"], code=said["code"], remedy=said.get("remedy") or None)
+    if answer.get("code") in CODES and "message" in answer:
+        raise InputError(answer["message"], code=answer["code"], remedy=answer.get("remedy") or None)

@@ -22,7 +22,7 @@ from db.errors import InputError
 from db.session import Database
 from db.store.base import Store
 from orchestrator.results import report
-from orchestrator.results.export import Exported, Paper, Papers, Subject, export
+from orchestrator.results.export import ExportItem, ExportSummary, Sidecar, SidecarMaker, export
 
 ALGORITHMS = ("sha256", "sha512")
 _KNOWN = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
@@ -63,9 +63,9 @@ def write_bag(
     info: BagInfo,
     *,
     external_ids: Sequence[str] = (),
-    papers: Papers | None = None,
+    papers: SidecarMaker | None = None,
     on_item: Callable[[int], None] = lambda count: None,
-) -> Exported:
+) -> ExportSummary:
     """Put a job's outputs into a new bag.
 
     Args:
@@ -86,67 +86,74 @@ def write_bag(
     fresh = folder.with_name(f".{folder.name}.bag-in-work")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        made = _filled(database, store, job_id, fresh, info, external_ids, papers, on_item)
+        export_summary = _write_payload(database, store, job_id, fresh, info, external_ids, papers, on_item)
         if folder.exists():
             folder.rmdir()
         fresh.rename(folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-    return Exported(folder.resolve(), made.files, made.bytes, made.items)
+    return ExportSummary(folder.resolve(), export_summary.files, export_summary.bytes, export_summary.items)
 
 
-def _filled(
+def _write_payload(
     database: Database, store: Store, job_id: int, root: Path, info: BagInfo, external_ids: Sequence[str],
-    papers: Papers | None, on_item: Callable[[int], None],
-) -> Exported:  # fmt: skip
-    tags: list[Paper] = []
+    make_sidecars: SidecarMaker | None, on_item: Callable[[int], None],
+) -> ExportSummary:  # fmt: skip
+    tags: list[Sidecar] = []
 
-    def payload(subject: Subject, folder: Path) -> Iterator[Paper]:
+    def split_sidecars(subject: ExportItem, folder: Path) -> Iterator[Sidecar]:
         """Write tag files where they belong, and leave the rest to the export."""
-        for paper in papers(subject, folder) if papers else ():
-            if paper.name.startswith(f"{TAG_FOLDER}/"):
-                _write(root, paper)
+        for sidecar in make_sidecars(subject, folder) if make_sidecars else ():
+            if sidecar.name.startswith(f"{TAG_FOLDER}/"):
+                _write_sidecar(root, sidecar)
             else:
-                yield paper
+                yield sidecar
 
     data = root / "data"
-    made = export(database, store, job_id, data, external_ids=external_ids, papers=payload, on_item=on_item)
+    export_summary = export(
+        database, store, job_id, data, external_ids=external_ids, papers=split_sidecars, on_item=on_item
+    )
     report.write_report(database, job_id, root / TAG_FOLDER)
-    count, total = _manifests(root, "manifest", _files(data, root))
-    tags += [Paper("bagit.txt", _DECLARATION.encode()), Paper("bag-info.txt", _info(info, count, total).encode())]
-    for paper in tags:
-        _write(root, paper)
-    _manifests(root, "tagmanifest", (path for path in _files(root, root) if not path.startswith(_NO_TAG_FILES)))
-    return made
+    count, total = _write_manifests(root, "manifest", _file_paths(data, root))
+    tags += [
+        Sidecar("bagit.txt", _DECLARATION.encode()),
+        Sidecar("bag-info.txt", _info_text(info, count, total).encode()),
+    ]
+    for sidecar in tags:
+        _write_sidecar(root, sidecar)
+    _write_manifests(
+        root, "tagmanifest", (path for path in _file_paths(root, root) if not path.startswith(_NO_TAG_FILES))
+    )
+    return export_summary
 
 
-def _write(root: Path, paper: Paper) -> None:
-    path = root / paper.name
+def _write_sidecar(root: Path, sidecar: Sidecar) -> None:
+    path = root / sidecar.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(paper.data)
+    path.write_bytes(sidecar.data)
 
 
-def _info(info: BagInfo, count: int, total: int) -> str:
+def _info_text(info: BagInfo, count: int, total: int) -> str:
     fields = {
         "Source-Organization": info.organization,
         "External-Identifier": info.identifier,
         "External-Description": info.description,
         "Bagging-Date": date.today().isoformat(),
-        "Bag-Size": _size(total),
+        "Bag-Size": _format_size(total),
         "Payload-Oxum": f"{total}.{count}",
         "Bag-Software-Agent": f"Reelwright {version('reelwright')}",
     }
     return "".join(f"{name}: {' '.join(value.split())}\n" for name, value in fields.items() if value)
 
 
-def _size(total: int) -> str:
+def _format_size(total: int) -> str:
     units = ("bytes", "kB", "MB", "GB", "TB")
     power = min(len(units) - 1, max(0, (len(str(total)) - 1) // 3))
     return f"{total / 1000**power:.1f} {units[power]}" if power else f"{total} bytes"
 
 
-def _manifests(root: Path, name: str, paths: Iterable[str]) -> tuple[int, int]:
+def _write_manifests(root: Path, name: str, paths: Iterable[str]) -> tuple[int, int]:
     """Write one manifest an algorithm over the files; returns how many they are and how large."""
     count = total = 0
     with ExitStack() as stack:
@@ -155,36 +162,36 @@ def _manifests(root: Path, name: str, paths: Iterable[str]) -> tuple[int, int]:
             for algorithm in ALGORITHMS
         }
         for path in paths:
-            digests = digests_of(root / path, ALGORITHMS)
+            digests = file_digests(root / path, ALGORITHMS)
             for algorithm, file in files.items():
-                file.write(f"{digests[algorithm]}  {_encoded(path)}\n")
+                file.write(f"{digests[algorithm]}  {_encode_path(path)}\n")
             count, total = count + 1, total + (root / path).stat().st_size
     return count, total
 
 
-def _files(folder: Path, root: Path) -> Iterator[str]:
+def _file_paths(folder: Path, root: Path) -> Iterator[str]:
     """Yield all files below a folder, in one order everywhere, as paths below the bag; links are not followed."""
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            yield (Path(place) / name).relative_to(root).as_posix()
+            yield (Path(parent) / name).relative_to(root).as_posix()
 
 
-def digests_of(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
+def file_digests(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
     """Read a file once; returns its hex digests."""
-    sums = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
-            for running in sums.values():
-                running.update(block)
-    return {name: running.hexdigest() for name, running in sums.items()}
+            for hasher in hashes.values():
+                hasher.update(block)
+    return {name: running.hexdigest() for name, running in hashes.items()}
 
 
-def _encoded(path: str) -> str:
+def _encode_path(path: str) -> str:
     return path.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _decoded(path: str) -> str:
+def _decode_path(path: str) -> str:
     return re.sub("%(25|0[dD]|0[aA])", lambda match: chr(int(match[1], 16)), path)
 
 
@@ -192,7 +199,7 @@ def _decoded(path: str) -> str:
 
 
 @dataclass
-class _Listed:
+class _ManifestDigests:
     """What the manifests of a bag say."""
 
     digests: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -216,53 +223,53 @@ def check(folder: Path, moved: Callable[[int], None] = lambda count: None) -> It
     Raises:
         InputError: ``BAG_INCOMPLETE`` when it is none, or of a version that is not known here.
     """
-    declared = _text(folder / "bagit.txt") if is_bag(folder) else ""
-    if not _VERSION.fullmatch(declared):
+    declaration = _read_text(folder / "bagit.txt") if is_bag(folder) else ""
+    if not _VERSION.fullmatch(declaration):
         raise InputError(f"{str(folder)!r:.300} is no bag of BagIt 0.93 to 1.0 in UTF-8", code="BAG_INCOMPLETE")
-    listed = _listed(folder)
-    yield from listed.flaws
-    seen: set[str] = set()
+    manifests = _read_manifests(folder)
+    yield from manifests.flaws
+    paths: set[str] = set()
     count = total = 0
-    for path, digests in listed.digests.items():
-        seen.add(path)
-        yield from _compared(folder, path, digests)
-        moved(len(seen))
-    for path in _files(folder, folder):
+    for path, digests in manifests.digests.items():
+        paths.add(path)
+        yield from _file_flaws(folder, path, digests)
+        moved(len(paths))
+    for path in _file_paths(folder, folder):
         if path.startswith("data/"):
             count, total = count + 1, total + (folder / path).lstat().st_size
-            if path not in seen:
+            if path not in paths:
                 yield Flaw(path, "FILE_UNEXPECTED", "no such file", "a file that no manifest lists")
-    expected = _oxum(folder)
-    if expected not in ("", f"{total}.{count}"):
-        yield Flaw("bag-info.txt", "BAG_INCOMPLETE", f"Payload-Oxum {expected}", f"{total}.{count}")
+    oxum = _payload_oxum(folder)
+    if oxum not in ("", f"{total}.{count}"):
+        yield Flaw("bag-info.txt", "BAG_INCOMPLETE", f"Payload-Oxum {oxum}", f"{total}.{count}")
 
 
-def _listed(folder: Path) -> _Listed:
-    listed = _Listed()
+def _read_manifests(folder: Path) -> _ManifestDigests:
+    manifests = _ManifestDigests()
     kinds = {"manifest": "payload", "tagmanifest": "tag files"}
     for kind in kinds:
         for algorithm in _KNOWN:
             manifest = folder / f"{kind}-{algorithm}.txt"
             if manifest.is_file():
-                _read_manifest(manifest, algorithm, listed)
+                _read_manifest(manifest, algorithm, manifests)
     if not any((folder / f"manifest-{algorithm}.txt").is_file() for algorithm in _KNOWN):
-        listed.flaws.append(Flaw("manifest-sha256.txt", "FILE_MISSING", "a payload manifest", "none"))
-    return listed
+        manifests.flaws.append(Flaw("manifest-sha256.txt", "FILE_MISSING", "a payload manifest", "none"))
+    return manifests
 
 
-def _read_manifest(manifest: Path, algorithm: str, listed: _Listed) -> None:
-    for number, line in enumerate(_text(manifest).splitlines(), start=1):
+def _read_manifest(manifest: Path, algorithm: str, manifests: _ManifestDigests) -> None:
+    for number, line in enumerate(_read_text(manifest).splitlines(), start=1):
         if not line.strip():
             continue
-        found = _LINE.fullmatch(line)
-        path = _decoded(found[2]) if found else ""
-        if found is None or not _is_inside(path):
-            code = "BAG_INCOMPLETE" if found is None else "PATH_UNSAFE"
-            listed.flaws.append(
+        match = _LINE.fullmatch(line)
+        path = _decode_path(match[2]) if match else ""
+        if match is None or not _is_inside(path):
+            code = "BAG_INCOMPLETE" if match is None else "PATH_UNSAFE"
+            manifests.flaws.append(
                 Flaw(manifest.name, code, "a digest and a path in the bag", f"line {number}: {line!r:.80}")
             )
             continue
-        listed.digests.setdefault(path, {})[algorithm] = found[1].lower()
+        manifests.digests.setdefault(path, {})[algorithm] = match[1].lower()
 
 
 def _is_inside(path: str) -> bool:
@@ -270,34 +277,34 @@ def _is_inside(path: str) -> bool:
     return not path.startswith(("/", "~")) and "\\" not in path and ".." not in parts and "\0" not in path
 
 
-def _compared(folder: Path, path: str, digests: Mapping[str, str]) -> Iterator[Flaw]:
-    place = folder / path
+def _file_flaws(folder: Path, path: str, digests: Mapping[str, str]) -> Iterator[Flaw]:
+    target = folder / path
     root = os.path.realpath(folder)
-    if not os.path.realpath(place).startswith(f"{root}/"):
+    if not os.path.realpath(target).startswith(f"{root}/"):
         yield Flaw(path, "PATH_UNSAFE", "a file in the bag", "a link that leads out of it")
         return
-    if not os.path.isfile(place):  # unlike pathlib's, it takes any name
-        yield Flaw(path, "FILE_MISSING", "a file", "nothing" if not os.path.lexists(place) else "something else")
+    if not os.path.isfile(target):  # unlike pathlib's, it takes any name
+        yield Flaw(path, "FILE_MISSING", "a file", "nothing" if not os.path.lexists(target) else "something else")
         return
     try:
-        found = digests_of(place, digests)
+        actual = file_digests(target, digests)
     except OSError as error:
         yield Flaw(path, "SOURCE_DENIED", "a file that can be read", error.strerror or str(error))
         return
     for algorithm, digest in digests.items():
-        if found[algorithm] != digest:
-            yield Flaw(path, "CHECKSUM_MISMATCH", f"{algorithm} {digest}", f"{algorithm} {found[algorithm]}")
+        if actual[algorithm] != digest:
+            yield Flaw(path, "CHECKSUM_MISMATCH", f"{algorithm} {digest}", f"{algorithm} {actual[algorithm]}")
 
 
-def _oxum(folder: Path) -> str:
+def _payload_oxum(folder: Path) -> str:
     info = folder / "bag-info.txt"
     if not info.is_file():
         return ""
-    found = re.search(r"^Payload-Oxum[ \t]*:[ \t]*(\d+\.\d+)[ \t]*$", _text(info), re.MULTILINE | re.IGNORECASE)
-    return found[1] if found else ""
+    match = re.search(r"^Payload-Oxum[ \t]*:[ \t]*(\d+\.\d+)[ \t]*$", _read_text(info), re.MULTILINE | re.IGNORECASE)
+    return match[1] if match else ""
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     """Read a tag file; raises ``BAG_INCOMPLETE`` when it is no text of a sensible size."""
     try:
         if path.stat().st_size > _MAX_TAG_BYTES * (16 if "manifest" in path.name else 1):

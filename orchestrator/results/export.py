@@ -34,7 +34,7 @@ _CHIEF = ("master", "still")
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportSummary:
     """What was put where."""
 
     folder: Path
@@ -44,7 +44,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Placed:
+class OutputFile:
     """One output and where it goes."""
 
     output: str
@@ -55,21 +55,21 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExportItem:
     """One item as it is put out."""
 
     external_id: str
     stem: str
     """What the names of all its files begin with."""
-    placed: tuple[Placed, ...]
-    parts: tuple[Placed, ...] = ()
+    outputs: tuple[OutputFile, ...]
+    parts: tuple[OutputFile, ...] = ()
     """Tar files of an image sequence, each with the folder into which its files go."""
     lineage: Lineage | None = None
     """All that is known of it, where that was asked for."""
 
 
 @dataclass(frozen=True)
-class Paper:
+class Sidecar:
     """A small file that is written beside an item's outputs: a provenance record, a signature."""
 
     name: str
@@ -77,7 +77,7 @@ class Paper:
     data: bytes
 
 
-Papers = Callable[[Subject, Path], Iterable[Paper]]
+SidecarMaker = Callable[[ExportItem, Path], Iterable[Sidecar]]
 """Given an item and the folder in which its outputs lie by now, returns what is written beside them."""
 
 
@@ -88,9 +88,9 @@ def export(
     folder: Path,
     *,
     external_ids: Sequence[str] = (),
-    papers: Papers | None = None,
+    papers: SidecarMaker | None = None,
     on_item: Callable[[int], None] = lambda count: None,
-) -> Exported:
+) -> ExportSummary:
     """Put every output of a job's items into ``folder``: hard links where the store allows, else checked copies.
 
     The files of an image sequence are taken out into a folder that is named as the item.
@@ -110,51 +110,55 @@ def export(
     """
     root = os.path.realpath(folder)
     os.makedirs(root, exist_ok=True)
-    sources, clashing = _survey(database, job_id, root)
+    sources, clashing = _sources_and_clashes(database, job_id, root)
     files = items = moved_bytes = 0
-    for subject in _subjects(database, job_id, clashing, external_ids, with_lineage=papers is not None):
+    for subject in _export_items(database, job_id, clashing, external_ids, with_lineage=papers is not None):
         items += 1
-        targets = [os.path.join(root, placed.name) for placed in subject.placed]
+        targets = [os.path.join(root, output.name) for output in subject.outputs]
         for target in targets:
             _check_target(target, root, sources)
-        for target, placed in zip(targets, subject.placed, strict=True):
-            _placed(target, lambda fresh, blob=placed.blob: _link(store, blob, fresh))  # type: ignore[misc]
+        for target, placed in zip(targets, subject.outputs, strict=True):
+            _write_in_place(target, lambda fresh, blob=placed.blob: _link_blob(store, blob, fresh))  # type: ignore[misc]
             files, moved_bytes = files + 1, moved_bytes + placed.blob.bytes
         for part in subject.parts:
-            files += _unpacked(store, part.blob, os.path.join(root, part.name), root, sources)
+            files += _unpack_sequence(store, part.blob, os.path.join(root, part.name), root, sources)
             moved_bytes += part.blob.bytes
-        for paper in papers(subject, Path(root)) if papers else ():
-            target = os.path.join(root, paper.name)
+        for sidecar in papers(subject, Path(root)) if papers else ():
+            target = os.path.join(root, sidecar.name)
             _check_target(target, root, sources)
-            _placed(target, lambda fresh, data=paper.data: Path(fresh).write_bytes(data))  # type: ignore[misc]
-            files, moved_bytes = files + 1, moved_bytes + len(paper.data)
+            _write_in_place(target, lambda fresh, data=sidecar.data: Path(fresh).write_bytes(data))  # type: ignore[misc]
+            files, moved_bytes = files + 1, moved_bytes + len(sidecar.data)
         on_item(items)
-    return Exported(Path(root), files, moved_bytes, items)
+    return ExportSummary(Path(root), files, moved_bytes, items)
 
 
-def subjects(database: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> Iterator[Subject]:
+def export_items(database: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> Iterator[ExportItem]:
     """Yield a job's items in manifest order with their lineage, and the names that their outputs have in a folder.
 
     Raises:
         InputError: ``UNKNOWN_ITEM`` when no item has one of the ids.
     """
-    _, clashing = _survey(database, job_id, None)
-    return _subjects(database, job_id, clashing, external_ids, with_lineage=True)
+    _, clashing = _sources_and_clashes(database, job_id, None)
+    return _export_items(database, job_id, clashing, external_ids, with_lineage=True)
 
 
-def _subjects(
+def _export_items(
     database: Database, job_id: int, clashing: Set[int], external_ids: Sequence[str], *, with_lineage: bool
-) -> Iterator[Subject]:
+) -> Iterator[ExportItem]:
     count = 0
-    for external_id, outputs, facts, lineage in _read(database, job_id, external_ids, with_lineage):
+    for external_id, outputs, facts, lineage in _item_outputs(database, job_id, external_ids, with_lineage):
         count += 1
-        stem = _base(external_id, clashing)
-        mark = source_types.AI_COLOUR if source_types.invented(facts) and not _is_marked(stem) else ""
-        whole = f"{stem}{mark}"
-        single = {name: blob for name, blob in outputs.items() if not sequence_tar.is_part(name)}
-        named = tuple(Placed(output, name, outputs[output]) for output, name in _named(stem, mark, single))
-        parts = tuple(Placed(name, whole, blob) for name, blob in sorted(outputs.items()) if name not in single)
-        yield Subject(external_id, whole, named, parts, lineage)
+        stem = _unique_stem(external_id, clashing)
+        mark = source_types.AI_COLOR if source_types.has_invented_color(facts) and not _has_ai_suffix(stem) else ""
+        full_stem = f"{stem}{mark}"
+        output_blobs = {name: blob for name, blob in outputs.items() if not sequence_tar.is_part(name)}
+        files = tuple(
+            OutputFile(output, name, outputs[output]) for output, name in _output_names(stem, mark, output_blobs)
+        )
+        parts = tuple(
+            OutputFile(name, full_stem, blob) for name, blob in sorted(outputs.items()) if name not in output_blobs
+        )
+        yield ExportItem(external_id, full_stem, files, parts, lineage)
     if external_ids and count < len(set(external_ids)):
         raise InputError(f"Job {job_id} has not all of the {len(set(external_ids))} items named", code="UNKNOWN_ITEM")
 
@@ -162,11 +166,16 @@ def _subjects(
 _Row = tuple[str, dict[str, Blob], dict[str, Any], Lineage | None]
 
 
-def _read(database: Database, job_id: int, external_ids: Sequence[str], with_lineage: bool) -> Iterator[_Row]:
+def _item_outputs(database: Database, job_id: int, external_ids: Sequence[str], with_lineage: bool) -> Iterator[_Row]:
     if with_lineage:
         for lineage in lineages(database, job_id, external_ids=external_ids):
-            made = lineage.newest.result if lineage.newest else None
-            yield lineage.external_id, made.outputs if made else {}, made.facts if made else {}, lineage
+            result_view = lineage.newest.result if lineage.newest else None
+            yield (
+                lineage.external_id,
+                result_view.outputs if result_view else {},
+                result_view.facts if result_view else {},
+                lineage,
+            )
         return
     for item, result in progress.results(database, job_id, external_ids=external_ids):
         yield item.external_id, result.outputs if result else {}, result.facts if result else {}, None
@@ -190,18 +199,18 @@ def safe_path(external_id: str) -> str:
     """Return a relative path that people recognise the id by; a changed one ends in a piece of the id's digest."""
     parts = [part for part in (_safe_part(part) for part in external_id.split("/")) if part]
     name = "/".join(parts[-8:])
-    return name if name == external_id else _marked(name, external_id)
+    return name if name == external_id else _name_with_digest(name, external_id)
 
 
-def _marked(name: str, external_id: str) -> str:
+def _name_with_digest(name: str, external_id: str) -> str:
     return f"{name or 'item'}-{hashlib.sha256(external_id.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def _safe_part(part: str) -> str:
     plain = unicodedata.normalize("NFC", part)
-    kept = "".join(char if char.isprintable() and char != "\ufeff" else "_" for char in _REFUSED.sub("_", plain))
-    kept = kept.strip(" ").lstrip(".-").rstrip(".")
-    return kept.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    safe = "".join(char if char.isprintable() and char != "\ufeff" else "_" for char in _REFUSED.sub("_", plain))
+    safe = safe.strip(" ").lstrip(".-").rstrip(".")
+    return safe.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def _stem(name: str) -> str:
@@ -211,20 +220,20 @@ def _stem(name: str) -> str:
     return name
 
 
-def _base(external_id: str, clashing: Set[int]) -> str:
+def _unique_stem(external_id: str, clashing: Set[int]) -> str:
     """Return what the names of an item's files begin with: its stem, or more where another item has the same one."""
     name = safe_path(external_id)
     stem = _stem(name)
-    if _key(stem) not in clashing:
+    if _stem_hash(stem) not in clashing:
         return stem
-    if _is_marked(stem):
-        return _marked(name, external_id)
+    if _has_ai_suffix(stem):
+        return _name_with_digest(name, external_id)
     # Exactly one suffix tells them apart. With none or several, `x.avi.mkv` could be the result of `x.avi` as well.
     one_suffix = PurePath(name).stem == PurePath(stem).name != PurePath(name).name
-    return name if one_suffix else _marked(name, external_id)
+    return name if one_suffix else _name_with_digest(name, external_id)
 
 
-def _named(base: str, mark: str, outputs: Mapping[str, Blob]) -> Iterator[tuple[str, str]]:
+def _output_names(base: str, mark: str, outputs: Mapping[str, Blob]) -> Iterator[tuple[str, str]]:
     """Yield each output's name in a folder; a mark stands before all suffixes that we add."""
     for output, blob in sorted(outputs.items()):
         suffix = PurePath(blob.name).suffix
@@ -236,34 +245,34 @@ def _named(base: str, mark: str, outputs: Mapping[str, Blob]) -> Iterator[tuple[
             yield output, f"{base}{mark}{suffix}"
 
 
-def _is_marked(stem: str) -> bool:
-    return stem.casefold().endswith(source_types.AI_COLOUR.casefold())
+def _has_ai_suffix(stem: str) -> bool:
+    return stem.casefold().endswith(source_types.AI_COLOR.casefold())
 
 
-def _key(stem: str) -> int:
+def _stem_hash(stem: str) -> int:
     """Return the same number for stems whose files could have equal names, marked or not."""
-    return hash(stem.casefold().removesuffix(source_types.AI_COLOUR.casefold()))
+    return hash(stem.casefold().removesuffix(source_types.AI_COLOR.casefold()))
 
 
-def _survey(database: Database, job_id: int, root: str | None) -> tuple[Set[str], Set[int]]:
+def _sources_and_clashes(database: Database, job_id: int, root: str | None) -> tuple[Set[str], Set[int]]:
     """Return the job's sources below the folder, as nothing else can be overwritten there, and stems of several items.
 
     Stems come as hashes, so that a million of them fit into memory.
     """
     real_folder = lru_cache(4096)(os.path.realpath)
-    found: set[str] = set()
-    seen: set[int] = set()
+    sources: set[str] = set()
+    stems: set[int] = set()
     clashing: set[int] = set()
     for item in progress.items(database, job_id):
-        stem = _key(_stem(safe_path(item.external_id)))
-        (clashing if stem in seen else seen).add(stem)
+        stem = _stem_hash(_stem(safe_path(item.external_id)))
+        (clashing if stem in stems else stems).add(stem)
         if root is None or not item.uri.startswith("/"):
             continue
         folder, name = os.path.split(item.uri)
         path = os.path.join(real_folder(folder), name)
         if path.startswith(root + "/") or path == root:
-            found.add(path)
-    return found, clashing
+            sources.add(path)
+    return sources, clashing
 
 
 def _check_target(target: str, root: str, sources: Set[str]) -> None:
@@ -276,15 +285,15 @@ def _check_target(target: str, root: str, sources: Set[str]) -> None:
         raise InputError(f"{target!r:.300} is, or lies among, the job's sources", code="OUTPUT_ON_SOURCE")
 
 
-def _unpacked(store: Store, blob: Blob, folder: str, root: str, sources: Set[str]) -> int:
+def _unpack_sequence(store: Store, blob: Blob, folder: str, root: str, sources: Set[str]) -> int:
     """Take the files of a sequence out into a folder that is named as the item; returns how many."""
-    with _writing(folder):
+    with _translate_write_errors(folder):
         return sequence_tar.unpack(store, blob, folder, lambda target: _check_target(target, root, sources))
 
 
-def _placed(target: str, make: Callable[[str], object]) -> None:
+def _write_in_place(target: str, make: Callable[[str], object]) -> None:
     """Make a file under a passing name, then put it in place of whatever is there."""
-    with _writing(target):
+    with _translate_write_errors(target):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         fresh = f"{target}.part"
         Path(fresh).unlink(missing_ok=True)
@@ -296,7 +305,7 @@ def _placed(target: str, make: Callable[[str], object]) -> None:
 
 
 @contextmanager
-def _writing(target: str) -> Iterator[None]:
+def _translate_write_errors(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -305,7 +314,7 @@ def _writing(target: str) -> Iterator[None]:
         raise InputError(f"{target!r:.300} cannot be written: {error.strerror}", code=code, remedy=remedy) from error
 
 
-def _link(store: Store, blob: Blob, fresh: str) -> None:
+def _link_blob(store: Store, blob: Blob, fresh: str) -> None:
     local = store.local_path(blob.key)
     try:
         if local is None:

@@ -96,145 +96,149 @@ def document(objects: Iterable[PremisObject], events: Iterable[Event], agents: I
     """Return a PREMIS document; equal records give equal bytes."""
     ET.register_namespace("premis", NAMESPACE)
     ET.register_namespace("xsi", _SCHEMA)
-    root = ET.Element(_name("premis"), {"version": "3.0"})
+    root = ET.Element(_qname("premis"), {"version": "3.0"})
     for each in objects:
-        _object(root, each)
+        _add_object(root, each)
     for event in events:
-        _event(root, event)
+        _add_event(root, event)
     for agent in agents:
-        _agent(root, agent)
+        _add_agent(root, agent)
     ET.indent(root)
     text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
 
 
-def when(seconds: float) -> str:
+def iso_time(seconds: float) -> str:
     """Write a time as ISO 8601 in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _object(root: ET.Element, each: PremisObject) -> None:
+def _add_object(root: ET.Element, each: PremisObject) -> None:
     kind = "premis:file" if each.is_file else "premis:representation"
-    made = ET.SubElement(root, _name("object"), {f"{{{_SCHEMA}}}type": kind})
-    _identifier(made, "objectIdentifier", each.id)
+    element = ET.SubElement(root, _qname("object"), {f"{{{_SCHEMA}}}type": kind})
+    _add_identifier(element, "objectIdentifier", each.id)
     for name, value in each.properties:
-        _filled(made, "significantProperties", {"significantPropertiesType": name, "significantPropertiesValue": value})
+        _add_element(
+            element, "significantProperties", {"significantPropertiesType": name, "significantPropertiesValue": value}
+        )
     if each.is_file:
-        _characteristics(made, each)
+        _add_characteristics(element, each)
     if each.name:
-        _text(made, "originalName", each.name)
+        _add_text(element, "originalName", each.name)
     if each.location:
-        place = ET.SubElement(_add(made, "storage"), _name("contentLocation"))
-        _text(place, "contentLocationType", "URI")
-        _text(place, "contentLocationValue", each.location)
+        place = ET.SubElement(_append(element, "storage"), _qname("contentLocation"))
+        _add_text(place, "contentLocationType", "URI")
+        _add_text(place, "contentLocationValue", each.location)
     for relation in each.relationships:
-        _relationship(made, relation)
+        _add_relationship(element, relation)
     for event in each.events:
-        _identifier(made, "linkingEventIdentifier", event)
+        _add_identifier(element, "linkingEventIdentifier", event)
 
 
-def _characteristics(made: ET.Element, each: PremisObject) -> None:
-    inner = _add(made, "objectCharacteristics")
-    _text(inner, "compositionLevel", "0")
+def _add_characteristics(parent: ET.Element, each: PremisObject) -> None:
+    inner = _append(parent, "objectCharacteristics")
+    _add_text(inner, "compositionLevel", "0")
     digests = ({"sha256": each.sha256} if each.sha256 else {}) | dict(each.digests)
     for algorithm, digest in digests.items():
-        fixity = _add(inner, "fixity")
-        _term(fixity, "messageDigestAlgorithm", algorithm.upper().replace("SHA", "SHA-"), "cryptographicHashFunctions")
-        _text(fixity, "messageDigest", digest)
+        fixity = _append(inner, "fixity")
+        _add_term(
+            fixity, "messageDigestAlgorithm", algorithm.upper().replace("SHA", "SHA-"), "cryptographicHashFunctions"
+        )
+        _add_text(fixity, "messageDigest", digest)
         originator = "Reelwright" if digest == each.sha256 else "the manifest"
-        _text(fixity, "messageDigestOriginator", originator)
+        _add_text(fixity, "messageDigestOriginator", originator)
     if each.bytes is not None:
-        _text(inner, "size", str(each.bytes))
-    format_ = _add(inner, "format")
-    _text(_add(format_, "formatDesignation"), "formatName", each.format_name)
+        _add_text(inner, "size", str(each.bytes))
+    format_ = _append(inner, "format")
+    _add_text(_append(format_, "formatDesignation"), "formatName", each.format_name)
     if each.media_type:
         names = {"formatRegistryName": "IANA media types", "formatRegistryKey": each.media_type}
-        _filled(format_, "formatRegistry", names)
+        _add_element(format_, "formatRegistry", names)
     if each.format_note:
-        _text(format_, "formatNote", each.format_note)
+        _add_text(format_, "formatNote", each.format_note)
     if each.created_by:
         name, version, at = each.created_by
-        application = _add(inner, "creatingApplication")
-        _text(application, "creatingApplicationName", name)
-        _text(application, "creatingApplicationVersion", version)
-        _text(application, "dateCreatedByApplication", when(at))
+        application = _append(inner, "creatingApplication")
+        _add_text(application, "creatingApplicationName", name)
+        _add_text(application, "creatingApplicationVersion", version)
+        _add_text(application, "dateCreatedByApplication", iso_time(at))
 
 
-def _relationship(made: ET.Element, relation: Relationship) -> None:
-    inner = _add(made, "relationship")
-    _term(inner, "relationshipType", relation.type, "relationshipType")
-    _term(inner, "relationshipSubType", relation.subtype, "relationshipSubType")
-    _identifier(inner, "relatedObjectIdentifier", relation.to)
+def _add_relationship(parent: ET.Element, relation: Relationship) -> None:
+    inner = _append(parent, "relationship")
+    _add_term(inner, "relationshipType", relation.type, "relationshipType")
+    _add_term(inner, "relationshipSubType", relation.subtype, "relationshipSubType")
+    _add_identifier(inner, "relatedObjectIdentifier", relation.to)
     for event in relation.events:
-        _identifier(inner, "relatedEventIdentifier", event)
+        _add_identifier(inner, "relatedEventIdentifier", event)
 
 
-def _event(root: ET.Element, event: Event) -> None:
-    made = _add(root, "event")
-    _identifier(made, "eventIdentifier", event.id)
-    _term(made, "eventType", event.type, "eventType", EVENT_TYPES[event.type])
-    _text(made, "eventDateTime", when(event.at))
+def _add_event(root: ET.Element, event: Event) -> None:
+    element = _append(root, "event")
+    _add_identifier(element, "eventIdentifier", event.id)
+    _add_term(element, "eventType", event.type, "eventType", EVENT_TYPES[event.type])
+    _add_text(element, "eventDateTime", iso_time(event.at))
     if event.detail:
-        _text(_add(made, "eventDetailInformation"), "eventDetail", event.detail)
+        _add_text(_append(element, "eventDetailInformation"), "eventDetail", event.detail)
     if event.outcome or event.notes:
-        outcome = _add(made, "eventOutcomeInformation")
+        outcome = _append(element, "eventOutcomeInformation")
         if event.outcome:
-            _text(outcome, "eventOutcome", event.outcome)
+            _add_text(outcome, "eventOutcome", event.outcome)
         for note in event.notes:
-            _text(_add(outcome, "eventOutcomeDetail"), "eventOutcomeDetailNote", note)
+            _add_text(_append(outcome, "eventOutcomeDetail"), "eventOutcomeDetailNote", note)
     for link in event.agents:
-        _identifier(made, "linkingAgentIdentifier", link.to, role=("linkingAgentRole", link.role))
+        _add_identifier(element, "linkingAgentIdentifier", link.to, role=("linkingAgentRole", link.role))
     for link in event.objects:
-        _identifier(made, "linkingObjectIdentifier", link.to, role=("linkingObjectRole", link.role))
+        _add_identifier(element, "linkingObjectIdentifier", link.to, role=("linkingObjectRole", link.role))
 
 
-def _agent(root: ET.Element, agent: Agent) -> None:
-    made = _add(root, "agent")
-    _identifier(made, "agentIdentifier", agent.id)
-    _text(made, "agentName", agent.name)
-    _term(made, "agentType", agent.type, "agentType")
+def _add_agent(root: ET.Element, agent: Agent) -> None:
+    element = _append(root, "agent")
+    _add_identifier(element, "agentIdentifier", agent.id)
+    _add_text(element, "agentName", agent.name)
+    _add_term(element, "agentType", agent.type, "agentType")
     if agent.version:
-        _text(made, "agentVersion", agent.version)
+        _add_text(element, "agentVersion", agent.version)
     for note in agent.notes:
-        _text(made, "agentNote", note)
+        _add_text(element, "agentNote", note)
 
 
 # -- elements
 
 
-def _identifier(parent: ET.Element, name: str, value: str, role: tuple[str, str] = ("", "")) -> None:
-    made = _add(parent, name)
-    _text(made, f"{name}Type", "Reelwright")
-    _text(made, f"{name}Value", value)
+def _add_identifier(parent: ET.Element, name: str, value: str, role: tuple[str, str] = ("", "")) -> None:
+    element = _append(parent, name)
+    _add_text(element, f"{name}Type", "Reelwright")
+    _add_text(element, f"{name}Value", value)
     if role[1]:
-        _text(made, role[0], role[1])
+        _add_text(element, role[0], role[1])
 
 
-def _term(parent: ET.Element, name: str, value: str, vocabulary: str, code: str = "") -> None:
+def _add_term(parent: ET.Element, name: str, value: str, vocabulary: str, code: str = "") -> None:
     """Add a term of one of the Library's vocabularies."""
     place = f"{_VOCABULARY}/{vocabulary}"
     more = {"valueURI": f"{place}/{code}"} if code else {}
-    made = ET.SubElement(parent, _name(name), {"authority": vocabulary, "authorityURI": place, **more})
-    made.text = _writable(value)
+    element = ET.SubElement(parent, _qname(name), {"authority": vocabulary, "authorityURI": place, **more})
+    element.text = _xml_text(value)
 
 
-def _filled(parent: ET.Element, name: str, texts: Mapping[str, str]) -> None:
-    made = _add(parent, name)
+def _add_element(parent: ET.Element, name: str, texts: Mapping[str, str]) -> None:
+    element = _append(parent, name)
     for inner, value in texts.items():
-        _text(made, inner, value)
+        _add_text(element, inner, value)
 
 
-def _text(parent: ET.Element, name: str, value: Any) -> None:
-    _add(parent, name).text = _writable(str(value))
+def _add_text(parent: ET.Element, name: str, value: Any) -> None:
+    _append(parent, name).text = _xml_text(str(value))
 
 
-def _add(parent: ET.Element, name: str) -> ET.Element:
-    return ET.SubElement(parent, _name(name))
+def _append(parent: ET.Element, name: str) -> ET.Element:
+    return ET.SubElement(parent, _qname(name))
 
 
-def _name(local: str) -> str:
+def _qname(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"
 
 
-def _writable(text: str) -> str:
+def _xml_text(text: str) -> str:
     return _UNWRITABLE.sub("\ufffd", text)

@@ -52,21 +52,21 @@ def premis(lineage: Lineage, names: Mapping[str, str] | None = None) -> bytes:
         lineage: All that is written down of it.
         names: By output, what the newest result's files are called where they were put; none leaves the names out.
     """
-    history = _History(lineage, names or {})
+    history = _ItemHistory(lineage, names or {})
     events = list(history.events())
-    linked = {event.id: {link.to for link in event.objects} for event in events}
-    objects = [_with_events(each, linked) for each in history.objects()]
-    used = {link.to for event in events for link in event.agents}
-    agents = [agent for agent in history.agents() if agent.id in used]
+    event_objects = {event.id: {link.to for link in event.objects} for event in events}
+    objects = [_link_events(each, event_objects) for each in history.objects()]
+    agent_ids = {link.to for event in events for link in event.agents}
+    agents = [agent for agent in history.agents() if agent.id in agent_ids]
     return document(objects, events, agents)
 
 
-def _with_events(each: PremisObject, linked: Mapping[str, set[str]]) -> PremisObject:
-    return replace(each, events=[event for event, objects in linked.items() if each.id in objects])
+def _link_events(each: PremisObject, event_objects: Mapping[str, set[str]]) -> PremisObject:
+    return replace(each, events=[event for event, objects in event_objects.items() if each.id in objects])
 
 
 @dataclass(frozen=True)
-class _History:
+class _ItemHistory:
     """One item's story, told in PREMIS's words."""
 
     lineage: Lineage
@@ -80,11 +80,11 @@ class _History:
     def source(self) -> str:
         return f"{self.base}/source"
 
-    def whole(self, generation: Generation) -> str:
+    def representation_id(self, generation: Generation) -> str:
         return f"{self.base}/g{generation.number}"
 
-    def _parts(self, generation: Generation) -> list[str]:
-        return [f"{self.whole(generation)}/{output}" for output in sorted(generation.result.outputs)]
+    def _output_ids(self, generation: Generation) -> list[str]:
+        return [f"{self.representation_id(generation)}/{output}" for output in sorted(generation.result.outputs)]
 
     # -- objects
 
@@ -95,24 +95,24 @@ class _History:
         for generation in self.lineage.generations:
             yield self._representation(generation)
             for output in sorted(generation.result.outputs):
-                yield self._output(generation, output)
+                yield self._output_object(generation, output)
 
     def _source_object(self) -> PremisObject:
         lineage, record, facts = self.lineage, self.lineage.record, self._facts()
         sequence = record.source.sequence if record else None
-        properties = [(name, _plain(facts[name])) for name in _PROPERTIES if facts.get(name) not in (None, "")]
+        properties = [(name, _to_text(facts[name])) for name in _PROPERTIES if facts.get(name) not in (None, "")]
         properties += [("audio", json.dumps(track)) for track in facts.get("audio") or ()]
         if sequence is not None:
             properties.append(("files", f"{sequence.prefix}[{sequence.start}-{sequence.end}]{sequence.suffix}"))
             properties.append(("sha256 over all files in order", str(facts.get("sha256", ""))))
-        name, media_type = _format(str(facts.get("kind") or PurePosixPath(lineage.uri).suffix.lstrip(".")))
-        given = record.source.checksum if record else {}
+        name, media_type = _file_format(str(facts.get("kind") or PurePosixPath(lineage.uri).suffix.lstrip(".")))
+        checksums = record.source.checksum if record else {}
         return PremisObject(
             id=self.source,
             name=lineage.uri or lineage.external_id,
             is_file=sequence is None,
             sha256=str(facts.get("sha256", "")),
-            digests={key: value for key, value in given.items() if key != "sha256"},
+            digests={key: value for key, value in checksums.items() if key != "sha256"},
             bytes=facts.get("bytes"),
             format_name=name,
             media_type=media_type,
@@ -121,7 +121,7 @@ class _History:
         )
 
     def _sound_object(self, sound: Mapping[str, Any]) -> PremisObject:
-        name, media_type = _format(PurePosixPath(sound["uri"]).suffix.lstrip("."))
+        name, media_type = _file_format(PurePosixPath(sound["uri"]).suffix.lstrip("."))
         return PremisObject(
             id=f"{self.source}/sound",
             name=sound["uri"],
@@ -137,25 +137,25 @@ class _History:
         properties = [(f"score {name}", f"{value:.6g}") for name, value in sorted(scores.items())]
         if facts.get(source_types.FACT):
             properties.append(("digitalSourceType", source_types.uri(str(facts[source_types.FACT]))))
-        if source_types.invented(facts):
+        if source_types.has_invented_color(facts):
             properties.append(("colour", "invented by a trained network; no record of how the scene looked"))
-        events = tuple(event.id for event in self._made(generation))
-        derived = Relationship("derivation", "has source", self.source, events)
-        parts = [Relationship("structural", "has part", part) for part in self._parts(generation)]
+        events = tuple(event.id for event in self._derivation_events(generation))
+        derivation = Relationship("derivation", "has source", self.source, events)
+        parts = [Relationship("structural", "has part", part) for part in self._output_ids(generation)]
         return PremisObject(
-            self.whole(generation), is_file=False, properties=properties, relationships=[derived, *parts]
+            self.representation_id(generation), is_file=False, properties=properties, relationships=[derivation, *parts]
         )
 
-    def _output(self, generation: Generation, output: str) -> PremisObject:
+    def _output_object(self, generation: Generation, output: str) -> PremisObject:
         blob = generation.result.outputs[output]
-        name, media_type = _format(PurePosixPath(blob.name).suffix.lstrip("."))
+        name, media_type = _file_format(PurePosixPath(blob.name).suffix.lstrip("."))
         newest = generation is self.lineage.newest
         notes = {"master": "FFV1 version 3, intra only, with slice checksums", "access": "H.264"}
         note = notes.get(output, "") if media_type.startswith("video/") else ""
         if sequence_tar.is_part(output):
             note = "Holds files of an image sequence, which lie in a folder of that name where they were put."
         return PremisObject(
-            id=f"{self.whole(generation)}/{output}",
+            id=f"{self.representation_id(generation)}/{output}",
             name=self.names.get(output, "") if newest else "",
             sha256=blob.sha256,
             bytes=blob.bytes,
@@ -165,7 +165,7 @@ class _History:
             created_by=("Reelwright", self._release(generation), generation.accepted_at),
             location=blob.key,
             relationships=[
-                Relationship("structural", "is part of", self.whole(generation)),
+                Relationship("structural", "is part of", self.representation_id(generation)),
                 Relationship("derivation", "has source", self.source),
             ],
         )
@@ -180,15 +180,15 @@ class _History:
     # -- events
 
     def events(self) -> Iterator[Event]:
-        yield self._ingestion()
+        yield self._ingestion_event()
         for generation in self.lineage.generations:
-            yield self._fixity(generation)
-            yield self._extraction(generation)
-            yield from self._made(generation)
-            yield self._digests(generation)
-            yield from self._validated(generation)
+            yield self._fixity_event(generation)
+            yield self._extraction_event(generation)
+            yield from self._derivation_events(generation)
+            yield self._digest_event(generation)
+            yield from self._validation_events(generation)
 
-    def _ingestion(self) -> Event:
+    def _ingestion_event(self) -> Event:
         lineage = self.lineage
         line = lineage.extra.get("line", lineage.seq + 1)
         failed = lineage.newest is None and lineage.code is not None
@@ -204,119 +204,121 @@ class _History:
             objects=[Link(self.source, "source")],
         )
 
-    def _fixity(self, generation: Generation) -> Event:
+    def _fixity_event(self, generation: Generation) -> Event:
         record = self.lineage.record
-        given = sorted(record.source.checksum) if record else []
-        given += ["digests file by file"] if record and record.source.listing else []
-        found = f"sha256 {generation.result.facts.get('sha256', 'unknown')}, over all bytes that were read"
+        algorithms = sorted(record.source.checksum) if record else []
+        algorithms += ["digests file by file"] if record and record.source.listing else []
+        digest_note = f"sha256 {generation.result.facts.get('sha256', 'unknown')}, over all bytes that were read"
         return Event(
-            id=f"{self.whole(generation)}/event/fixity",
-            type="fixity check" if given else "message digest calculation",
-            at=_ended(generation, TaskKind.PROBE),
-            detail=f"Held against the manifest's {', '.join(given)}." if given else "The manifest gives no checksum.",
-            outcome="pass" if given else "success",
-            notes=[found],
-            agents=self._doers(generation, TaskKind.PROBE),
+            id=f"{self.representation_id(generation)}/event/fixity",
+            type="fixity check" if algorithms else "message digest calculation",
+            at=_end_time(generation, TaskKind.PROBE),
+            detail=f"Held against the manifest's {', '.join(algorithms)}."
+            if algorithms
+            else "The manifest gives no checksum.",
+            outcome="pass" if algorithms else "success",
+            notes=[digest_note],
+            agents=self._agent_links(generation, TaskKind.PROBE),
             objects=[Link(self.source, "source")],
         )
 
-    def _extraction(self, generation: Generation) -> Event:
+    def _extraction_event(self, generation: Generation) -> Event:
         facts = generation.result.facts
         sound = [Link(f"{self.source}/sound", "source")] if facts.get("sound") else []
         return Event(
-            id=f"{self.whole(generation)}/event/extraction",
+            id=f"{self.representation_id(generation)}/event/extraction",
             type="metadata extraction",
-            at=_ended(generation, TaskKind.PROBE),
+            at=_end_time(generation, TaskKind.PROBE),
             detail="Format, size, rate, depth and colour of the source were read.",
             outcome="success",
             notes=[*facts.get("disagreements", ()), *(f"Left out: {what}" for what in facts.get("left_out", ()))],
-            agents=self._doers(generation, TaskKind.PROBE),
+            agents=self._agent_links(generation, TaskKind.PROBE),
             objects=[Link(self.source, "source"), *sound],
         )
 
-    def _made(self, generation: Generation) -> Iterator[Event]:
+    def _derivation_events(self, generation: Generation) -> Iterator[Event]:
         """Yield what led from the source to the outputs: substitutions, the recipe's steps, the writing."""
-        yield from self._substitutions(generation)
+        yield from self._substitution_events(generation)
         rows = generation.result.facts.get("steps") or []
         recipe = self._recipe(generation)
         for number, row in enumerate(rows):
             step = recipe.steps[number] if recipe and number < len(recipe.steps) else None
-            yield self._step(generation, number, row, step)
-        yield self._creation(generation, recipe)
+            yield self._step_event(generation, number, row, step)
+        yield self._creation_event(generation, recipe)
 
-    def _substitutions(self, generation: Generation) -> Iterator[Event]:
+    def _substitution_events(self, generation: Generation) -> Iterator[Event]:
         record = self.lineage.record
         if record is None or record.generation != generation.number:
             return
         for entry in record.substitutes:
-            shown = "black" if entry.use is None else f"frame {entry.use}"
+            substitute = "black" if entry.use is None else f"frame {entry.use}"
             yield Event(
-                id=f"{self.whole(generation)}/event/frame-{entry.frame}",
+                id=f"{self.representation_id(generation)}/event/frame-{entry.frame}",
                 type="quarantine",
-                at=_ended(generation, TaskKind.RESTORE),
-                detail=f"Frame {entry.frame} was set apart; {shown} stands wherever it would be read.",
+                at=_end_time(generation, TaskKind.RESTORE),
+                detail=f"Frame {entry.frame} was set apart; {substitute} stands wherever it would be read.",
                 outcome="substituted",
                 notes=[entry.reason],
-                agents=self._doers(generation, TaskKind.RESTORE),
-                objects=[Link(self.source, "source"), Link(self.whole(generation), "outcome")],
+                agents=self._agent_links(generation, TaskKind.RESTORE),
+                objects=[Link(self.source, "source"), Link(self.representation_id(generation), "outcome")],
             )
 
-    def _step(self, generation: Generation, number: int, row: Mapping[str, Any], step: Step | None) -> Event:
+    def _step_event(self, generation: Generation, number: int, row: Mapping[str, Any], step: Step | None) -> Event:
         spec = STAGES.get(str(row["stage"]))
-        params = f" {_given(step)}" if step else ", of an earlier recipe"
+        params = f" {_parameters_text(step)}" if step else ", of an earlier recipe"
         summary = f" {spec.summary} {spec.source}" if spec else ""
         # Whole frames are made of fields while the source is read, before any step is measured.
         whole = str(generation.result.facts.get("deinterlaced") or "") if row["stage"] == "deinterlace" else ""
         return Event(
-            id=f"{self.whole(generation)}/event/step-{number + 1}-{row['stage']}",
+            id=f"{self.representation_id(generation)}/event/step-{number + 1}-{row['stage']}",
             type="modification",
-            at=_ended(generation, TaskKind.RESTORE),
+            at=_end_time(generation, TaskKind.RESTORE),
             detail=f"Step {number + 1}: {row['stage']}{params}.{summary}".rstrip(),
             outcome="changed" if whole else _outcome(row),
-            notes=[whole or _changed(row, generation.result.frames)],
-            agents=[*self._doers(generation, TaskKind.RESTORE), *self._weights(step)],
-            objects=[Link(self.source, "source"), Link(self.whole(generation), "outcome")],
+            notes=[whole or _change_note(row, generation.result.frames)],
+            agents=[*self._agent_links(generation, TaskKind.RESTORE), *self._weights_links(step)],
+            objects=[Link(self.source, "source"), Link(self.representation_id(generation), "outcome")],
         )
 
-    def _creation(self, generation: Generation, recipe: Recipe | None) -> Event:
+    def _creation_event(self, generation: Generation, recipe: Recipe | None) -> Event:
         facts = generation.result.facts
         name = facts.get("recipe") or (recipe.name if recipe else "unknown")
         fingerprint = facts.get("recipe_fingerprint") or (recipe.fingerprint() if recipe else "unknown")
-        objects = [self.source, self.whole(generation), *self._parts(generation)]
+        objects = [self.source, self.representation_id(generation), *self._output_ids(generation)]
         return Event(
-            id=f"{self.whole(generation)}/event/creation",
+            id=f"{self.representation_id(generation)}/event/creation",
             type="creation",
             at=generation.accepted_at,
             detail=f"Outputs of generation {generation.number}, recipe {name}, fingerprint {fingerprint}.",
             outcome="success",
-            notes=[*generation.result.notes, *_attempts(generation.attempts)],
-            agents=self._doers(generation, TaskKind.ASSEMBLE),
+            notes=[*generation.result.notes, *_attempt_notes(generation.attempts)],
+            agents=self._agent_links(generation, TaskKind.ASSEMBLE),
             objects=[Link(each, "outcome" if number else "source") for number, each in enumerate(objects)],
         )
 
-    def _digests(self, generation: Generation) -> Event:
+    def _digest_event(self, generation: Generation) -> Event:
         return Event(
-            id=f"{self.whole(generation)}/event/digests",
+            id=f"{self.representation_id(generation)}/event/digests",
             type="message digest calculation",
             at=generation.accepted_at,
             detail="sha256 of every output, computed while it was written to the store.",
             outcome="success",
-            agents=self._doers(generation, TaskKind.ASSEMBLE),
-            objects=[Link(part) for part in self._parts(generation)],
+            agents=self._agent_links(generation, TaskKind.ASSEMBLE),
+            objects=[Link(part) for part in self._output_ids(generation)],
         )
 
-    def _validated(self, generation: Generation) -> Iterator[Event]:
+    def _validation_events(self, generation: Generation) -> Iterator[Event]:
         if "framemd5" not in generation.result.outputs:
             return
         yield Event(
-            id=f"{self.whole(generation)}/event/validation",
+            id=f"{self.representation_id(generation)}/event/validation",
             type="validation",
             at=generation.accepted_at,
             detail="The finished master was decoded from beginning to end, and the MD5 of every frame written down.",
             outcome="pass",
-            notes=[f"{generation.result.frames} frames", *_copied_sound(generation.result.facts)],
-            agents=self._doers(generation, TaskKind.ASSEMBLE),
-            objects=[Link(f"{self.whole(generation)}/{output}") for output in ("framemd5", "master")
+            notes=[f"{generation.result.frames} frames", *_sound_notes(generation.result.facts)],
+            agents=self._agent_links(generation, TaskKind.ASSEMBLE),
+            objects=[Link(f"{self.representation_id(generation)}/{output}") for output in ("framemd5", "master")
                      if output in generation.result.outputs],
         )  # fmt: skip
 
@@ -328,31 +330,31 @@ class _History:
         for release in sorted(releases - {""}):
             yield Agent(f"Reelwright {release}", "Reelwright", "software", release)
         for machine in sorted(self._machines(), key=lambda each: each.boot_id):
-            yield _machine(machine)
+            yield _machine_agent(machine)
         pins = {pin.card: pin for step in self._steps() for pin in step.pins}
         for pin in pins.values():
-            yield _weights(pin)
+            yield _weights_agent(pin)
 
     def _steps(self) -> Iterable[Step]:
         return self.lineage.record.recipe.steps if self.lineage.record else ()
 
     def _machines(self) -> Iterator[Machine]:
-        seen = {each.worker for generation in self.lineage.generations for each in generation.attempts}
-        for boot_id in seen:
+        boot_ids = {each.worker for generation in self.lineage.generations for each in generation.attempts}
+        for boot_id in boot_ids:
             yield self.lineage.machines.get(boot_id) or Machine(boot_id, "no longer on record", "", "", {})
 
-    def _doers(self, generation: Generation, kind: TaskKind) -> list[Link]:
+    def _agent_links(self, generation: Generation, kind: TaskKind) -> list[Link]:
         """Return program and machines of the attempts that succeeded at one kind of task; a bundle's are of no kind."""
         attempts = [each for each in generation.attempts if each.outcome == "done" or each.outcome is None]
-        own = [each for each in attempts if each.kind == kind] or attempts[-1:]
+        kind_attempts = [each for each in attempts if each.kind == kind] or attempts[-1:]
         release = self._release(generation)
         program = Link(f"Reelwright {release}" if release else _RELEASE, _PROGRAM)
         return [
             program,
-            *(Link(f"worker {boot_id}", _MACHINE) for boot_id in dict.fromkeys(each.worker for each in own)),
+            *(Link(f"worker {boot_id}", _MACHINE) for boot_id in dict.fromkeys(each.worker for each in kind_attempts)),
         ]
 
-    def _weights(self, step: Step | None) -> list[Link]:
+    def _weights_links(self, step: Step | None) -> list[Link]:
         return [Link(_weights_id(pin), _WEIGHTS) for pin in step.pins] if step else []
 
     def _release(self, generation: Generation) -> str:
@@ -365,16 +367,16 @@ class _History:
 
     def _recipe(self, generation: Generation) -> Recipe | None:
         """Return the recipe that made a result, if it is the one that is still on record."""
-        record, made = self.lineage.record, generation.result.facts.get("recipe_fingerprint")
+        record, fingerprint = self.lineage.record, generation.result.facts.get("recipe_fingerprint")
         if record is None:
             return None
-        return record.recipe if made in (None, record.recipe.fingerprint()) else None
+        return record.recipe if fingerprint in (None, record.recipe.fingerprint()) else None
 
 
 _RELEASE = "Reelwright"
 
 
-def _machine(machine: Machine) -> Agent:
+def _machine_agent(machine: Machine) -> Agent:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))
     notes = [f"Compute signature {machine.signature}: equal ones give equal bits."] if machine.signature else []
     notes += [versions] if versions else []
@@ -382,7 +384,7 @@ def _machine(machine: Machine) -> Agent:
     return Agent(f"worker {machine.boot_id}", name, "hardware", notes=notes)
 
 
-def _weights(pin: Pin) -> Agent:
+def _weights_agent(pin: Pin) -> Agent:
     card = find(pin.card)
     files = [f"{file.name}: sha256 {file.sha256}, {file.bytes} bytes" for file in pin.files]
     licence = [f"Licence: {card.licence}", f"Published: {card.published}"] if card else []
@@ -393,17 +395,17 @@ def _weights_id(pin: Pin) -> str:
     return f"weights {pin.card} {','.join(file.sha256[:16] for file in pin.files)}"
 
 
-def _ended(generation: Generation, kind: TaskKind) -> float:
+def _end_time(generation: Generation, kind: TaskKind) -> float:
     """Return when the work of one kind was over; a still's whole work ends with its acceptance."""
-    ends = [each.ended_at for each in generation.attempts if each.kind == kind and each.ended_at and _counts(each)]
+    ends = [each.ended_at for each in generation.attempts if each.kind == kind and each.ended_at and _is_done(each)]
     return min(max(ends), generation.accepted_at) if ends else generation.accepted_at
 
 
-def _counts(attempt: AttemptRow) -> bool:
+def _is_done(attempt: AttemptRow) -> bool:
     return attempt.outcome == "done"
 
 
-def _given(step: Step) -> str:
+def _parameters_text(step: Step) -> str:
     """Return a step's parameters as JSON, without those that are none and leave a choice to the stage."""
     return json.dumps({name: value for name, value in step.params.items() if value is not None}, sort_keys=True)
 
@@ -414,7 +416,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
     return "changed" if row["changed"] else "unchanged"
 
 
-def _changed(row: Mapping[str, Any], frames: int) -> str:
+def _change_note(row: Mapping[str, Any], frames: int) -> str:
     if row.get("changed") is None:
         return "The step changes the size, so no pixel has a counterpart to be compared with."
     return (
@@ -423,13 +425,13 @@ def _changed(row: Mapping[str, Any], frames: int) -> str:
     )
 
 
-def _copied_sound(facts: Mapping[str, Any]) -> Iterator[str]:
+def _sound_notes(facts: Mapping[str, Any]) -> Iterator[str]:
     """Say which sound was copied packet by packet, with what was compared."""
     for track in facts.get("copied_sound") or ():
         yield f"Sound copied packet by packet and compared: {json.dumps(track, sort_keys=True)}"
 
 
-def _attempts(attempts: Iterable[AttemptRow]) -> Iterator[str]:
+def _attempt_notes(attempts: Iterable[AttemptRow]) -> Iterator[str]:
     """Say how often work was begun, and what became of that which was not simply done."""
     attempts = list(attempts)
     counts = Counter(each.outcome or "unfinished" for each in attempts)
@@ -441,10 +443,10 @@ def _attempts(attempts: Iterable[AttemptRow]) -> Iterator[str]:
         yield f"Attempt {each.attempt} to {each.kind}{span} was {each.outcome}{cause}."
 
 
-def _format(suffix: str) -> tuple[str, str]:
-    known = _ALIASES.get(suffix.lower(), suffix.lower())
-    return MEDIA_TYPES.get(known, (suffix or "unknown", ""))
+def _file_format(suffix: str) -> tuple[str, str]:
+    extension = _ALIASES.get(suffix.lower(), suffix.lower())
+    return MEDIA_TYPES.get(extension, (suffix or "unknown", ""))
 
 
-def _plain(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool | dict | list) else str(value)

@@ -86,14 +86,14 @@ def write_report(database: Database, job_id: int, folder: Path) -> Report:
     sums = _Sums()
     paths = {name: folder / name for name in REPORTS}
     with ExitStack() as stack:
-        every = _csv(stack.enter_context(_opened(paths["report.csv"])))
-        failed = _csv(stack.enter_context(_opened(paths["report-failed.csv"])))
+        lines = _csv_writer(stack.enter_context(_open_text(paths["report.csv"])))
+        failures = _csv_writer(stack.enter_context(_open_text(paths["report-failed.csv"])))
         for item, result in progress.results(database, job_id):
             sums.add(item, result)
             row = report_row(job.recipe, item, result)
-            every.writerow(row)
+            lines.writerow(row)
             if item.state in _FAILED:
-                failed.writerow(row)
+                failures.writerow(row)
     summary = {
         "job": asdict(job) | {"recipe": job.recipe.model_dump(mode="json")},
         "progress": asdict(progress.progress(database, job_id)),
@@ -113,16 +113,20 @@ def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[
 
     ``recipe`` is the job's; every line names the one that held for it, so that it asks for the same in another job.
     """
-    carried = dict(item.extra)
-    known = {name: carried.pop(name) for name in list(carried) if name in fields.CHECKS}
-    free = {name: value for name, value in carried.items() if name not in _NOT_CARRIED}
+    extra_fields = dict(item.extra)
+    manifest_fields = {name: extra_fields.pop(name) for name in list(extra_fields) if name in fields.CHECKS}
+    free_fields = {name: value for name, value in extra_fields.items() if name not in _NOT_CARRIED}
     failed = item.state in _FAILED
     return {
         **_recipe_cells(item.recipe or recipe),
-        **{name: _cell(value) for name, value in known.items() if item.recipe is None or name not in _RECIPE_CELLS},
+        **{
+            name: _cell_value(value)
+            for name, value in manifest_fields.items()
+            if item.recipe is None or name not in _RECIPE_CELLS
+        },
         "id": item.external_id,
-        "uri": item.uri or known.get("uri", ""),
-        "x_extra": json.dumps(free, ensure_ascii=False) if free else carried.get("x_extra", ""),
+        "uri": item.uri or manifest_fields.get("uri", ""),
+        "x_extra": json.dumps(free_fields, ensure_ascii=False) if free_fields else extra_fields.get("x_extra", ""),
         "x_state": item.state.value,
         "x_generation": item.generation,
         "x_frames": item.frames_done,
@@ -140,14 +144,14 @@ def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[
 
 def _recipe_cells(recipe: Recipe) -> dict[str, str]:
     """Spell a recipe as a manifest does: a shipped one by its name, any other as JSON."""
-    shipped = _shipped(recipe.name)
+    original = _find_shipped(recipe.name)
     document = {"recipe": [{step.stage: step.params} for step in recipe.steps], "bad_frames": recipe.bad_frames}
-    same = shipped is not None and (shipped.steps, shipped.bad_frames) == (recipe.steps, recipe.bad_frames)
+    same = original is not None and (original.steps, original.bad_frames) == (recipe.steps, recipe.bad_frames)
     return {"recipe": recipe.name if same else json.dumps(document), "outputs": " ".join(recipe.outputs)}
 
 
 @lru_cache(64)
-def _shipped(name: str) -> Recipe | None:
+def _find_shipped(name: str) -> Recipe | None:
     return recipes.resolve(name) if name in recipes.names() else None
 
 
@@ -157,15 +161,15 @@ def _http_status(item: ItemRow) -> int | str:
     return _HTTP_STATUS.get(item.code or "", 422) if item.state in _FAILED else ""
 
 
-def _cell(value: Any) -> Any:
+def _cell_value(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _opened(path: Path) -> TextIO:
+def _open_text(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
 
 
-def _csv(file: TextIO) -> csv.DictWriter[str]:
+def _csv_writer(file: TextIO) -> csv.DictWriter[str]:
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
     return writer

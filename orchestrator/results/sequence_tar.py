@@ -43,23 +43,23 @@ def unpack(store: Store, blob: Blob, folder: str, check: Callable[[str], None]) 
         InputError: ``CORRUPT`` for a file that is no such tar file or ends early, ``PATH_UNSAFE`` for a member that is
             no plain file or has no plain name, as ``Store.get``, or what ``check`` raises.
     """
-    with _local(store, blob) as path:
+    with _local_copy(store, blob) as path:
         count = 0
         try:
             with tarfile.open(path, "r:") as tar:
                 for member in _members(tar, blob):
                     target = os.path.join(folder, member.name)
                     check(target)
-                    _write(tar, member, target, blob)
+                    _write_member(tar, member, target, blob)
                     count += 1
         except tarfile.TarError as error:
             raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
     return count
 
 
-def digests(store: Store, blob: Blob) -> Iterator[tuple[str, str]]:
+def member_digests(store: Store, blob: Blob) -> Iterator[tuple[str, str]]:
     """Yield name and sha256 of each file of one tar file; raises as :func:`unpack`."""
-    with _local(store, blob) as path:
+    with _local_copy(store, blob) as path:
         try:
             with tarfile.open(path, "r:") as tar:
                 for member in _members(tar, blob):
@@ -71,12 +71,12 @@ def digests(store: Store, blob: Blob) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _local(store: Store, blob: Blob) -> Iterator[Path]:
+def _local_copy(store: Store, blob: Blob) -> Iterator[Path]:
     """Give the tar file as a local path, its digest compared: the store's own file, or a copy that goes at the end."""
-    own = store.local_path(blob.key)
-    if own is not None:
+    local_path = store.local_path(blob.key)
+    if local_path is not None:
         store.check(blob)
-        yield own
+        yield local_path
         return
     with TemporaryDirectory(prefix="reelwright-get-") as scratch:
         path = Path(scratch) / "part.tar"
@@ -86,19 +86,19 @@ def _local(store: Store, blob: Blob) -> Iterator[Path]:
 
 def _members(tar: tarfile.TarFile, blob: Blob) -> Iterator[tarfile.TarInfo]:
     """Yield the members once each is known to be harmless; they are read one by one, not listed first."""
-    seen: set[str] = set()
+    names: set[str] = set()
     for member in tar:
-        if not member.isreg() or member.issparse() or not _plain(member.name) or member.name in seen:
+        if not member.isreg() or member.issparse() or not _is_plain_name(member.name) or member.name in names:
             raise InputError(
                 f"{blob.key} holds {member.name!r:.100}, which is no plain file of its own", code="PATH_UNSAFE"
             )
-        if member.size > blob.bytes or len(seen) >= _MAX_FILES:
+        if member.size > blob.bytes or len(names) >= _MAX_FILES:
             raise InputError(f"{blob.key} claims to hold more than it has bytes", code="CORRUPT")
-        seen.add(member.name)
+        names.add(member.name)
         yield member
 
 
-def _plain(name: str) -> bool:
+def _is_plain_name(name: str) -> bool:
     return (
         name not in {"", ".", ".."}
         and name.isprintable()
@@ -108,7 +108,7 @@ def _plain(name: str) -> bool:
     )
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str, blob: Blob) -> None:
+def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str, blob: Blob) -> None:
     fresh = Path(target).with_name(".reelwright.part")
     fresh.parent.mkdir(parents=True, exist_ok=True)
     fresh.unlink(missing_ok=True)
@@ -117,8 +117,8 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str, blob: Blo
     try:
         with source, fresh.open("xb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
-            written = file.tell()
-        if written != member.size:
+            size_bytes = file.tell()
+        if size_bytes != member.size:
             raise InputError(f"{blob.key} ends inside {member.name!r:.100}", code="CORRUPT")
         fresh.rename(target)
     finally:

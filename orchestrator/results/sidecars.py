@@ -7,11 +7,11 @@ from pathlib import Path
 
 from orchestrator.results import provenance
 from orchestrator.results.bag import TAG_FOLDER
-from orchestrator.results.export import Paper, Papers, Subject
+from orchestrator.results.export import ExportItem, Sidecar, SidecarMaker
 from orchestrator.results.signing import Signer
 
 
-def beside(*, premis: bool, signer: Signer | None, in_bag: bool = False) -> Papers | None:
+def sidecar_maker(*, premis: bool, signer: Signer | None, in_bag: bool = False) -> SidecarMaker | None:
     """Return what makes the papers that are wanted; none where none are.
 
     Args:
@@ -22,13 +22,13 @@ def beside(*, premis: bool, signer: Signer | None, in_bag: bool = False) -> Pape
     if not premis and signer is None:
         return None
 
-    def papers(subject: Subject, folder: Path) -> Iterator[Paper]:
+    def make_sidecars(subject: ExportItem, folder: Path) -> Iterator[Sidecar]:
         assert subject.lineage is not None
         if premis:
-            names = {placed.output: placed.name for placed in (*subject.placed, *subject.parts)}
-            place = f"{TAG_FOLDER}/premis/{subject.stem}.xml" if in_bag else f"{subject.stem}.premis.xml"
-            yield Paper(place, provenance.premis(subject.lineage, names))
+            names = {output.output: output.name for output in (*subject.outputs, *subject.parts)}
+            name = f"{TAG_FOLDER}/premis/{subject.stem}.xml" if in_bag else f"{subject.stem}.premis.xml"
+            yield Sidecar(name, provenance.premis(subject.lineage, names))
         if signer is not None:
             yield from signer.sidecars(subject, folder)
 
-    return papers
+    return make_sidecars

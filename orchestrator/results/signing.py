@@ -17,8 +17,8 @@ from db import source_types
 from db.catalog.stages import STAGES
 from db.errors import InputError
 from db.lineage import Generation, Lineage
-from orchestrator.results.export import Paper, Placed, Subject
-from orchestrator.results.premis import when
+from orchestrator.results.export import ExportItem, OutputFile, Sidecar
+from orchestrator.results.premis import iso_time
 from orchestrator.results.provenance import MEDIA_TYPES
 
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
@@ -43,7 +43,7 @@ class Signer:
         """Take c2pa's module and its signer; :func:`open_signer` makes both."""
         self._library, self._signer = library, signer
 
-    def sidecars(self, subject: Subject, folder: Path) -> Iterator[Paper]:
+    def sidecars(self, subject: ExportItem, folder: Path) -> Iterator[Sidecar]:
         """Yield a sidecar for every picture, film and sound file of an item's newest result.
 
         Raises:
@@ -53,22 +53,22 @@ class Signer:
         lineage = subject.lineage
         if lineage is None or lineage.newest is None:
             return
-        for placed in subject.placed:
-            if placed.output in _SIGNED:
-                manifest = claim(lineage, lineage.newest, placed)
-                yield Paper(f"{placed.name}{SUFFIX}", self._signed(manifest, folder / placed.name))
+        for output in subject.outputs:
+            if output.output in _SIGNED:
+                manifest = claim(lineage, lineage.newest, output)
+                yield Sidecar(f"{output.name}{SUFFIX}", self._sign(manifest, folder / output.name))
 
-    def _signed(self, manifest: dict[str, Any], path: Path) -> bytes:
+    def _sign(self, manifest: dict[str, Any], path: Path) -> bytes:
         library = self._library
         try:
             plain = library.Context(library.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}}))
             # The library writes a copy of what it signs; a sidecar needs none.
             with library.Builder(manifest, plain) as builder, path.open("rb") as file, open(os.devnull, "w+b") as sink:
                 builder.set_no_embed()
-                made: bytes = builder.sign(self._signer, manifest["format"], file, sink)
+                signature: bytes = builder.sign(self._signer, manifest["format"], file, sink)
         except (library.C2paError, OSError) as error:
-            raise _refused(str(path.name), error) from error
-        return made
+            raise _signing_error(str(path.name), error) from error
+        return signature
 
 
 def open_signer(certificates: Path, key: Path, *, algorithm: str = "es256", timestamp_url: str = "") -> Signer:
@@ -83,20 +83,20 @@ def open_signer(certificates: Path, key: Path, *, algorithm: str = "es256", time
     Raises:
         InputError: ``C2PA_EXTRA_MISSING``, ``SIGNING_FAILED``, ``FILE_MISSING``, ``BAD_VALUE``.
     """
-    library = _library()
+    library = _load_library()
     if algorithm not in ALGORITHMS:
         raise InputError(f"No signature algorithm {algorithm!r:.40}", remedy=f"One of: {', '.join(ALGORITHMS)}.")
-    chain, secret = _pem(certificates, "CERTIFICATE"), _pem(key, "PRIVATE KEY")
+    chain, secret = _read_pem(certificates, "CERTIFICATE"), _read_pem(key, "PRIVATE KEY")
     try:
-        chosen = library.C2paSigningAlg[algorithm.upper()]
+        signing_algorithm = library.C2paSigningAlg[algorithm.upper()]
         url = timestamp_url.encode() if timestamp_url else None
-        signer = library.Signer.from_info(library.C2paSignerInfo(chosen, chain, secret, url))
+        signer = library.Signer.from_info(library.C2paSignerInfo(signing_algorithm, chain, secret, url))
     except (library.C2paError, ValueError, TypeError) as error:
-        raise _refused(str(certificates), error) from error
+        raise _signing_error(str(certificates), error) from error
     return Signer(library, signer)
 
 
-def _library() -> Any:
+def _load_library() -> Any:
     try:
         import c2pa
     except (ImportError, OSError) as error:  # its native library may be lacking as well
@@ -104,14 +104,14 @@ def _library() -> Any:
     return c2pa
 
 
-def sidecars(folder: Path) -> Iterator[tuple[Path, Path]]:
+def find_sidecars(folder: Path) -> Iterator[tuple[Path, Path]]:
     """Yield every C2PA sidecar below a folder and the file that it stands beside."""
     for sidecar in sorted(folder.rglob(f"*{SUFFIX}")):
         if sidecar.is_file() and not sidecar.is_symlink():
             yield sidecar, sidecar.with_name(sidecar.name.removesuffix(SUFFIX))
 
 
-def examined(path: Path, sidecar: Path) -> str | None:
+def sidecar_fault(path: Path, sidecar: Path) -> str | None:
     """Return what is wrong with a sidecar, by C2PA's own reader; none when its signature holds for the file.
 
     Whether the signer is one to be trusted is another question, which only the reader's own list can answer.
@@ -119,19 +119,19 @@ def examined(path: Path, sidecar: Path) -> str | None:
     Raises:
         InputError: ``C2PA_EXTRA_MISSING``.
     """
-    library = _library()
+    library = _load_library()
     try:
         with path.open("rb") as file, library.Reader(_media_type(path.name), file, sidecar.read_bytes()) as reader:
             if reader.get_validation_state() in _HOLDS:
                 return None
-            found = json.loads(reader.json()).get("validation_status") or []
+            statuses = json.loads(reader.json()).get("validation_status") or []
     except (library.C2paError, OSError, ValueError) as error:
         return " ".join(str(error).split())[:300]
-    faults = [str(each.get("code")) for each in found if each.get("code") != _STRANGER]
+    faults = [str(each.get("code")) for each in statuses if each.get("code") != _STRANGER]
     return ", ".join(faults)[:300] or "no valid signature"
 
 
-def claim(lineage: Lineage, generation: Generation, placed: Placed) -> dict[str, Any]:
+def claim(lineage: Lineage, generation: Generation, placed: OutputFile) -> dict[str, Any]:
     """Return what is claimed of one output, as c2pa's builder takes it."""
     facts = generation.result.facts
     source = f"sha256:{facts.get('sha256', 'unknown')}"
@@ -155,28 +155,28 @@ def claim(lineage: Lineage, generation: Generation, placed: Placed) -> dict[str,
     }
 
 
-def _actions(lineage: Lineage, generation: Generation, source: str, placed: Placed) -> Iterator[dict[str, Any]]:
+def _actions(lineage: Lineage, generation: Generation, source: str, placed: OutputFile) -> Iterator[dict[str, Any]]:
     yield {"action": "c2pa.opened", "parameters": {"ingredientIds": [source]}}
-    at, rows = when(generation.accepted_at), generation.result.facts.get("steps") or []
+    at, rows = iso_time(generation.accepted_at), generation.result.facts.get("steps") or []
     recipe = lineage.record.recipe if lineage.record else None
-    invented = source_types.invented(generation.result.facts)
+    invents_color = source_types.has_invented_color(generation.result.facts)
     for number, row in enumerate(rows):
         spec = STAGES.get(row["stage"])
         step = recipe.steps[number] if recipe and number < len(recipe.steps) else None
-        paints = invented and spec is not None and spec.makes_colour and step is not None and bool(step.cards())
+        paints = invents_color and spec is not None and spec.makes_color and step is not None and bool(step.cards())
         yield {
             "action": _ACTIONS.get(row["stage"], "c2pa.edited"),
             "when": at,
             "description": f"{row['stage']}: {spec.summary if spec else 'a stage of an outside package'}",
             "softwareAgent": {"name": "Reelwright", "version": version("reelwright")},
             "digitalSourceType": source_types.uri(source_types.INVENTED if paints else source_types.ENHANCED),
-            "parameters": {"org.reelwright.parameters": _numbers(step.params) if step else {}},
+            "parameters": {"org.reelwright.parameters": _claim_parameters(step.params) if step else {}},
         }
     if placed.output == "access":
         yield {"action": "c2pa.transcoded", "when": at, "description": "Access copy, made from the master."}
 
 
-def _provenance(lineage: Lineage, generation: Generation, placed: Placed) -> dict[str, Any]:
+def _provenance(lineage: Lineage, generation: Generation, placed: OutputFile) -> dict[str, Any]:
     facts = generation.result.facts
     return {
         "job": lineage.job.id,
@@ -195,12 +195,12 @@ def _media_type(name: str) -> str:
     return _TYPES.get(suffix) or MEDIA_TYPES.get(suffix, ("", ""))[1] or "application/octet-stream"
 
 
-def _numbers(params: Mapping[str, Any]) -> dict[str, Any]:
+def _claim_parameters(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters without those that are none: a claim says what was set."""
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _pem(path: Path, what: str) -> bytes:
+def _read_pem(path: Path, what: str) -> bytes:
     try:
         data = path.read_bytes() if path.stat().st_size < 1 << 20 else b""
     except OSError as error:
@@ -210,5 +210,5 @@ def _pem(path: Path, what: str) -> bytes:
     return data
 
 
-def _refused(where: str, error: Exception) -> InputError:
+def _signing_error(where: str, error: Exception) -> InputError:
     return InputError(f"{where}: {' '.join(str(error).split())[:300]}", code="SIGNING_FAILED")

@@ -56,7 +56,7 @@ class Desk:
 
     def hire(self, boot_id: str = "w1", signature: str = SIGNATURE) -> None:
         self.boot_id = boot_id
-        ledger.register_worker(self.db, ledger.WorkerCard(boot_id, "host", 1, "cpu", signature, {}))
+        ledger.register_worker(self.db, ledger.WorkerIdentity(boot_id, "host", 1, "cpu", signature, {}))
 
     def lease(self, bell: ledger.Doorbell, boot_id: str | None = None) -> ledger.Lease | None:
         return ledger.lease(self.db, bell.task_id, bell.epoch, boot_id or self.boot_id, SIGNATURE, LEASE_SECONDS)
@@ -131,7 +131,7 @@ class Desk:
             assert {name: getattr(shown, name) for name in progress.recount(self.db, job_id)} == progress.recount(
                 self.db, job_id
             )
-            ledger.fold(self.db)
+            ledger.fold_counters(self.db)
 
 
 def done_still() -> ItemResult:

@@ -39,18 +39,18 @@ def test_what_is_no_list_is_refused(text: bytes) -> None:
 
 
 def test_a_list_is_named_by_its_own_digest() -> None:
-    blob = checksums.named("A".lower() * 64 + ":17")
+    blob = checksums.parse_listing("A".lower() * 64 + ":17")
     assert (blob.key, blob.bytes) == (f"listings/{'a' * 64}", 17)
-    assert checksums.named(checksums.spelled(blob)) == blob
+    assert checksums.parse_listing(checksums.format_listing(blob)) == blob
     for wrong in ("", "a" * 64, "../x:1", "g" * 64 + ":1"):
         with pytest.raises(InputError):
-            checksums.named(wrong)
+            checksums.parse_listing(wrong)
 
 
 def test_digests_in_a_row_come_back() -> None:
     digests = {"md5": "0" * 32, "sha3_256": "a" * 64}
-    assert checksums.from_a_row(checksums.in_a_row(digests)) == digests
-    assert checksums.from_a_row("SHA-1:" + "B" * 40) == {"sha1": "b" * 40}
+    assert checksums.parse_digests(checksums.format_digests(digests)) == digests
+    assert checksums.parse_digests("SHA-1:" + "B" * 40) == {"sha1": "b" * 40}
     for wrong in ("md5", "md5:1", "crc32:00000000"):
         with pytest.raises(InputError):
-            checksums.from_a_row(wrong)
+            checksums.parse_digests(wrong)

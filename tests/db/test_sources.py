@@ -10,7 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from db.errors import InputError
 from db.settings import Settings
-from db.store.s3 import connect, fetch_source, found
+from db.store.s3 import connect, fetch_source, list_objects
 
 
 @pytest.fixture(scope="module")
@@ -60,5 +60,5 @@ def test_what_cannot_be_fetched_ends_in_a_code(
 
 
 def test_a_listing_says_size_and_storage_class_of_the_newest_versions(versioned: Settings) -> None:
-    seen = {each.key: (each.bytes, each.storage_class) for each in found(versioned, "s3://kept")}
+    seen = {each.key: (each.bytes, each.storage_class) for each in list_objects(versioned, "s3://kept")}
     assert seen == {"a.jpg": (5, "STANDARD"), "cold.jpg": (4, "DEEP_ARCHIVE")}

@@ -102,7 +102,7 @@ class House:
         """Submit sources by id, some with recipes of their own; returns the job."""
         own = recipes or {}
         made = parse(recipe, "journey") if isinstance(recipe, str) else recipe
-        made = weight_pins.pinned(made, weight_pins.registered_for(made, self.database))
+        made = weight_pins.pin_weights(made, weight_pins.available_weights(made, self.database))
         request = ledger.JobRequest("journey", "test", uuid.uuid4().hex * 2, made)
         job = ledger.open_job(self.database, request)
         lines = [
@@ -164,7 +164,7 @@ class House:
             ).all()
         assert doubles == []
         assert all(task_attempt == result_attempt for task_attempt, result_attempt, _ in accepted)
-        ledger.fold(self.database)
+        ledger.fold_counters(self.database)
         shown = progress.progress(self.database, job_id)
         counted = progress.recount(self.database, job_id)
         assert {name: getattr(shown, name) for name in counted} == counted

@@ -311,7 +311,7 @@ def kept(house: House) -> Iterator[None]:
             for worker in list(house.workers):
                 if worker.poll() is not None and worker.pid not in buried:
                     with contextlib.suppress(DatabaseUnavailable):
-                        ledger.worker_gone(house.database, house.boots[worker.pid], forgive=False)
+                        ledger.release_dead_worker(house.database, house.boots[worker.pid], forgive=False)
                         house.hire(1)
                         buried.add(worker.pid)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import bagit
 
 from db import ledger, progress
-from orchestrator.submit import Options, submit
+from orchestrator.submit import SubmitOptions, submit
 from tests.journeys.house import House, photo
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "manifests"
@@ -26,7 +26,7 @@ LOCAL = (
 def test_every_example_on_this_machine_is_restored(house: House) -> None:
     house.lead()
     house.hire(2)
-    jobs = [submit(house.settings, house.database, EXAMPLES / name, Options(recipe="identity")) for name in LOCAL]
+    jobs = [submit(house.settings, house.database, EXAMPLES / name, SubmitOptions(recipe="identity")) for name in LOCAL]
     assert [(made.lines, made.bad_lines) for made in jobs] == [(2, 0)] * len(LOCAL)
     for made in jobs:
         assert house.wait_for(made.job_id) == "done"
@@ -44,7 +44,7 @@ def test_a_frame_that_has_rotted_in_a_bag_is_named_and_a_good_copy_mends_it(hous
     frame.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     house.lead()
     house.hire(1)
-    job_id = submit(house.settings, house.database, root, Options(recipe="identity")).job_id
+    job_id = submit(house.settings, house.database, root, SubmitOptions(recipe="identity")).job_id
     assert house.wait_for(job_id) == "done_with_failures"
     (failure,) = progress.failures(house.database, job_id)
     assert (failure.code, "f_0005.png" in str(failure.message)) == ("CHECKSUM_MISMATCH", True)

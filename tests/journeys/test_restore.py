@@ -12,7 +12,7 @@ from db.recipe import parse
 from db.records import Source
 from db.states import ItemKind
 from db.store.s3 import connect
-from orchestrator.embedded import _free_the_dead
+from orchestrator.embedded import _release_dead_workers
 from tests.journeys.house import House, embedded, film, photo, restored_in
 from tests.support import servers
 from tests.support.servers import wait_until
@@ -88,7 +88,7 @@ def test_a_reel_goes_on_where_the_machine_was_switched_off(tmp_path: Path) -> No
         assert len(house.tasks(kind="restore", state="done")) == 2
     flag.touch()
     with embedded(tmp_path / "home") as house:
-        _free_the_dead(house.database)
+        _release_dead_workers(house.database)
         house.lead()
         house.hire(1)
         assert house.wait_for(job_id) == "done"

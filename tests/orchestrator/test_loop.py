@@ -135,7 +135,7 @@ def test_blobs_that_nobody_points_to_are_swept(desk: Desk, tmp_path: Path) -> No
     prefix = f"jobs/1/items/1/g1/restore/t{lease.task_id}-a1-w1"
     loop.store.put_bytes(f"{prefix}/still.png", b"x")
     loop.store.put_bytes("jobs/1/items/1/g1/restore/other/still.png", b"x")
-    ledger.worker_gone(desk.db, "w1", forgive=True)
+    ledger.release_dead_worker(desk.db, "w1", forgive=True)
     loop.database = desk.later(1000).db
     loop.tick()
     assert list(loop.store.keys("jobs/")) == ["jobs/1/items/1/g1/restore/other/still.png"]

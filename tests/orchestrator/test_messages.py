@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from db.progress import Progress
+from db.progress import ProgressRow
 from orchestrator import cli
-from orchestrator.cli.terminal import duration, progress_line, size
+from orchestrator.cli.terminal import format_duration, format_size, progress_line
 from orchestrator.terminal_text import visible
 
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -51,8 +51,8 @@ def test_visible_text(text: str, shown: str) -> None:
 
 
 def test_numbers_as_people_say_them() -> None:
-    assert [duration(seconds) for seconds in (0.4, 59, 61, 3661)] == ["0 s", "59 s", "1 min 01 s", "1 h 01 min"]
-    assert [size(count) for count in (0, 999, 1500, 2.5e9, 3e12)] == [
+    assert [format_duration(seconds) for seconds in (0.4, 59, 61, 3661)] == ["0 s", "59 s", "1 min 01 s", "1 h 01 min"]
+    assert [format_size(count) for count in (0, 999, 1500, 2.5e9, 3e12)] == [
         "0 bytes",
         "999 bytes",
         "1.5 kB",
@@ -62,7 +62,7 @@ def test_numbers_as_people_say_them() -> None:
 
 
 def test_a_line_of_progress_says_items_frames_rate_and_failures() -> None:
-    moved = Progress(
+    moved = ProgressRow(
         items_total=10, items_pending=1, items_running=2, items_done=4, items_failed=2, items_quarantined=1,
         items_cancelled=0, frames_total=100, frames_done=40, bytes_out=0, frames_per_second=2.0, eta_seconds=30.0,
     )  # fmt: skip

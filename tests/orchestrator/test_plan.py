@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from db.ledger import NewTask, ReelView
 from db.recipe import Recipe, parse
-from db.records import Item, ReelFacts, Source
+from db.records import ItemView, ReelFacts, Source
 from db.settings import Settings
 from db.states import ItemKind, TaskKind
 from orchestrator import plan
@@ -24,7 +24,7 @@ def view(recipe: Recipe, found: ReelFacts | None, **given: object) -> ReelView:
     }  # fmt: skip
     profile = given.pop("profile", None)
     source = Source(uri="/a", kind=ItemKind.REEL)
-    item = Item(id=1, external_id="a", source=source, recipe=recipe, generation=1, facts=found, profile=profile)
+    item = ItemView(id=1, external_id="a", source=source, recipe=recipe, generation=1, facts=found, profile=profile)
     return ReelView(item=item, **(values | given))  # type: ignore[arg-type]
 
 

@@ -17,13 +17,13 @@ from db.states import ItemState, JobState
 from db.store import open_store
 from orchestrator import manifest as manifests
 from orchestrator import submit as submitting
-from orchestrator.submit import Options, StrictRefusal, submit
+from orchestrator.submit import StrictRefusal, SubmitOptions, submit
 
 
 def test_bad_lines_become_failed_items_and_the_rest_waits_for_work(
     settings: Settings, home_database: Database, archive: Path
 ) -> None:
-    made = submit(settings, home_database, archive / "m.csv", Options())
+    made = submit(settings, home_database, archive / "m.csv", SubmitOptions())
     assert (made.created, made.lines, made.bad_lines) == (True, 5, 2)
     items = {item.external_id: item for item in progress.items(home_database, made.job_id)}
     assert list(items) == ["one", "two", "reel", "void", "gone"]
@@ -39,7 +39,7 @@ def test_a_strict_manifest_is_refused_whole_with_all_its_problems(
     settings: Settings, home_database: Database, archive: Path
 ) -> None:
     with pytest.raises(StrictRefusal) as caught:
-        submit(settings, home_database, archive / "m.csv", Options(strict=True))
+        submit(settings, home_database, archive / "m.csv", SubmitOptions(strict=True))
     assert [(found.line, found.code) for found in caught.value.problems] == [(5, "ZERO_BYTE"), (6, "FILE_MISSING")]
     assert progress.jobs(home_database) == []
 
@@ -47,23 +47,23 @@ def test_a_strict_manifest_is_refused_whole_with_all_its_problems(
 def test_the_same_manifest_is_the_same_job_until_another_is_asked_for(
     settings: Settings, home_database: Database, archive: Path
 ) -> None:
-    first = submit(settings, home_database, archive / "m.csv", Options())
-    again = submit(settings, home_database, archive / "m.csv", Options())
+    first = submit(settings, home_database, archive / "m.csv", SubmitOptions())
+    again = submit(settings, home_database, archive / "m.csv", SubmitOptions())
     assert (again.job_id, again.created, again.lines) == (first.job_id, False, 0)
-    other_recipe = submit(settings, home_database, archive / "m.csv", Options(recipe="identity"))
-    new = submit(settings, home_database, archive / "m.csv", Options(new=True))
+    other_recipe = submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe="identity"))
+    new = submit(settings, home_database, archive / "m.csv", SubmitOptions(new=True))
     (archive / "m.csv").write_text("uri\na.jpg\n")
-    changed = submit(settings, home_database, archive / "m.csv", Options())
+    changed = submit(settings, home_database, archive / "m.csv", SubmitOptions())
     assert len({first.job_id, other_recipe.job_id, new.job_id, changed.job_id}) == 4
 
 
 def test_a_folder_is_the_same_job_until_a_file_changes(
     settings: Settings, home_database: Database, archive: Path
 ) -> None:
-    first = submit(settings, home_database, archive, Options())
-    assert submit(settings, home_database, archive, Options()).job_id == first.job_id
+    first = submit(settings, home_database, archive, SubmitOptions())
+    assert submit(settings, home_database, archive, SubmitOptions()).job_id == first.job_id
     (archive / "a.jpg").write_bytes(b"longer than before")
-    assert submit(settings, home_database, archive, Options()).job_id != first.job_id
+    assert submit(settings, home_database, archive, SubmitOptions()).job_id != first.job_id
 
 
 def test_a_broken_off_ingest_goes_on_where_it_stopped(
@@ -78,10 +78,10 @@ def test_a_broken_off_ingest_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        submit(settings, home_database, path, Options(check_files=False), on_lines=stop)
+        submit(settings, home_database, path, SubmitOptions(check_files=False), on_lines=stop)
     (job,) = progress.jobs(home_database)
     assert job.state is JobState.INGESTING
-    made = submit(settings, home_database, path, Options(check_files=False))
+    made = submit(settings, home_database, path, SubmitOptions(check_files=False))
     assert (made.job_id, made.created, made.lines) == (job.id, False, 65)
     names = [item.external_id for item in progress.items(home_database, job.id)]
     assert names == [f"p{number}.jpg" for number in range(95)]
@@ -94,11 +94,11 @@ def test_a_yaml_manifest_that_breaks_off_leaves_no_half_job_behind(
     path = tmp_path / "m.yaml"
     path.write_text("".join(f"- p{number}.jpg\n" for number in range(30)) + "- {broken\n")
     with pytest.raises(ManifestError):
-        submit(settings, home_database, path, Options(check_files=False))
+        submit(settings, home_database, path, SubmitOptions(check_files=False))
     assert progress.jobs(home_database) == []
     monkeypatch.setattr(submitting, "CHUNK_LINES", 10)
     with pytest.raises(ManifestError):
-        submit(settings, home_database, path, Options(check_files=False))
+        submit(settings, home_database, path, SubmitOptions(check_files=False))
     assert [job.state for job in progress.jobs(home_database)] == [JobState.CANCELLED]
 
 
@@ -109,14 +109,14 @@ def test_an_empty_manifest_makes_no_job(
     path = tmp_path / "m"
     path.write_text(text)
     with pytest.raises(ManifestError) as caught:
-        submit(settings, home_database, path, Options())
+        submit(settings, home_database, path, SubmitOptions())
     assert caught.value.code == code
     assert progress.jobs(home_database) == []
 
 
 def test_an_unknown_recipe_makes_no_job(settings: Settings, home_database: Database, archive: Path) -> None:
     with pytest.raises(RecipeError, match="old-photo"):
-        submit(settings, home_database, archive / "m.csv", Options(recipe="old-foto"))
+        submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe="old-foto"))
     assert progress.jobs(home_database) == []
 
 
@@ -125,7 +125,7 @@ def test_only_what_was_mended_outside_can_be_rerun(
 ) -> None:
     path = archive / "m.csv"
     path.write_text("id,uri,fps\none,c.jpg,\ntwo,a.jpg,quick\nthree,../x.jpg,\n")
-    made = submit(settings, home_database, path, Options())
+    made = submit(settings, home_database, path, SubmitOptions())
     assert made.bad_lines == 3
     (archive / "c.jpg").write_bytes(b"sent at last")
     assert ledger.rerun(home_database, made.job_id, ledger.Selection()) == 1
@@ -138,7 +138,7 @@ def test_memory_does_not_grow_with_the_manifest(settings: Settings, tmp_path: Pa
     path.write_text("".join(f'{{"id":"i{number}","uri":"p{number}.jpg"}}\n' for number in range(5_000)))
     opened = manifests.open_manifest(path)
     recipe = manifests.recipe_for(opened, None, 1000)
-    lines = submitting.checked_lines(settings, opened, recipe, (), check_files=False)
+    lines = submitting.validate_lines(settings, opened, recipe, (), check_files=False)
     list(islice(lines, 1000))
     tracemalloc.start()
     for _ in lines:
@@ -154,8 +154,8 @@ def test_digests_of_frames_go_into_the_store_once(settings: Settings, home_datab
     for number in range(1, 7):
         (folder / f"f_{number}.dpx").write_bytes(b"x")
     bagit.make_bag(str(folder), checksums=["sha256"])
-    refused = submit(settings, home_database, folder, Options(strict=True))
-    made = submit(settings, home_database, folder, Options(new=True))
+    refused = submit(settings, home_database, folder, SubmitOptions(strict=True))
+    made = submit(settings, home_database, folder, SubmitOptions(new=True))
     assert (refused.bad_lines, made.lines, made.bad_lines) == (0, 1, 0)
     (key,) = open_store(settings).keys("listings/")
     (item,) = progress.items(home_database, made.job_id)
@@ -173,7 +173,7 @@ def test_a_list_that_was_corrected_makes_another_job(
     jobs = set()
     for digest in ("0" * 32, "0" * 32, "1" * 32):
         sums.write_text(f"{digest}  objects/a.jpg\n")
-        jobs.add(submit(settings, home_database, archive / "metadata" / "metadata.csv", Options()).job_id)
+        jobs.add(submit(settings, home_database, archive / "metadata" / "metadata.csv", SubmitOptions()).job_id)
     assert len(jobs) == 2
 
 
@@ -183,7 +183,7 @@ def test_a_bag_with_a_list_of_what_to_fetch_makes_no_job(
     bagit.make_bag(str(archive))
     (archive / "fetch.txt").write_text("http://host/x - data/a.jpg\n")
     with pytest.raises(ManifestError) as caught:
-        submit(settings, home_database, archive, Options())
+        submit(settings, home_database, archive, SubmitOptions())
     assert caught.value.code == "FETCH_REFUSED"
     allowed = settings.model_copy(update={"allow_fetch": True})
-    assert submit(allowed, home_database, archive, Options()).lines == 4
+    assert submit(allowed, home_database, archive, SubmitOptions()).lines == 4

@@ -97,7 +97,7 @@ def network(case: tuple[str, coltran.ColTran]) -> coltran.ColTran:
 def test_the_colorizer(network: coltran.ColTran, golden: Golden) -> None:
     colorizer, step = network.colorizer, 8 if golden.published else 2
     gray, bins = golden.get("col_gray_u8"), golden.get("col_in_bins").long()
-    z = colorizer.encoded(gray)
+    z = colorizer.encode(gray)
     colours = colorizer.pixel_embedding(bins)
     above = colorizer.outer(colours, z)
     inner = (step, step, step) if golden.published else (1, 1, 1)
@@ -109,21 +109,23 @@ def test_the_colorizer(network: coltran.ColTran, golden: Golden) -> None:
     golden.check("col_enc_logits", logits.parallel, step, step)
     golden.check_best("col_dec_logits_argmax", "col_dec_logits_margin", logits.decoded.argmax(-1))
     golden.check_best("col_enc_logits_argmax", "col_enc_logits_margin", logits.parallel.argmax(-1))
-    parallel = coltran_pixels.shown(coltran_pixels.coarse_of(logits.parallel.argmax(-1)))
+    parallel = coltran_pixels.coarse_picture(coltran_pixels.bins_to_coarse(logits.parallel.argmax(-1)))
     assert torch.equal(parallel, golden.get("col_parallel_rgb_u8"))
 
 
 @torch.inference_mode()
 def test_greedy_drawing(network: coltran.ColTran, golden: Golden) -> None:
     expected = golden.get("col_greedy_bins").long()
-    rows = coltran_sampling.rows(network.colorizer, golden.get("col_gray_u8"))
+    rows = coltran_sampling.sample_rows(network.colorizer, golden.get("col_gray_u8"))
     drawn = list(itertools.islice(rows, expected.shape[1]))
     bins = torch.stack([row.bins for row in drawn])[None]
     assert torch.equal(bins, expected)
     golden.check(
         "col_greedy_logits", torch.stack([row.logits for row in drawn])[None], 1, 8 if golden.published else 1, 8
     )
-    assert torch.equal(coltran_pixels.shown(coltran_pixels.coarse_of(bins)), golden.get("col_greedy_rgb_u8"))
+    assert torch.equal(
+        coltran_pixels.coarse_picture(coltran_pixels.bins_to_coarse(bins)), golden.get("col_greedy_rgb_u8")
+    )
 
 
 @torch.inference_mode()
@@ -137,7 +139,7 @@ def test_the_color_upsampler(network: coltran.ColTran, golden: Golden) -> None:
 @torch.inference_mode()
 def test_the_spatial_upsampler(network: coltran.ColTran, golden: Golden) -> None:
     gray = golden.get("sup_in_gray_u8")
-    low = coltran_pixels.area_resized(golden.get("sup_in_low_rgb_u8"), *gray.shape[1:3])
+    low = coltran_pixels.resize_area(golden.get("sup_in_low_rgb_u8"), *gray.shape[1:3])
     logits = network.spatial_upsampler(low, gray)
     step = 32 if golden.published else 4
     golden.check("sup_logits", logits, step, step)
@@ -152,15 +154,15 @@ def test_the_spatial_upsampler(network: coltran.ColTran, golden: Golden) -> None
 
 @torch.inference_mode()
 def test_inputs_and_the_three_in_a_row(network: coltran.ColTran, golden: Golden) -> None:
-    assert torch.equal(coltran_pixels.grey(golden.get("col_in_rgb_u8")), golden.get("col_gray_u8"))
-    assert torch.equal(coltran_pixels.bins_of(golden.get("col_in_rgb_u8")), golden.get("col_in_bins").long())
+    assert torch.equal(coltran_pixels.to_gray(golden.get("col_in_rgb_u8")), golden.get("col_gray_u8"))
+    assert torch.equal(coltran_pixels.color_bins(golden.get("col_in_rgb_u8")), golden.get("col_in_bins").long())
     if golden.published:
         return
     gray, small_gray = golden.get("chain_gray16_u8"), golden.get("chain_gray8_u8")
-    rows = coltran_sampling.rows(network.colorizer, small_gray)
-    coarse = coltran_pixels.coarse_of(torch.stack([row.bins for row in rows])[None])
-    assert torch.equal(coltran_pixels.shown(coarse), golden.get("chain_coarse_rgb_u8"))
-    assert torch.equal(network.color_upsampler.picture(coarse, small_gray), golden.get("chain_color_rgb_u8"))
+    rows = coltran_sampling.sample_rows(network.colorizer, small_gray)
+    coarse = coltran_pixels.bins_to_coarse(torch.stack([row.bins for row in rows])[None])
+    assert torch.equal(coltran_pixels.coarse_picture(coarse), golden.get("chain_coarse_rgb_u8"))
+    assert torch.equal(network.color_upsampler.likeliest_picture(coarse, small_gray), golden.get("chain_color_rgb_u8"))
     assert torch.equal(network(gray, small_gray), golden.get("chain_final_rgb_u8"))
 
 
@@ -169,8 +171,8 @@ def test_inputs_and_the_three_in_a_row(network: coltran.ColTran, golden: Golden)
 
 @pytest.mark.parametrize("name", ["c", "d"])
 def test_greys_of_both_sizes(stored: Any, name: str) -> None:
-    square = coltran_pixels.central_square(torch.from_numpy(stored[f"prep_{name}_u8"])[None])
-    large, small = coltran_pixels.greys(square.expand(-1, -1, -1, 3), 256, 64)
+    square = coltran_pixels.center_crop(torch.from_numpy(stored[f"prep_{name}_u8"])[None])
+    large, small = coltran_pixels.gray_pyramid(square.expand(-1, -1, -1, 3), 256, 64)
     assert np.array_equal(large[0, ::4, ::4], stored[f"prep_{name}_256_s4_u8"])
     assert np.array_equal(small[0], stored[f"prep_{name}_64_u8"])
 
@@ -179,16 +181,16 @@ def test_greys_of_both_sizes(stored: Any, name: str) -> None:
     ("result", "side"), [("a_crop_area16", 16), ("a_crop_area32", 32), ("b_area4", 4), ("b_area32", 32)]
 )
 def test_area_resizing(stored: Any, result: str, side: int) -> None:
-    square = coltran_pixels.central_square(torch.from_numpy(stored[f"prep_{result[0]}_u8"])[None])
-    assert np.array_equal(coltran_pixels.area_resized(square, side, side)[0], stored[f"prep_{result}_u8"])
+    square = coltran_pixels.center_crop(torch.from_numpy(stored[f"prep_{result[0]}_u8"])[None])
+    assert np.array_equal(coltran_pixels.resize_area(square, side, side)[0], stored[f"prep_{result}_u8"])
 
 
 def test_grey_and_bins(stored: Any) -> None:
     ramp = torch.arange(256).byte().reshape(1, 16, 16, 1).expand(-1, -1, -1, 3)
-    assert np.array_equal(coltran_pixels.grey(ramp), stored["gray_ramp_out"])
-    assert np.array_equal(coltran_pixels.grey(torch.from_numpy(stored["gray_rand_rgb_u8"])), stored["gray_rand_out"])
+    assert np.array_equal(coltran_pixels.to_gray(ramp), stored["gray_ramp_out"])
+    assert np.array_equal(coltran_pixels.to_gray(torch.from_numpy(stored["gray_rand_rgb_u8"])), stored["gray_rand_out"])
     bins = torch.arange(512).reshape(1, 16, 32)
-    assert np.array_equal(coltran_pixels.shown(coltran_pixels.coarse_of(bins)), stored["bins_rgb_u8"])
+    assert np.array_equal(coltran_pixels.coarse_picture(coltran_pixels.bins_to_coarse(bins)), stored["bins_rgb_u8"])
 
 
 # -- TensorFlow's own files
@@ -203,7 +205,7 @@ def test_every_variable_has_the_published_name_and_shape(facts: dict[str, Any], 
         (coltran.REDUCED, {row[0]: tuple(shape) for row, shape in zip(listed["variables"], reduced, strict=True)}),
     ):
         found = published.shapes(net, sizes)
-        assert {variable.stored: shape for variable, shape in found.items()} == rows
+        assert {variable.checkpoint_name: shape for variable, shape in found.items()} == rows
     count = sum(parameter.numel() for parameter in getattr(coltran.build("coltran"), net).parameters())
     assert count == listed["parameters"]
 
@@ -216,7 +218,7 @@ def test_a_published_index_lists_what_is_needed_and_nothing_strange(facts: dict[
     wanted = coltran_checkpoint.variables(net)
     coltran_checkpoint._check_names(prefix, wanted, entries)
     shapes = published.shapes(net, coltran.PUBLISHED)
-    assert all(entries[variable.stored].shape == shapes[variable] for variable in wanted)
+    assert all(entries[variable.checkpoint_name].shape == shapes[variable] for variable in wanted)
 
 
 @pytest.mark.parametrize("name", ["sample", "sample_snappy"])

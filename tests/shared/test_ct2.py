@@ -55,7 +55,7 @@ def light(side: int) -> Tensor:
     return (golden.uniform(0, (1, 1, side, side)) + torch.from_numpy((row + 2 * column) % 4).float()) * 25
 
 
-def tapped(network: ct2.Ct2, side: int) -> tuple[ct2.Colours, dict[str, Tensor]]:
+def tapped(network: ct2.Ct2, side: int) -> tuple[ct2.Ct2Output, dict[str, Tensor]]:
     """Run the network on the input of the facts; also return what its parts gave, tokens last but one."""
     parts: dict[str, nn.Module] = {
         "patch_embed": network.encoder.patch_embed,
@@ -74,7 +74,7 @@ def tapped(network: ct2.Ct2, side: int) -> tuple[ct2.Colours, dict[str, Tensor]]
     ]
     table = ct2.read_table(network.luminance_table)
     with torch.inference_mode():
-        out = network(light(side), ct2.allowed_colours(light(side), table))
+        out = network(light(side), ct2.color_mask(light(side), table))
     for hook in hooks:
         hook.remove()
     seen["pos_patch"] = seen["pos_patch"].flatten(2).transpose(1, 2)
@@ -141,4 +141,4 @@ def test_the_full_case_has_the_published_numbers(network: ct2.Ct2, stored: Any) 
 def test_a_photo_becomes_the_published_picture(network: ct2.Ct2) -> None:
     photo = np.asarray(Image.open(FOLDER / "photos" / "detroit-1915-256.png").convert("RGB"))
     expected = np.asarray(Image.open(FOLDER / "ct2.shared.e2e.png").convert("RGB"))
-    assert np.abs(ct2.published(network, photo).astype(int) - expected).max() <= 1
+    assert np.abs(ct2.reference_output(network, photo).astype(int) - expected).max() <= 1

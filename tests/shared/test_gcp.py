@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tests.workers.models.generative_prior import filled
 from workers.models import gcp
-from workers.models.gcp import GenerativePrior, warped
+from workers.models.gcp import GenerativePrior, warp
 from workers.models.parts.biggan import SpectralWeight
 
 FOLDER = Path(__file__).parents[3] / "shared" / "checkpoints"
@@ -91,11 +91,11 @@ def found(network: GenerativePrior, stored: Any) -> dict[str, Tensor]:
     with torch.inference_mode():
         light = signed(stored["in_L_u8"])
         out["ab"] = network(light, torch.from_numpy(stored["in_class_id"]))
-        out["rgb"] = gcp.merged(light, out["ab"])
-        out["rgb_full_40x56"] = gcp.merged(signed(stored["in_Lfull_u8"]), out["ab"])
-        out["warp_image"] = warped(out["shares"], out["gen_rgb"], 4)
+        out["rgb"] = gcp.merge_lab(light, out["ab"])
+        out["rgb_full_40x56"] = gcp.merge_lab(signed(stored["in_Lfull_u8"]), out["ab"])
+        out["warp_image"] = warp(out["shares"], out["gen_rgb"], 4)
         for name, patch_px in (("64", 1), ("128", 2), ("256", 4)):
-            out[f"warp_feat_{name}"] = warped(out["shares"], out[f"gen_feat_{name}"], patch_px)
+            out[f"warp_feat_{name}"] = warp(out["shares"], out[f"gen_feat_{name}"], patch_px)
     for hook in hooks:
         hook.remove()
     return out

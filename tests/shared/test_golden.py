@@ -103,7 +103,7 @@ def test_each_inner_map_has_the_published_numbers(network: nn.Module, facts: dic
 def test_a_photo_comes_out_as_published(name: str, network: nn.Module) -> None:
     photo = np.array(Image.open(FOLDER / "photos" / "nipomo-1936-205x256.png").convert("RGB"))
     expected = np.asarray(Image.open(FOLDER / f"{name}.shared.e2e.png").convert("RGB"))
-    made = models.published(network, photo, **PHOTO_OPTIONS.get(name, {}))
+    made = models.reference_output(network, photo, **PHOTO_OPTIONS.get(name, {}))
     difference = np.abs(made.astype(int) - expected)
     assert difference.max() <= 2
     assert (difference > 0).mean() < 0.001

@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.support import fill
 from tests.workers.models import golden
 from workers.models import instcolorization
-from workers.models.instcolorization import InstColorization, places
+from workers.models.instcolorization import InstColorization, box_placements
 
 FOLDER = Path(__file__).parents[3] / "shared" / "checkpoints"
 INSTANCE_STEPS = {
@@ -64,7 +64,7 @@ def found(request: Any, built: InstColorization, facts: dict[str, Any], stored: 
 @torch.inference_mode()
 def everything(network: InstColorization, facts: dict[str, Any], stored: Any) -> dict[str, Tensor]:
     boxes = facts["golden"]["boxes"]
-    placed = places(boxes["xyxy"], tuple(boxes["original_size_wh"]), 64)
+    placed = box_placements(boxes["xyxy"], tuple(boxes["original_size_wh"]), 64)
     out: dict[str, Tensor] = {}
 
     def keep(name: str, value: Tensor, channels: int, step: int) -> None:
@@ -100,7 +100,7 @@ def test_every_key_has_the_published_shape_and_type(built: InstColorization, fac
 
 def test_boxes_lie_where_they_were_published(facts: dict[str, Any], stored: Any) -> None:
     boxes = facts["golden"]["boxes"]
-    placed = places(boxes["xyxy"], tuple(boxes["original_size_wh"]), 64)
+    placed = box_placements(boxes["xyxy"], tuple(boxes["original_size_wh"]), 64)
     for scale, here in zip((1, 2, 4, 8), placed, strict=True):
         assert np.array_equal(np.array(here), stored[f"box_info_{scale}x"])
 
@@ -121,5 +121,5 @@ def test_a_photo_comes_out_as_published(built: InstColorization, facts: dict[str
     photo = np.asarray(Image.open(FOLDER / "photos" / "detroit-1915-256.png").convert("RGB"))
     stem = "instcolorization.shared.e2e" + ("" if boxed else "-nobox")
     expected = np.asarray(Image.open(FOLDER / f"{stem}.png").convert("RGB"))
-    difference = np.abs(instcolorization.published(built, photo, boxes=boxes).astype(int) - expected)
+    difference = np.abs(instcolorization.reference_output(built, photo, boxes=boxes).astype(int) - expected)
     assert difference.max() <= 1

@@ -103,8 +103,8 @@ def tensorflow(name: str, folder: Path) -> list[Path]:
     for net, child in network.named_children():
         values = {}
         for variable in coltran_checkpoint.variables(net):
-            shape = coltran_checkpoint.stored_shape(variable.key, tuple(child.state_dict()[variable.key].shape), 4)
-            for key in {variable.stored, variable.plain}:
+            shape = coltran_checkpoint.tensorflow_shape(variable.key, tuple(child.state_dict()[variable.key].shape), 4)
+            for key in {variable.checkpoint_name, variable.plain_name}:
                 values[key] = fill_tf.values(key, shape, "shared")
         values["optimizer/iter/.ATTRIBUTES/VARIABLE_VALUE"] = np.array(7, np.int64)
         tf_bundle.write(folder / net / "model-1", values)

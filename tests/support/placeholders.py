@@ -43,6 +43,6 @@ def register(database: Database, store: Store, folder: Path, name: str) -> Pin:
 
 def pin_file(store: Store, path: Path, name: str) -> Pin:
     """Put a file into a store; returns what a job would pin."""
-    blob = store.put(f"weights/{loading.sha256_of(path)}/{path.name}", path)
+    blob = store.put(f"weights/{loading.file_sha256(path)}/{path.name}", path)
     facts = card(name)
     return Pin(card=name, architecture=facts.architecture, build=facts.build, files=(PinnedFile(**blob.model_dump()),))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from db.catalog.stages import STAGES
 from db.recipe import parse
-from db.records import Assignment, Item, ItemResult, Part, Source, TaskResult
+from db.records import Assignment, ItemResult, ItemView, Part, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind, TaskKind
 from db.store.local import LocalStore
@@ -147,9 +147,9 @@ def house(folder: Path, **settings: Any) -> House:
     return House(folder, Settings(home=folder / "home", **settings))
 
 
-def item(uri: Path, recipe: str = "[]", *, kind: ItemKind = ItemKind.REEL, **more: Any) -> Item:
+def item(uri: Path, recipe: str = "[]", *, kind: ItemKind = ItemKind.REEL, **more: Any) -> ItemView:
     source = {name: more.pop(name) for name in list(more) if name in Source.model_fields}
-    return Item(
+    return ItemView(
         id=next(_numbers),
         external_id=uri.stem,
         source=Source(uri=str(uri), kind=kind, **source),
@@ -159,22 +159,22 @@ def item(uri: Path, recipe: str = "[]", *, kind: ItemKind = ItemKind.REEL, **mor
     )
 
 
-def order(item_: Item, kind: TaskKind, start: int = 0, stop: int = 0, parts: tuple[Part, ...] = ()) -> Assignment:
+def order(item_: ItemView, kind: TaskKind, start: int = 0, stop: int = 0, parts: tuple[Part, ...] = ()) -> Assignment:
     span = {"start_frame": start, "stop_frame": stop}
     return Assignment(task_id=1, attempt=1, kind=kind, job_id=1, item=item_, parts=parts, key_prefix="k", **span)
 
 
-def probed(at: House, item_: Item) -> Item:
+def probed(at: House, item_: ItemView) -> ItemView:
     """The item with its facts."""
     return item_.model_copy(update={"facts": probe.probe(order(item_, TaskKind.PROBE), at.bench()).facts})
 
 
-def restored(at: House, item_: Item, segment_frames: int) -> tuple[Part, ...]:
+def restored(at: House, item_: ItemView, segment_frames: int) -> tuple[Part, ...]:
     """All segments of a probed reel."""
     return _parts(at, item_, segment_frames, TaskKind.RESTORE, restore.restore_segment)
 
 
-def whole_life(at: House, item_: Item, segment_frames: int = 8) -> tuple[Item, ItemResult]:
+def whole_life(at: House, item_: ItemView, segment_frames: int = 8) -> tuple[ItemView, ItemResult]:
     """Probe, inspect and merge where needed, restore in segments, assemble."""
     item_ = probed(at, item_)
     if any(STAGES[step.stage].reel_needs for step in item_.recipe.steps):
@@ -185,7 +185,7 @@ def whole_life(at: House, item_: Item, segment_frames: int = 8) -> tuple[Item, I
     return item_, assemble.assemble(order(item_, TaskKind.ASSEMBLE, parts=parts), at.bench())
 
 
-def _parts(at: House, item_: Item, segment_frames: int, kind: TaskKind, work: Any) -> tuple[Part, ...]:
+def _parts(at: House, item_: ItemView, segment_frames: int, kind: TaskKind, work: Any) -> tuple[Part, ...]:
     assert item_.facts is not None
     count, parts = item_.facts.frame_count, []
     for start in range(0, count, segment_frames):

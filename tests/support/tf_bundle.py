@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.models.checkpoints.crc32c import crc32c, masked
+from workers.models.checkpoints.crc32c import crc32c, mask_checksum
 
 Tensors = Mapping[str, NDArray[Any] | bytes]
 """By name; bytes stand for a string."""
@@ -76,13 +76,13 @@ def _entry(tensor: NDArray[Any] | bytes, shard: int, data: bytearray) -> bytes:
     raw = tensor if isinstance(tensor, bytes) else np.ascontiguousarray(tensor).tobytes()
     data += raw
     type_, shape = (7, ()) if isinstance(tensor, bytes) else (_TYPES[str(tensor.dtype)], tensor.shape)
-    return entry(type_, shape, shard=shard, offset=offset, size=len(raw), crc=masked(crc32c(raw)))
+    return entry(type_, shape, shard=shard, offset=offset, size=len(raw), crc=mask_checksum(crc32c(raw)))
 
 
 def _append(out: bytearray, block: bytes, snappy: bool) -> int:
     stored = packed(block) if snappy else block
     trailed = stored + bytes([snappy])
-    out += trailed + struct.pack("<I", masked(crc32c(trailed)))
+    out += trailed + struct.pack("<I", mask_checksum(crc32c(trailed)))
     return len(stored)
 
 

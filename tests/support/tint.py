@@ -29,7 +29,7 @@ def weights(folder: Path, warmth: float = 0.5) -> Path:
 
 def pin(store: Store, folder: Path, warmth: float = 0.5) -> Pin:
     """Put the file into a store; returns what a job would pin."""
-    digest = loading.sha256_of(weights(folder, warmth))
+    digest = loading.file_sha256(weights(folder, warmth))
     blob = store.put(f"weights/{digest}/tint.pth", folder / "tint.pth")
     file = PinnedFile(**blob.model_dump())
     return Pin(card="tint", architecture="tint", build="tint", files=(file,))

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from workers.background import ahead, behind
+from workers.background import read_ahead, write_behind
 
 
 def test_items_arrive_in_order_from_another_thread() -> None:
     here = threading.get_ident()
-    with ahead((threading.get_ident() for _ in range(5)), 2) as items:
+    with read_ahead((threading.get_ident() for _ in range(5)), 2) as items:
         assert here not in set(items)
-    with ahead(range(100), 3) as numbers:
+    with read_ahead(range(100), 3) as numbers:
         assert list(numbers) == list(range(100))
 
 
@@ -25,7 +25,7 @@ def test_reading_ahead_is_bounded_and_stops_when_nobody_listens() -> None:
             made.append(number)
             yield number
 
-    with ahead(numbers(), 2) as items:
+    with read_ahead(numbers(), 2) as items:
         assert next(items) == 0
         time.sleep(0.2)
         assert len(made) <= 5
@@ -37,7 +37,7 @@ def test_an_error_ahead_is_raised_here() -> None:
         yield 1
         raise ValueError("no more")
 
-    with ahead(broken(), 2) as items, pytest.raises(ValueError, match="no more"):
+    with read_ahead(broken(), 2) as items, pytest.raises(ValueError, match="no more"):
         list(items)
 
 
@@ -48,7 +48,7 @@ def test_the_end_waits_for_everything_to_be_written() -> None:
         time.sleep(0.01)
         written.append(number)
 
-    with behind(slow, 2) as put:
+    with write_behind(slow, 2) as put:
         for number in range(12):
             put(number)
     assert written == list(range(12))
@@ -61,7 +61,7 @@ def test_an_error_behind_is_raised_here_whenever_it_comes(after: int) -> None:
             raise ValueError("disk full")
 
     def write_all() -> None:
-        with behind(broken, 2) as put:
+        with write_behind(broken, 2) as put:
             for number in range(10):
                 put(number)
 
@@ -77,7 +77,7 @@ def test_an_error_here_drops_what_was_not_written() -> None:
         written.append(number)
 
     def fail_here() -> None:
-        with behind(waiting, 4) as put:
+        with write_behind(waiting, 4) as put:
             for number in range(4):
                 put(number)
             gate.set()

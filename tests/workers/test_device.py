@@ -24,7 +24,7 @@ def test_a_device_that_is_not_there_is_named() -> None:
 
 
 def test_settling_leaves_one_thread_and_exact_arithmetic() -> None:
-    device.settle("cpu")
+    device.make_deterministic("cpu")
     assert torch.get_num_threads() == 1
     assert cv2.getNumThreads() == 1
     assert not torch.backends.cudnn.benchmark
@@ -32,7 +32,7 @@ def test_settling_leaves_one_thread_and_exact_arithmetic() -> None:
 
 
 def test_the_signature_is_stable_and_changes_with_what_changes_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    device.settle("cpu")
+    device.make_deterministic("cpu")
     first = device.signature("cpu")
     assert re.fullmatch("[0-9a-f]{16}", first)
     assert device.signature("cpu") == first
@@ -69,10 +69,10 @@ def exhaust_numpy() -> object:
 
 @pytest.mark.parametrize("exhaust", [exhaust_torch, exhaust_opencv, exhaust_numpy])
 def test_every_library_running_out_of_memory_is_one_error(exhaust) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(OutOfMemoryError, match="Memory ran out"), device.translate():
+    with pytest.raises(OutOfMemoryError, match="Memory ran out"), device.translate_memory_errors():
         exhaust()
 
 
 def test_other_errors_pass_through() -> None:
-    with pytest.raises(RuntimeError, match="something else"), device.translate():
+    with pytest.raises(RuntimeError, match="something else"), device.translate_memory_errors():
         raise RuntimeError("something else")

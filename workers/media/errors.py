@@ -57,7 +57,7 @@ def reading(where: str, code: str = "CORRUPT") -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemoryError(f"{where}: not enough memory to read it") from error
     except (av.error.FFmpegError, OSError, *_BROKEN) as error:
-        raise InputError(f"{where}: {says(error)}", code=_code(error, code)) from error
+        raise InputError(f"{where}: {error_text(error)}", code=_error_code(error, code)) from error
 
 
 @contextmanager
@@ -74,15 +74,15 @@ def writing(where: str) -> Iterator[None]:
         raise OutOfMemoryError(f"{where}: not enough memory to write it") from error
     except (av.error.FFmpegError, OSError) as error:
         code = "NO_SPACE" if getattr(error, "errno", None) in _NO_ROOM else None
-        raise TransientError(f"Writing {where}: {says(error)}", code=code) from error
+        raise TransientError(f"Writing {where}: {error_text(error)}", code=code) from error
 
 
-def says(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return a library's message in one line."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())[:200] or type(error).__name__
 
 
-def _code(error: Exception, otherwise: str) -> str:
+def _error_code(error: Exception, otherwise: str) -> str:
     if "truncated" in str(error).lower():
         return "TRUNCATED"
     return next((code for kind, code in _CODES if isinstance(error, kind)), otherwise)

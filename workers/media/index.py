@@ -39,8 +39,8 @@ class Index:
 
     def key_at(self, number: int) -> int:
         """Return the last frame up to ``number`` where a decoder can start."""
-        found = np.flatnonzero(self.key[: number + 1])
-        return int(found[-1]) if len(found) else 0
+        keys = np.flatnonzero(self.key[: number + 1])
+        return int(keys[-1]) if len(keys) else 0
 
     def seconds(self, number: int) -> Fraction:
         """Return when a frame begins, counted from the first one."""

@@ -33,7 +33,7 @@ WEIGHTS = {
     "bt2020nc": (0.2627, 0.0593),
 }
 """Share of red and of blue in luma, by FFmpeg's name of the matrix."""
-COLOUR_SPREAD = 0.015
+COLOR_SPREAD = 0.015
 """``chroma_spread`` above which a picture has colours of its own: toned prints on uneven paper reach 0.014."""
 _TONE_DEGREE = 3
 
@@ -51,7 +51,7 @@ class Layout:
     """A key of :data:`WEIGHTS` for ``yuv``; else ``rgb``."""
     shrink: tuple[int, int] = (1, 1)
     """How many times narrower and lower the chroma planes are."""
-    centred: bool = False
+    centered: bool = False
     """Whether chroma samples lie between luma columns (JPEG) and not on the left one (MPEG)."""
     transfer: Transfer = "gamma"
     """How samples stand for light; a picture is always in display gamma."""
@@ -71,9 +71,9 @@ class Layout:
         return np.dtype(np.uint8 if self.depth_bits == 8 else np.uint16)
 
     @property
-    def unsubsampled(self) -> Layout:
+    def with_full_chroma(self) -> Layout:
         """The same with chroma planes of full size."""
-        return replace(self, shrink=(1, 1), centred=False)
+        return replace(self, shrink=(1, 1), centered=False)
 
 
 def to_picture(planes: Planes, layout: Layout) -> Picture:
@@ -82,25 +82,25 @@ def to_picture(planes: Planes, layout: Layout) -> Picture:
     out = np.empty((layout.channels, *planes[0].shape), np.float32)
     if layout.model != "yuv":
         for channel, plane in zip(out, planes, strict=True):
-            _shown(plane, low, span, layout, channel)
+            _to_display(plane, low, span, layout, channel)
         return out
-    blue, red = (_enlarged(plane, layout, out.shape[1:]) for plane in planes[1:])
+    blue, red = (_upsample_chroma(plane, layout, out.shape[1:]) for plane in planes[1:])
     middle, chroma_span = _chroma_scale(layout)
     for chroma in (blue, red):
         chroma -= middle
         chroma /= chroma_span
-    luma = _scaled(planes[0], low, span, np.empty(out.shape[1:], np.float32))
-    return transfer.shown(_from_luma(luma, blue, red, WEIGHTS[layout.matrix], out), layout.transfer)
+    luma = _scale(planes[0], low, span, np.empty(out.shape[1:], np.float32))
+    return transfer.to_display(_from_luma(luma, blue, red, WEIGHTS[layout.matrix], out), layout.transfer)
 
 
 def to_planes(picture: Picture, layout: Layout) -> Planes:
     """Turn a ``(C, H, W)`` picture into samples, rounded half to even and clipped; chroma planes have full size."""
     low, span = _luma_scale(layout)
-    picture = transfer.stored(picture, layout.transfer)
+    picture = transfer.from_display(picture, layout.transfer)
     if layout.floating:
-        return tuple(_floated(channel, layout) for channel in picture)
+        return tuple(_to_float_samples(channel, layout) for channel in picture)
     if layout.model != "yuv":
-        return tuple(_sampled(channel, low, span, layout) for channel in picture)
+        return tuple(_quantize(channel, low, span, layout) for channel in picture)
     red_share, blue_share = WEIGHTS[layout.matrix]
     red, green, blue = picture
     luma = red * np.float32(red_share)
@@ -110,9 +110,9 @@ def to_planes(picture: Picture, layout: Layout) -> Planes:
     blue_difference = (blue - luma) / np.float32(2 * (1 - blue_share))
     red_difference = (red - luma) / np.float32(2 * (1 - red_share))
     return (
-        _sampled(luma, low, span, layout),
-        _sampled(blue_difference, middle, chroma_span, layout),
-        _sampled(red_difference, middle, chroma_span, layout),
+        _quantize(luma, low, span, layout),
+        _quantize(blue_difference, middle, chroma_span, layout),
+        _quantize(red_difference, middle, chroma_span, layout),
     )
 
 
@@ -142,10 +142,10 @@ def chroma_spread(planes: Planes, layout: Layout) -> float:
         luma, pair = 0.299 * first + 0.587 * second + 0.114 * third, (first - second, third - second)
     top = 2**layout.depth_bits - 1
     tone = np.vander(luma.ravel() / top, _TONE_DEGREE + 1)
-    return max(_departure(difference.ravel() / top, tone) for difference in pair)
+    return max(_tone_residual(difference.ravel() / top, tone) for difference in pair)
 
 
-def _departure(values: NDArray[np.float64], tone: NDArray[np.float64]) -> float:
+def _tone_residual(values: NDArray[np.float64], tone: NDArray[np.float64]) -> float:
     follows, *_ = np.linalg.lstsq(tone, values, rcond=None)
     return float(np.std(values - tone @ follows))
 
@@ -165,7 +165,7 @@ def _chroma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
     return middle, np.float32(span)
 
 
-def _scaled(plane: Plane, low: np.float32, span: np.float32, out: Picture) -> Picture:
+def _scale(plane: Plane, low: np.float32, span: np.float32, out: Picture) -> Picture:
     # Converting first and then working in place is several times faster than one mixed-type operation.
     out[:] = plane
     if low:
@@ -174,22 +174,22 @@ def _scaled(plane: Plane, low: np.float32, span: np.float32, out: Picture) -> Pi
     return out
 
 
-def _shown(plane: Plane, low: np.float32, span: np.float32, layout: Layout, out: Picture) -> None:
+def _to_display(plane: Plane, low: np.float32, span: np.float32, layout: Layout, out: Picture) -> None:
     if layout.floating:
-        out[:] = transfer.shown(plane.astype(np.float32), layout.transfer)
+        out[:] = transfer.to_display(plane.astype(np.float32), layout.transfer)
     elif layout.transfer == "gamma":
-        _scaled(plane, low, span, out)
+        _scale(plane, low, span, out)
     else:
         # There are at most 65,536 samples: looking them up is faster than powers, and the same on every machine.
         np.take(transfer.table(layout.transfer, layout.depth_bits, float(low), float(span)), plane, out=out)
 
 
-def _floated(values: Picture, layout: Layout) -> Plane:
+def _to_float_samples(values: Picture, layout: Layout) -> Plane:
     largest = np.finfo(layout.dtype).max
     return np.clip(values, -largest, largest).astype(layout.dtype)
 
 
-def _sampled(values: Picture, low: np.float32, span: np.float32, layout: Layout) -> Plane:
+def _quantize(values: Picture, low: np.float32, span: np.float32, layout: Layout) -> Plane:
     samples = values * span
     samples += low
     np.rint(samples, out=samples)
@@ -209,14 +209,14 @@ def _from_luma(luma: Picture, blue: Picture, red: Picture, weights: tuple[float,
     return out
 
 
-def _enlarged(plane: Plane, layout: Layout, size: tuple[int, ...]) -> Picture:
+def _upsample_chroma(plane: Plane, layout: Layout, size: tuple[int, ...]) -> Picture:
     across, down = layout.shrink
-    values = _stretched(plane.astype(np.float32), 1, across, layout.centred, size[1])
+    values = _upsample_axis(plane.astype(np.float32), 1, across, layout.centered, size[1])
     # Rows of 4:2:0 lie between luma rows under either convention.
-    return _stretched(values, 0, down, True, size[0])
+    return _upsample_axis(values, 0, down, True, size[0])
 
 
-def _stretched(values: Picture, axis: int, factor: int, centred: bool, length: int) -> Picture:
+def _upsample_axis(values: Picture, axis: int, factor: int, centered: bool, length: int) -> Picture:
     """Enlarge along one axis by linear interpolation, holding the edge samples."""
     if factor == 1:
         return values
@@ -226,7 +226,7 @@ def _stretched(values: Picture, axis: int, factor: int, centred: bool, length: i
     step = np.empty_like(values)
     first, last = (slice(None, 1), slice(1, None)), (slice(-1, None), slice(None, -1))
     for phase in range(factor):
-        offset = (phase + 0.5) / factor - 0.5 if centred else phase / factor
+        offset = (phase + 0.5) / factor - 0.5 if centered else phase / factor
         edge, inner = last if offset >= 0 else first
         other = first[1] if offset >= 0 else last[1]
         # The difference to the neighbour on that side; beyond the edge there is none.

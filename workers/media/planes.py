@@ -69,13 +69,13 @@ def layout_of(pixel_format: str, *, full_range: bool, matrix: str, lines: int) -
     if matrix not in WEIGHTS:
         raise InputError(f"YUV matrix {matrix} is not supported", code="UNSUPPORTED_PIXELS")
     shrink = (64 // parts[1].width, 64 // parts[1].height)
-    return Layout("yuv", depth, full_range, matrix, shrink, centred="yuvj" in pixel_format)
+    return Layout("yuv", depth, full_range, matrix, shrink, centered="yuvj" in pixel_format)
 
 
 def planar_format(layout: Layout) -> str:
     """Return FFmpeg's name of the planar form of a layout."""
     if layout.floating:
-        return next(name for name, known in FLOATING.items() if known == replace(layout, transfer="gamma"))
+        return next(name for name, candidate in FLOATING.items() if candidate == replace(layout, transfer="gamma"))
     if layout.model == "yuv":
         chroma = _CHROMA[layout.shrink]
         if chroma in _EIGHT_BIT_ONLY and layout.depth_bits > 8:
@@ -94,10 +94,10 @@ def ffv1_format(layout: Layout) -> str:
 
 def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
     """Return a frame's samples; they share memory with the frame where nothing had to be moved."""
-    wanted = planar_format(layout)
+    target_format = planar_format(layout)
     # yuvj formats differ from yuv by their tag alone; a reformat would squeeze the range.
-    if frame.format.name.replace("yuvj", "yuv") != wanted:
-        frame = frame.reformat(format=wanted, threads=1)
+    if frame.format.name.replace("yuvj", "yuv") != target_format:
+        frame = frame.reformat(format=target_format, threads=1)
     planes = tuple(_samples(plane, layout) for plane in frame.planes)
     if layout.model == "rgb":
         green, blue, red = planes
@@ -110,12 +110,12 @@ def to_frame(planes: Planes, layout: Layout) -> VideoFrame:
     if ffv1_format(layout) == "bgr0":
         height, width = planes[0].shape
         frame = VideoFrame(width, height, "bgr0")
-        packed = (
+        bgr0 = (
             np.frombuffer(memoryview(frame.planes[0]), np.uint8)
             .reshape(height, -1)[:, : width * 4]
             .reshape(height, width, 4)
         )
-        packed[..., 0], packed[..., 1], packed[..., 2], packed[..., 3] = planes[2], planes[1], planes[0], 0
+        bgr0[..., 0], bgr0[..., 1], bgr0[..., 2], bgr0[..., 3] = planes[2], planes[1], planes[0], 0
         return frame
     return planar_frame(planes, layout)
 
@@ -132,13 +132,13 @@ def planar_frame(planes: Planes, layout: Layout) -> VideoFrame:
 
 def digest(planes: Planes) -> NDArray[np.uint8]:
     """Return a hash of 16 bytes over the samples of one frame."""
-    hashed = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for plane in planes:
-        hashed.update(np.ascontiguousarray(plane).data)
-    return np.frombuffer(hashed.digest(), np.uint8)
+        hasher.update(np.ascontiguousarray(plane).data)
+    return np.frombuffer(hasher.digest(), np.uint8)
 
 
-def tight(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
+def plane_bytes(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
     """Yield the bytes of each plane without padding, in FFmpeg's order."""
     for number, plane in enumerate(frame.planes):
         parts = [part for part in frame.format.components if part.plane == number]
@@ -161,7 +161,7 @@ def name_of(number: int, table: dict[str, int]) -> str:
     return next((name for name, value in table.items() if value == number), "unknown")
 
 
-def shown_transfer(layout: Layout, tagged: str) -> str:
+def output_transfer(layout: Layout, tagged: str) -> str:
     """Return FFmpeg's name of the transfer of samples in ``layout``, made from a source that is tagged so."""
     converted = layout.transfer == "gamma" and tagged in {"linear", "log"}
     return "iec61966-2-1" if converted else tagged

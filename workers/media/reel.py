@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from db.errors import InputError
-from db.records import Item, ReelFacts, Source
+from db.records import ItemView, ReelFacts, Source
 from db.settings import Settings
 from workers.media import planes
 from workers.media.film import container
 from workers.media.film.ffv1 import MEZZANINE_TICK_MS
 from workers.media.index import BLACK, Index, loads
 from workers.media.pixels import Layout, Picture, Planes, black, to_picture
-from workers.media.remote import Place, folder_of
+from workers.media.remote import Place, as_folder
 from workers.media.sequences import files as sequence
-from workers.media.source import place
+from workers.media.source import locate
 from workers.media.transfer import Transfer
 from workers.workbench import Workbench
 
@@ -32,7 +32,7 @@ _LOOK_BACK = 2
 
 
 @dataclass(frozen=True)
-class Reel:
+class IndexedReel:
     """A reel that can be read by frame number."""
 
     path: Place
@@ -42,7 +42,7 @@ class Reel:
     index: Index
     layout: Layout
     settings: Settings
-    replaced: dict[int, int]
+    replacements: dict[int, int]
     """Frames that are not shown themselves, and what is shown instead."""
 
     @property
@@ -50,13 +50,13 @@ class Reel:
         """Height and width of the upright picture."""
         return self.facts.height, self.facts.width
 
-    def shown(self, number: int) -> int:
+    def source_frame(self, number: int) -> int:
         """Return the frame that is really shown at ``number``, or ``BLACK``."""
-        use = self.replaced.get(number, number)
+        use = self.replacements.get(number, number)
         return BLACK if use == BLACK else int(self.index.shows[use])
 
 
-def open_reel(item: Item, bench: Workbench) -> Reel:
+def open_reel(item: ItemView, bench: Workbench) -> IndexedReel:
     """Make a probed reel ready for reading.
 
     Raises:
@@ -70,24 +70,24 @@ def open_reel(item: Item, bench: Workbench) -> Reel:
     path = (
         bench.fetch(facts.mezzanine, check=False)
         if facts.mezzanine
-        else place(item.source, bench.settings, bench.scratch)
+        else locate(item.source, bench.settings, bench.scratch)
     )
-    replaced = {entry.frame: BLACK if entry.use is None else entry.use for entry in item.substitutes}
-    return Reel(path, item.source, facts, index, layout_of(facts), bench.settings, replaced)
+    replacements = {entry.frame: BLACK if entry.use is None else entry.use for entry in item.substitutes}
+    return IndexedReel(path, item.source, facts, index, layout_of(facts), bench.settings, replacements)
 
 
 def layout_of(facts: ReelFacts) -> Layout:
     """Return how the source's samples stand for its pictures."""
-    found = planes.FLOATING.get(facts.pixel_format)
-    if found is None:
+    layout = planes.FLOATING.get(facts.pixel_format)
+    if layout is None:
         lines = facts.width if facts.rotation_degrees in {90, 270} else facts.height
-        found = planes.layout_of(
+        layout = planes.layout_of(
             facts.pixel_format, full_range=facts.color_range == "full", matrix=facts.matrix, lines=lines
         )
-    return replace(found, transfer=_TRANSFERS.get(facts.transfer, "gamma"))
+    return replace(layout, transfer=_TRANSFERS.get(facts.transfer, "gamma"))
 
 
-def pictures(reel: Reel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:
+def pictures(reel: IndexedReel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:
     """Read the frames ``[start, stop)`` in order.
 
     Yields:
@@ -96,113 +96,113 @@ def pictures(reel: Reel, start: int, stop: int) -> Iterator[tuple[int, Picture]]
     Raises:
         InputError: ``CHANGED_DURING_WORK`` when a frame is not the one that the probe saw.
     """
-    shown = [reel.shown(number) for number in range(start, stop)]
-    last_use = {source: position for position, source in enumerate(shown)}
-    incoming = _checked(reel, sorted(set(shown) - {BLACK}))
-    held: dict[int, Picture] = {}
-    for position, source in enumerate(shown):
-        while source != BLACK and source not in held:
+    sources = [reel.source_frame(number) for number in range(start, stop)]
+    last_use = {source: position for position, source in enumerate(sources)}
+    incoming = _read_frames(reel, sorted(set(sources) - {BLACK}))
+    buffer: dict[int, Picture] = {}
+    for position, source in enumerate(sources):
+        while source != BLACK and source not in buffer:
             number, samples = next(incoming)
-            held[number] = _turned(to_picture(samples, reel.layout), reel.facts.rotation_degrees)
-        yield source, black(reel.layout, reel.size) if source == BLACK else held[source]
+            buffer[number] = _rotate(to_picture(samples, reel.layout), reel.facts.rotation_degrees)
+        yield source, black(reel.layout, reel.size) if source == BLACK else buffer[source]
         if last_use[source] == position:
-            held.pop(source, None)
+            buffer.pop(source, None)
 
 
-def stored(reel: Reel) -> Iterator[Planes]:
+def read_samples(reel: IndexedReel) -> Iterator[Planes]:
     """Read the whole reel's samples in order, checked, as they are stored: not turned, nothing replaced."""
-    for _, samples in _checked(reel, range(len(reel.index))):
+    for _, samples in _read_frames(reel, range(len(reel.index))):
         yield samples
 
 
-def at(reel: Reel, number: int) -> str:
+def frame_label(reel: IndexedReel, number: int) -> str:
     """Name a frame for a message."""
     if reel.source.sequence is not None:
         return f"{reel.path}/{sequence.name_of(reel.source, number)}"
     return f"{reel.source.uri}, frame {number}"
 
 
-def check(reel: Reel, number: int, samples: Planes) -> Planes:
+def check_samples(reel: IndexedReel, number: int, samples: Planes) -> Planes:
     """Return the samples if they are the ones that the index names; raises ``CHANGED_DURING_WORK``."""
     if not _same(reel, number, samples):
-        raise InputError(f"{at(reel, number)}: not the picture that the probe saw", code="CHANGED_DURING_WORK")
+        raise InputError(f"{frame_label(reel, number)}: not the picture that the probe saw", code="CHANGED_DURING_WORK")
     return samples
 
 
-def seeks_exactly(reel: Reel) -> bool:
+def seeks_exactly(reel: IndexedReel) -> bool:
     """Try some keyframes over the reel: whether starting there gives the very pictures of the one long decode."""
     keys = np.flatnonzero(reel.index.key)
     if not len(keys) or keys[0] != 0 or np.diff(keys, append=len(reel.index)).max() > LONGEST_GOP_FRAMES:
         return False
     later = keys[1:]
-    tried = later[np.unique(np.linspace(0, len(later) - 1, _SEEKS_TRIED).astype(int))] if len(later) else later
-    return all(_exact_from(reel, int(key)) for key in tried)
+    trial_keys = later[np.unique(np.linspace(0, len(later) - 1, _SEEKS_TRIED).astype(int))] if len(later) else later
+    return all(_exact_from(reel, int(key)) for key in trial_keys)
 
 
-def _exact_from(reel: Reel, key: int) -> bool:
-    wanted = list(range(key, min(key + _FRAMES_TRIED, len(reel.index))))
-    for number, samples in _decoded(reel, key):
+def _exact_from(reel: IndexedReel, key: int) -> bool:
+    remaining = list(range(key, min(key + _FRAMES_TRIED, len(reel.index))))
+    for number, samples in _decode_from(reel, key):
         if number >= key:
-            if number != wanted[0] or not _same(reel, number, samples):
+            if number != remaining[0] or not _same(reel, number, samples):
                 return False
-            wanted.pop(0)
-            if not wanted:
+            remaining.pop(0)
+            if not remaining:
                 return True
     return False
 
 
-def _checked(reel: Reel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
+def _read_frames(reel: IndexedReel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
     if reel.source.sequence is not None and reel.facts.mezzanine is None:
         yield from _from_files(reel, numbers)
     elif numbers:
         yield from _from_film(reel, numbers)
 
 
-def _from_files(reel: Reel, numbers: Iterable[int]) -> Iterator[tuple[int, Planes]]:
+def _from_files(reel: IndexedReel, numbers: Iterable[int]) -> Iterator[tuple[int, Planes]]:
     for number in numbers:
-        path = sequence.file_of(folder_of(reel.path), reel.source, number)
+        path = sequence.file_of(as_folder(reel.path), reel.source, number)
         samples, _ = sequence.read(path, reel.layout, reel.source, reel.settings)
-        yield number, check(reel, number, samples)
+        yield number, check_samples(reel, number, samples)
 
 
-def _from_film(reel: Reel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
+def _from_film(reel: IndexedReel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
     """Decode forward from a keyframe; start further back where a decoder needs more than one to be exact."""
-    done = 0
+    count = 0
     start = reel.index.key_at(numbers[0])
     for attempt in range(_LOOK_BACK + 1):
         final = attempt == _LOOK_BACK
-        for number, samples in _decoded(reel, 0 if final else start):
-            if done < len(numbers) and number == numbers[done]:
+        for number, samples in _decode_from(reel, 0 if final else start):
+            if count < len(numbers) and number == numbers[count]:
                 if not final and not _same(reel, number, samples):
                     break
-                yield number, check(reel, number, samples)
-                done += 1
-            if done == len(numbers):
+                yield number, check_samples(reel, number, samples)
+                count += 1
+            if count == len(numbers):
                 return
         start = reel.index.key_at(max(0, start - 1))
-    raise InputError(f"{at(reel, numbers[done])}: cannot be read any more", code="CHANGED_DURING_WORK")
+    raise InputError(f"{frame_label(reel, numbers[count])}: cannot be read any more", code="CHANGED_DURING_WORK")
 
 
-def _decoded(reel: Reel, start: int) -> Iterator[tuple[int, Planes]]:
+def _decode_from(reel: IndexedReel, start: int) -> Iterator[tuple[int, Planes]]:
     """Decode from frame ``start``; numbers come from counting at the very start, else from time stamps."""
     tick = MEZZANINE_TICK_MS if reel.facts.mezzanine else 0
     numbers = {number * tick if tick else int(pts): number for number, pts in enumerate(reel.index.pts)}
-    with container.opened(reel.path, max(1, reel.settings.codec_threads)) as (film, stream):
+    with container.open_film(reel.path, max(1, reel.settings.codec_threads)) as (film, stream):
         if start > 0:
             container.seek(film, stream, start * tick if tick else int(reel.index.pts[start]))
-        for count, frame in enumerate(container.frames(film, stream, _nothing)):
+        for count, frame in enumerate(container.frames(film, stream, _ignore_damage)):
             number = count if start == 0 else numbers.get(-1 if frame.pts is None else frame.pts)
             if number is not None:
                 yield number, planes.to_planes(frame, reel.layout)
 
 
-def _nothing(damage: str) -> None:
+def _ignore_damage(damage: str) -> None:
     """Damage was judged by the probe; what matters here is that every frame has its indexed hash."""
 
 
-def _same(reel: Reel, number: int, samples: Planes) -> bool:
+def _same(reel: IndexedReel, number: int, samples: Planes) -> bool:
     return bool(np.array_equal(planes.digest(samples), reel.index.digest[number]))
 
 
-def _turned(picture: Picture, degrees: int) -> Picture:
+def _rotate(picture: Picture, degrees: int) -> Picture:
     return np.ascontiguousarray(np.rot90(picture, degrees // 90, axes=(1, 2))) if degrees else picture

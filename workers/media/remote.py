@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeAlias, cast
 from db.errors import InputError
 from db.settings import Settings
 
-KEPT_FILES = 8
+MAX_CACHED_FILES = 8
 """Files of a sequence that lie in scratch at once: a few threads read near one another."""
 
 
@@ -48,7 +48,7 @@ class RemoteFolder:
         """Take ``s3://bucket/folder``, the server's settings, and where fetched files may lie."""
         self._uri, self._settings, self._scratch = uri.rstrip("/"), settings, scratch
         self._sizes: dict[str, int] | None = None
-        self._kept: OrderedDict[str, Path] = OrderedDict()
+        self._cache: OrderedDict[str, Path] = OrderedDict()
         self._lock = Lock()
 
     def __str__(self) -> str:
@@ -62,12 +62,14 @@ class RemoteFolder:
             InputError: ``FILE_MISSING`` or ``SOURCE_DENIED``.
             StoreUnavailable: S3 does not answer.
         """
-        from db.store.s3 import found
+        from db.store.s3 import list_objects
 
         if self._sizes is None:
             inside = self._uri.removeprefix("s3://").partition("/")[2] + "/"
-            listed = ((entry.key.removeprefix(inside), entry.bytes) for entry in found(self._settings, self._uri))
-            self._sizes = {name: size_bytes for name, size_bytes in listed if name and "/" not in name}
+            entries = (
+                (entry.key.removeprefix(inside), entry.bytes) for entry in list_objects(self._settings, self._uri)
+            )
+            self._sizes = {name: size_bytes for name, size_bytes in entries if name and "/" not in name}
         return self._sizes
 
     def file(self, name: str) -> Path:
@@ -75,17 +77,17 @@ class RemoteFolder:
         from db.store.s3 import fetch_source
 
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-                return self._kept[name]
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
             if self.sizes().get(name) == 0:
                 raise InputError(f"{self._uri}/{name}: the file is empty", code="ZERO_BYTE")
             self._scratch.mkdir(exist_ok=True)
             path = self._scratch / name
             fetch_source(self._settings, f"{self._uri}/{name}", path)
-            self._kept[name] = path
-            if len(self._kept) > KEPT_FILES:
-                self._kept.popitem(last=False)[1].unlink()
+            self._cache[name] = path
+            if len(self._cache) > MAX_CACHED_FILES:
+                self._cache.popitem(last=False)[1].unlink()
             return path
 
 
@@ -95,13 +97,13 @@ Place: TypeAlias = "Path | RemoteFile | RemoteFolder"
 """Where a reel lies."""
 
 
-def folder_of(place: Place) -> Folder:
+def as_folder(place: Place) -> Folder:
     """Return a sequence's place as the folder that it is."""
     assert not isinstance(place, RemoteFile)
     return place
 
 
-def film_of(place: Place) -> Path | RemoteFile:
+def as_film(place: Place) -> Path | RemoteFile:
     """Return a film's place as the file that it is."""
     assert not isinstance(place, RemoteFolder)
     return place
@@ -139,7 +141,7 @@ def bytes_in(folder: Folder, names: Iterable[str]) -> int:
 
 def size_of(place: Place) -> int:
     """Return a film's size in bytes."""
-    film = film_of(place)
+    film = as_film(place)
     if isinstance(film, Path):
         return film.stat().st_size
     with film.open() as file:

@@ -17,7 +17,7 @@ from workers.media.source import check_file
 from workers.media.stills import files as stills
 
 
-def glance(path: Path, count: int, settings: Settings) -> Iterator[tuple[int | None, Picture]]:
+def sample_frames(path: Path, count: int, settings: Settings) -> Iterator[tuple[int | None, Picture]]:
     """Yield a photo, or at most ``count`` frames of a film at even distances.
 
     Yields:
@@ -32,14 +32,14 @@ def glance(path: Path, count: int, settings: Settings) -> Iterator[tuple[int | N
         yield None, stills.to_picture(stills.read(path, settings))
         return
     # The ends of a reel are often leader and titles: frames are taken from within.
-    wanted = set(np.linspace(0, max(0, _length(path) - 1), count + 2)[1:-1].round().astype(int).tolist())
-    with container.opened(path) as (film, stream):
+    frame_numbers = set(np.linspace(0, max(0, _frame_count(path) - 1), count + 2)[1:-1].round().astype(int).tolist())
+    with container.open_film(path) as (film, stream):
         film_scan.check_size(stream.codec_context.width, stream.codec_context.height, settings, str(path))
-        for number, frame in enumerate(container.frames(film, stream, _passed_over)):
-            if number in wanted:
+        for number, frame in enumerate(container.frames(film, stream, _ignore_damage)):
+            if number in frame_numbers:
                 layout = film_scan.layout_of(frame, stream.codec_context.name, str(path))
                 yield number, pixels.to_picture(planes.to_planes(frame, layout), layout)
-            if number >= max(wanted):
+            if number >= max(frame_numbers):
                 return
 
 
@@ -53,10 +53,10 @@ def _is_still(path: Path) -> bool:
     return True
 
 
-def _length(path: Path) -> int:
-    with container.opened(path) as (film, stream):
+def _frame_count(path: Path) -> int:
+    with container.open_film(path) as (film, stream):
         return sum(1 for packet in film.demux(stream) if packet.size)
 
 
-def _passed_over(damage: str) -> None:
+def _ignore_damage(damage: str) -> None:
     """A damaged frame is simply not among those that are looked at."""

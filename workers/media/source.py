@@ -18,23 +18,23 @@ from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
 from db.store.keys import safe_name
-from workers.media.remote import Place, RemoteFile, RemoteFolder, film_of
+from workers.media.remote import Place, RemoteFile, RemoteFolder, as_film
 from workers.workbench import Workbench
 
 BLOCK_BYTES = 1 << 20
 
 
-def local(source: Source, bench: Workbench) -> Path:
+def local_still(source: Source, bench: Workbench) -> Path:
     """Return the local file of a still; one in S3 is fetched into the scratch folder first.
 
     Raises:
         InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
         StoreUnavailable: S3 does not answer.
     """
-    return find(fetched(source, bench.scratch, bench.settings, lambda count: bench.moved()))
+    return find_local(fetch_still(source, bench.scratch, bench.settings, lambda count: bench.advance()))
 
 
-def place(source: Source, settings: Settings, scratch: Path) -> Place:
+def locate(source: Source, settings: Settings, scratch: Path) -> Place:
     """Return where a reel is read. What lies in S3 stays there: a film is read by ranges, a sequence file by file.
 
     Args:
@@ -46,18 +46,20 @@ def place(source: Source, settings: Settings, scratch: Path) -> Place:
         InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
     """
     if not source.uri.startswith("s3://"):
-        return find(source)
+        return find_local(source)
     if source.sequence is not None:
         return RemoteFolder(source.uri, settings, scratch / "frames")
     return RemoteFile(source.uri, settings, source.version_id)
 
 
-def place_of_sound(source: Source, bench: Workbench) -> Place:
-    """Return where the sound that belongs to a reel is read; raises as :func:`place`."""
-    return place(Source(uri=source.sound, kind=source.kind), bench.settings, bench.scratch)
+def locate_sound(source: Source, bench: Workbench) -> Place:
+    """Return where the sound that belongs to a reel is read; raises as :func:`locate`."""
+    return locate(Source(uri=source.sound, kind=source.kind), bench.settings, bench.scratch)
 
 
-def fetched(source: Source, folder: Path, settings: Settings, moved: Callable[[int], None] | None = None) -> Source:
+def fetch_still(
+    source: Source, folder: Path, settings: Settings, on_bytes: Callable[[int], None] | None = None
+) -> Source:
     """Return a still as it lies on this machine, after fetching it from S3 into ``folder`` where it lies there.
 
     Raises:
@@ -70,12 +72,12 @@ def fetched(source: Source, folder: Path, settings: Settings, moved: Callable[[i
 
     path = folder / f"source-{safe_name(source.uri.rpartition('/')[2])}"
     if not path.exists():
-        fetch_source(settings, source.uri, path, moved, version_id=source.version_id)
+        fetch_source(settings, source.uri, path, on_bytes, version_id=source.version_id)
     return source.model_copy(update={"uri": str(path)})
 
 
-def find(source: Source) -> Path:
-    """Return the path of a source that lies on this machine; raises as :func:`local`."""
+def find_local(source: Source) -> Path:
+    """Return the path of a source that lies on this machine; raises as :func:`local_still`."""
     path = Path(source.uri)
     if source.sequence is None:
         check_file(path)
@@ -85,7 +87,7 @@ def find(source: Source) -> Path:
 
 
 def check_file(path: Path) -> int:
-    """Return a file's size in bytes once it is sure that it can be read; raises as :func:`local`."""
+    """Return a file's size in bytes once it is sure that it can be read; raises as :func:`local_still`."""
     try:
         facts = path.stat()
     except PermissionError as error:
@@ -104,7 +106,7 @@ def check_file(path: Path) -> int:
 def fixity(
     paths: Iterable[Place],
     expected: Digests,
-    moved: Callable[[], None],
+    advance: Callable[[], None],
     *,
     size_bytes: int | None = None,
     listed: Mapping[str, Digests] | None = None,
@@ -114,7 +116,7 @@ def fixity(
     Args:
         paths: The files; more than one for a sequence.
         expected: Algorithm to hex digest over all of them, as the manifest gives them; each one is checked.
-        moved: Called for every megabyte.
+        advance: Called for every megabyte.
         size_bytes: Their size as the manifest gives it; none when it does not.
         listed: Digests of the single files by their names, each of which is checked; every file must be among them.
 
@@ -122,52 +124,52 @@ def fixity(
         InputError: ``CHECKSUM_MISMATCH`` or ``FILE_UNEXPECTED`` with the file's name, ``BAD_VALUE`` for an unknown
             algorithm, or a file cannot be read.
     """
-    whole = _sums({*expected, "sha256"})
+    whole = _new_hashers({*expected, "sha256"})
     last, size = None, 0
     for path in paths:
         last = path
-        own = None if listed is None else _listed(path, listed)
-        alone = _sums(own or ())
+        digests = None if listed is None else _digests_for(path, listed)
+        alone = _new_hashers(digests or ())
         for block in _blocks(path):
             size += len(block)
             for running in (*whole.values(), *alone.values()):
                 running.update(block)
-            moved()
-        _compare(path, alone, own or {})
+            advance()
+        _check_digests(path, alone, digests or {})
     if size_bytes not in (None, size):
         message = f"{last}: {size} bytes were read, the manifest says {size_bytes}"
         raise InputError(message, code="CHECKSUM_MISMATCH")
-    _compare(last, whole, expected)
+    _check_digests(last, whole, expected)
     return str(whole["sha256"].hexdigest())
 
 
-def _listed(path: Place, listed: Mapping[str, Digests]) -> Digests:
-    if film_of(path).name not in listed:
+def _digests_for(path: Place, digests: Mapping[str, Digests]) -> Digests:
+    if as_film(path).name not in digests:
         raise InputError(f"{path}: the list of its sequence's digests does not name it", code="FILE_UNEXPECTED")
-    return listed[film_of(path).name]
+    return digests[as_film(path).name]
 
 
-def _sums(names: Iterable[str]) -> dict[str, Any]:
+def _new_hashers(names: Iterable[str]) -> dict[str, Any]:
     """Begin a digest for each algorithm, by the name that was given."""
-    begun = {}
+    hashers = {}
     for name in names:
         algorithm = checksums.algorithm(name)
         if algorithm is None:
             raise InputError(f"Checksum algorithm {name!r:.40} is not known", code="BAD_VALUE")
-        begun[name] = hashlib.new(algorithm, usedforsecurity=False)
-    return begun
+        hashers[name] = hashlib.new(algorithm, usedforsecurity=False)
+    return hashers
 
 
-def _compare(path: Place | None, sums: Mapping[str, Any], expected: Digests) -> None:
-    for name, wanted in expected.items():
-        found = sums[name].hexdigest()
-        if found != wanted.strip().lower():
-            raise InputError(f"{path}: {name} is {found}, the manifest says {wanted}", code="CHECKSUM_MISMATCH")
+def _check_digests(path: Place | None, sums: Mapping[str, Any], expected: Digests) -> None:
+    for name, digest in expected.items():
+        actual = sums[name].hexdigest()
+        if actual != digest.strip().lower():
+            raise InputError(f"{path}: {name} is {actual}, the manifest says {digest}", code="CHECKSUM_MISMATCH")
 
 
 def _blocks(path: Place) -> Iterable[bytes]:
     try:
-        with film_of(path).open("rb") as file:
+        with as_film(path).open("rb") as file:
             while block := file.read(BLOCK_BYTES):
                 yield block
     except PermissionError as error:

@@ -15,12 +15,12 @@ _FLAGS = 0xC08080C0
 """Bits of the packed form that are no digits: drop frame, colour frame, field phase and binary group flags."""
 
 
-def base_of(rate: Fraction) -> int:
+def frame_base(rate: Fraction) -> int:
     """Return how many frames timecode counts in a second: 24 for 24000/1001, 17 for 50/3."""
     return max(1, round(rate))
 
 
-def advanced(start: str, frames: int, rate: Fraction) -> str:
+def add_frames(start: str, frames: int, rate: Fraction) -> str:
     """Return the timecode ``frames`` later, round the clock; empty stays empty, and so does what is no timecode.
 
     Args:
@@ -28,61 +28,61 @@ def advanced(start: str, frames: int, rate: Fraction) -> str:
         frames: How many frames later, or earlier when below 0.
         rate: Frames per second.
     """
-    found = _TEXT.fullmatch(start)
-    if not found:
+    match = _TEXT.fullmatch(start)
+    if not match:
         return ""
-    base = base_of(rate)
-    dropped = _dropped(base) if found[4] == ";" else 0
-    hours, minutes, seconds, frame = (int(found[group]) for group in (1, 2, 3, 5))
+    base = frame_base(rate)
+    drop_count = _drop_count(base) if match[4] == ";" else 0
+    hours, minutes, seconds, frame = (int(match[group]) for group in (1, 2, 3, 5))
     whole_minutes = 60 * hours + minutes
-    count = (60 * whole_minutes + seconds) * base + frame - dropped * (whole_minutes - whole_minutes // 10)
-    return _text(count + frames, base, dropped)
+    count = (60 * whole_minutes + seconds) * base + frame - drop_count * (whole_minutes - whole_minutes // 10)
+    return _format(count + frames, base, drop_count)
 
 
-def at_rate(code: str, before: Fraction, after: Fraction) -> str:
+def convert_rate(code: str, before: Fraction, after: Fraction) -> str:
     """Return the timecode of the same moment where frames are counted at another rate; drop frame is given up.
 
     Args:
-        code: As :func:`advanced` takes it.
+        code: As :func:`add_frames` takes it.
         before: Frames per second that it counts.
         after: Frames per second to count.
     """
-    found = _TEXT.fullmatch(code)
-    if not found or base_of(before) == base_of(after):
+    match = _TEXT.fullmatch(code)
+    if not match or frame_base(before) == frame_base(after):
         return code
-    return f"{found[1]}:{found[2]}:{found[3]}:{int(found[5]) * base_of(after) // base_of(before):02d}"
+    return f"{match[1]}:{match[2]}:{match[3]}:{int(match[5]) * frame_base(after) // frame_base(before):02d}"
 
 
-def unpacked(packed: int) -> str:
+def unpack(code: int) -> str:
     """Return the text of a packed timecode (SMPTE ST 12-1, as in DPX and EXR); empty for rubbish and for all zeros."""
-    digits = f"{packed & ~_FLAGS:08x}"
+    digits = f"{code & ~_FLAGS:08x}"
     # All zeros is what a writer leaves that knows nothing of timecode.
-    if not packed or not re.fullmatch(r"[0-2]\d[0-5]\d[0-5]\d\d\d", digits):
+    if not code or not re.fullmatch(r"[0-2]\d[0-5]\d[0-5]\d\d\d", digits):
         return ""
     hours, minutes, seconds, frames = (digits[at : at + 2] for at in (0, 2, 4, 6))
-    return f"{hours}:{minutes}:{seconds}{';' if packed & _DROP_BIT else ':'}{frames}"
+    return f"{hours}:{minutes}:{seconds}{';' if code & _DROP_BIT else ':'}{frames}"
 
 
-def packed(text: str) -> int:
+def pack(text: str) -> int:
     """Return the packed form of a timecode; raises ``ValueError`` for any other text."""
-    found = _TEXT.fullmatch(text)
-    if not found:
+    match = _TEXT.fullmatch(text)
+    if not match:
         raise ValueError(f"{text!r:.40} is no timecode")
-    value = int("".join(found.group(1, 2, 3, 5)), 16)
-    return value | (_DROP_BIT if found[4] == ";" else 0)
+    value = int("".join(match.group(1, 2, 3, 5)), 16)
+    return value | (_DROP_BIT if match[4] == ";" else 0)
 
 
-def _dropped(base: int) -> int:
+def _drop_count(base: int) -> int:
     return base // 15 if base in {30, 60, 120} else 0
 
 
-def _text(count: int, base: int, dropped: int) -> str:
-    a_minute, ten = 60 * base - dropped, 600 * base - 9 * dropped
+def _format(count: int, base: int, drop_count: int) -> str:
+    a_minute, ten = 60 * base - drop_count, 600 * base - 9 * drop_count
     count %= 144 * ten
-    if dropped:
+    if drop_count:
         tens, rest = divmod(count, ten)
         # The first minute of ten drops nothing.
-        count += dropped * (9 * tens + max(0, (rest - dropped) // a_minute))
+        count += drop_count * (9 * tens + max(0, (rest - drop_count) // a_minute))
     seconds, frame = divmod(count, base)
-    mark = ";" if dropped else ":"
+    mark = ";" if drop_count else ":"
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{mark}{frame:02d}"

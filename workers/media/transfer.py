@@ -29,7 +29,7 @@ _DARKEST = 1e-6
 _TOE, _TOE_SHOWN = 0.0031308, 0.0031308 * 12.92
 
 
-def shown(values: Values, transfer: Transfer) -> Values:
+def to_display(values: Values, transfer: Transfer) -> Values:
     """Return what a display is sent for samples of 0..1; reference black becomes 0, reference white 1."""
     if transfer == "gamma":
         return values
@@ -37,16 +37,18 @@ def shown(values: Values, transfer: Transfer) -> Values:
         values = (10.0 ** ((values - _WHITE) * _DECADES) - _FLARE) / (1 - _FLARE)
     light = np.abs(values)
     curved = np.where(light > _TOE, 1.055 * np.maximum(light, _TOE) ** (1 / 2.4) - 0.055, 12.92 * light)
-    found: Values = np.copysign(curved, values)
-    return found
+    display: Values = np.copysign(curved, values)
+    return display
 
 
-def stored(values: Values, transfer: Transfer) -> Values:
-    """Return the samples of 0..1 that :func:`shown` makes ``values`` of."""
+def from_display(values: Values, transfer: Transfer) -> Values:
+    """Return the samples of 0..1 that :func:`to_display` makes ``values`` of."""
     if transfer == "gamma":
         return values
-    seen = np.abs(values)
-    straight = np.where(seen > _TOE_SHOWN, ((np.maximum(seen, _TOE_SHOWN) + 0.055) / 1.055) ** 2.4, seen / 12.92)
+    magnitude = np.abs(values)
+    straight = np.where(
+        magnitude > _TOE_SHOWN, ((np.maximum(magnitude, _TOE_SHOWN) + 0.055) / 1.055) ** 2.4, magnitude / 12.92
+    )
     light: Values = np.copysign(straight, values)
     if transfer == "log":
         light = np.log10(np.maximum(light * (1 - _FLARE) + _FLARE, _DARKEST)) / _DECADES + _WHITE
@@ -57,4 +59,4 @@ def stored(values: Values, transfer: Transfer) -> Values:
 def table(transfer: Transfer, depth_bits: int, low: float, span: float) -> NDArray[np.float32]:
     """Return what every code value of ``depth_bits`` is shown as; ``low`` and ``span`` are the layout's."""
     codes = (np.arange(2**depth_bits, dtype=np.float64) - low) / span
-    return shown(codes, transfer).astype(np.float32)
+    return to_display(codes, transfer).astype(np.float32)

@@ -125,7 +125,7 @@ def _luma(picture: Planes) -> Planes:
 
 def _pair(restored: Clip, source: Clip, number: int) -> tuple[Planes, Planes, Planes]:
     full, before = planes.from_frame(restored.frame(number)), planes.from_frame(source.frame(number))
-    return full, planes.area_resize(full, *before.shape[1:]), before
+    return full, planes.resize_area(full, *before.shape[1:]), before
 
 
 def _ingredient(name: str) -> str:

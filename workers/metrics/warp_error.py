@@ -31,14 +31,14 @@ class Look:
 
 def observe(picture: Planes) -> Look:
     """Return the frame at its size for comparing, and as motion estimation wants it."""
-    small = planes.at_most(picture, _SIDE_PX)
-    return Look(small, flow.code(planes.luma(small)))
+    small = planes.resize_to_fit(picture, _SIDE_PX)
+    return Look(small, flow.to_code(planes.luma(small)))
 
 
 def compare(earlier: Look, later: Look) -> float:
     """Return the mean squared difference where both show the same thing; 0 where nothing can be compared."""
     there, back = flow.motion(earlier.code, later.code), flow.motion(later.code, earlier.code)
-    seen = flow.agrees(there, back) & ~_edges_of_motion(there)
+    seen = flow.consistency_mask(there, back) & ~_edges_of_motion(there)
     if not seen.any():
         return 0.0
     difference = flow.warp(later.picture, there) - earlier.picture

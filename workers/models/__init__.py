@@ -37,9 +37,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workers.models.checkpoints.loading import boxes, build, chroma, load, published, restored
+    from workers.models.checkpoints.loading import boxes, build, chroma, load, reference_output, restore
 
-__all__ = ["boxes", "build", "chroma", "load", "published", "restored"]
+__all__ = ["boxes", "build", "chroma", "load", "reference_output", "restore"]
 
 
 def __getattr__(name: str) -> Any:

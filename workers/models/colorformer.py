@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from workers.models.parts import batches, imagenet, lab_planes
 from workers.models.parts.dynamic_unet import conv_relu_twice, last_shuffle, wide_blocks
 from workers.models.parts.spectral import SpectralConv
-from workers.models.parts.swin import Mlp, Swin
+from workers.models.parts.swin import Swin, SwinMlp
 from workers.ops import lab
 from workers.ops.resample import Bytes
 
@@ -44,11 +44,11 @@ def build(name: str) -> nn.Module:
 
 def chroma(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return a and b of CIE Lab ``(N, 2, 256, 256)`` float32 for sRGB pictures ``(N, 3, H, W)`` float32 0..1."""
-    return _ab(network, [_light(picture) for picture in lab_planes.eight_bit(pictures)])
+    return _ab(network, [_light(picture) for picture in lab_planes.to_eight_bit(pictures)])
 
 
 @torch.inference_mode()
-def published(network: nn.Module, picture: Bytes) -> Bytes:
+def reference_output(network: nn.Module, picture: Bytes) -> Bytes:
     """Return the 8-bit sRGB picture ``(256, 256, 3)`` that the published program makes of one; it has no other size."""
     light = _light(picture)
     levels = lab.lab_to_rgb(torch.cat([light, _ab(network, [light]).cpu()], dim=1)) * 255
@@ -63,8 +63,8 @@ def _light(picture: Bytes) -> Tensor:
 
 def _ab(network: nn.Module, lights: Sequence[Tensor]) -> Tensor:
     nothing = torch.zeros(1, 2, _SIDE_PX, _SIDE_PX)
-    greys = [[lab.lab_to_rgb(torch.cat([light, nothing], dim=1))] for light in lights]
-    return batches.predicted(network, greys, network).float()
+    grays = [[lab.lab_to_rgb(torch.cat([light, nothing], dim=1))] for light in lights]
+    return batches.predict(network, grays, network).float()
 
 
 # -- the network
@@ -82,14 +82,14 @@ class ColorFormer(nn.Module):
         self.register_buffer("std", imagenet.deviation())
         self.encoder = nn.ModuleDict({"arch": Swin(_WIDTHS[0], _DEPTHS, _HEADS, _GRIDS)})
         self.seg_decoder = _Decoder()
-        joined = _CHANNELS + 3
-        self.refine_net = nn.Sequential(_Residual(joined), nn.Sequential(SpectralConv(joined, 2, 3, bias=True)))
+        channels = _CHANNELS + 3
+        self.refine_net = nn.Sequential(_Residual(channels), nn.Sequential(SpectralConv(channels, 2, 3, bias=True)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a and b of Lab ``(N, 2, H, W)`` for grey sRGB ``(N, 3, H, W)`` 0..1, sides multiples of 32."""
-        normalised = (x - self.mean) / self.std
-        maps, shares = self.encoder["arch"](normalised)
-        out: Tensor = self.refine_net(torch.cat([self.seg_decoder(maps, shares), normalised], dim=1))
+        net_input = (x - self.mean) / self.std
+        maps, shares = self.encoder["arch"](net_input)
+        out: Tensor = self.refine_net(torch.cat([self.seg_decoder(maps, shares), net_input], dim=1))
         return out
 
 
@@ -128,7 +128,7 @@ class _ColorMemory(nn.Module):
         self.norm1 = nn.LayerNorm(_CHANNELS)
         self.norm2 = nn.LayerNorm(2 * _CHANNELS)
         self.norm3 = nn.LayerNorm(2 * _CHANNELS)
-        self.mlp = Mlp(2 * _CHANNELS, 2 * _CHANNELS)
+        self.mlp = SwinMlp(2 * _CHANNELS, 2 * _CHANNELS)
         self.last_conv = nn.Conv2d(2 * _CHANNELS, _CHANNELS, 1)
 
     def forward(self, x: Tensor, shares: Tensor) -> Tensor:
@@ -136,9 +136,9 @@ class _ColorMemory(nn.Module):
         places = x.flatten(2).transpose(1, 2)
         scores = self.proj_q(self.norm1(places)) @ self.semantic_embed(self.semantic_centers).t()
         prior = scores.softmax(dim=-1) @ self._values(shares)
-        joined = self.norm2(torch.cat([places, prior], dim=-1))
-        joined = self.norm3(joined + self.mlp(joined))
-        out: Tensor = self.last_conv(joined.transpose(1, 2).reshape(len(x), -1, *x.shape[2:]))
+        features = self.norm2(torch.cat([places, prior], dim=-1))
+        features = self.norm3(features + self.mlp(features))
+        out: Tensor = self.last_conv(features.transpose(1, 2).reshape(len(x), -1, *x.shape[2:]))
         return out
 
     def _values(self, shares: Tensor) -> Tensor:

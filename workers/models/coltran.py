@@ -24,7 +24,7 @@ Sampling = Literal["random", "greedy"]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ColTranSizes:
     """How large the networks are; the published ones by default."""
 
     widths: Widths = field(default_factory=Widths)
@@ -34,15 +34,15 @@ class Sizes:
     """Of the finished picture."""
 
 
-PUBLISHED = Sizes()
-REDUCED = Sizes(Widths(hidden=32, inner=48, heads=4, head=8), side=8, full_side=16)
+PUBLISHED = ColTranSizes()
+REDUCED = ColTranSizes(Widths(hidden=32, inner=48, heads=4, head=8), side=8, full_side=16)
 """For quick tests: as many layers, fewer channels, small pictures."""
 
 
 class ColTran(nn.Module):
     """The three networks, under the names of their checkpoints' folders."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: ColTranSizes) -> None:
         super().__init__()
         self.sizes = sizes
         coarse, full = coltran_pixels.COARSE_LEVELS, 256
@@ -55,18 +55,18 @@ class ColTran(nn.Module):
 
         Coarse colours are drawn with the generator; without one the likeliest is taken.
         """
-        drawn = coltran_sampling.rows(self.colorizer, small_gray, generator)
-        coarse = coltran_pixels.coarse_of(torch.stack([row.bins for row in drawn])[None])
-        small = self.color_upsampler.picture(coarse, small_gray)
+        rows = coltran_sampling.sample_rows(self.colorizer, small_gray, generator)
+        coarse = coltran_pixels.bins_to_coarse(torch.stack([row.bins for row in rows])[None])
+        small = self.color_upsampler.likeliest_picture(coarse, small_gray)
         side = self.sizes.full_side
-        out: Tensor = self.spatial_upsampler.picture(coltran_pixels.area_resized(small, side, side), gray)
+        out: Tensor = self.spatial_upsampler.likeliest_picture(coltran_pixels.resize_area(small, side, side), gray)
         return out
 
 
 # -- the contract of a colorizer
 
 
-def build(name: str, sizes: Sizes = PUBLISHED) -> ColTran:
+def build(name: str, sizes: ColTranSizes = PUBLISHED) -> ColTran:
     """Return the network ``coltran``: random values, eval mode.
 
     Raises:
@@ -85,29 +85,29 @@ def chroma(network: ColTran, pictures: Tensor, *, sampling: Sampling = "random",
     Raises:
         ValueError: ``sampling`` is neither ``random`` nor ``greedy``.
     """
-    painted = [_painted(network, picture, sampling, seed) for picture in lab_planes.eight_bit(pictures)]
-    rgb = torch.cat(painted).permute(0, 3, 1, 2).double() / 255
+    outputs = [_paint(network, picture, sampling, seed) for picture in lab_planes.to_eight_bit(pictures)]
+    rgb = torch.cat(outputs).permute(0, 3, 1, 2).double() / 255
     return lab.rgb_to_lab(rgb)[:, 1:].float()
 
 
 @torch.inference_mode()
-def published(network: ColTran, picture: Bytes, *, sampling: Sampling = "random", seed: int = 0) -> Bytes:
+def reference_output(network: ColTran, picture: Bytes, *, sampling: Sampling = "random", seed: int = 0) -> Bytes:
     """Return the central square of an 8-bit sRGB picture ``(H, W, 3)`` in colour, ``(256, 256, 3)``.
 
     Neither colour nor grey of what came in is kept: all is the network's. Options and errors as for :func:`chroma`.
     """
-    square = coltran_pixels.central_square(torch.tensor(picture)[None])[0].numpy()
-    out: Bytes = _painted(network, square, sampling, seed)[0].cpu().numpy()
+    square = coltran_pixels.center_crop(torch.tensor(picture)[None])[0].numpy()
+    out: Bytes = _paint(network, square, sampling, seed)[0].cpu().numpy()
     return out
 
 
-def _painted(network: ColTran, picture: Bytes, sampling: Sampling, seed: int) -> Tensor:
+def _paint(network: ColTran, picture: Bytes, sampling: Sampling, seed: int) -> Tensor:
     """Return one picture ``(H, W, 3)``, squashed, as the network paints it: uint8 ``(1, 256, 256, 3)``."""
     if sampling not in ("random", "greedy"):
         raise ValueError(f"sampling is 'random' or 'greedy', not {sampling!r}")
     generator = torch.Generator().manual_seed(seed) if sampling == "random" else None
     sizes = network.sizes
-    gray, small_gray = coltran_pixels.greys(torch.tensor(picture)[None], sizes.full_side, sizes.side)
+    gray, small_gray = coltran_pixels.gray_pyramid(torch.tensor(picture)[None], sizes.full_side, sizes.side)
     device = next(network.parameters()).device
     with torch.no_grad():
         out: Tensor = network(gray.to(device), small_gray.to(device), generator)
@@ -118,7 +118,7 @@ def _painted(network: ColTran, picture: Bytes, sampling: Sampling, seed: int) ->
 
 
 def from_tensorflow(
-    source: str | Path | Mapping[str, str | Path], net: str | None = None, sizes: Sizes = PUBLISHED
+    source: str | Path | Mapping[str, str | Path], net: str | None = None, sizes: ColTranSizes = PUBLISHED
 ) -> dict[str, Tensor]:
     """Return the state of :func:`build`'s network, or of its child ``net``, from published TensorFlow checkpoints.
 
@@ -135,7 +135,7 @@ def from_tensorflow(
     state: dict[str, Tensor] = {}
     from workers.models.checkpoints import coltran_checkpoint  # it raises the errors of db, which training lacks
 
-    for name, place in coltran_checkpoint.places(source).items():
+    for name, place in coltran_checkpoint.checkpoint_paths(source).items():
         state |= {f"{name}.{key}": value for key, value in _child_state(network, name, place).items()}
     return state
 
@@ -144,4 +144,6 @@ def _child_state(network: ColTran, net: str, place: str | Path) -> dict[str, Ten
     from workers.models.checkpoints import coltran_checkpoint
 
     expected = network.get_submodule(net).state_dict()
-    return coltran_checkpoint.read(net, coltran_checkpoint.prefix(Path(place)), expected, network.sizes.widths.heads)
+    return coltran_checkpoint.read(
+        net, coltran_checkpoint.checkpoint_prefix(Path(place)), expected, network.sizes.widths.heads
+    )

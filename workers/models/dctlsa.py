@@ -32,12 +32,12 @@ def build(name: str) -> nn.Module:
     return cast(nn.Module, DCTLSA(upscale=_BUILDS[name])).eval()
 
 
-def restored(network: nn.Module, pictures: Tensor) -> Tensor:
+def restore(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return pictures ``(N, C, H * scale, W * scale)`` for ``(N, C, H, W)`` float32 0..1, clipped to 0..1."""
     channels, height, width = pictures.shape[-3:]
-    lacking = (0, max(0, _SMALLEST_PX - width), 0, max(0, _SMALLEST_PX - height))
-    wide = functional.pad(pictures.float().expand(-1, 3, -1, -1), lacking, mode="replicate")
-    made = batches.predicted(network, [[one[None]] for one in wide], network).clamp(0, 1)
-    scale = made.shape[-1] // wide.shape[-1]
-    made = made[..., : height * scale, : width * scale]
-    return made.mean(dim=1, keepdim=True) if channels == 1 else made
+    padding = (0, max(0, _SMALLEST_PX - width), 0, max(0, _SMALLEST_PX - height))
+    wide = functional.pad(pictures.float().expand(-1, 3, -1, -1), padding, mode="replicate")
+    output = batches.predict(network, [[one[None]] for one in wide], network).clamp(0, 1)
+    scale = output.shape[-1] // wide.shape[-1]
+    output = output[..., : height * scale, : width * scale]
+    return output.mean(dim=1, keepdim=True) if channels == 1 else output

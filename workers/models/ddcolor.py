@@ -63,7 +63,7 @@ def chroma(network: nn.Module, pictures: Tensor, *, input_size: int = 512) -> Te
 
 
 @torch.inference_mode()
-def published(network: nn.Module, picture: Bytes, *, input_size: int = 512) -> Bytes:
+def reference_output(network: nn.Module, picture: Bytes, *, input_size: int = 512) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the published program makes of one, at its own size.
 
     Raises:
@@ -80,11 +80,11 @@ def published(network: nn.Module, picture: Bytes, *, input_size: int = 512) -> B
 def _ab(network: nn.Module, pictures: Sequence[NDArray[np.float32]], input_size: int) -> Tensor:
     if input_size < _MULTIPLE_PX or input_size % _MULTIPLE_PX:
         raise ValueError(f"input_size is a multiple of {_MULTIPLE_PX} pixels, not {input_size}")
-    greys = [[_grey(rgb, input_size)] for rgb in pictures]
-    return batches.predicted(network, greys, network).float()
+    grays = [[_to_gray(rgb, input_size)] for rgb in pictures]
+    return batches.predict(network, grays, network).float()
 
 
-def _grey(rgb: NDArray[np.float32], side_px: int) -> Tensor:
+def _to_gray(rgb: NDArray[np.float32], side_px: int) -> Tensor:
     """Return ``(1, 3, side_px, side_px)`` sRGB of the same L without colour, of sRGB ``(H, W, 3)``."""
     square = cv2.resize(rgb, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
     lab = cv2.cvtColor(square, cv2.COLOR_RGB2LAB)
@@ -111,9 +111,9 @@ class DDColor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a and b of Lab ``(N, 2, H, W)`` for grey sRGB ``(N, 3, H, W)`` 0..1, sides multiples of 32."""
-        normalised = (x - self.mean) / self.std
-        shares: Tensor = self.decoder(self.encoder["arch"](normalised))
-        out: Tensor = self.refine_net(torch.cat([shares, normalised], dim=1))
+        net_input = (x - self.mean) / self.std
+        shares: Tensor = self.decoder(self.encoder["arch"](net_input))
+        out: Tensor = self.refine_net(torch.cat([shares, net_input], dim=1))
         return out
 
 
@@ -152,7 +152,7 @@ class _ColorDecoder(nn.Module):
 
     def forward(self, sources: list[Tensor], pixels: Tensor) -> Tensor:
         """Return ``(N, queries, H, W)`` of three maps to read and of the pixels ``(N, C, H, W)`` to weigh."""
-        memories, positions = self._memories(sources), [_sequence(self.pe_layer(source)) for source in sources]
+        memories, positions = self._memories(sources), [_to_sequence(self.pe_layer(source)) for source in sources]
         place = self.query_embed.weight[:, None]
         content = self.query_feat.weight[:, None].expand(-1, len(pixels), -1)
         layers = zip(
@@ -161,16 +161,16 @@ class _ColorDecoder(nn.Module):
             self.transformer_ffn_layers,
             strict=True,
         )
-        for index, (cross, own, feed_forward) in enumerate(layers):
+        for index, (cross, self_attention, feed_forward) in enumerate(layers):
             level = index % len(sources)
             content = cross(content, place, memories[level], positions[level])
-            content = feed_forward(own(content, place))
+            content = feed_forward(self_attention(content, place))
         colors: Tensor = self.color_embed(self.decoder_norm(content).transpose(0, 1))
         return (colors @ pixels.flatten(2)).reshape(len(pixels), _QUERIES, *pixels.shape[2:])
 
     def _memories(self, sources: list[Tensor]) -> list[Tensor]:
         levels = zip(self.input_proj, sources, self.level_embed.weight, strict=True)
-        return [_sequence(project(source)) + level for project, source, level in levels]
+        return [_to_sequence(project(source)) + level for project, source, level in levels]
 
 
 class _SelfAttention(nn.Module):
@@ -182,8 +182,8 @@ class _SelfAttention(nn.Module):
     def forward(self, content: Tensor, place: Tensor) -> Tensor:
         """Return the queries' content ``(queries, N, C)`` once they have looked at one another."""
         query = content + place
-        found, _ = self.self_attn(query, query, content, need_weights=False)
-        out: Tensor = self.norm(content + found)
+        attention, _ = self.self_attn(query, query, content, need_weights=False)
+        out: Tensor = self.norm(content + attention)
         return out
 
 
@@ -195,8 +195,8 @@ class _CrossAttention(nn.Module):
 
     def forward(self, content: Tensor, place: Tensor, memory: Tensor, position: Tensor) -> Tensor:
         """Return the queries' content ``(queries, N, C)`` once they have looked at a map ``(pixels, N, C)``."""
-        found, _ = self.multihead_attn(content + place, memory + position, memory, need_weights=False)
-        out: Tensor = self.norm(content + found)
+        attention, _ = self.multihead_attn(content + place, memory + position, memory, need_weights=False)
+        out: Tensor = self.norm(content + attention)
         return out
 
 
@@ -229,12 +229,12 @@ class _SinePosition(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return where each pixel of a map ``(N, C, H, W)`` is, ``(1, channels, H, W)``: rows first, then columns."""
         height, width = x.shape[-2:]
-        down = _waves(height, x.device)[:, :, None].expand(-1, -1, width)
-        across = _waves(width, x.device)[:, None].expand(-1, height, -1)
+        down = _sinusoids(height, x.device)[:, :, None].expand(-1, -1, width)
+        across = _sinusoids(width, x.device)[:, None].expand(-1, height, -1)
         return torch.cat([down, across])[None]
 
 
-def _waves(length: int, device: torch.device) -> Tensor:
+def _sinusoids(length: int, device: torch.device) -> Tensor:
     """Return sines and cosines in turn, ``(channels / 2, length)``, slower from pair to pair."""
     angle = torch.arange(1, length + 1, dtype=torch.float32, device=device) / (length + 1e-6) * (2 * math.pi)
     channel = torch.arange(_CHANNELS // 2, dtype=torch.float32, device=device)
@@ -242,6 +242,6 @@ def _waves(length: int, device: torch.device) -> Tensor:
     return torch.stack([turns[0::2].sin(), turns[1::2].cos()], dim=1).flatten(0, 1)
 
 
-def _sequence(x: Tensor) -> Tensor:
+def _to_sequence(x: Tensor) -> Tensor:
     """Return a map ``(N, C, H, W)`` as ``(H * W, N, C)``."""
     return x.flatten(2).permute(2, 0, 1)

@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from workers.models.parts import batches, imagenet, lab_planes
 from workers.models.parts.dynamic_unet import ShuffleUp, UpBlock, conv_relu_norm, conv_relu_twice
-from workers.models.parts.resnet import WIDTHS, BasicBlock, Bottleneck, Encoder
+from workers.models.parts.resnet import WIDTHS, BasicBlock, Bottleneck, ResNetEncoder
 from workers.models.parts.spectral import SpectralConv
 from workers.ops import lab
-from workers.ops.resample import Bytes, resized
+from workers.ops.resample import Bytes, resize
 
 _NAMES = ("deoldify-artistic", "deoldify-stable", "deoldify-video")
 _PX_PER_FACTOR = 16
@@ -42,7 +42,7 @@ def build(name: str) -> nn.Module:
     """
     if name not in _NAMES:
         raise ValueError(f"{', '.join(_NAMES)} are the networks of this module, not {name}")
-    return (_artistic() if name == "deoldify-artistic" else _stable()).eval()
+    return (_build_artistic() if name == "deoldify-artistic" else _build_stable()).eval()
 
 
 def chroma(network: nn.Module, pictures: Tensor, *, render_factor: int = 35) -> Tensor:
@@ -57,34 +57,34 @@ def chroma(network: nn.Module, pictures: Tensor, *, render_factor: int = 35) -> 
     Raises:
         ValueError: ``render_factor`` is out of range.
     """
-    return lab.rgb_to_lab(_painted(network, lab_planes.eight_bit(pictures), render_factor))[:, 1:]
+    return lab.rgb_to_lab(_paint(network, lab_planes.to_eight_bit(pictures), render_factor))[:, 1:]
 
 
 @torch.inference_mode()
-def published(network: nn.Module, picture: Bytes, *, render_factor: int = 35) -> Bytes:
+def reference_output(network: nn.Module, picture: Bytes, *, render_factor: int = 35) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the published program makes of one, without its watermark.
 
     Raises:
         ValueError: ``render_factor`` is out of range.
     """
-    painted = _painted(network, [picture], render_factor)[0] * 255
-    square = np.ascontiguousarray(painted.permute(1, 2, 0).to(torch.uint8).cpu().numpy())
-    yuv = cv2.cvtColor(resized(square, picture.shape[0], picture.shape[1], "bilinear"), cv2.COLOR_RGB2YUV)
+    levels = _paint(network, [picture], render_factor)[0] * 255
+    square = np.ascontiguousarray(levels.permute(1, 2, 0).to(torch.uint8).cpu().numpy())
+    yuv = cv2.cvtColor(resize(square, picture.shape[0], picture.shape[1], "bilinear"), cv2.COLOR_RGB2YUV)
     yuv[..., 0] = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV)[..., 0]
     return cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB).astype(np.uint8, copy=False)
 
 
-def _painted(network: nn.Module, pictures: Sequence[Bytes], render_factor: int) -> Tensor:
+def _paint(network: nn.Module, pictures: Sequence[Bytes], render_factor: int) -> Tensor:
     """Return the network's own sRGB pictures ``(N, 3, S, S)`` float32 0..1."""
     if render_factor not in _FACTORS:
         raise ValueError(f"render_factor is {_FACTORS[0]} to {_FACTORS[-1]}, not {render_factor}")
     side_px, mean, deviation = _PX_PER_FACTOR * render_factor, imagenet.mean(), imagenet.deviation()
-    greys = [lab_planes.unit_range(_grey(resized(picture, side_px, side_px, "bilinear"))) for picture in pictures]
-    out = batches.predicted(network, [[(grey - mean) / deviation] for grey in greys], network).float()
+    grays = [lab_planes.to_unit_range(_to_gray(resize(picture, side_px, side_px, "bilinear"))) for picture in pictures]
+    out = batches.predict(network, [[(gray - mean) / deviation] for gray in grays], network).float()
     return (out * deviation.to(out.device) + mean.to(out.device)).clamp(0, 1)
 
 
-def _grey(picture: Bytes) -> Bytes:
+def _to_gray(picture: Bytes) -> Bytes:
     """Return an 8-bit picture ``(H, W, 3)`` without colour, by luma in whole numbers."""
     luma: Bytes = ((picture.astype(np.int64) @ np.array(_LUMA) + (1 << 15)) >> 16).astype(np.uint8)
     return luma[..., None].repeat(3, axis=2)
@@ -103,10 +103,10 @@ class DeOldify(nn.Module):
         finest: Channels of the last block.
     """
 
-    def __init__(self, encoder: Encoder, coarsest: int, blocks: Sequence[UpBlock], finest: int) -> None:
+    def __init__(self, encoder: ResNetEncoder, coarsest: int, blocks: Sequence[UpBlock], finest: int) -> None:
         super().__init__()
         middle = nn.Sequential(conv_relu_norm(coarsest, 2 * coarsest), conv_relu_norm(2 * coarsest, coarsest))
-        joined = finest + 3
+        channels = finest + 3
         self.layers = nn.Sequential(
             encoder,
             nn.BatchNorm2d(coarsest),
@@ -115,24 +115,24 @@ class DeOldify(nn.Module):
             *blocks,
             ShuffleUp(_WeightNormConv(finest, 4 * finest), scale=2),
             nn.Identity(),  # here the network's input is joined
-            _Residual(joined),
-            nn.Sequential(SpectralConv(joined, 3, 1, bias=True)),
-            _Limited(),
+            _Residual(channels),
+            nn.Sequential(SpectralConv(channels, 3, 1, bias=True)),
+            _LimitRange(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return colours ``(N, 3, H, W)`` in deviations of ImageNet, -3..3, of grey ones; sides are even."""
-        encoder, norm, relu, middle, *blocks, shuffle, _, residual, colors, limited = self.layers
+        encoder, norm, relu, middle, *blocks, shuffle, _, residual, colors, limit = self.layers
         maps = encoder(x)
         inner = middle(relu(norm(maps.pop())))
         for block in blocks:
             inner = block(inner, maps.pop())
         inner = residual(torch.cat([shuffle(inner), x], dim=1))
-        out: Tensor = limited(colors(inner))
+        out: Tensor = limit(colors(inner))
         return out
 
 
-def _artistic() -> DeOldify:
+def _build_artistic() -> DeOldify:
     """Return the deep decoder on ResNet-34."""
     inputs, blocks = WIDTHS[-1], []
     for index, skip in enumerate([WIDTHS[2], WIDTHS[1], WIDTHS[0], WIDTHS[0]]):
@@ -142,10 +142,10 @@ def _artistic() -> DeOldify:
         tail = _SelfAttention(outputs) if index == 1 else None
         blocks.append(UpBlock(inputs, skip, up, outputs, names=("conv1", "conv2"), tail=tail))
         inputs = outputs
-    return DeOldify(Encoder(BasicBlock, (3, 4, 6, 3)), WIDTHS[-1], blocks, inputs)
+    return DeOldify(ResNetEncoder(BasicBlock, (3, 4, 6, 3)), WIDTHS[-1], blocks, inputs)
 
 
-def _stable() -> DeOldify:
+def _build_stable() -> DeOldify:
     """Return the wide decoder on ResNet-101."""
     coarsest, third, second, first = (width * Bottleneck.expansion for width in reversed(WIDTHS))
     blocks = [
@@ -154,7 +154,7 @@ def _stable() -> DeOldify:
         UpBlock(512, first, 512, 512),
         UpBlock(512, WIDTHS[0], 256, 256),
     ]
-    return DeOldify(Encoder(Bottleneck, (3, 4, 23, 3)), coarsest, blocks, 256)
+    return DeOldify(ResNetEncoder(Bottleneck, (3, 4, 23, 3)), coarsest, blocks, 256)
 
 
 class _SelfAttention(nn.Module):
@@ -183,15 +183,15 @@ class _WeightNormConv(nn.Module):
         reach = 1 / math.sqrt(inputs)
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-reach, reach))
         direction = torch.empty(outputs, inputs, 1, 1).uniform_(-reach, reach)
-        self.weight_g = nn.Parameter(_lengths(direction))
+        self.weight_g = nn.Parameter(_kernel_norms(direction))
         self.weight_v = nn.Parameter(direction)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, H, W)`` of ``(N, inputs, H, W)``."""
-        return functional.conv2d(x, self.weight_v * (self.weight_g / _lengths(self.weight_v)), self.bias)
+        return functional.conv2d(x, self.weight_v * (self.weight_g / _kernel_norms(self.weight_v)), self.bias)
 
 
-def _lengths(kernels: Tensor) -> Tensor:
+def _kernel_norms(kernels: Tensor) -> Tensor:
     lengths: Tensor = torch.linalg.vector_norm(kernels, dim=(1, 2, 3), keepdim=True)
     return lengths
 
@@ -207,7 +207,7 @@ class _Residual(nn.Module):
         return out
 
 
-class _Limited(nn.Module):
+class _LimitRange(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return numbers that may be any as ones within -3..3."""
         return 2 * _REACH * torch.sigmoid(x) - _REACH

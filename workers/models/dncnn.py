@@ -27,8 +27,8 @@ def build(name: str) -> nn.Module:
     return cast(nn.Module, DnCNN(act_mode="R").model).eval()
 
 
-def restored(network: nn.Module, pictures: Tensor) -> Tensor:
+def restore(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return pictures ``(N, C, H, W)`` float32 0..1 without noise of the level that the weights were trained for."""
     planes = pictures.float().flatten(0, 1)[:, None]
-    noise = batches.predicted(network, [[plane[None]] for plane in planes], network)
+    noise = batches.predict(network, [[plane[None]] for plane in planes], network)
     return pictures - noise.to(pictures.device).view_as(pictures)

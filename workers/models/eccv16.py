@@ -35,18 +35,18 @@ def build(name: str) -> nn.Module:
 
 def chroma(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return a and b of CIE Lab ``(N, 2, 256, 256)`` float32 for sRGB pictures ``(N, 3, H, W)`` float32 0..1."""
-    return _ab(network, lab_planes.eight_bit(pictures))
+    return _ab(network, lab_planes.to_eight_bit(pictures))
 
 
 @torch.inference_mode()
-def published(network: nn.Module, picture: Bytes) -> Bytes:
+def reference_output(network: nn.Module, picture: Bytes) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the published program makes of one, at its own size."""
-    return lab_planes.truncated(picture, _ab(network, [picture]).cpu())
+    return lab_planes.merge_chroma(picture, _ab(network, [picture]).cpu())
 
 
 def _ab(network: nn.Module, pictures: Sequence[Bytes]) -> Tensor:
     lights = [[lab_planes.square_lightness(picture, _SIDE_PX, "bicubic")] for picture in pictures]
-    return batches.predicted(network, lights, network)
+    return batches.predict(network, lights, network)
 
 
 # -- the network
@@ -64,7 +64,7 @@ class Eccv16(nn.Module):
         self.model5 = group(512, 512, 3, dilation=2)
         self.model6 = group(512, 512, 3, dilation=2)
         self.model7 = group(512, 512, 3)
-        self.model8 = _bins()
+        self.model8 = _bin_layers()
         self.model_out = nn.Conv2d(_BINS, 2, 1, bias=False)
 
     def forward(self, light: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Eccv16(nn.Module):
         return _AB_SCALE * nn.functional.interpolate(ab, scale_factor=4, mode="bilinear", align_corners=False)
 
 
-def _bins() -> nn.Sequential:
+def _bin_layers() -> nn.Sequential:
     layers: list[nn.Module] = [doubling(512, 256), nn.ReLU(inplace=True)]
     for _ in range(2):
         layers += [nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(inplace=True)]

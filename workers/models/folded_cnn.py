@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models.parts import batches
-from workers.models.parts.residual_pair import Pair
+from workers.models.parts.residual_pair import ResidualPair
 
 _CHANNELS = 64
 _BLOCKS = 4
@@ -31,7 +31,7 @@ def build(name: str) -> nn.Module:
     return FoldedCnn().eval()
 
 
-def restored(network: nn.Module, pictures: Tensor, *, sigma: float) -> Tensor:
+def restore(network: nn.Module, pictures: Tensor, *, sigma: float) -> Tensor:
     """Return pictures ``(N, C, H, W)`` float32 0..1 without noise; ``C`` is 1 or 3, as it came in.
 
     Args:
@@ -40,7 +40,7 @@ def restored(network: nn.Module, pictures: Tensor, *, sigma: float) -> Tensor:
         sigma: Standard deviation of the noise as a share of full scale.
     """
     level = torch.full((1, 1, 1, 1), sigma)
-    return batches.predicted(network, [[one[None], level] for one in pictures.float()], network)
+    return batches.predict(network, [[one[None], level] for one in pictures.float()], network)
 
 
 # -- the network
@@ -52,7 +52,7 @@ class FoldedCnn(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3 * 4 + 1, _CHANNELS, 3, padding=1)
-        self.blocks = nn.ModuleList(Pair(_CHANNELS) for _ in range(_BLOCKS))
+        self.blocks = nn.ModuleList(ResidualPair(_CHANNELS) for _ in range(_BLOCKS))
         self.last = nn.Conv2d(_CHANNELS, 3 * 4, 3, padding=1)
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
@@ -60,8 +60,8 @@ class FoldedCnn(nn.Module):
         channels, height, width = noisy.shape[-3:]
         even = functional.pad(noisy.expand(-1, 3, -1, -1), (0, width % 2, 0, height % 2), mode="replicate")
         folded = functional.pixel_unshuffle(even, 2)
-        told = level.expand(len(folded), 1, *folded.shape[-2:])
-        start = x = self.first(torch.cat([folded, told], dim=1))
+        level_map = level.expand(len(folded), 1, *folded.shape[-2:])
+        start = x = self.first(torch.cat([folded, level_map], dim=1))
         for block in self.blocks:
             x = block(x)
         noise = functional.pixel_shuffle(self.last(x + start), 2)[..., :height, :width]

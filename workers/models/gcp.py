@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models.parts import lab_planes
-from workers.models.parts.biggan import CLASSES, LATENT, Discriminator, Encoder, Generator, Reference
+from workers.models.parts.biggan import CLASSES, LATENT, BigGanEncoder, Discriminator, Generator, GeneratorOutput
 from workers.models.parts.deformable import DeformableConv
-from workers.ops.resample import Bytes, resized
+from workers.ops.resample import Bytes, resize
 
 _SIDE_PX = 256
 _AB_SCALE = 110
@@ -66,12 +66,12 @@ def chroma(
     # One at a time: kernels round otherwise when a batch has another size.
     shift = latent_shift(network, direction, amount, seed)
     return torch.cat(
-        [_AB_SCALE * _ab(network, picture, imagenet_class, shift) for picture in lab_planes.eight_bit(pictures)]
+        [_AB_SCALE * _ab(network, picture, imagenet_class, shift) for picture in lab_planes.to_eight_bit(pictures)]
     )
 
 
 @torch.inference_mode()
-def published(
+def reference_output(
     network: nn.Module,
     picture: Bytes,
     *,
@@ -88,25 +88,25 @@ def published(
         ValueError: ``imagenet_class`` or ``direction`` is not in its range.
     """
     ab = _ab(network, picture, imagenet_class, latent_shift(network, direction, amount, seed)).cpu()
-    rgb = merged(_signed_lightness(picture), ab)
-    stretched = (rgb - rgb.min()) / (rgb.max() - rgb.min()).clamp_min(1e-5)
-    levels = (stretched * 255 + 0.5).clamp(0, 255).to(torch.uint8)
+    rgb = merge_lab(_unit_lightness(picture), ab)
+    unit_rgb = (rgb - rgb.min()) / (rgb.max() - rgb.min()).clamp_min(1e-5)
+    levels = (unit_rgb * 255 + 0.5).clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels[0].permute(1, 2, 0).numpy())
 
 
 def _ab(network: nn.Module, picture: Bytes, imagenet_class: int | None, shift: Tensor) -> Tensor:
     if imagenet_class is None or not 0 <= imagenet_class < CLASSES:
         raise ValueError(f"imagenet_class is 0 to {CLASSES - 1}, what the picture shows, not {imagenet_class}")
-    light = _signed_lightness(resized(picture, _SIDE_PX, _SIDE_PX, "bilinear")).to(shift.device)
+    light = _unit_lightness(resize(picture, _SIDE_PX, _SIDE_PX, "bilinear")).to(shift.device)
     return cast(Tensor, network(light, torch.tensor([imagenet_class], device=shift.device), shift))
 
 
-def _signed_lightness(picture: Bytes) -> Tensor:
+def _unit_lightness(picture: Bytes) -> Tensor:
     """Return L ``(1, 1, H, W)``, -1..1, of an 8-bit sRGB picture ``(H, W, 3)``."""
-    return rgb_to_lab(lab_planes.unit_range(picture))[:, :1] / 50 - 1
+    return rgb_to_lab(lab_planes.to_unit_range(picture))[:, :1] / 50 - 1
 
 
-def merged(light: Tensor, ab: Tensor) -> Tensor:
+def merge_lab(light: Tensor, ab: Tensor) -> Tensor:
     """Return sRGB ``(N, 3, H, W)`` of L ``(N, 1, H, W)`` and ab ``(N, 2, h, w)``, both -1..1; ab is enlarged to L."""
     if ab.shape[-2:] != light.shape[-2:]:
         ab = functional.interpolate(ab, light.shape[-2:], mode="bicubic", align_corners=False)
@@ -162,7 +162,7 @@ _KNEE, _NUDGE = 6 / 29, 1e-6
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Return Lab ``(N, 3, H, W)`` of sRGB ``(N, 3, H, W)``, 0..1."""
     linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    xyz = _mixed(linear, _XYZ_FROM_RGB) / _white(rgb)
+    xyz = _mix_channels(linear, _XYZ_FROM_RGB) / _white_point(rgb)
     roots = torch.where(xyz <= _KNEE**3, xyz / (3 * _KNEE**2) + 4 / 29, (xyz + _NUDGE) ** (1 / 3))
     x, y, z = roots.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
@@ -173,17 +173,17 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     light, a, b = lab.unbind(1)
     y = (light + 16) / 116
     roots = torch.stack([y + a / 500, y, y - b / 200], dim=1)
-    xyz = torch.where(roots <= _KNEE, 3 * _KNEE**2 * (roots - 4 / 29), (roots + _NUDGE) ** 3) * _white(lab)
-    linear = _mixed(xyz, _RGB_FROM_XYZ).clamp(0, 1)
+    xyz = torch.where(roots <= _KNEE, 3 * _KNEE**2 * (roots - 4 / 29), (roots + _NUDGE) ** 3) * _white_point(lab)
+    linear = _mix_channels(xyz, _RGB_FROM_XYZ).clamp(0, 1)
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * (linear + _NUDGE) ** (1 / 2.4) - 0.055)
 
 
-def _mixed(planes: Tensor, rows: tuple[tuple[float, float, float], ...]) -> Tensor:
+def _mix_channels(planes: Tensor, rows: tuple[tuple[float, float, float], ...]) -> Tensor:
     first, second, third = planes.unbind(1)
     return torch.stack([p * first + q * second + r * third for p, q, r in rows], dim=1)
 
 
-def _white(like: Tensor) -> Tensor:
+def _white_point(like: Tensor) -> Tensor:
     return torch.tensor(_WHITE, dtype=like.dtype, device=like.device)[:, None, None]
 
 
@@ -199,7 +199,7 @@ class GenerativePrior(nn.Module):
 
     def __init__(self, encoder: int = 64, generator: int = 96, discriminator: int = 96, painter: int = 64) -> None:
         super().__init__()
-        self.biggan_E = Encoder(encoder)
+        self.biggan_E = BigGanEncoder(encoder)
         self.biggan_G = Generator(generator)
         self.biggan_D = Discriminator(discriminator)
         self.net_corr = Correspondence(6 * discriminator)
@@ -215,9 +215,9 @@ class GenerativePrior(nn.Module):
             shift: Added to the latent vectors, ``(N or 1, 120)``; None is nothing.
         """
         latent: Tensor = self.biggan_E(light, classes)
-        reference: Reference = self.biggan_G(latent if shift is None else latent + shift, classes)
+        reference: GeneratorOutput = self.biggan_G(latent if shift is None else latent + shift, classes)
         shares = self.net_corr(self._features(light), self._features(reference.picture))
-        maps = [warped(shares, found, 2**step) for step, found in enumerate(reference[1:])]
+        maps = [warp(shares, feature_map, 2**step) for step, feature_map in enumerate(reference[1:])]
         return cast(Tensor, self.net_gen(light, *maps))
 
     def _features(self, picture: Tensor) -> Tensor:
@@ -233,8 +233,8 @@ class Correspondence(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.private_layer = nn.ModuleList(_ReflectedBlock(channels) for _ in range(2))
-        self.share_layer = nn.Sequential(*(_ReflectedBlock(channels + 3) for _ in range(2)))
+        self.private_layer = nn.ModuleList(_ReflectionBlock(channels) for _ in range(2))
+        self.share_layer = nn.Sequential(*(_ReflectionBlock(channels + 3) for _ in range(2)))
         self.phi = nn.Conv2d(channels + 3, _PROJECTION, 1)
         self.theta = nn.Conv2d(channels + 3, _PROJECTION, 1)
 
@@ -252,7 +252,7 @@ class Correspondence(nn.Module):
         return (similarity / _TEMPERATURE).softmax(dim=-1)
 
 
-class _ReflectedBlock(nn.Module):
+class _ReflectionBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3)
@@ -261,8 +261,8 @@ class _ReflectedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, C, H, W)`` of the same."""
-        inner = self.prelu(functional.instance_norm(self.conv1(_reflected(x))))
-        out: Tensor = self.prelu(functional.instance_norm(self.conv2(_reflected(inner))) + x)
+        inner = self.prelu(functional.instance_norm(self.conv1(_pad_reflect(x))))
+        out: Tensor = self.prelu(functional.instance_norm(self.conv2(_pad_reflect(inner))) + x)
         return out
 
 
@@ -272,30 +272,30 @@ def _with_coordinates(x: Tensor) -> Tensor:
     row = torch.linspace(-1, 1, height, dtype=x.dtype, device=x.device)[:, None].expand(height, width)
     column = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).expand(height, width)
     place = torch.stack([column, row, (column**2 + row**2).sqrt()])
-    return torch.cat([_unit(x), place.expand(count, -1, -1, -1)], dim=1)
+    return torch.cat([_normalize(x), place.expand(count, -1, -1, -1)], dim=1)
 
 
 def _directions(x: Tensor) -> Tensor:
     """Return ``(N, C, positions)`` of ``(N, C, H, W)``: centred over channels, then of unit length."""
-    return _unit(x - x.mean(dim=1, keepdim=True)).flatten(2)
+    return _normalize(x - x.mean(dim=1, keepdim=True)).flatten(2)
 
 
-def _unit(x: Tensor) -> Tensor:
+def _normalize(x: Tensor) -> Tensor:
     length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     return x / (length + torch.finfo(torch.float64).eps)
 
 
-def warped(shares: Tensor, found: Tensor, patch_px: int) -> Tensor:
+def warp(shares: Tensor, feature_map: Tensor, patch_px: int) -> Tensor:
     """Return the reference's map ``(N, C, S, S)`` moved to where the grey picture resembles it.
 
     Args:
         shares: What ``Correspondence`` returns, for a grid of S / ``patch_px``.
-        found: The reference's map.
+        feature_map: The reference's map.
         patch_px: Side of the patches that are moved as they are.
     """
-    patches: Tensor = functional.unfold(found, patch_px, stride=patch_px)
-    moved = patches @ shares.transpose(1, 2)
-    out: Tensor = functional.fold(moved, tuple(found.shape[-2:]), patch_px, stride=patch_px)
+    patches: Tensor = functional.unfold(feature_map, patch_px, stride=patch_px)
+    patches_out = patches @ shares.transpose(1, 2)
+    out: Tensor = functional.fold(patches_out, tuple(feature_map.shape[-2:]), patch_px, stride=patch_px)
     return out
 
 
@@ -321,9 +321,9 @@ class Painter(nn.Module):
         x: Tensor = self.encoder(light)
         for block in self.res_blks:
             x = block(x, quarter)
-        x = self.up_conv1(_leaky(self.up_norm1(x, quarter)))
-        x = self.up_conv2(_leaky(self.up_norm2(x, half)))
-        return cast(Tensor, self.head(_leaky(self.up_norm3(x, full))))
+        x = self.up_conv1(_leaky_relu(self.up_norm1(x, quarter)))
+        x = self.up_conv2(_leaky_relu(self.up_norm2(x, half)))
+        return cast(Tensor, self.head(_leaky_relu(self.up_norm3(x, full))))
 
 
 class _ModulatedBlock(nn.Module):
@@ -336,8 +336,8 @@ class _ModulatedBlock(nn.Module):
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
         """Return ``(N, C, H, W)`` of the same under a map of the reference, the same size."""
-        inner = self.conv_0(_reflected(_leaky(self.norm_0(x, reference))))
-        out: Tensor = x + self.conv_1(_reflected(_leaky(self.norm_1(inner, reference))))
+        inner = self.conv_0(_pad_reflect(_leaky_relu(self.norm_0(x, reference))))
+        out: Tensor = x + self.conv_1(_pad_reflect(_leaky_relu(self.norm_1(inner, reference))))
         return out
 
 
@@ -360,9 +360,9 @@ class Modulation(nn.Module):
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
         """Return ``(N, C, H, W)`` of the same under a map of the reference, the same size."""
         variance, mean = torch.var_mean(x, dim=1, keepdim=True)
-        normalised = (x - mean) / (variance + 1e-5).sqrt()
-        aligned = self.dcn(reference, self.conv_cond(torch.cat([normalised, reference], dim=1)))
-        out: Tensor = normalised * (1 + self.mlp_gamma(aligned)) + self.mlp_beta(aligned)
+        unit_map = (x - mean) / (variance + 1e-5).sqrt()
+        aligned = self.dcn(reference, self.conv_cond(torch.cat([unit_map, reference], dim=1)))
+        out: Tensor = unit_map * (1 + self.mlp_gamma(aligned)) + self.mlp_beta(aligned)
         return out
 
 
@@ -378,9 +378,9 @@ def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
 
-def _leaky(x: Tensor) -> Tensor:
+def _leaky_relu(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, 0.2)
 
 
-def _reflected(x: Tensor) -> Tensor:
+def _pad_reflect(x: Tensor) -> Tensor:
     return functional.pad(x, (1, 1, 1, 1), mode="reflect")

@@ -41,10 +41,10 @@ class FidInception(inception.Inception3):  # type: ignore[misc]  # torchvision s
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features ``(N, 2048)``."""
-        return pooled(self, x)
+        return pool_features(self, x)
 
 
-def pooled(network: inception.Inception3, x: Tensor) -> Tensor:
+def pool_features(network: inception.Inception3, x: Tensor) -> Tensor:
     """Return the mean over places of the last block ``(N, 2048)``."""
     for name, layer in network.named_children():
         if name == "avgpool":

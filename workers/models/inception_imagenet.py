@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import inception
 
-from workers.models.inception_fid import pooled
+from workers.models.inception_fid import pool_features
 
 
 def build(name: str) -> nn.Module:
@@ -28,4 +28,4 @@ class ImagenetInception(inception.Inception3):  # type: ignore[misc]  # torchvis
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features ``(N, 2048)``."""
-        return pooled(self, x)
+        return pool_features(self, x)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from workers.models.parts import lab_planes
 from workers.models.parts.user_guided import AB_SCALE, L_MIDDLE, L_SCALE, SIDE_PX, UserGuided
 from workers.ops import lab
-from workers.ops.resample import Bytes, resized
+from workers.ops.resample import Bytes, resize
 
 Box = Sequence[float]
 """``(x0, y0, x1, y1)`` or ``(x0, y0, x1, y1, score)``, in pixels of the picture as it comes in."""
@@ -28,7 +28,7 @@ _BACKGROUND_ALONE = 100_000
 """Raises the background's score where no box is, so that its weight is exactly 1 there."""
 
 
-class _Point(NamedTuple):
+class _BlendPoint(NamedTuple):
     """Where objects are blended in: the weight generator, its channels, and how many halvings the map has."""
 
     module: str
@@ -37,19 +37,19 @@ class _Point(NamedTuple):
 
 
 _POINTS = {
-    "conv1_2": _Point("weight_layer", 64, 0),
-    "conv2_2": _Point("weight_layer2", 128, 1),
-    "conv3_3": _Point("weight_layer3", 256, 2),
-    "conv4_3": _Point("weight_layer4", 512, 3),
-    "conv5_3": _Point("weight_layer5", 512, 3),
-    "conv6_3": _Point("weight_layer6", 512, 3),
-    "conv7_3": _Point("weight_layer7", 512, 3),
-    "conv8_up": _Point("weight_layer8_1", 256, 2),
-    "conv8_3": _Point("weight_layer8_2", 256, 2),
-    "conv9_up": _Point("weight_layer9_1", 128, 1),
-    "conv9_3": _Point("weight_layer9_2", 128, 1),
-    "conv10_up": _Point("weight_layer10_1", 128, 0),
-    "conv10_2": _Point("weight_layer10_2", 128, 0),
+    "conv1_2": _BlendPoint("weight_layer", 64, 0),
+    "conv2_2": _BlendPoint("weight_layer2", 128, 1),
+    "conv3_3": _BlendPoint("weight_layer3", 256, 2),
+    "conv4_3": _BlendPoint("weight_layer4", 512, 3),
+    "conv5_3": _BlendPoint("weight_layer5", 512, 3),
+    "conv6_3": _BlendPoint("weight_layer6", 512, 3),
+    "conv7_3": _BlendPoint("weight_layer7", 512, 3),
+    "conv8_up": _BlendPoint("weight_layer8_1", 256, 2),
+    "conv8_3": _BlendPoint("weight_layer8_2", 256, 2),
+    "conv9_up": _BlendPoint("weight_layer9_1", 128, 1),
+    "conv9_3": _BlendPoint("weight_layer9_2", 128, 1),
+    "conv10_up": _BlendPoint("weight_layer10_1", 128, 0),
+    "conv10_2": _BlendPoint("weight_layer10_2", 128, 0),
 }
 
 
@@ -80,50 +80,52 @@ def chroma(network: nn.Module, pictures: Tensor, *, boxes: Sequence[Box] | Seque
         ValueError: Boxes are given for another number of pictures, or one is no box.
     """
     # One at a time: kernels round otherwise when a batch has another size.
-    shared = _for_each(boxes, len(pictures))
-    return torch.cat([_ab(network, *one) for one in zip(lab_planes.eight_bit(pictures), shared, strict=True)])
+    per_picture = _boxes_per_picture(boxes, len(pictures))
+    return torch.cat([_ab(network, *one) for one in zip(lab_planes.to_eight_bit(pictures), per_picture, strict=True)])
 
 
 @torch.inference_mode()
-def published(network: nn.Module, picture: Bytes, *, boxes: Sequence[Box] | Sequence[Sequence[Box]] = ()) -> Bytes:
+def reference_output(
+    network: nn.Module, picture: Bytes, *, boxes: Sequence[Box] | Sequence[Sequence[Box]] = ()
+) -> Bytes:
     """Return the 8-bit sRGB picture ``(256, 256, 3)`` that the published program makes of one ``(H, W, 3)``.
 
     Raises:
         ValueError: Boxes are given for several pictures, or one is no box.
     """
-    ab = _ab(network, picture, _for_each(boxes, 1)[0]).cpu()
-    rgb = lab.lab_to_rgb(torch.cat([_square_light(picture) * L_SCALE + L_MIDDLE, ab], dim=1))
-    return lab_planes.eight_bit(rgb)[0]
+    ab = _ab(network, picture, _boxes_per_picture(boxes, 1)[0]).cpu()
+    rgb = lab.lab_to_rgb(torch.cat([_square_lightness(picture) * L_SCALE + L_MIDDLE, ab], dim=1))
+    return lab_planes.to_eight_bit(rgb)[0]
 
 
 def _ab(network: nn.Module, picture: Bytes, boxes: Sequence[Box]) -> Tensor:
     device = next(network.parameters()).device
     size = (picture.shape[1], picture.shape[0])
-    whole, chosen = _unhinted([picture]).to(device), strongest(boxes, size)
-    if not chosen:
+    whole, best_boxes = _network_input([picture]).to(device), strongest_boxes(boxes, size)
+    if not best_boxes:
         return cast(Tensor, network(whole)) * AB_SCALE
-    crops = _unhinted([_crop(picture, box) for box in chosen]).to(device)
-    return cast(Tensor, network(whole, crops, places(chosen, size, SIDE_PX))) * AB_SCALE
+    crops = _network_input([_crop(picture, box) for box in best_boxes]).to(device)
+    return cast(Tensor, network(whole, crops, box_placements(best_boxes, size, SIDE_PX))) * AB_SCALE
 
 
-def _unhinted(pictures: Sequence[Bytes]) -> Tensor:
+def _network_input(pictures: Sequence[Bytes]) -> Tensor:
     """Return L, no hints and their mask, ``(N, 4, 256, 256)``, of 8-bit pictures of any size."""
     planes = []
     for picture in pictures:
-        light = _square_light(picture)
+        light = _square_lightness(picture)
         planes.append(torch.cat([light, light * 0, light * 0, torch.full_like(light, _NO_HINT)], dim=1))
     return torch.cat(planes)
 
 
-def _square_light(picture: Bytes) -> Tensor:
-    square = resized(picture, SIDE_PX, SIDE_PX, "bilinear")
-    return (lab.lightness(lab_planes.unit_range(square)) - L_MIDDLE) / L_SCALE
+def _square_lightness(picture: Bytes) -> Tensor:
+    square = resize(picture, SIDE_PX, SIDE_PX, "bilinear")
+    return (lab.lightness(lab_planes.to_unit_range(square)) - L_MIDDLE) / L_SCALE
 
 
 # -- boxes
 
 
-class Place(NamedTuple):
+class BoxPlacement(NamedTuple):
     """Where an object's map lies in the whole picture's: what is left of it on four sides, and its own size."""
 
     left: int
@@ -134,7 +136,7 @@ class Place(NamedTuple):
     height: int
 
 
-def strongest(boxes: Sequence[Box], size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+def strongest_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
     """Return whole numbers ``(x0, y0, x1, y1)`` of boxes, the eight with the highest scores if there are more.
 
     What lies outside of the picture, which is ``size``, ``(width, height)``, is cut off.
@@ -149,23 +151,23 @@ def strongest(boxes: Sequence[Box], size: tuple[int, int]) -> list[tuple[int, in
         if box[0] >= width or box[1] >= height:
             raise ValueError(f"box {tuple(box)} is outside of a picture {width} wide and {height} high")
     order = sorted(range(len(boxes)), key=lambda index: -_score(boxes[index]))
-    taken = [boxes[index] for index in sorted(order[:_MOST_BOXES])]
-    return [(int(box[0]), int(box[1]), min(int(box[2]), width), min(int(box[3]), height)) for box in taken]
+    best_boxes = [boxes[index] for index in sorted(order[:_MOST_BOXES])]
+    return [(int(box[0]), int(box[1]), min(int(box[2]), width), min(int(box[3]), height)) for box in best_boxes]
 
 
-def places(boxes: Sequence[Box], size: tuple[int, int], side_px: int) -> list[list[Place]]:
+def box_placements(boxes: Sequence[Box], size: tuple[int, int], side_px: int) -> list[list[BoxPlacement]]:
     """Return the boxes' places in maps of ``side_px`` and of a half, a quarter and an eighth of it.
 
     ``boxes`` are in pixels of a picture that is ``size``, ``(width, height)``; each scale is
     reckoned from the boxes anew.
     """
-    return [[_place(box, size, side_px // 2**halvings) for box in boxes] for halvings in range(4)]
+    return [[_box_placement(box, size, side_px // 2**halvings) for box in boxes] for halvings in range(4)]
 
 
-def _place(box: Box, size: tuple[int, int], side_px: int) -> Place:
+def _box_placement(box: Box, size: tuple[int, int], side_px: int) -> BoxPlacement:
     left, right = _extent(box[0] / size[0], box[2] / size[0], side_px)
     top, bottom = _extent(box[1] / size[1], box[3] / size[1], side_px)
-    return Place(left, side_px - right, top, side_px - bottom, right - left, bottom - top)
+    return BoxPlacement(left, side_px - right, top, side_px - bottom, right - left, bottom - top)
 
 
 def _extent(start: float, stop: float, side_px: int) -> tuple[int, int]:
@@ -181,7 +183,7 @@ def _crop(picture: Bytes, box: tuple[int, int, int, int]) -> Bytes:
     return picture[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
-def _for_each(boxes: Sequence[Box] | Sequence[Sequence[Box]], pictures: int) -> Sequence[Sequence[Box]]:
+def _boxes_per_picture(boxes: Sequence[Box] | Sequence[Sequence[Box]], pictures: int) -> Sequence[Sequence[Box]]:
     """Return one sequence of boxes for each picture."""
     if not boxes or (boxes[0] and not isinstance(boxes[0][0], Sequence)):
         return [cast(Sequence[Box], boxes)] * pictures
@@ -203,59 +205,59 @@ class InstColorization(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.G = Objects()
-        self.GF = Fusion()
-        self.GComp = Whole()
+        self.G = ObjectNetwork()
+        self.GF = FusionNetwork()
+        self.GComp = WholeNetwork()
 
     def forward(
-        self, whole: Tensor, crops: Tensor | None = None, placed: Sequence[Sequence[Place]] | None = None
+        self, whole: Tensor, crops: Tensor | None = None, placements: Sequence[Sequence[BoxPlacement]] | None = None
     ) -> Tensor:
         """Return ab ``(1, 2, S, S)``, -1..1.
 
         Args:
             whole: L less its middle, -0.5..0.5, ab of hints, and their mask less a half: ``(1, 4, S, S)``.
             crops: The same of each object, ``(objects, 4, S, S)``; None when there is none.
-            placed: What ``places`` returns for the objects.
+            placements: What ``places`` returns for the objects.
         """
-        if crops is None or placed is None:
+        if crops is None or placements is None:
             _, ab = self.GComp(whole)
             return cast(Tensor, ab)
         _, maps = self.G(crops)
-        return cast(Tensor, self.GF(whole, maps, placed))
+        return cast(Tensor, self.GF(whole, maps, placements))
 
 
-class Whole(UserGuided):
+class WholeNetwork(UserGuided):
     """The U-Net for a picture without objects."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits of classes ``(N, 529, S / 4, S / 4)``, and ab ``(N, 2, S, S)``, -1..1, of ``(N, 4, S, S)``."""
-        kept: dict[str, Tensor] = {}
+        maps: dict[str, Tensor] = {}
 
-        def keep(name: str, found: Tensor) -> Tensor:
+        def keep(name: str, feature_map: Tensor) -> Tensor:
             if name == "conv8_3":
-                kept[name] = found
-            return found
+                maps[name] = feature_map
+            return feature_map
 
         ab = self.run(x, keep)
-        return self.model_class(kept["conv8_3"]), ab
+        return self.model_class(maps["conv8_3"]), ab
 
 
-class Objects(UserGuided):
+class ObjectNetwork(UserGuided):
     """The U-Net for objects, each cut out and stretched to a square."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return ab ``(N, 2, S, S)``, -1..1, and the maps by name, of ``(N, 4, S, S)``."""
         maps: dict[str, Tensor] = {}
 
-        def keep(name: str, found: Tensor) -> Tensor:
+        def keep(name: str, feature_map: Tensor) -> Tensor:
             # In training, too, the decoder's sums were handed on without what is below 0.
-            maps[name] = found.relu_() if name.endswith("up") else found
+            maps[name] = feature_map.relu_() if name.endswith("up") else feature_map
             return maps[name]
 
         return self.run(x, keep), maps
 
 
-class Fusion(UserGuided):
+class FusionNetwork(UserGuided):
     """The U-Net for a picture with objects, whose maps are blended into its own. ``weight_layerout`` takes no part."""
 
     def __init__(self) -> None:
@@ -264,19 +266,19 @@ class Fusion(UserGuided):
         # Published files list them before the U-Net.
         self._modules = {**generators, "weight_layerout": _WeightGenerator(2), **self._modules}
 
-    def forward(self, x: Tensor, maps: Mapping[str, Tensor], placed: Sequence[Sequence[Place]]) -> Tensor:
+    def forward(self, x: Tensor, maps: Mapping[str, Tensor], placements: Sequence[Sequence[BoxPlacement]]) -> Tensor:
         """Return ab ``(1, 2, S, S)``, -1..1.
 
         Args:
             x: What goes into the U-Net for the whole picture, ``(1, 4, S, S)``.
             maps: What ``Objects`` returns for its objects.
-            placed: What ``places`` returns for them.
+            placements: What ``places`` returns for them.
         """
 
-        def blend(name: str, found: Tensor) -> Tensor:
+        def blend(name: str, feature_map: Tensor) -> Tensor:
             point = _POINTS[name]
             generator = self.get_submodule(point.module)
-            return cast(Tensor, generator(found, maps[name], placed[point.halvings]))
+            return cast(Tensor, generator(feature_map, maps[name], placements[point.halvings]))
 
         return self.run(x, blend)
 
@@ -286,40 +288,40 @@ class _WeightGenerator(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.simple_instance_conv = _scorer(channels)
-        self.simple_bg_conv = _scorer(channels)
+        self.simple_instance_conv = _score_layers(channels)
+        self.simple_bg_conv = _score_layers(channels)
 
-    def forward(self, whole: Tensor, objects: Tensor, placed: Sequence[Place]) -> Tensor:
+    def forward(self, whole: Tensor, objects: Tensor, placements: Sequence[BoxPlacement]) -> Tensor:
         """Return the blend ``(1, C, H, W)`` of the picture's map and of its objects' ``(objects, C, h, w)``."""
-        scored = self.simple_instance_conv(objects)
+        object_scores = self.simple_instance_conv(objects)
         outside = torch.ones_like(whole[:, :1])
-        for place in placed:
-            _part(outside, place).zero_()
-        scores = [_laid_out(score[None], place) for score, place in zip(scored, placed, strict=True)]
+        for place in placements:
+            _box_region(outside, place).zero_()
+        scores = [_pad_to_map(score[None], place) for score, place in zip(object_scores, placements, strict=True)]
         weights = torch.cat([*scores, self.simple_bg_conv(whole) + _BACKGROUND_ALONE * outside]).softmax(dim=0)
         out = whole * weights[-1:]
-        for index, place in enumerate(placed):
+        for index, place in enumerate(placements):
             # Where an object is not, it still takes its weight of the pixel, with nothing: weights were trained so.
-            _part(out, place).add_(
-                _fitted(objects[index : index + 1], place) * _part(weights[index : index + 1], place)
+            _box_region(out, place).add_(
+                _resize_to_box(objects[index : index + 1], place) * _box_region(weights[index : index + 1], place)
             )
         return out
 
 
-def _scorer(channels: int) -> nn.Sequential:
+def _score_layers(channels: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in ((channels, _SCORE_CHANNELS), (_SCORE_CHANNELS, _SCORE_CHANNELS), (_SCORE_CHANNELS, 1)):
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
-def _fitted(found: Tensor, place: Place) -> Tensor:
-    return functional.interpolate(found, (place.height, place.width), mode="bilinear", align_corners=False)
+def _resize_to_box(feature_map: Tensor, place: BoxPlacement) -> Tensor:
+    return functional.interpolate(feature_map, (place.height, place.width), mode="bilinear", align_corners=False)
 
 
-def _laid_out(found: Tensor, place: Place) -> Tensor:
-    return functional.pad(_fitted(found, place), (place.left, place.right, place.top, place.bottom))
+def _pad_to_map(feature_map: Tensor, place: BoxPlacement) -> Tensor:
+    return functional.pad(_resize_to_box(feature_map, place), (place.left, place.right, place.top, place.bottom))
 
 
-def _part(found: Tensor, place: Place) -> Tensor:
-    return found[..., place.top : place.top + place.height, place.left : place.left + place.width]
+def _box_region(feature_map: Tensor, place: BoxPlacement) -> Tensor:
+    return feature_map[..., place.top : place.top + place.height, place.left : place.left + place.width]

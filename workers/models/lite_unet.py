@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models.parts import batches, lab_planes
-from workers.models.parts.efficientnet_lite import HEAD, Trunk, centred
+from workers.models.parts.efficientnet_lite import HEAD, Trunk, normalize_levels
 from workers.ops import lab
 from workers.ops.resample import Bytes
 
@@ -28,7 +28,7 @@ _LONGEST = 4
 """A picture longer than this many times its short side is squeezed to it."""
 _BINS = 313
 """Places for bins; a training that needs fewer leaves the rest unlikely."""
-_DROPPED = 0.2
+_DROPOUT = 0.2
 
 
 # -- the contract of a colorizer
@@ -47,27 +47,27 @@ def build(name: str) -> nn.Module:
 
 def chroma(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return a and b of CIE Lab ``(N, 2, h, w)`` float32 for sRGB pictures ``(N, 3, H, W)`` float32 0..1."""
-    light = seen(lab.lightness(pictures.float()))
-    return batches.predicted(network, [[one[None]] for one in light], network)
+    light = resize_for_network(lab.lightness(pictures.float()))
+    return batches.predict(network, [[one[None]] for one in light], network)
 
 
 @torch.inference_mode()
-def published(network: nn.Module, picture: Bytes) -> Bytes:
+def reference_output(network: nn.Module, picture: Bytes) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the network makes of one, at its own size, rounded."""
-    planes = lab_planes.unit_range(picture)
-    coloured = lab.joined(lab.lightness(planes), chroma(network, planes).cpu())
-    return lab_planes.eight_bit(coloured)[0]
+    planes = lab_planes.to_unit_range(picture)
+    rgb = lab.merge_chroma(lab.lightness(planes), chroma(network, planes).cpu())
+    return lab_planes.to_eight_bit(rgb)[0]
 
 
-def seen(light: Tensor) -> Tensor:
+def resize_for_network(light: Tensor) -> Tensor:
     """Return L ``(N, 1, h, w)`` as large as the network wants it, for L ``(N, 1, H, W)``; proportions are kept."""
     height, width = light.shape[-2:]
     ratio = min(max(width / height, 1 / _LONGEST), _LONGEST)
-    size = (_fitting(_SIDE_PX / math.sqrt(ratio)), _fitting(_SIDE_PX * math.sqrt(ratio)))
+    size = (_round_to_step(_SIDE_PX / math.sqrt(ratio)), _round_to_step(_SIDE_PX * math.sqrt(ratio)))
     return functional.interpolate(light, size=size, mode="bilinear", antialias=True)
 
 
-def _fitting(length: float) -> int:
+def _round_to_step(length: float) -> int:
     return max(_STEP, round(length / _STEP) * _STEP)
 
 
@@ -86,14 +86,14 @@ class LiteUNet(nn.Module):
         first, second, third, _, fifth, _, last = self.trunk.channels
         self.top = nn.Conv2d(last, HEAD, 1, bias=False)
         self.top_norm = nn.BatchNorm2d(HEAD, eps=1e-3)
-        self.scene = nn.Sequential(_squeezed(HEAD, 384), Residual(384), Residual(384))
-        self.mood = nn.Sequential(nn.Dropout(_DROPPED), nn.Linear(HEAD, 384))
-        self.middle = nn.Sequential(_squeezed(384 + fifth, 256), Residual(256), Residual(256))
-        self.fine = nn.Sequential(_squeezed(256 + third, 160), Residual(160), Residual(160))
-        self.finest = nn.Sequential(_squeezed(160 + second + 4 * first, 96), Residual(96), Residual(96))
+        self.scene = nn.Sequential(_squeeze_conv(HEAD, 384), ResidualConv(384), ResidualConv(384))
+        self.mood = nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(HEAD, 384))
+        self.middle = nn.Sequential(_squeeze_conv(384 + fifth, 256), ResidualConv(256), ResidualConv(256))
+        self.fine = nn.Sequential(_squeeze_conv(256 + third, 160), ResidualConv(160), ResidualConv(160))
+        self.finest = nn.Sequential(_squeeze_conv(160 + second + 4 * first, 96), ResidualConv(96), ResidualConv(96))
         self.head = nn.Conv2d(96, _BINS, 1)
         self.shares = nn.Conv2d(96, 4 * 9, 1)
-        self.drop = nn.Dropout2d(_DROPPED)
+        self.drop = nn.Dropout2d(_DROPOUT)
         self.register_buffer("bins", torch.zeros(_BINS, 2))
         self.register_buffer("temperature", torch.tensor(0.38))
 
@@ -122,16 +122,16 @@ class LiteUNet(nn.Module):
 
         Both are logits; the second are ``(N, 36, H/4, W/4)``, nine neighbours for each of four places.
         """
-        stages = self.trunk(centred(light * 2.55))
+        stages = self.trunk(normalize_levels(light * 2.55))
         top = functional.relu6(self.top_norm(self.top(stages[6])))
         x = self.scene(self.drop(top)) + self.mood(top.mean(dim=(2, 3)))[:, :, None, None]
-        x = self.middle(torch.cat([_doubled(x), stages[4]], dim=1))
-        x = self.fine(torch.cat([_doubled(x), stages[2]], dim=1))
-        x = self.finest(torch.cat([_doubled(x), stages[1], functional.pixel_unshuffle(stages[0], 2)], dim=1))
+        x = self.middle(torch.cat([_double_size(x), stages[4]], dim=1))
+        x = self.fine(torch.cat([_double_size(x), stages[2]], dim=1))
+        x = self.finest(torch.cat([_double_size(x), stages[1], functional.pixel_unshuffle(stages[0], 2)], dim=1))
         return self.head(x), self.shares(x)
 
 
-class Residual(nn.Module):
+class ResidualConv(nn.Module):
     """What a 3x3 convolution adds."""
 
     def __init__(self, channels: int) -> None:
@@ -144,9 +144,9 @@ class Residual(nn.Module):
         return x + functional.relu(self.norm(self.conv(x)))
 
 
-def _squeezed(inputs: int, outputs: int) -> nn.Sequential:
+def _squeeze_conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-def _doubled(x: Tensor) -> Tensor:
+def _double_size(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2, mode="nearest")

@@ -30,11 +30,11 @@ def boxes(network: nn.Module, pictures: Tensor) -> list[list[tuple[float, float,
     """
     device = next(network.parameters()).device
     weights = torch.tensor([0.299, 0.587, 0.114], device=device)[:, None, None]
-    found = []
+    objects = []
     for picture in pictures:  # one at a time: sizes inside depend on the batch
-        grey = (picture.to(device) * weights).sum(0, keepdim=True).clamp(0, 1)
-        said = network([grey.expand(3, -1, -1)])[0]
-        sure = said["scores"] >= LEAST_SCORE
-        rows = torch.cat([said["boxes"][sure], said["scores"][sure][:, None]], dim=1).tolist()
-        found.append([(row[0], row[1], row[2], row[3], row[4]) for row in rows])
-    return found
+        gray = (picture.to(device) * weights).sum(0, keepdim=True).clamp(0, 1)
+        detections = network([gray.expand(3, -1, -1)])[0]
+        confident = detections["scores"] >= LEAST_SCORE
+        rows = torch.cat([detections["boxes"][confident], detections["scores"][confident][:, None]], dim=1).tolist()
+        objects.append([(row[0], row[1], row[2], row[3], row[4]) for row in rows])
+    return objects

@@ -25,10 +25,10 @@ def build(name: str) -> nn.Module:
     """
     if name != "niqe":
         raise ValueError(f"niqe is the table of this module, not {name}")
-    return Table().eval()
+    return NiqeTable().eval()
 
 
-class Table(nn.Module):
+class NiqeTable(nn.Module):
     """Mean, covariance and window."""
 
     mean: Tensor

@@ -49,17 +49,17 @@ def chroma(network: nn.Module, pictures: Tensor, *, hints: Sequence[Hint] = ()) 
     Raises:
         ValueError: A hint lies outside of the picture or is none.
     """
-    return _ab(network, lab_planes.eight_bit(pictures), hints)
+    return _ab(network, lab_planes.to_eight_bit(pictures), hints)
 
 
 @torch.inference_mode()
-def published(network: nn.Module, picture: Bytes, *, hints: Sequence[Hint] = ()) -> Bytes:
+def reference_output(network: nn.Module, picture: Bytes, *, hints: Sequence[Hint] = ()) -> Bytes:
     """Return the 8-bit sRGB picture ``(H, W, 3)`` that the published program makes of one, at its own size.
 
     Raises:
         ValueError: A hint lies outside of the picture or is none.
     """
-    return lab_planes.truncated(picture, _ab(network, [picture], hints).cpu())
+    return lab_planes.merge_chroma(picture, _ab(network, [picture], hints).cpu())
 
 
 def _ab(network: nn.Module, pictures: Sequence[Bytes], hints: Sequence[Hint]) -> Tensor:
@@ -67,7 +67,7 @@ def _ab(network: nn.Module, pictures: Sequence[Bytes], hints: Sequence[Hint]) ->
         (lab_planes.square_lightness(picture, SIDE_PX, "bicubic"), *hint_planes(hints, *picture.shape[:2]))
         for picture in pictures
     ]
-    return batches.predicted(network, inputs, network)
+    return batches.predict(network, inputs, network)
 
 
 # -- hints
@@ -81,14 +81,14 @@ def hint_planes(hints: Sequence[Hint], height: int, width: int) -> tuple[Tensor,
     """
     ab, mask = torch.zeros(1, 2, SIDE_PX, SIDE_PX), torch.zeros(1, 1, SIDE_PX, SIDE_PX)
     for hint in hints:
-        rows, columns = _square(hint, height, width)
+        rows, columns = _hint_square(hint, height, width)
         color = torch.tensor(list(hint[2:5]), dtype=torch.float64).view(1, 3, 1, 1) / 255
         ab[..., rows, columns] = lab.rgb_to_lab(color)[:, 1:].float()
         mask[..., rows, columns] = 1
     return ab, mask
 
 
-def _square(hint: Hint, height: int, width: int) -> tuple[slice, slice]:
+def _hint_square(hint: Hint, height: int, width: int) -> tuple[slice, slice]:
     if len(hint) not in (5, 6):
         raise ValueError(f"a hint is x, y, red, green, blue and perhaps a radius, not {tuple(hint)}")
     x, y, *color, radius = (*hint, 0) if len(hint) == 5 else hint
@@ -96,10 +96,10 @@ def _square(hint: Hint, height: int, width: int) -> tuple[slice, slice]:
         raise ValueError(f"a hint at x {x}, y {y} is outside of a picture {width} wide and {height} high")
     if not (all(0 <= level <= 255 for level in color) and radius >= 0):
         raise ValueError(f"a hint's colour is 0 to 255 and its radius not negative: {tuple(hint)}")
-    return _reach(y / height, int(radius)), _reach(x / width, int(radius))
+    return _reach_slice(y / height, int(radius)), _reach_slice(x / width, int(radius))
 
 
-def _reach(share: float, radius: int) -> slice:
+def _reach_slice(share: float, radius: int) -> slice:
     middle = int(share * SIDE_PX)
     return slice(max(0, middle - radius), middle + radius + 1)
 
@@ -121,4 +121,4 @@ class Siggraph17(UserGuided):
         ab = torch.cat([torch.zeros_like(light)] * 2, dim=1) if ab is None else ab
         mask = torch.zeros_like(light) if mask is None else mask
         x = torch.cat([(light - L_MIDDLE) / L_SCALE, ab / AB_SCALE, mask], dim=1)
-        return AB_SCALE * self.run(x, lambda _, found: found)
+        return AB_SCALE * self.run(x, lambda _, feature_map: feature_map)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models.parts import batches
-from workers.models.parts.residual_pair import Pair
+from workers.models.parts.residual_pair import ResidualPair
 
 SCALE = 2
 """Factor on width and height."""
@@ -32,9 +32,9 @@ def build(name: str) -> nn.Module:
     return SubpixelCnn().eval()
 
 
-def restored(network: nn.Module, pictures: Tensor) -> Tensor:
+def restore(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return pictures ``(N, C, 2 * H, 2 * W)`` for ``(N, C, H, W)`` float32 0..1, clipped to 0..1; ``C`` is 1 or 3."""
-    return batches.predicted(network, [[one[None]] for one in pictures.float()], network).clamp(0, 1)
+    return batches.predict(network, [[one[None]] for one in pictures.float()], network).clamp(0, 1)
 
 
 # -- the network
@@ -46,7 +46,7 @@ class SubpixelCnn(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, _CHANNELS, 3, padding=1)
-        self.blocks = nn.ModuleList(Pair(_CHANNELS) for _ in range(_BLOCKS))
+        self.blocks = nn.ModuleList(ResidualPair(_CHANNELS) for _ in range(_BLOCKS))
         self.last = nn.Conv2d(_CHANNELS, 3 * SCALE**2, 3, padding=1)
 
     def forward(self, small: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from db.store import open_store
 from workers import device as devices
 from workers import stages
 from workers.frames import Clip
-from workers.media.sample_frames import glance
+from workers.media.sample_frames import sample_frames
 from workers.workbench import Workbench
 
 _GAP_PX, _LABEL_PX = 8, 28
@@ -47,7 +47,7 @@ class Column(Record):
     recipe: Recipe
 
 
-class Order(Record):
+class SheetOrder(Record):
     """What is to be put on a sheet."""
 
     sources: tuple[str, ...]
@@ -60,7 +60,7 @@ class Order(Record):
 
 
 @dataclass(frozen=True)
-class _Row:
+class _SheetRow:
     """One picture and what the recipes made of it."""
 
     label: str
@@ -69,7 +69,7 @@ class _Row:
     seconds: list[float]
 
 
-def sheet(order: Order, settings: Settings) -> dict[str, Any]:
+def make_sheet(order: SheetOrder, settings: Settings) -> dict[str, Any]:
     """Make the sheet as PNG and as a page that needs no other file.
 
     Returns:
@@ -82,14 +82,16 @@ def sheet(order: Order, settings: Settings) -> dict[str, Any]:
     if out.suffix.lower() != ".png" or str(out) in order.sources:
         raise InputError(f"{out}: the sheet is a PNG, and no source", code="OUTPUT_ON_SOURCE")
     device = devices.open_device(settings.device)
-    devices.settle(device)
-    rows: list[_Row] = []
+    devices.make_deterministic(device)
+    rows: list[_SheetRow] = []
     notes: list[str] = []
     with TemporaryDirectory(prefix="reelwright-compare-") as scratch:
         bench = Workbench(open_store(settings), Path(scratch), settings, "compare", device)
         for source in order.sources:
             try:
-                rows += [_row(label, picture, order, bench) for label, picture in _pictures(source, order, settings)]
+                rows += [
+                    _sheet_row(label, picture, order, bench) for label, picture in _pictures(source, order, settings)
+                ]
             except InputError as error:
                 if error.code in {"MODEL_MISSING", "BLOB_MISSING", "BAD_PARAMETER"}:
                     raise
@@ -98,39 +100,39 @@ def sheet(order: Order, settings: Settings) -> dict[str, Any]:
         raise InputError("; ".join(notes) or "There is nothing to compare", code="FILE_MISSING")
     titles = ["input", *(column.title for column in order.columns)]
     page = out.with_suffix(".html")
-    _write(out, _drawn(rows, titles))
-    page.write_text(_page(rows, titles, order.height_px), encoding="utf-8")
+    _write_png(out, _draw_sheet(rows, titles))
+    page.write_text(_html_page(rows, titles, order.height_px), encoding="utf-8")
     return {"png": str(out), "html": str(page), "rows": len(rows), "notes": notes}
 
 
-def _pictures(source: str, order: Order, settings: Settings) -> Iterator[tuple[str, torch.Tensor]]:
+def _pictures(source: str, order: SheetOrder, settings: Settings) -> Iterator[tuple[str, torch.Tensor]]:
     path = Path(source)
-    for number, picture in glance(path, order.frames, settings):
+    for number, picture in sample_frames(path, order.frames, settings):
         yield path.name if number is None else f"{path.name} · frame {number}", torch.from_numpy(picture)
 
 
-def _row(label: str, picture: torch.Tensor, order: Order, bench: Workbench) -> _Row:
+def _sheet_row(label: str, picture: torch.Tensor, order: SheetOrder, bench: Workbench) -> _SheetRow:
     frames = picture[None].to(bench.device)
-    pictures, seconds = [_small(frames[0], order.height_px)], []
+    pictures, seconds = [_thumbnail(frames[0], order.height_px)], []
     for column in order.columns:
-        made, spent = _restored(frames, column.recipe, bench)
-        pictures.append(_small(made[0], order.height_px))
-        seconds.append(spent)
-    return _Row(label, pictures, seconds)
+        output, duration = _run_recipe(frames, column.recipe, bench)
+        pictures.append(_thumbnail(output[0], order.height_px))
+        seconds.append(duration)
+    return _SheetRow(label, pictures, seconds)
 
 
-def _restored(frames: torch.Tensor, recipe: Recipe, bench: Workbench) -> tuple[torch.Tensor, float]:
-    clip, spent = Clip(frames, 0, (0,)), 0.0
-    around = stages.around_still(clip, recipe.steps)
+def _run_recipe(frames: torch.Tensor, recipe: Recipe, bench: Workbench) -> tuple[torch.Tensor, float]:
+    clip, duration = Clip(frames, 0, (0,)), 0.0
+    context = stages.still_context(clip, recipe.steps)
     for step in recipe.steps:
         stages.prepare(step, bench)  # loading a network is not what it costs a picture
         began = time.perf_counter()
-        clip = clip.with_frames(stages.apply(step, clip, 0, 1, around, bench))
-        spent += time.perf_counter() - began
-    return clip.frames, spent
+        clip = clip.with_frames(stages.apply(step, clip, 0, 1, context, bench))
+        duration += time.perf_counter() - began
+    return clip.frames, duration
 
 
-def _small(frame: torch.Tensor, height: int) -> Bytes:
+def _thumbnail(frame: torch.Tensor, height: int) -> Bytes:
     picture = frame.expand(3, -1, -1).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     size = (max(1, round(picture.shape[1] * height / picture.shape[0])), height)
     method = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
@@ -140,7 +142,7 @@ def _small(frame: torch.Tensor, height: int) -> Bytes:
 # -- drawing
 
 
-def _drawn(rows: Sequence[_Row], titles: Sequence[str]) -> Bytes:
+def _draw_sheet(rows: Sequence[_SheetRow], titles: Sequence[str]) -> Bytes:
     """Draw all rows below one another, cells of a column flush left."""
     widths = [max(row.pictures[place].shape[1] for row in rows) for place in range(len(titles))]
     wide = sum(widths) + _GAP_PX * (len(widths) + 1)
@@ -150,13 +152,13 @@ def _drawn(rows: Sequence[_Row], titles: Sequence[str]) -> Bytes:
             code="TOO_LARGE",
             remedy="Take fewer models or a smaller --height.",
         )
-    strips = [_strip(titles, widths, wide)]
+    strips = [_draw_labels(titles, widths, wide)]
     for row in rows:
-        strips += [_strip([row.label], [wide], wide), _cells(row, widths, wide)]
+        strips += [_draw_labels([row.label], [wide], wide), _draw_cells(row, widths, wide)]
     return np.concatenate([*strips, np.full((_GAP_PX, wide, 3), _PAPER, np.uint8)])
 
 
-def _cells(row: _Row, widths: Sequence[int], wide: int) -> Bytes:
+def _draw_cells(row: _SheetRow, widths: Sequence[int], wide: int) -> Bytes:
     strip, left = np.full((row.pictures[0].shape[0], wide, 3), _PAPER, np.uint8), _GAP_PX
     for picture, width in zip(row.pictures, widths, strict=True):
         strip[:, left : left + picture.shape[1]] = picture
@@ -164,7 +166,7 @@ def _cells(row: _Row, widths: Sequence[int], wide: int) -> Bytes:
     return strip
 
 
-def _strip(texts: Sequence[str], widths: Sequence[int], wide: int) -> Bytes:
+def _draw_labels(texts: Sequence[str], widths: Sequence[int], wide: int) -> Bytes:
     strip, left = np.full((_LABEL_PX, wide, 3), _PAPER, np.uint8), _GAP_PX
     for text, width in zip(texts, widths, strict=True):
         # OpenCV's letters are ASCII; the page beside the sheet has the whole name.
@@ -177,29 +179,29 @@ def _strip(texts: Sequence[str], widths: Sequence[int], wide: int) -> Bytes:
     return strip
 
 
-def _write(path: Path, picture: Bytes) -> None:
-    done, data = cv2.imencode(".png", picture[..., ::-1])
+def _write_png(path: Path, picture: Bytes) -> None:
+    success, data = cv2.imencode(".png", picture[..., ::-1])
     try:
-        path.write_bytes(data.tobytes() if done else b"")
+        path.write_bytes(data.tobytes() if success else b"")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})", code="STORE_FAILED") from error
 
 
-def _page(rows: Sequence[_Row], titles: Sequence[str], height: int) -> str:
+def _html_page(rows: Sequence[_SheetRow], titles: Sequence[str], height: int) -> str:
     title = html.escape(f"Side by side: {', '.join(titles[1:])}")
     head = "".join(f"<th>{html.escape(name)}</th>" for name in titles)
-    return _PAGE.format(title=title, head=head, height=height, rows="".join(map(_page_row, rows)))
+    return _PAGE.format(title=title, head=head, height=height, rows="".join(map(_html_row, rows)))
 
 
-def _page_row(row: _Row) -> str:
-    captions = [html.escape(row.label), *(f"{spent:.2f} s" for spent in row.seconds)]
+def _html_row(row: _SheetRow) -> str:
+    captions = [html.escape(row.label), *(f"{duration:.2f} s" for duration in row.seconds)]
     cells = (
-        f'<td><img alt="{html.escape(row.label)}" src="{_data(picture)}"><small>{caption}</small></td>'
+        f'<td><img alt="{html.escape(row.label)}" src="{_data_url(picture)}"><small>{caption}</small></td>'
         for picture, caption in zip(row.pictures, captions, strict=True)
     )
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _data(picture: Bytes) -> str:
+def _data_url(picture: Bytes) -> str:
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -35,17 +35,19 @@ def seconds_per_frame(recipe: Recipe, width: int, height: int, mono: bool, bench
     The steps run on a small clip with grain and motion. Their time grows with the number of pixels; that of a colorizer
     does not, which sees every picture at its own size. Steps whose weights were not pinned are left out.
     """
-    clip = _clip(1 if mono else 3, 1 + 2 * max((stages.temporal_radius(step) for step in recipe.steps), default=0))
+    clip = _trial_clip(
+        1 if mono else 3, 1 + 2 * max((stages.temporal_radius(step) for step in recipe.steps), default=0)
+    )
     frames, seconds, larger = clip.to(bench.device if bench else "cpu"), 0.0, width * height / (_WIDTH * _HEIGHT)
     for step in recipe.steps:
         if len(step.pins) == len(step.cards()):
-            trial = _try(step, frames, bench)
-            own_size = step.stage in STAGES and STAGES[step.stage].makes_colour
+            trial = _run_trial(step, frames, bench)
+            own_size = step.stage in STAGES and STAGES[step.stage].makes_color
             frames, seconds = trial.frames, seconds + trial.seconds * (1 if own_size else larger)
     return seconds
 
 
-def _try(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Trial:
+def _run_trial(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Trial:
     """Run one step on frames in the middle of the clip, and enlarge the clip as the step would."""
     count = len(frames)
     if step.pins and bench:
@@ -55,21 +57,21 @@ def _try(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Trial:
     window, first = Clip(frames, 0, tuple(range(count))), (count - _FRAMES) // 2
     seconds = []
     # The first round also loads modules, so the quickest round counts; a network is slow enough for one frame to do.
-    wanted, rounds = (1, 1) if step.pins else (_FRAMES, _ROUNDS + 1)
+    frame_count, rounds = (1, 1) if step.pins else (_FRAMES, _ROUNDS + 1)
     for _ in range(rounds):
         began = time.perf_counter()
-        restored = stages.apply(step, window, first, first + wanted, reel, bench)
-        _finish(restored)
-        seconds.append((time.perf_counter() - began) / wanted)
-    return _Trial(restored[:1].expand(count, -1, -1, -1), min(seconds))
+        output = stages.apply(step, window, first, first + frame_count, reel, bench)
+        _synchronize(output)
+        seconds.append((time.perf_counter() - began) / frame_count)
+    return _Trial(output[:1].expand(count, -1, -1, -1), min(seconds))
 
 
-def _finish(frames: torch.Tensor) -> None:
+def _synchronize(frames: torch.Tensor) -> None:
     # Accelerators work ahead: reading one value waits for them.
     frames.flatten()[:1].cpu()
 
 
-def _clip(channels: int, frames: int) -> torch.Tensor:
+def _trial_clip(channels: int, frames: int) -> torch.Tensor:
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:_HEIGHT, 0:_WIDTH]
     moving = [0.5 + 0.3 * np.sin((columns + 2 * n) / 9) * np.sin((rows + n) / 7) for n in range(frames + _FRAMES - 1)]

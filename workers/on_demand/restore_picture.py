@@ -22,7 +22,7 @@ from db.store import open_store
 from workers import device as devices
 from workers import stages
 from workers.frames import Clip
-from workers.media.pixels import COLOUR_SPREAD, Layout, Picture, chroma_spread, to_picture, to_planes
+from workers.media.pixels import COLOR_SPREAD, Layout, Picture, chroma_spread, to_picture, to_planes
 from workers.models.checkpoints import registered
 from workers.workbench import Workbench
 
@@ -49,14 +49,14 @@ def restore(image: Image, stage: str, *, home: str | Path | None = None, **param
     step = from_document([{stage: params}], "notebook").steps[0]
     device = devices.open_device(settings.device)
     clip = Clip(torch.from_numpy(picture)[None].to(device), 0, (0,))
-    around = stages.around_still(clip, (step,), already_coloured=_is_coloured(picture))
+    context = stages.still_context(clip, (step,), already_coloured=_is_colored(picture))
     with TemporaryDirectory(prefix="reelwright-notebook-") as scratch:
         bench = Workbench(open_store(settings), Path(scratch), settings, "notebook", device) if step.cards() else None
-        made = stages.apply(_pinned(step, settings), clip, 0, 1, around, bench)
-    return _like(made[0].cpu().numpy(), np.asarray(image))
+        frames = stages.apply(_pin_weights(step, settings), clip, 0, 1, context, bench)
+    return _match_dtype(frames[0].cpu().numpy(), np.asarray(image))
 
 
-def _pinned(step: Step, settings: Settings) -> Step:
+def _pin_weights(step: Step, settings: Settings) -> Step:
     pins = tuple(registered.pin_from_home(name, settings) for name in step.cards())
     return step.model_copy(update={"pins": pins})
 
@@ -73,12 +73,12 @@ def _picture(image: Image) -> Picture:
     return to_picture(tuple(planes), _layout(len(planes), array.dtype))
 
 
-def _is_coloured(picture: Picture) -> bool:
+def _is_colored(picture: Picture) -> bool:
     layout = _layout(len(picture), np.dtype(np.uint16))
-    return chroma_spread(to_planes(picture, layout), layout) > COLOUR_SPREAD
+    return chroma_spread(to_planes(picture, layout), layout) > COLOR_SPREAD
 
 
-def _like(picture: Picture, image: Image) -> Image:
+def _match_dtype(picture: Picture, image: Image) -> Image:
     """Return a picture in the image's type of number, and with an axis of channels where it had one or has several."""
     whole = image.dtype.kind == "u"
     planes = np.stack(to_planes(picture, _layout(len(picture), image.dtype))) if whole else picture

@@ -23,7 +23,7 @@ PERCENTILES = (0.5, 2.0, 10.0, 25.0, 50.0, 75.0, 90.0, 98.0, 99.5)
 
 _BINS = 4096
 _SMALL_WIDTH, _SMALL_HEIGHT = 16, 12
-_COLOURS = 3
+_COLORS = 3
 _LEVELS = len(PERCENTILES)
 _VISIBLE = 1e-3
 """Regulates likeness for pictures with no contrast to compare, such as black ones."""
@@ -49,12 +49,12 @@ def profile(measures: Rows) -> dict[str, NDArray[Any]]:
     """Turn the rows of a whole reel, in order, into its profile; every value has one row a frame.
 
     Returns:
-        ``levels`` (N, 9), ``mean_luma`` (N,), ``colour`` (N, 3) as :func:`measure` gives them, and ``cut`` (N,) bool:
+        ``levels`` (N, 9), ``mean_luma`` (N,), ``color`` (N, 3) as :func:`measure` gives them, and ``cut`` (N,) bool:
         whether a new shot begins with this frame.
     """
-    ends = np.cumsum([_LEVELS, 1, _COLOURS])
-    levels, mean_luma, colour, small = np.split(measures, ends, axis=1)
-    return {"levels": levels, "mean_luma": mean_luma[:, 0], "colour": colour, "cut": _cuts(small)}
+    ends = np.cumsum([_LEVELS, 1, _COLORS])
+    levels, mean_luma, color, small = np.split(measures, ends, axis=1)
+    return {"levels": levels, "mean_luma": mean_luma[:, 0], "colour": color, "cut": _cuts(small)}
 
 
 def shots(profile: Mapping[str, NDArray[Any]]) -> tuple[Shot, ...]:
@@ -67,7 +67,7 @@ def shots(profile: Mapping[str, NDArray[Any]]) -> tuple[Shot, ...]:
 def _measure(picture: Planes) -> NDArray[np.float64]:
     luma = planes.luma(picture)
     small = cv2.resize(luma, (_SMALL_WIDTH, _SMALL_HEIGHT), interpolation=cv2.INTER_AREA)
-    means = [plane.mean(dtype=np.float64) for plane in (luma, *np.broadcast_to(picture, (_COLOURS, *luma.shape)))]
+    means = [plane.mean(dtype=np.float64) for plane in (luma, *np.broadcast_to(picture, (_COLORS, *luma.shape)))]
     return np.concatenate([_levels(luma), means, small.ravel().astype(np.float64)])
 
 

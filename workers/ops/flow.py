@@ -17,22 +17,24 @@ _LEAST_PX = 48
 """Smaller pictures are extended to this side: the flow's coarsest patches need room."""
 
 
-def code(luma: Plane) -> Code:
+def to_code(luma: Plane) -> Code:
     """Return luma as motion estimation wants it: 8 bits, calmed so that grain is not followed."""
     calm = cv2.GaussianBlur(luma, (0, 0), 1.5, borderType=cv2.BORDER_REFLECT_101)
     return np.clip(np.rint(calm * 255), 0, 255).astype(np.uint8)
 
 
-def motion(here: Code, there: Code) -> NDArray[np.float32]:
-    """Return ``(H, W, 2)`` float32: where each pixel of ``here`` is found in ``there``, as (x, y) pixels off."""
-    height, width = here.shape
+def motion(source: Code, target: Code) -> NDArray[np.float32]:
+    """Return ``(H, W, 2)`` float32: where each pixel of ``source`` is found in ``target``, as (x, y) pixels off."""
+    height, width = source.shape
     down, right = max(0, _LEAST_PX - height), max(0, _LEAST_PX - width)
     if down or right:
-        here, there = (cv2.copyMakeBorder(side, 0, down, 0, right, cv2.BORDER_REPLICATE) for side in (here, there))
+        source, target = (
+            cv2.copyMakeBorder(side, 0, down, 0, right, cv2.BORDER_REPLICATE) for side in (source, target)
+        )
     # A new object for every pair: it keeps buffers, and a frame's result must not depend on what came before it.
     # An array in place of None would be taken for a first guess; the stubs do not know that None is allowed.
-    found: NDArray[Any] = _estimator().calc(here, there, None)  # type: ignore[call-overload]
-    return found[:height, :width]
+    vectors: NDArray[Any] = _estimator().calc(source, target, None)  # type: ignore[call-overload]
+    return vectors[:height, :width]
 
 
 def warp(planes: Planes, offsets: NDArray[np.float32]) -> Planes:
@@ -45,11 +47,11 @@ def warp(planes: Planes, offsets: NDArray[np.float32]) -> Planes:
     return np.stack([cv2.remap(p, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for p in planes])
 
 
-def agrees(there: NDArray[np.float32], back: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return ``(H, W)``: whether going along ``there`` and then ``back`` comes home (Ruder and others 2016)."""
-    returned = np.moveaxis(warp(np.moveaxis(back, 2, 0), there), 0, 2)
-    off = ((there + returned) ** 2).sum(axis=2)
-    near: NDArray[np.bool_] = off <= 0.01 * ((there**2).sum(axis=2) + (returned**2).sum(axis=2)) + 0.5
+def consistency_mask(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return ``(H, W)``: whether going along ``forward`` and then ``backward`` comes home (Ruder and others 2016)."""
+    round_trip = np.moveaxis(warp(np.moveaxis(backward, 2, 0), forward), 0, 2)
+    off = ((forward + round_trip) ** 2).sum(axis=2)
+    near: NDArray[np.bool_] = off <= 0.01 * ((forward**2).sum(axis=2) + (round_trip**2).sum(axis=2)) + 0.5
     return near
 
 

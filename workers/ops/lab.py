@@ -24,7 +24,7 @@ _SLOPE, _OFFSET = 7.787, 16 / 116
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Return Lab ``(N, 3, H, W)`` of sRGB ``(N, 3, H, W)`` in 0..1, in the dtype that came in."""
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055).clamp_min(0) ** 2.4, rgb / 12.92)
-    xyz = _mixed(linear, _XYZ_FROM_RGB) / _white(rgb)
+    xyz = _mix_channels(linear, _XYZ_FROM_RGB) / _white_point(rgb)
     roots = torch.where(xyz > _CUBE_ABOVE, xyz.clamp_min(_CUBE_ABOVE) ** (1 / 3), _SLOPE * xyz + _OFFSET)
     x, y, z = roots.unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
@@ -32,40 +32,40 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """Return sRGB ``(N, 3, H, W)`` clipped to 0..1 of Lab ``(N, 3, H, W)``, in the dtype that came in."""
-    return _unclipped(lab).clamp(0, 1)
+    return _to_srgb(lab).clamp(0, 1)
 
 
-def in_gamut(lightness: Tensor, chroma: Tensor) -> Tensor:
+def clip_to_gamut(lightness: Tensor, chroma: Tensor) -> Tensor:
     """Return sRGB ``(N, 3, H, W)`` of L ``(N, 1, H, W)`` and a, b ``(N, 2, H, W)``.
 
     Where sRGB has no such colour at that lightness, colour is taken back towards grey as far as needed: clipping the
     channels one by one would turn the hue and change the lightness. Grey itself comes back as it was.
     """
-    grey = _unclipped(torch.cat([lightness, torch.zeros_like(chroma)], dim=-3))
-    apart = _unclipped(torch.cat([lightness, chroma], dim=-3)) - grey
-    room = torch.where(apart > 0, 1 - grey, -grey) / torch.where(apart == 0, 1, apart)
+    gray = _to_srgb(torch.cat([lightness, torch.zeros_like(chroma)], dim=-3))
+    apart = _to_srgb(torch.cat([lightness, chroma], dim=-3)) - gray
+    room = torch.where(apart > 0, 1 - gray, -gray) / torch.where(apart == 0, 1, apart)
     share = torch.where(apart == 0, 1, room).amin(dim=-3, keepdim=True).clamp(0, 1)
-    return grey + share * apart
+    return gray + share * apart
 
 
-def _unclipped(lab: Tensor) -> Tensor:
+def _to_srgb(lab: Tensor) -> Tensor:
     light, a, b = lab.unbind(-3)
     y = (light + 16) / 116
     roots = torch.stack([y + a / 500, y, (y - b / 200).clamp_min(0)], dim=-3)
-    xyz = torch.where(roots > _CUBE_ABOVE_ROOT, roots**3, (roots - _OFFSET) / _SLOPE) * _white(lab)
-    linear = _mixed(xyz, _RGB_FROM_XYZ)
+    xyz = torch.where(roots > _CUBE_ABOVE_ROOT, roots**3, (roots - _OFFSET) / _SLOPE) * _white_point(lab)
+    linear = _mix_channels(xyz, _RGB_FROM_XYZ)
     curved = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(linear > 0.0031308, curved, 12.92 * linear)
 
 
-def joined(lightness: Tensor, chroma: Tensor) -> Tensor:
+def merge_chroma(lightness: Tensor, chroma: Tensor) -> Tensor:
     """Return sRGB ``(N, 3, H, W)`` of L ``(N, 1, H, W)`` and a, b ``(N, 2, h, w)``, which are brought to L's size."""
     size = tuple(lightness.shape[-2:])
     if tuple(chroma.shape[-2:]) != size:
         # Chroma is smooth: enlarged bicubically it keeps 2 dB more than with its neighbour's value.
         shrinks = chroma.shape[-2] > size[0] or chroma.shape[-1] > size[1]
         chroma = functional.interpolate(chroma, size=size, mode="bicubic", antialias=shrinks)
-    return in_gamut(lightness, chroma)
+    return clip_to_gamut(lightness, chroma)
 
 
 def lightness(rgb: Tensor) -> Tensor:
@@ -73,11 +73,11 @@ def lightness(rgb: Tensor) -> Tensor:
     return rgb_to_lab(rgb.expand(*rgb.shape[:-3], 3, *rgb.shape[-2:]))[..., :1, :, :]
 
 
-def _mixed(planes: Tensor, rows: tuple[tuple[float, float, float], ...]) -> Tensor:
+def _mix_channels(planes: Tensor, rows: tuple[tuple[float, float, float], ...]) -> Tensor:
     # Written out: a matrix product may sum in another order on another number of threads.
     first, second, third = planes.unbind(-3)
     return torch.stack([p * first + q * second + r * third for p, q, r in rows], dim=-3)
 
 
-def _white(like: Tensor) -> Tensor:
+def _white_point(like: Tensor) -> Tensor:
     return torch.tensor(_WHITE, dtype=like.dtype, device=like.device)[:, None, None]

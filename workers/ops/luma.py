@@ -25,7 +25,7 @@ def of(frames: Tensor, shares: tuple[float, float]) -> Tensor:
     return red * shares[0] + green * (1 - shares[0] - shares[1]) + blue * shares[1]
 
 
-def kept(frames: Tensor, source: Tensor, shares: tuple[float, float]) -> Tensor:
+def restore_luma(frames: Tensor, source: Tensor, shares: tuple[float, float]) -> Tensor:
     """Return frames with the luma of ``source``, each channel in 0..1 wherever that luma is.
 
     Args:
@@ -33,31 +33,31 @@ def kept(frames: Tensor, source: Tensor, shares: tuple[float, float]) -> Tensor:
         source: ``(T, C, H, W)``, C 1 or 3, of the same size.
         shares: Of red and of blue in luma.
     """
-    wanted = of(source, shares)
-    shifted = frames + (wanted - of(frames, shares))
+    target = of(source, shares)
+    shifted = frames + (target - of(frames, shares))
     outside = ((shifted < 0) | (shifted > 1)).any(dim=1)
     if not outside.any():
         return shifted
-    colours = shifted.movedim(1, -1)[outside].double()
-    lumas = wanted.movedim(1, -1)[outside].double()
-    shown = shifted.movedim(1, -1).clone()
-    shown[outside] = _nearest(colours, lumas, shares).to(frames.dtype)
-    return shown.movedim(-1, 1).contiguous()
+    colors = shifted.movedim(1, -1)[outside].double()
+    lumas = target.movedim(1, -1)[outside].double()
+    output = shifted.movedim(1, -1).clone()
+    output[outside] = _nearest_colors(colors, lumas, shares).to(frames.dtype)
+    return output.movedim(-1, 1).contiguous()
 
 
-def _nearest(colours: Tensor, lumas: Tensor, shares: tuple[float, float]) -> Tensor:
-    """Return the colours ``(N, 3)`` in 0..1 that have the lumas ``(N, 1)`` and lie nearest to ``colours``.
+def _nearest_colors(colors: Tensor, lumas: Tensor, shares: tuple[float, float]) -> Tensor:
+    """Return the colours ``(N, 3)`` in 0..1 that have the lumas ``(N, 1)`` and lie nearest to ``colors``.
 
     Nearest of all in a plane and a box is ``clip(colour - step * weights)`` for one step, and the luma of that falls as
     the step grows; so halving finds it. A luma outside 0..1 no colour has: there grey has it.
     """
-    weights = torch.tensor((shares[0], 1 - shares[0] - shares[1], shares[1]), dtype=torch.float64).to(colours.device)
-    reach = (colours.abs().amax(dim=1, keepdim=True) + 1) / weights.min()
+    weights = torch.tensor((shares[0], 1 - shares[0] - shares[1], shares[1]), dtype=torch.float64).to(colors.device)
+    reach = (colors.abs().amax(dim=1, keepdim=True) + 1) / weights.min()
     low, high = -reach, reach
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        found = (colours - middle * weights).clamp(0, 1)
-        bright = (found * weights).sum(dim=1, keepdim=True) > lumas
+        candidate = (colors - middle * weights).clamp(0, 1)
+        bright = (candidate * weights).sum(dim=1, keepdim=True) > lumas
         low, high = torch.where(bright, middle, low), torch.where(bright, high, middle)
-    found = (colours - (low + high) / 2 * weights).clamp(0, 1)
-    return torch.where((lumas < 0) | (lumas > 1), lumas.expand_as(found), found)
+    candidate = (colors - (low + high) / 2 * weights).clamp(0, 1)
+    return torch.where((lumas < 0) | (lumas > 1), lumas.expand_as(candidate), candidate)

@@ -41,7 +41,7 @@ def flat_sigma(plane: Plane, low: float = 0.03, high: float = 0.97) -> float:
     Only the quietest fifth of the blocks is asked, and only blocks whose mean lies between ``low`` and ``high``: what
     is clipped shows no noise.
     """
-    return _quiet(_blocks(response(plane)), _blocks(plane), low, high) / _PER_SIGMA
+    return _quiet_level(_blocks(response(plane)), _blocks(plane), low, high) / _PER_SIGMA
 
 
 def grain_sigmas(plane: Plane, low: float = 0.03, high: float = 0.97) -> tuple[float, float]:
@@ -50,30 +50,30 @@ def grain_sigmas(plane: Plane, low: float = 0.03, high: float = 0.97) -> tuple[f
     A scan, a resize or JPEG blurs grain over pixels, where the mask hardly sees it; on a smaller picture it does. White
     noise halves with every halving of the size, so what is measured there tells how strong it is here.
     """
-    half = halved(plane)
+    half = halve(plane)
     fine = flat_sigma(plane, low, high)
-    wide = 2 * _even_sigma(half, _BLOCK_PX, low, high)
+    wide = 2 * _uniform_sigma(half, _BLOCK_PX, low, high)
     # A little more at half size than white noise would leave is texture, not blur.
     fine += max(0.0, wide - fine) * float(np.clip((wide / max(fine, 1e-6) - 1.4) / 0.6, 0, 1))
-    coarse = 2 * _even_sigma(halved(half), _BLOCK_PX // 2, low, high)
+    coarse = 2 * _uniform_sigma(halve(half), _BLOCK_PX // 2, low, high)
     # What passes the filter at full size has lost most of the noise of white spectrum, but not all.
     return fine, float(np.sqrt(max(0.0, coarse**2 - 1.5 * (fine / 2) ** 2)))
 
 
-def halved(plane: Plane) -> Plane:
+def halve(plane: Plane) -> Plane:
     """Return the plane at half its size, the mean of 2 x 2 pixels for each."""
     size = (max(1, plane.shape[1] // 2), max(1, plane.shape[0] // 2))
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
-def like(plane: Plane, large: Plane) -> Plane:
+def resize_like(plane: Plane, large: Plane) -> Plane:
     """Return the plane enlarged to the size of another."""
     return cv2.resize(plane, large.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _even_sigma(plane: Plane, block_px: int, low: float, high: float) -> float:
+def _uniform_sigma(plane: Plane, block_px: int, low: float, high: float) -> float:
     """Return noise sigma where the picture is flat, down to 0 where quiet blocks are not alike: that is texture."""
-    usable = _usable(_blocks(response(plane), block_px), _blocks(plane, block_px), low, high)
+    usable = _usable_blocks(_blocks(response(plane), block_px), _blocks(plane, block_px), low, high)
     if usable.size < _FEWEST_BLOCKS:
         return 0.0
     quietest, quiet = np.percentile(usable, (_QUIETEST_PERCENTILE, _FLAT_PERCENTILE))
@@ -83,7 +83,7 @@ def _even_sigma(plane: Plane, block_px: int, low: float, high: float) -> float:
 def flat_deviation(plane: Plane, difference: Plane) -> float:
     """Return how far ``difference`` strays from its mean within the quietest fifth of the blocks of ``plane``."""
     variance = _blocks(difference * difference) - _blocks(difference) ** 2
-    return _quiet(np.sqrt(np.maximum(variance, 0)), _blocks(plane), 0.03, 0.97)
+    return _quiet_level(np.sqrt(np.maximum(variance, 0)), _blocks(plane), 0.03, 0.97)
 
 
 def _blocks(plane: Plane, block_px: int = _BLOCK_PX) -> Plane:
@@ -91,12 +91,12 @@ def _blocks(plane: Plane, block_px: int = _BLOCK_PX) -> Plane:
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
-def _quiet(loud: Plane, mean: Plane, low: float, high: float) -> float:
-    usable = _usable(loud, mean, low, high)
+def _quiet_level(loud: Plane, mean: Plane, low: float, high: float) -> float:
+    usable = _usable_blocks(loud, mean, low, high)
     return float(np.percentile(usable, _FLAT_PERCENTILE)) if usable.size else 0.0
 
 
-def _usable(loud: Plane, mean: Plane, low: float, high: float) -> NDArray[Any]:
+def _usable_blocks(loud: Plane, mean: Plane, low: float, high: float) -> NDArray[Any]:
     return loud[(mean > low) & (mean < high) & (loud > 1e-6)]
 
 

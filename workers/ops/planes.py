@@ -57,14 +57,14 @@ def with_luma(planes: Planes, old: Plane, new: Plane) -> Planes:
     return np.stack([plane * ratio + offset for plane in planes])
 
 
-def at_most(planes: Planes, side_px: int) -> Planes:
+def resize_to_fit(planes: Planes, side_px: int) -> Planes:
     """Return planes made smaller so that no side is longer than ``side_px``; small ones as they are."""
     height, width = planes.shape[1:]
     share = min(1.0, side_px / max(height, width))
-    return area_resize(planes, max(1, round(height * share)), max(1, round(width * share)))
+    return resize_area(planes, max(1, round(height * share)), max(1, round(width * share)))
 
 
-def area_resize(planes: Planes, height: int, width: int) -> Planes:
+def resize_area(planes: Planes, height: int, width: int) -> Planes:
     """Return planes at another size, each new pixel the mean of the area that it covers."""
     if planes.shape[1:] == (height, width):
         return planes

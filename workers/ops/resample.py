@@ -15,7 +15,7 @@ Bytes = NDArray[np.uint8]
 Filter = Literal["bilinear", "bicubic", "lanczos"]
 
 
-def resized(picture: Bytes, height: int, width: int, method: Filter) -> Bytes:
+def resize(picture: Bytes, height: int, width: int, method: Filter) -> Bytes:
     """Return an 8-bit picture ``(H, W)`` or ``(H, W, 3)`` at another size, aspect ratio not kept."""
     from PIL import Image  # training imports networks on machines without it
 

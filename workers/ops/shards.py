@@ -30,10 +30,10 @@ def members(shard: Path, suffixes: Collection[str]) -> list[Member]:
     """
     try:
         with tarfile.open(shard, "r:") as archive:
-            found = [each for each in archive if each.isreg() and PurePath(each.name).suffix.lower() in suffixes]
+            entries = [each for each in archive if each.isreg() and PurePath(each.name).suffix.lower() in suffixes]
         size = shard.stat().st_size
     except (OSError, tarfile.TarError, ValueError) as error:
         raise ValueError(str(error)) from error
-    if any(each.offset_data + each.size > size for each in found):
+    if any(each.offset_data + each.size > size for each in entries):
         raise ValueError("it is cut off")
-    return [Member(each.name, each.offset_data, each.size) for each in found]
+    return [Member(each.name, each.offset_data, each.size) for each in entries]

@@ -1,7 +1,7 @@
 """Large pictures, tile by tile, so that a network's memory does not grow with them.
 
 Where it is known how far a network looks, every tile is given that much around it and comes out as if there were no
-tiles (:func:`joined`); where nobody knows, tiles fade into each other (:func:`faded`). The grids depend on the
+tiles (:func:`map_tiles`); where nobody knows, tiles fade into each other (:func:`blend_tiles`). The grids depend on the
 picture's size alone, so bits never depend on the machine or on what else is computed.
 """
 
@@ -24,7 +24,7 @@ _AROUND_PX, _FADE_PX = 64, 32
 what is around, is thrown away."""
 
 
-def joined(pictures: Tensor, reach_px: int, work: Callable[[Tensor], Tensor]) -> Tensor:
+def map_tiles(pictures: Tensor, reach_px: int, work: Callable[[Tensor], Tensor]) -> Tensor:
     """Return ``work`` over pictures ``(N, C, H, W)``, in tiles where they are large: ``(N, C', H * scale, W * scale)``.
 
     Args:
@@ -36,30 +36,30 @@ def joined(pictures: Tensor, reach_px: int, work: Callable[[Tensor], Tensor]) ->
     if reach_px == 0 or max(height, width) <= TILE_PX:
         return work(pictures)
     around = -(-reach_px // _STEP_PX) * _STEP_PX
-    columns = [(_part(width, left, around), left) for left in range(0, width, TILE_PX)]
+    columns = [(_tile_range(width, left, around), left) for left in range(0, width, TILE_PX)]
     rows = []
     for top in range(0, height, TILE_PX):
-        first, last = _part(height, top, around)
+        first, last = _tile_range(height, top, around)
         row = [
-            _inner(work(pictures[..., first:last, before:after]), last - first, top - first, left - before)
+            _crop_tile(work(pictures[..., first:last, before:after]), last - first, top - first, left - before)
             for (before, after), left in columns
         ]
         rows.append(torch.cat(row, dim=-1))
     return torch.cat(rows, dim=-2)
 
 
-def _part(length: int, start: int, around: int) -> tuple[int, int]:
+def _tile_range(length: int, start: int, around: int) -> tuple[int, int]:
     return max(0, start - around), min(length, start + TILE_PX + around)
 
 
-def _inner(made: Tensor, height: int, top: int, left: int) -> Tensor:
+def _crop_tile(output: Tensor, height: int, top: int, left: int) -> Tensor:
     """Cut a tile's own pixels out of what was made of it and its surroundings, which were ``height`` pixels high."""
-    scale = made.shape[-2] // height
+    scale = output.shape[-2] // height
     top, left, side = top * scale, left * scale, TILE_PX * scale
-    return made[..., top : top + side, left : left + side]
+    return output[..., top : top + side, left : left + side]
 
 
-def faded(pictures: Tensor, scale: int, work: Callable[[Tensor], Tensor]) -> Tensor:
+def blend_tiles(pictures: Tensor, scale: int, work: Callable[[Tensor], Tensor]) -> Tensor:
     """Return ``work`` over pictures ``(N, C, H, W)``, large ones in tiles that fade into each other.
 
     For networks of which nobody knows how far they look, or that look at the mean of all they are shown: what is left
@@ -71,7 +71,7 @@ def faded(pictures: Tensor, scale: int, work: Callable[[Tensor], Tensor]) -> Ten
         work: Makes ``(N, C', h * scale, w * scale)`` of a part ``(N, C, h, w)``.
     """
     height, width = pictures.shape[-2:]
-    rows, columns = _even(height), _even(width)
+    rows, columns = _even_parts(height), _even_parts(width)
     if len(rows) == len(columns) == 1:
         return work(pictures)
     out: Tensor | None = None
@@ -79,25 +79,25 @@ def faded(pictures: Tensor, scale: int, work: Callable[[Tensor], Tensor]) -> Ten
         for left, right in columns:
             above, below = max(0, top - _AROUND_PX), min(height, bottom + _AROUND_PX)
             before, after = max(0, left - _AROUND_PX), min(width, right + _AROUND_PX)
-            made = work(pictures[..., above:below, before:after])
+            output = work(pictures[..., above:below, before:after])
             if out is None:
-                out = made.new_zeros(*made.shape[:2], height * scale, width * scale)
-            down = _share(above, below, top, bottom, height, scale)
-            across = _share(before, after, left, right, width, scale)
-            share = (down[:, None] * across).to(made.device)
-            out[..., above * scale : below * scale, before * scale : after * scale] += made * share
+                out = output.new_zeros(*output.shape[:2], height * scale, width * scale)
+            down = _blend_weights(above, below, top, bottom, height, scale)
+            across = _blend_weights(before, after, left, right, width, scale)
+            share = (down[:, None] * across).to(output.device)
+            out[..., above * scale : below * scale, before * scale : after * scale] += output * share
     assert out is not None
     return out
 
 
-def _even(length: int) -> list[tuple[int, int]]:
+def _even_parts(length: int) -> list[tuple[int, int]]:
     """Cut a length into parts about as long as each other, at multiples of what windows see."""
     count = -(-length // _FADED_PX)
     ends = [round(number * length / count / _STEP_PX) * _STEP_PX for number in range(count)] + [length]
     return list(itertools.pairwise(ends))
 
 
-def _share(start: int, stop: int, first: int, last: int, length: int, scale: int) -> Tensor:
+def _blend_weights(start: int, stop: int, first: int, last: int, length: int, scale: int) -> Tensor:
     """Return what a tile that shows ``[start, stop)`` and owns ``[first, last)`` counts for, pixel by pixel.
 
     Beside every border the two shares add up to 1; at the picture's own borders nothing fades.

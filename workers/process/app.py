@@ -22,8 +22,8 @@ from db.errors import DatabaseUnavailable, InputError
 from db.settings import Settings
 from db.store import open_store
 from workers import device as devices
-from workers.process.attempt import Post, run
-from workers.process.heartbeat import Pulse
+from workers.process.attempt import WorkerContext, run
+from workers.process.heartbeat import Heartbeat
 from workers.process.isolation import end_with_parent
 
 BOOT_ID = "REELWRIGHT_BOOT_ID"
@@ -38,40 +38,42 @@ def serve(settings: Settings) -> None:
     """
     end_with_parent()
     device = devices.open_device(settings.device)
-    devices.settle(device)
+    devices.make_deterministic(device)
     boot_id = os.environ.get(BOOT_ID) or uuid.uuid4().hex[:12]
     with session.open_database(settings) as database:
         _wait_for_schema(database)
         store = open_store(settings)
         signature = devices.signature(device)
-        pulse = Pulse(database, settings, boot_id)
-        card = ledger.WorkerCard(boot_id, socket.gethostname(), os.getpid(), device, signature, devices.versions())
-        ledger.register_worker(database, card)
-        pulse.start()
-        post = Post(database, store, settings, pulse, boot_id, signature, device)
+        heartbeat = Heartbeat(database, settings, boot_id)
+        identity = ledger.WorkerIdentity(
+            boot_id, socket.gethostname(), os.getpid(), device, signature, devices.versions()
+        )
+        ledger.register_worker(database, identity)
+        heartbeat.start()
+        context = WorkerContext(database, store, settings, heartbeat, boot_id, signature, device)
         try:
-            _consume(settings, post)
+            _consume(settings, context)
         finally:
-            pulse.stop()
-            ledger.leave(database, boot_id)
+            heartbeat.stop()
+            ledger.sign_off_worker(database, boot_id)
 
 
-def _consume(settings: Settings, post: Post) -> None:
+def _consume(settings: Settings, context: WorkerContext) -> None:
     from celery.signals import worker_shutting_down
 
-    queues = (ledger.FINISH, f"{ledger.RESTORE}-{post.signature}", ledger.RESTORE, ledger.LIGHT)
+    queues = (ledger.FINISH, f"{ledger.RESTORE}-{context.signature}", ledger.RESTORE, ledger.LIGHT)
     app = celery_app(settings, queues)
-    _register(app, post)
+    _register(app, context)
 
-    def leave_soon(**_: Any) -> None:
-        post.pulse.leave_soon()
+    def on_shutdown(**_: Any) -> None:
+        context.heartbeat.begin_shutdown()
 
-    worker_shutting_down.connect(leave_soon, weak=False)
-    log.info("worker ready", boot_id=post.boot_id, device=post.device, signature=post.signature)
+    worker_shutting_down.connect(on_shutdown, weak=False)
+    log.info("worker ready", boot_id=context.boot_id, device=context.device, signature=context.signature)
     worker = app.Worker(
         pool_cls="solo",
         concurrency=1,
-        hostname=f"{post.boot_id}@{socket.gethostname()}",
+        hostname=f"{context.boot_id}@{socket.gethostname()}",
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
@@ -81,7 +83,7 @@ def _consume(settings: Settings, post: Post) -> None:
     worker.start()
 
 
-def _register(app: Any, post: Post) -> None:
+def _register(app: Any, post: WorkerContext) -> None:
     """Make ``app`` answer doorbells: the one Celery task."""
 
     @app.task(name=TASK_NAME, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]

@@ -28,7 +28,7 @@ from db.errors import (
     ReelwrightError,
     StopWork,
 )
-from db.records import Assignment, Item, ItemResult, TaskResult
+from db.records import Assignment, ItemResult, ItemView, TaskResult
 from db.session import Database
 from db.settings import Settings
 from db.states import TaskKind
@@ -36,88 +36,88 @@ from db.store.base import Store
 from db.store.keys import attempt_prefix
 from workers import malloc
 from workers.process import isolation
-from workers.process.heartbeat import Pulse
+from workers.process.heartbeat import Heartbeat
 from workers.tasks import assemble, inspect, merge, probe, restore
-from workers.tasks.disk_space import Watch
+from workers.tasks.disk_space import SpaceWatch
 from workers.workbench import Workbench
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerContext:
     """What one worker process works with, from its start to its end."""
 
     database: Database
     store: Store
     settings: Settings
-    pulse: Pulse
+    heartbeat: Heartbeat
     boot_id: str
     signature: str
     device: str
 
 
-def run(post: Post, task_id: int, epoch: int) -> None:
+def run(context: WorkerContext, task_id: int, epoch: int) -> None:
     """Answer one doorbell. A stale, duplicated or forged one changes nothing."""
     asked_at = time.monotonic()
-    lease = _take(post, task_id, epoch)
+    lease = _take_lease(context, task_id, epoch)
     if lease is None:
         return
-    with post.pulse.holding(lease, asked_at):
+    with context.heartbeat.hold(lease, asked_at):
         try:
-            with _scratch(post) as scratch:
-                assignment = ledger.read_assignment(post.database, lease)
-                bench = _bench(post, assignment, scratch)
-                _work(post, lease, assignment, bench)
+            with _scratch_folder(context) as scratch:
+                assignment = ledger.read_assignment(context.database, lease)
+                bench = _workbench(context, assignment, scratch)
+                _run_task(context, lease, assignment, bench)
         except Exception as error:
-            _answer(post, lease, error)
-    malloc.give_back()
+            _report_outcome(context, lease, error)
+    malloc.trim()
 
 
-def _take(post: Post, task_id: int, epoch: int) -> ledger.Lease | None:
-    if post.pulse.leaving:
+def _take_lease(context: WorkerContext, task_id: int, epoch: int) -> ledger.Lease | None:
+    if context.heartbeat.leaving:
         return None  # Celery still hands out what comes in while it shuts down; it is rung again elsewhere
     try:
-        seconds = post.settings.lease_seconds
-        return ledger.lease(post.database, task_id, epoch, post.boot_id, post.signature, seconds)
+        seconds = context.settings.lease_seconds
+        return ledger.lease(context.database, task_id, epoch, context.boot_id, context.signature, seconds)
     except DatabaseUnavailable as error:
         log.warning("doorbell dropped", task=task_id, error=error.message)  # it is rung again
         return None
 
 
 @contextmanager
-def _scratch(post: Post) -> Iterator[Path]:
-    post.settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix=f"{post.boot_id}-", dir=post.settings.scratch_folder))
+def _scratch_folder(context: WorkerContext) -> Iterator[Path]:
+    context.settings.scratch_folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix=f"{context.boot_id}-", dir=context.settings.scratch_folder))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bench(post: Post, assignment: Assignment, scratch: Path) -> Workbench:
+def _workbench(context: WorkerContext, assignment: Assignment, scratch: Path) -> Workbench:
     return Workbench(
-        store=post.store,
+        store=context.store,
         scratch=scratch,
-        settings=post.settings,
+        settings=context.settings,
         key_prefix=assignment.key_prefix,
-        device=post.device,
-        report=Watch(scratch, post.settings.scratch_quota_bytes, post.pulse.moved),
+        device=context.device,
+        report=SpaceWatch(scratch, context.settings.scratch_quota_bytes, context.heartbeat.advance),
     )
 
 
-def _work(post: Post, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
+def _run_task(context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
     if assignment.item is None:
-        _work_on_bundle(post, lease, assignment, bench)
+        _restore_bundle(context, lease, assignment, bench)
     elif assignment.kind is TaskKind.ASSEMBLE:
-        made = assemble.assemble(assignment, bench)
-        _write(post, lambda: ledger.complete_item(post.database, lease, made))
+        item_result = assemble.assemble(assignment, bench)
+        _commit(context, lambda: ledger.complete_item(context.database, lease, item_result))
     else:
-        result = _task_work(assignment)(assignment, bench)
-        _write(post, lambda: ledger.complete_task(post.database, lease, result))
+        result = _task_function(assignment)(assignment, bench)
+        _commit(context, lambda: ledger.complete_task(context.database, lease, result))
 
 
-def _task_work(assignment: Assignment) -> Callable[[Assignment, Workbench], TaskResult]:
+def _task_function(assignment: Assignment) -> Callable[[Assignment, Workbench], TaskResult]:
     if assignment.kind is TaskKind.RESTORE:
         return isolation.restore_segment if assignment.isolate else restore.restore_segment
     return {
@@ -127,59 +127,59 @@ def _task_work(assignment: Assignment) -> Callable[[Assignment, Workbench], Task
     }[assignment.kind]
 
 
-def _work_on_bundle(post: Post, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
+def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
     for still in assignment.stills:
-        bench.moved()
-        own = replace(bench, key_prefix=_prefix_of_still(assignment, still), scratch=bench.scratch / str(still.id))
-        own.scratch.mkdir()
+        bench.advance()
+        still_bench = replace(bench, key_prefix=_still_prefix(assignment, still), scratch=bench.scratch / str(still.id))
+        still_bench.scratch.mkdir()
         try:
-            made: ItemResult = restore.restore_still(still, own)
+            result: ItemResult = restore.restore_still(still, still_bench)
         except (InputError, OutOfMemoryError, MemoryError) as error:
             failure = _failure(error)
-            _write(post, lambda i=still.id, f=failure: ledger.fail_still(post.database, lease, i, f))  # type: ignore[misc]
+            _commit(context, lambda i=still.id, f=failure: ledger.fail_still(context.database, lease, i, f))  # type: ignore[misc]
         else:
-            _write(post, lambda i=still.id, m=made: ledger.complete_still(post.database, lease, i, m))  # type: ignore[misc]
-        shutil.rmtree(own.scratch, ignore_errors=True)
-    _write(post, lambda: ledger.finish_bundle(post.database, lease))
+            _commit(context, lambda i=still.id, m=result: ledger.complete_still(context.database, lease, i, m))  # type: ignore[misc]
+        shutil.rmtree(still_bench.scratch, ignore_errors=True)
+    _commit(context, lambda: ledger.finish_bundle(context.database, lease))
 
 
-def _prefix_of_still(assignment: Assignment, still: Item) -> str:
+def _still_prefix(assignment: Assignment, still: ItemView) -> str:
     name = assignment.key_prefix.rpartition("/")[2]
     return attempt_prefix(assignment.job_id, still.id, still.generation, assignment.kind, None, name)
 
 
-def _answer(post: Post, lease: ledger.Lease, error: Exception) -> None:
+def _report_outcome(context: WorkerContext, lease: ledger.Lease, error: Exception) -> None:
     """Turn whatever ended the work into the one outcome that it deserves."""
-    database, settings = post.database, post.settings
+    database, settings = context.database, context.settings
     try:
         if isinstance(error, LeaseLost):
             log.info("result refused", task=lease.task_id, attempt=lease.attempt)
         elif isinstance(error, StopWork):
-            _write(post, lambda: ledger.release(database, lease, message=type(error).__name__))
+            _commit(context, lambda: ledger.release(database, lease, message=type(error).__name__))
         elif isinstance(error, OutageError):
             log.warning("outage", task=lease.task_id, code=error.code, error=error.message)
             pause = settings.backoff_seconds
-            _write(post, lambda: ledger.release(database, lease, message=error.message, pause_seconds=pause))
+            _commit(context, lambda: ledger.release(database, lease, message=error.message, pause_seconds=pause))
         elif isinstance(error, PoisonFrameError):
-            _write(post, lambda: ledger.quarantine_frame(database, lease, error.frame, error.message))
+            _commit(context, lambda: ledger.quarantine_frame(database, lease, error.frame, error.message))
         elif isinstance(error, InputError):
-            _write(post, lambda: ledger.fail_item(database, lease, _failure(error)))
+            _commit(context, lambda: ledger.fail_item(database, lease, _failure(error)))
         elif isinstance(error, OutOfMemoryError | MemoryError):
-            _write(post, lambda: ledger.shrink(database, lease, _failure(error)))
+            _commit(context, lambda: ledger.replan_smaller(database, lease, _failure(error)))
         else:
-            _retry(post, lease, error)
+            _retry(context, lease, error)
     except LeaseLost:
         log.info("outcome refused", task=lease.task_id, attempt=lease.attempt)
 
 
-def _retry(post: Post, lease: ledger.Lease, error: Exception) -> None:
-    settings = post.settings
+def _retry(context: WorkerContext, lease: ledger.Lease, error: Exception) -> None:
+    settings = context.settings
     if not isinstance(error, ReelwrightError):
         log.error("unknown error", task=lease.task_id, trace=traceback.format_exc())
-    _write(
-        post,
+    _commit(
+        context,
         lambda: ledger.retry(
-            post.database,
+            context.database,
             lease,
             _failure(error),
             max_attempts=settings.max_attempts,
@@ -195,7 +195,7 @@ def _failure(error: Exception) -> ledger.Failure:
     return ledger.Failure(code, f"{type(error).__name__}: {error}"[:500], CODES[code].remedy)
 
 
-def _write(post: Post, transaction: Callable[[], None]) -> None:
+def _commit(context: WorkerContext, transaction: Callable[[], None]) -> None:
     """Run a transaction; while the database is away try again, until the lease's own end ends the process."""
     while True:
         try:

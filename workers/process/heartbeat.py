@@ -1,7 +1,7 @@
 """The heartbeat of one worker process, and the end of a process that can no longer vouch for its lease.
 
-A thread of its own renews the lease while work moves on. Work says so through :meth:`Pulse.moved`, which is also where
-it learns that it must stop. Decoding, OpenCV and torch let other threads run, so the thread is not starved.
+A thread of its own renews the lease while work moves on. Work says so through :meth:`Heartbeat.advance`, which is
+also where it learns that it must stop. Decoding, OpenCV and torch let other threads run, so the thread is not starved.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass
-class _Held:
+class _ActiveLease:
     """The lease in hand and what is known of its work."""
 
     lease: ledger.Lease
@@ -41,7 +41,7 @@ class _Held:
 
 
 @dataclass
-class Pulse:
+class Heartbeat:
     """Heartbeats for one worker process."""
 
     database: Database
@@ -51,7 +51,7 @@ class Pulse:
     """How a process ends that may not write any more; replaced in tests."""
     leaving: bool = False
     """Whether this worker shuts down: no new lease is taken."""
-    _held: _Held | None = None
+    _active: _ActiveLease | None = None
     _wake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: bool = False
@@ -65,40 +65,40 @@ class Pulse:
         self._over = True
         self._wake.set()
 
-    def leave_soon(self) -> None:
+    def begin_shutdown(self) -> None:
         """Make the work in hand stop at its next frame boundary: this worker shuts down."""
         self.leaving = True
         with self._lock:
-            if self._held:
-                self._held.stop = WorkerLeaving()
+            if self._active:
+                self._active.stop = WorkerLeaving()
 
     @contextmanager
-    def holding(self, lease: ledger.Lease, asked_at: float) -> Iterator[None]:
+    def hold(self, lease: ledger.Lease, asked_at: float) -> Iterator[None]:
         """Renew ``lease`` while the block runs; ``asked_at`` is the monotonic time just before it was asked for."""
         now = time.monotonic()
-        held = _Held(lease, ends=asked_at + self.settings.lease_seconds, moved_at=now)
-        held.stop = WorkerLeaving() if self.leaving else None
+        active = _ActiveLease(lease, ends=asked_at + self.settings.lease_seconds, moved_at=now)
+        active.stop = WorkerLeaving() if self.leaving else None
         with self._lock:
-            self._held = held
+            self._active = active
         try:
             yield
         finally:
             with self._lock:
-                self._held = None
+                self._active = None
 
-    def moved(self, frames: int) -> None:
+    def advance(self, frames: int) -> None:
         """Note that work moved on; see ``Workbench.moved``.
 
         Raises:
             StopWork: The work must stop now.
         """
-        held = self._held
-        if held is None:
+        active = self._active
+        if active is None:
             return
-        held.moved_at = time.monotonic()
-        held.frames_done += frames
-        if held.stop is not None:
-            raise held.stop
+        active.moved_at = time.monotonic()
+        active.frames_done += frames
+        if active.stop is not None:
+            raise active.stop
 
     def _run(self) -> None:
         pause = 0.0
@@ -109,18 +109,18 @@ class Pulse:
                 pause = self._beat()
 
     def _until_next(self, pause: float) -> float:
-        held = self._held
+        active = self._active
         # Never sleep past the lease's end: that is when the process must be gone.
-        return pause if held is None else min(pause, max(0.0, held.ends - time.monotonic()))
+        return pause if active is None else min(pause, max(0.0, active.ends - time.monotonic()))
 
     def _beat(self) -> float:
         with self._lock:
-            held = self._held
+            active = self._active
         asked_at = time.monotonic()
-        if held is not None:
-            self._leave_if_dead(held, asked_at)
+        if active is not None:
+            self._exit_if_expired(active, asked_at)
         try:
-            self._renew(held, asked_at)
+            self._renew(active, asked_at)
         except DatabaseUnavailable as error:
             log.warning("heartbeat failed", error=error.message)
             return RETRY_SECONDS
@@ -129,22 +129,22 @@ class Pulse:
             return RETRY_SECONDS
         return self.settings.heartbeat_seconds * random.uniform(0.9, 1.1)
 
-    def _renew(self, held: _Held | None, asked_at: float) -> None:
+    def _renew(self, active: _ActiveLease | None, asked_at: float) -> None:
         seconds = self.settings.lease_seconds
-        lease, frames = (held.lease, held.frames_done) if held else (None, 0)
+        lease, frames = (active.lease, active.frames_done) if active else (None, 0)
         renewal = ledger.heartbeat(self.database, self.boot_id, lease, frames, seconds)
-        if held is None or renewal is None:
+        if active is None or renewal is None:
             return
         if not renewal.held:
-            held.stop = held.stop or LeaseLost("the lease is gone")
+            active.stop = active.stop or LeaseLost("the lease is gone")
         else:
-            held.ends = asked_at + seconds
+            active.ends = asked_at + seconds
             if renewal.stop:
-                held.stop = held.stop or WorkCancelled()
+                active.stop = active.stop or WorkCancelled()
 
-    def _leave_if_dead(self, held: _Held, now: float) -> None:
-        stalled = now - held.moved_at > self.settings.stall_seconds
+    def _exit_if_expired(self, active: _ActiveLease, now: float) -> None:
+        stalled = now - active.moved_at > self.settings.stall_seconds
         # Still the same lease? The work may have ended between the look and now.
-        if (now >= held.ends or stalled) and self._held is held:
-            log.error("leaving", reason="stalled" if stalled else "lease ran out", task=held.lease.task_id)
+        if (now >= active.ends or stalled) and self._active is active:
+            log.error("leaving", reason="stalled" if stalled else "lease ran out", task=active.lease.task_id)
             self.leave_process(EXIT_FENCED)

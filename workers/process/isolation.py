@@ -39,7 +39,7 @@ PARENT = "REELWRIGHT_PARENT_PID"
 """Variable that tells a process whom it must not outlive."""
 
 
-class Order(Record):
+class IsolateOrder(Record):
     """What the child is told on its standard input."""
 
     assignment: Assignment
@@ -57,17 +57,17 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
         OutOfMemoryError: The system kills the process, and no single frame is to blame.
         InputError: ``DECODER_CRASH``: the process dies, but no single frame is to blame.
     """
-    ended = _child(assignment, bench, search=False)
-    if "result" in ended:
-        return TaskResult.model_validate(ended["result"])
-    _raise_known(ended)
-    found = _child(assignment, bench, search=True)
-    _raise_known(found)
-    if "touched" in found and not found.get("over"):
-        frame = found["touched"]
-        raise PoisonFrameError(f"the process ended with status {found['status']}", frame=frame)
+    outcome = _run_child(assignment, bench, search=False)
+    if "result" in outcome:
+        return TaskResult.model_validate(outcome["result"])
+    _raise_child_error(outcome)
+    search_outcome = _run_child(assignment, bench, search=True)
+    _raise_child_error(search_outcome)
+    if "touched" in search_outcome and not search_outcome.get("over"):
+        frame = search_outcome["touched"]
+        raise PoisonFrameError(f"the process ended with status {search_outcome['status']}", frame=frame)
     span = f"frames {assignment.start_frame} to {assignment.stop_frame - 1}"
-    if ended["status"] == -signal.SIGKILL:
+    if outcome["status"] == -signal.SIGKILL:
         # No frame does it alone, and nothing of ours sends this signal: the system does, when memory runs out.
         raise OutOfMemoryError(f"The system killed the process that restored {span}")
     raise InputError(f"Restoring {span} kills the process, and no single frame is to blame", code="DECODER_CRASH")
@@ -75,10 +75,10 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
 
 def child_main(settings: Settings) -> None:
     """Be the child: read an order, do it, report on standard output."""
-    order = Order.model_validate_json(sys.stdin.readline())
+    order = IsolateOrder.model_validate_json(sys.stdin.readline())
     end_with_parent()
-    say = _voice()
-    device.settle(order.device)
+    say = _open_reporter()
+    device.make_deterministic(order.device)
     bench = Workbench(
         store=open_store(settings),
         scratch=order.scratch,
@@ -101,43 +101,43 @@ def child_main(settings: Settings) -> None:
         say(error="OutOfMemoryError", code="OUT_OF_MEMORY", message=f"MemoryError: {error}", remedy=remedy)
 
 
-def _child(assignment: Assignment, bench: Workbench, *, search: bool) -> dict[str, Any]:
+def _run_child(assignment: Assignment, bench: Workbench, *, search: bool) -> dict[str, Any]:
     scratch = bench.scratch / ("search" if search else "restore")
     scratch.mkdir()
-    order = Order(assignment=assignment, device=bench.device, scratch=scratch, search=search)
+    order = IsolateOrder(assignment=assignment, device=bench.device, scratch=scratch, search=search)
     child = subprocess.Popen(
         [sys.executable, "-m", "workers", "isolate"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         errors="replace",
-        env=_clean_environment() | environment(bench.settings) | {PARENT: str(os.getpid())},
+        env=_outer_environment() | environment(bench.settings) | {PARENT: str(os.getpid())},
     )
     try:
         assert child.stdin is not None
         child.stdin.write(order.model_dump_json() + "\n")
         child.stdin.close()
-        said: dict[str, Any] = {}
-        for line in _lines(child):
+        answer: dict[str, Any] = {}
+        for line in _report_lines(child):
             if "frames" in line:
-                bench.moved(line["frames"])
+                bench.advance(line["frames"])
             else:
-                bench.moved()
-                said |= line
-        return said | {"status": child.wait()}
+                bench.advance()
+                answer |= line
+        return answer | {"status": child.wait()}
     finally:
         child.kill()
         child.wait()
 
 
-def _raise_known(ended: dict[str, Any]) -> None:
+def _raise_child_error(outcome: dict[str, Any]) -> None:
     kinds = (InputError, TransientError, OutOfMemoryError, StoreUnavailable)
     kind = {kind.__name__: kind for kind in kinds}
-    if "error" in ended:
-        raise kind.get(ended["error"], WorkError)(ended["message"], code=ended["code"], remedy=ended["remedy"])
+    if "error" in outcome:
+        raise kind.get(outcome["error"], WorkError)(outcome["message"], code=outcome["code"], remedy=outcome["remedy"])
 
 
-def _lines(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+def _report_lines(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     assert child.stdout is not None
     for text in child.stdout:
         try:
@@ -148,18 +148,18 @@ def _lines(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def _voice() -> Callable[..., None]:
+def _open_reporter() -> Callable[..., None]:
     """Keep standard output for what the child says; what libraries print there goes to standard error from now on."""
-    own = os.fdopen(os.dup(1), "w")
+    stream = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
     def say(**values: Any) -> None:
-        print(json.dumps(values), file=own, flush=True)
+        print(json.dumps(values), file=stream, flush=True)
 
     return say
 
 
-def _clean_environment() -> dict[str, str]:
+def _outer_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("REELWRIGHT_")}
 
 

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.stages import STAGES, ColourParams, StageParams, StageSpec
+from db.catalog.stages import STAGES, ColorParams, StageParams, StageSpec
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
 from workers import device
@@ -47,40 +47,40 @@ def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Wo
         WorkError: ``NO_MODULE`` when this worker lacks the stage.
         OutOfMemoryError: The device was too small.
     """
-    spec, params = _find(step)
+    spec, params = _spec_and_params(step)
     frames = window.part(start, stop).frames
     if params.strength == 0:
         return frames
     # A reel whose stage uses its network on stills alone needs none.
-    networks = _networks(step, spec, bench) if _uses_weights(step, spec, reel.frame_count) else []
-    with device.translate():
+    networks = _load_networks(step, spec, bench) if _uses_weights(step, spec, reel.frame_count) else []
+    with device.translate_memory_errors():
         parts = [
-            _restored(spec, params, window, first, last, reel, networks)
+            _run_stage(spec, params, window, first, last, reel, networks)
             if inside
-            else _untouched(frames[first - start : last - start], step)
+            else _pass_through(frames[first - start : last - start], step)
             for inside, first, last in _runs(params, start, stop)
         ]
         channels = max(part.shape[1] for part in parts)
         return torch.cat([part.expand(-1, channels, -1, -1) for part in parts]) if len(parts) > 1 else parts[0]
 
 
-def around_still(source: Clip, steps: Sequence[Step], **known: Any) -> Reel:
+def still_context(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
     """Return what stages may know about a still: a reel of one frame, its profile only where a step asks for one.
 
     Args:
         source: The still.
         steps: What will be done to it.
-        **known: Fields of :class:`Reel` that the caller knows.
+        **fields: Fields of :class:`Reel` that the caller knows.
     """
-    found = replace(STILL, mono_source=source.frames.shape[1] == 1, **known)
+    context = replace(STILL, mono_source=source.frames.shape[1] == 1, **fields)
     if any(STAGES[step.stage].reel_needs for step in steps if step.stage in STAGES):
-        return replace(found, profile=exposure.profile(exposure.measure(source.frames)))
-    return found
+        return replace(context, profile=exposure.profile(exposure.measure(source.frames)))
+    return context
 
 
 def prepare(step: Step, bench: Workbench) -> None:
     """Load what the step needs beforehand; raises as :func:`apply`."""
-    _networks(step, _find(step)[0], bench)
+    _load_networks(step, _spec_and_params(step)[0], bench)
 
 
 def notes(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Iterator[str]:
@@ -104,17 +104,17 @@ def uses_networks(step: Step, frame_count: int) -> bool:
 
 def temporal_radius(step: Step) -> int:
     """Return how many frames before and after one output frame the step looks at."""
-    spec, params = _find(step)
+    spec, params = _spec_and_params(step)
     return spec.temporal_radius(step.params) if params.strength else 0
 
 
 def scale(step: Step) -> int:
     """Return the step's factor on width and height."""
-    spec, params = _find(step)
+    spec, params = _spec_and_params(step)
     return spec.scale(step.params) if params.strength else 1
 
 
-def _find(step: Step) -> tuple[StageSpec, StageParams]:
+def _spec_and_params(step: Step) -> tuple[StageSpec, StageParams]:
     spec = STAGES.get(step.stage)
     if spec is None:
         raise WorkError(f"This worker knows no stage {step.stage!r}", code="NO_MODULE")
@@ -125,14 +125,14 @@ def _uses_weights(step: Step, spec: StageSpec, frame_count: int) -> bool:
     return frame_count == 1 or not spec.stills_only(step.params)
 
 
-def _networks(step: Step, spec: StageSpec, bench: Workbench | None) -> list[nn.Module]:
+def _load_networks(step: Step, spec: StageSpec, bench: Workbench | None) -> list[nn.Module]:
     names = spec.weights(step.params)
     if names and (bench is None or len(step.pins) != len(names)):
         raise InputError(f"{step.stage}: the weights {', '.join(names)} are not pinned", code="MODEL_MISSING")
     return [registered.network(pin, bench) for pin in step.pins] if bench is not None else []
 
 
-def _restored(
+def _run_stage(
     spec: StageSpec, params: StageParams, window: Clip, start: int, stop: int, reel: Reel, networks: list[nn.Module]
 ) -> torch.Tensor:
     try:
@@ -140,33 +140,33 @@ def _restored(
     except ModuleNotFoundError as error:
         raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
     if networks and reel.wide:
-        result = _within_range(module.restore, window, start, stop, params, reel, networks)
+        result = _run_within_range(module.restore, window, start, stop, params, reel, networks)
     else:
         result = cast(torch.Tensor, module.restore(window, start, stop, params, reel, *networks))
-    before = _fitted(window.part(start, stop).frames, result.shape[-2:])
+    before = _resize(window.part(start, stop).frames, result.shape[-2:])
     if params.strength != 1:
         result = torch.lerp(before.expand_as(result), result, params.strength)
-    if isinstance(params, ColourParams) and params.keep_luma and result.shape[1] == 3:
-        result = luma.kept(result, before, reel.luma_shares)
+    if isinstance(params, ColorParams) and params.keep_luma and result.shape[1] == 3:
+        result = luma.restore_luma(result, before, reel.luma_shares)
     return result
 
 
-def _within_range(
+def _run_within_range(
     restore: Any, window: Clip, start: int, stop: int, params: StageParams, reel: Reel, networks: list[nn.Module]
 ) -> torch.Tensor:
     """Give networks what they know, pictures of 0..1, and add what lies above and below to what they make of it."""
     inside = window.with_frames(window.frames.clamp(0, 1))
     result = cast(torch.Tensor, restore(inside, start, stop, params, reel, *networks))
     excess = (window.frames - inside.frames)[start - window.start : stop - window.start]
-    return result + _fitted(excess, result.shape[-2:])
+    return result + _resize(excess, result.shape[-2:])
 
 
-def _untouched(frames: torch.Tensor, step: Step) -> torch.Tensor:
+def _pass_through(frames: torch.Tensor, step: Step) -> torch.Tensor:
     factor = scale(step)
-    return _fitted(frames, torch.Size((frames.shape[-2] * factor, frames.shape[-1] * factor)))
+    return _resize(frames, torch.Size((frames.shape[-2] * factor, frames.shape[-1] * factor)))
 
 
-def _fitted(frames: torch.Tensor, size: torch.Size) -> torch.Tensor:
+def _resize(frames: torch.Tensor, size: torch.Size) -> torch.Tensor:
     """Bring untouched frames to the size of restored ones, so that a reel keeps one size."""
     if frames.shape[-2:] == size:
         return frames
@@ -179,6 +179,6 @@ def _runs(params: StageParams, start: int, stop: int) -> Iterator[tuple[bool, in
     def inside(number: int) -> bool:
         return params.shots is None or any(first <= number < last for first, last in params.shots)
 
-    for chosen, numbers in groupby(range(start, stop), key=inside):
+    for is_inside, numbers in groupby(range(start, stop), key=inside):
         run = list(numbers)
-        yield chosen, run[0], run[-1] + 1
+        yield is_inside, run[0], run[-1] + 1

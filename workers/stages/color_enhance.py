@@ -25,35 +25,35 @@ def restore(window: Clip, start: int, stop: int, params: ColorEnhanceParams, ree
     for number in range(start, stop):
         picture = planes.from_frame(window.frame(number))
         if len(picture) == 3 and params.white_balance:
-            picture = _balanced(picture, _mean_colour(picture, number, reel), params.white_balance)
+            picture = _balance_white(picture, _mean_color(picture, number, reel), params.white_balance)
         if params.contrast:
             luma = planes.luma(picture)
-            picture = planes.with_luma(picture, luma, luma + params.contrast * (tone.equalized(luma) - luma))
+            picture = planes.with_luma(picture, luma, luma + params.contrast * (tone.equalize(luma) - luma))
         if len(picture) == 3:
-            picture = _saturated(picture, params.saturation)
+            picture = _saturate(picture, params.saturation)
         out.append(picture)
     return planes.to_frames(out, window.frames)
 
 
-def _mean_colour(picture: Planes, number: int, reel: Reel) -> NDArray[np.float64]:
+def _mean_color(picture: Planes, number: int, reel: Reel) -> NDArray[np.float64]:
     """Return mean red, green and blue of the shot, or of the picture where nothing is known of the reel."""
-    colour = reel.profile.get("colour")
-    if colour is None:
+    color = reel.profile.get("colour")
+    if color is None:
         return np.array([plane.mean(dtype=np.float64) for plane in picture])
     first, last = reel.shot_of(number)
-    mean: NDArray[np.float64] = colour[first:last].mean(axis=0)
+    mean: NDArray[np.float64] = color[first:last].mean(axis=0)
     return mean
 
 
-def _balanced(picture: Planes, mean: NDArray[np.float64], amount: float) -> Planes:
+def _balance_white(picture: Planes, mean: NDArray[np.float64], amount: float) -> Planes:
     """Bring the means of the channels together by ``amount``, luma kept (grey-world)."""
     gain = np.clip(mean.mean() / np.maximum(mean, 1e-6), _CAST_LOW, _CAST_HIGH) ** amount
     luma = planes.luma(picture)
-    balanced = picture * gain.astype(np.float32)[:, None, None]
-    return planes.with_luma(balanced, planes.luma(balanced), luma)
+    output = picture * gain.astype(np.float32)[:, None, None]
+    return planes.with_luma(output, planes.luma(output), luma)
 
 
-def _saturated(picture: Planes, factor: float) -> Planes:
+def _saturate(picture: Planes, factor: float) -> Planes:
     """Scale what the channels depart from luma, by less where one would leave 0..1: clipping it would turn the hue."""
     luma = planes.luma(picture)
     apart = picture - luma

@@ -33,18 +33,18 @@ def restore(
     if reel.already_coloured and params.already_coloured == "keep":
         return frames
 
-    def coloured(pictures: Tensor) -> Tensor:
-        return _coloured(pictures, params, reel, colorizer, detector)
+    def colorize_cell(pictures: Tensor) -> Tensor:
+        return _colorize(pictures, params, reel, colorizer, detector)
 
-    return cells.by_cell(frames.expand(-1, 3, -1, -1), reel.cell_frames, coloured)
+    return cells.map_cells(frames.expand(-1, 3, -1, -1), reel.cell_frames, colorize_cell)
 
 
-def _coloured(
+def _colorize(
     pictures: Tensor, params: ColorizeParams, reel: Reel, colorizer: nn.Module, detector: nn.Module | None
 ) -> Tensor:
     options = params.options | _boxes(pictures, params, reel, detector)
     chroma = models.chroma(colorizer, pictures, **options).to(pictures.device, torch.float32)
-    return lab.joined(lab.lightness(pictures), chroma)
+    return lab.merge_chroma(lab.lightness(pictures), chroma)
 
 
 def _boxes(pictures: Tensor, params: ColorizeParams, reel: Reel, detector: nn.Module | None) -> dict[str, Any]:

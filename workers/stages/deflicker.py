@@ -32,32 +32,32 @@ def restore(window: Clip, start: int, stop: int, params: DeflickerParams, reel: 
     out = []
     for number in range(start, stop):
         picture = planes.from_frame(window.frame(number))
-        here = levels[window.sources[number - window.start]]
-        curve = _curve(here, _steady(levels, number, reel.neighbours(number, params.window // 2)))
+        current = levels[window.sources[number - window.start]]
+        curve = _tone_curve(current, _steady_levels(levels, number, reel.neighbors(number, params.window // 2)))
         luma = planes.luma(picture)
-        out.append(planes.with_luma(picture, luma, _toned(luma, *curve)))
+        out.append(planes.with_luma(picture, luma, _apply_curve(luma, *curve)))
     return planes.to_frames(out, window.frames)
 
 
-def _steady(levels: Levels, number: int, near: range) -> Levels:
+def _steady_levels(levels: Levels, number: int, near: range) -> Levels:
     """Return the levels that frame ``number`` would have on a straight line through those of the frames ``near`` it."""
     offset = np.arange(near.start, near.stop) - float(number)
     reach = max(abs(offset[0]), abs(offset[-1])) + 1
     # Weights that fall off smoothly: a frame that enters the window must not itself make the line jump.
     weight = (1 - (np.abs(offset) / reach) ** 3) ** 3
-    centred = offset - np.average(offset, weights=weight)
+    centered = offset - np.average(offset, weights=weight)
     rows = levels[near.start : near.stop]
     mean = np.average(rows, axis=0, weights=weight)
-    spread = float(weight @ centred**2)
-    slope = (weight * centred) @ rows / spread if spread else np.zeros_like(mean)
-    steady: Levels = mean - slope * (offset - centred)[0]
+    spread = float(weight @ centered**2)
+    slope = (weight * centered) @ rows / spread if spread else np.zeros_like(mean)
+    steady: Levels = mean - slope * (offset - centered)[0]
     return steady
 
 
-def _curve(here: Levels, steady: Levels) -> tuple[Levels, Levels]:
-    """Return rising knots (luma before, luma after) of a tone curve that moves the levels ``here`` to ``steady``."""
-    before, after = [here[0]], [steady[0]]
-    for level, aim in zip(here[1:], steady[1:], strict=True):
+def _tone_curve(current: Levels, steady: Levels) -> tuple[Levels, Levels]:
+    """Return rising knots (luma before, luma after) of a tone curve that moves the levels ``current`` to ``steady``."""
+    before, after = [current[0]], [steady[0]]
+    for level, aim in zip(current[1:], steady[1:], strict=True):
         width = level - before[-1]
         if width >= _LEAST_STEP:
             after.append(after[-1] + width * float(np.clip((aim - after[-1]) / width, _GAIN_LOW, _GAIN_HIGH)))
@@ -65,11 +65,11 @@ def _curve(here: Levels, steady: Levels) -> tuple[Levels, Levels]:
     return np.array(before), np.array(after)
 
 
-def _toned(luma: Plane, before: Levels, after: Levels) -> Plane:
+def _apply_curve(luma: Plane, before: Levels, after: Levels) -> Plane:
     """Apply the curve; beyond its ends black and white of the source stay where they are as far as possible."""
     low, high = min(0.0, before[0] - _LEAST_STEP), max(1.0, before[-1] + _LEAST_STEP)
     before = np.concatenate([[low], before, [high]])
     after = np.concatenate([[min(low, after[0])], after, [max(high, after[-1])]])
     inside = np.clip(luma, low, high)
-    toned: Plane = np.interp(inside, before, after) + (luma - inside)
-    return toned.astype(np.float32)
+    output: Plane = np.interp(inside, before, after) + (luma - inside)
+    return output.astype(np.float32)

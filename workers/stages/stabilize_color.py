@@ -34,11 +34,11 @@ Motion = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class _Small:
+class _SmallFrame:
     """A frame as colour is compared on it."""
 
     luma: Plane
-    colour: Planes
+    color: Planes
     """Red and blue less green: exactly nothing where channels are equal."""
     code: Code
 
@@ -48,52 +48,52 @@ def restore(window: Clip, start: int, stop: int, params: StabilizeColorParams, r
     frames = window.part(start, stop).frames
     if frames.shape[1] == 1:
         return frames
-    small = cache(lambda number: _small(planes.from_frame(window.frame(number))))
+    small = cache(lambda number: _small_frame(planes.from_frame(window.frame(number))))
     # From one frame to another is asked twice: on the way there, and to check the way back.
-    motion = cache(lambda here, there: flow.motion(small(here).code, small(there).code))
+    motion = cache(lambda source, target: flow.motion(small(source).code, small(target).code))
     out = []
     for number in range(start, stop):
-        steady = _steady(number, reel.neighbours(number, params.radius), params.radius, small, motion)
-        out.append(_moved(planes.from_frame(window.frame(number)), steady - small(number).colour))
+        steady = _steady_color(number, reel.neighbors(number, params.radius), params.radius, small, motion)
+        out.append(_shift_color(planes.from_frame(window.frame(number)), steady - small(number).color))
     return planes.to_frames(out, frames)
 
 
-def _small(picture: Planes) -> _Small:
-    small = planes.at_most(picture, _SIDE_PX)
+def _small_frame(picture: Planes) -> _SmallFrame:
+    small = planes.resize_to_fit(picture, _SIDE_PX)
     luma = planes.luma(small)
-    return _Small(luma, np.stack([small[0] - small[1], small[2] - small[1]]), flow.code(luma))
+    return _SmallFrame(luma, np.stack([small[0] - small[1], small[2] - small[1]]), flow.to_code(luma))
 
 
-def _steady(
-    number: int, near: range, radius: int, small: Callable[[int], _Small], motion: Callable[[int, int], Motion]
+def _steady_color(
+    number: int, near: range, radius: int, small: Callable[[int], _SmallFrame], motion: Callable[[int, int], Motion]
 ) -> Planes:
     """Return the colour of a frame averaged with that of its neighbours, nearer ones counting more."""
-    here = small(number)
-    total, weights = here.colour.copy(), np.ones_like(here.luma)
+    current = small(number)
+    total, weights = current.color.copy(), np.ones_like(current.luma)
     for other in near:
         if other == number:
             continue
-        there = motion(number, other)
-        fetched = flow.warp(np.concatenate([small(other).luma[None], small(other).colour]), there)
-        weight = _trust(here.luma, fetched[0]) * flow.agrees(there, motion(other, number))
+        vectors = motion(number, other)
+        neighbor = flow.warp(np.concatenate([small(other).luma[None], small(other).color]), vectors)
+        weight = _trust(current.luma, neighbor[0]) * flow.consistency_mask(vectors, motion(other, number))
         weight *= np.float32(np.exp(-(((number - other) / radius) ** 2)))
-        total += weight * fetched[1:]
+        total += weight * neighbor[1:]
         weights += weight
     total /= weights
     return total
 
 
-def _trust(here: Plane, fetched: Plane) -> Plane:
+def _trust(current: Plane, neighbor: Plane) -> Plane:
     """Return 1 where luma is the same, falling to 0 where it shows another thing."""
-    unlike = cv2.GaussianBlur(here - fetched, (0, 0), 1.0) / _LUMA_SIGMA
+    unlike = cv2.GaussianBlur(current - neighbor, (0, 0), 1.0) / _LUMA_SIGMA
     trust: Plane = np.exp(-unlike * unlike).astype(np.float32)
     return trust
 
 
-def _moved(picture: Planes, change: Planes) -> Planes:
+def _shift_color(picture: Planes, change: Planes) -> Planes:
     """Return the picture with ``change`` (small) added to red and blue less green, luma kept."""
     size = (picture.shape[2], picture.shape[1])
     red, blue = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in change)
     green = -(_RED * red + _BLUE * blue)
-    moved: Planes = picture + np.stack([green + red, green, green + blue])
-    return moved
+    output: Planes = picture + np.stack([green + red, green, green + blue])
+    return output

@@ -22,15 +22,15 @@ def restore(
     """Return frames ``[start, stop)`` enlarged, ``(T, C, H * scale, W * scale)``."""
     if network is not None:
         upscaler, frames = network, window.part(start, stop).frames
-        made = cells.by_cell(frames, reel.cell_frames, lambda pictures: models.restored(upscaler, pictures))
-        return made.to(frames.device)
+        output = cells.map_cells(frames, reel.cell_frames, lambda pictures: models.restore(upscaler, pictures))
+        return output.to(frames.device)
     pictures = (planes.from_frame(window.frame(number)) for number in range(start, stop))
     return planes.to_frames(
-        [np.stack([_enlarged(plane, params.scale) for plane in picture]) for picture in pictures], window.frames
+        [np.stack([_resize_lanczos(plane, params.scale) for plane in picture]) for picture in pictures], window.frames
     )
 
 
-def _enlarged(plane: Plane, factor: int) -> Plane:
+def _resize_lanczos(plane: Plane, factor: int) -> Plane:
     size = (plane.shape[1] * factor, plane.shape[0] * factor)
     large = cv2.resize(plane, size, interpolation=cv2.INTER_LANCZOS4)
     # The kernel overshoots beside edges; what no neighbour is as bright or dark as is no detail but ringing.

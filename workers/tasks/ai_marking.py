@@ -20,7 +20,7 @@ _SOURCE_TAG = "DIGITAL_SOURCE_TYPE"
 
 
 @dataclass(frozen=True)
-class Mark:
+class SourceMark:
     """What must be said of an output wherever it goes."""
 
     source_type: SourceType
@@ -29,38 +29,38 @@ class Mark:
     """The networks that invented its colour, with their weights."""
 
     @property
-    def invented(self) -> bool:
+    def is_invented(self) -> bool:
         """Whether colour was invented."""
         return self.source_type == source_types.INVENTED
 
-    def facts(self) -> dict[str, Any]:
+    def result_facts(self) -> dict[str, Any]:
         """Return the mark as an item's result holds it."""
         return {source_types.FACT: self.source_type} if self.source_type else {}
 
-    def tags(self, own: Mapping[str, str]) -> dict[str, str]:
+    def tags(self, source_tags: Mapping[str, str]) -> dict[str, str]:
         """Return the mark as tags of a Matroska file.
 
         Args:
-            own: The source's tags: that it was corrected must not hide that something was invented before.
+            source_tags: The source's tags: that it was corrected must not hide that something was invented before.
         """
-        if not self.source_type or (not self.invented and _SOURCE_TAG in own):
+        if not self.source_type or (not self.is_invented and _SOURCE_TAG in source_tags):
             return {}
         tags = {_SOURCE_TAG: source_types.uri(self.source_type)}
-        return tags | ({"AI_COLOUR": self.sentence()} if self.invented else {})
+        return tags | ({"AI_COLOUR": self.sentence()} if self.is_invented else {})
 
     def xmp(self) -> dict[str, str]:
         """Return the mark as XMP properties of the IPTC's Extension schema."""
         if not self.source_type:
             return {}
-        found = {xmp.SOURCE_TYPE: source_types.uri(self.source_type)}
-        return found | ({xmp.AI_SYSTEM: "; ".join(self.systems)} if self.invented else {})
+        properties = {xmp.SOURCE_TYPE: source_types.uri(self.source_type)}
+        return properties | ({xmp.AI_SYSTEM: "; ".join(self.systems)} if self.is_invented else {})
 
     def sentence(self) -> str:
         """Return the mark for people; empty where no colour was invented."""
-        return f"Colour invented by {'; '.join(self.systems)}" if self.invented else ""
+        return f"Colour invented by {'; '.join(self.systems)}" if self.is_invented else ""
 
 
-def of(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Mark:
+def source_mark(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> SourceMark:
     """Return how outputs are marked.
 
     Args:
@@ -68,23 +68,23 @@ def of(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Mark:
         already_coloured: Whether the source has colour of its own, which colorizers may leave alone.
         frame_count: Frames of the reel; 1 for a still.
     """
-    systems = tuple(_inventors(recipe, already_coloured, frame_count))
+    systems = tuple(_colorizer_names(recipe, already_coloured, frame_count))
     if systems:
-        return Mark(source_types.INVENTED, systems)
-    return Mark(source_types.ENHANCED if recipe.has_effect else "")
+        return SourceMark(source_types.INVENTED, systems)
+    return SourceMark(source_types.ENHANCED if recipe.has_effect else "")
 
 
-def _inventors(recipe: Recipe, already_coloured: bool, frame_count: int) -> Iterator[str]:
+def _colorizer_names(recipe: Recipe, already_coloured: bool, frame_count: int) -> Iterator[str]:
     for step in recipe.steps:
         spec = STAGES.get(step.stage)
-        if spec is None or not spec.makes_colour or not stages.uses_networks(step, frame_count):
+        if spec is None or not spec.makes_color or not stages.uses_networks(step, frame_count):
             continue
         if already_coloured and step.params.get("already_coloured") == "keep":
             continue
-        yield from _named(step)
+        yield from _system_names(step)
 
 
-def _named(step: Step) -> Iterator[str]:
+def _system_names(step: Step) -> Iterator[str]:
     # A detector finds objects; only the first weights of a step paint.
     for pin in step.pins[:1]:
         digests = ", ".join(file.sha256 for file in pin.files)

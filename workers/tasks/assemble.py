@@ -17,16 +17,16 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from db.errors import InputError, WorkError
-from db.records import Assignment, Blob, Item, ItemResult, Part, ReelFacts
+from db.records import Assignment, Blob, ItemResult, ItemView, Part, ReelFacts
 from workers import metrics, stages
 from workers.media import index, planes
 from workers.media.film import access_copy, container, ffv1, framemd5, remux, side_streams
-from workers.media.film.sound import Listener
+from workers.media.film.sound import SoundVerifier
 from workers.media.film.timing import Clock
 from workers.media.pixels import Layout, to_picture
 from workers.media.reel import layout_of
 from workers.media.sequences import write as sequence_write
-from workers.media.source import place, place_of_sound
+from workers.media.source import locate, locate_sound
 from workers.media.stills import xmp
 from workers.tasks import ai_marking, step_changes
 from workers.workbench import Workbench
@@ -47,31 +47,31 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     item, facts = _item_of(assignment)
     _check_parts(assignment.parts, facts)
     master = bench.scratch / "master.mkv"
-    plan = _plan(item, facts, bench)
-    carried = remux.master(master, _chunks(assignment.parts, bench), plan)
+    plan = _master_plan(item, facts, bench)
+    copies = remux.write_master(master, _chunks(assignment.parts, bench), plan)
     notes = list(_notes(item, facts))
-    outputs = {"master": bench.put("master.mkv", master)} | _sequence(assignment.parts)
-    if carried.refused:
-        outputs |= _sound_beside(plan, carried.refused, notes, bench)
+    outputs = {"master": bench.put("master.mkv", master)} | _sequence_archives(assignment.parts)
+    if copies.refused:
+        outputs |= _store_sound_file(plan, copies.refused, notes, bench)
     pairs = _pairs(item, plan.layout, bench)
-    listener = Listener(carried.heard)
-    outputs |= _from_frames(master, item, plan, listener, notes, pairs, bench)
-    values, outputs["scores"] = _scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
+    verifier = SoundVerifier(copies.fingerprints)
+    outputs |= _decode_master(master, item, plan, verifier, notes, pairs, bench)
+    values, outputs["scores"] = _write_scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
     return ItemResult(
         outputs=outputs,
         scores=metrics.summarize(values),
         facts={
             **facts.model_dump(mode="json"),
-            "copied_sound": listener.compared(),
+            "copied_sound": verifier.verify(),
             **step_changes.facts(item.recipe, values),
-            **_mark(item, facts).facts(),
+            **_source_mark(item, facts).result_facts(),
         },
         notes=tuple(notes),
         frames=facts.frame_count,
     )
 
 
-def _item_of(assignment: Assignment) -> tuple[Item, ReelFacts]:
+def _item_of(assignment: Assignment) -> tuple[ItemView, ReelFacts]:
     if assignment.item is None or assignment.item.facts is None:
         raise InputError("An assemble task came without a probed reel", code="BAD_VALUE")
     return assignment.item, assignment.item.facts
@@ -83,31 +83,31 @@ def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
         raise WorkError(f"The segments do not add up to {facts.frame_count} frames: {bounds}", code="WORKER_FAULT")
 
 
-def _sequence(parts: tuple[Part, ...]) -> dict[str, Blob]:
+def _sequence_archives(parts: tuple[Part, ...]) -> dict[str, Blob]:
     """Return the segments' tar files of an image sequence in frame order: they stay as they are."""
-    found = [part.outputs["sequence"] for part in parts if "sequence" in part.outputs]
-    return {f"sequence-{number:06d}": blob for number, blob in enumerate(found)}
+    archives = [part.outputs["sequence"] for part in parts if "sequence" in part.outputs]
+    return {f"sequence-{number:06d}": blob for number, blob in enumerate(archives)}
 
 
-def _plan(item: Item, facts: ReelFacts, bench: Workbench) -> remux.Plan:
-    film = None if item.source.sequence else place(item.source, bench.settings, bench.scratch)
-    own: dict[str, str] = {}
+def _master_plan(item: ItemView, facts: ReelFacts, bench: Workbench) -> remux.MasterPlan:
+    film = None if item.source.sequence else locate(item.source, bench.settings, bench.scratch)
+    film_tags: dict[str, str] = {}
     if film is not None:
-        with container.opened(film) as (opened, _):
-            own = side_streams.tags(opened)
-    tags = own | _tags(item, facts) | _mark(item, facts).tags(own)
-    return remux.Plan(
+        with container.open_film(film) as (demuxer, _):
+            film_tags = side_streams.tags(demuxer)
+    tags = film_tags | _tags(item, facts) | _source_mark(item, facts).tags(film_tags)
+    return remux.MasterPlan(
         layout=ffv1.master_layout(layout_of(facts), item.recipe),
         size=ffv1.master_size(facts, item.recipe),
         clock=_clock(item, facts, index.loads(bench.store.read(facts.index))),
         facts=facts,
         tags={"title": item.external_id} | tags,
         film=film,
-        sound=place_of_sound(item.source, bench) if facts.sound else None,
+        sound=locate_sound(item.source, bench) if facts.sound else None,
     )
 
 
-def _clock(item: Item, facts: ReelFacts, frames: index.Index) -> Clock:
+def _clock(item: ItemView, facts: ReelFacts, frames: index.Index) -> Clock:
     begins = int(frames.pts[0]) * frames.time_base
     times = tuple(frames.seconds(number) for number in range(len(frames))) if facts.variable_rate else ()
     lasts = None
@@ -121,13 +121,13 @@ def _chunks(parts: tuple[Part, ...], bench: Workbench) -> Iterator[Path]:
     for part in parts:
         path = bench.fetch(part.outputs["chunk"])
         yield path
-        bench.moved()
+        bench.advance()
         if path.is_relative_to(bench.scratch):
             # A copy of our own; a store that is a folder lends its own file, which must stay.
             path.unlink()
 
 
-def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
+def _tags(item: ItemView, facts: ReelFacts) -> dict[str, str]:
     tags = {
         "ITEM": item.external_id,
         "RESTORED_WITH": f"Reelwright, recipe {item.recipe.name} ({item.recipe.fingerprint()})",
@@ -142,17 +142,17 @@ def _tags(item: Item, facts: ReelFacts) -> dict[str, str]:
     return tags
 
 
-def _mark(item: Item, facts: ReelFacts) -> ai_marking.Mark:
-    return ai_marking.of(item.recipe, facts.already_colour, facts.frame_count)
+def _source_mark(item: ItemView, facts: ReelFacts) -> ai_marking.SourceMark:
+    return ai_marking.source_mark(item.recipe, facts.already_colour, facts.frame_count)
 
 
-def _substitutes(item: Item) -> Iterator[str]:
+def _substitutes(item: ItemView) -> Iterator[str]:
     for entry in item.substitutes:
-        shown = "black" if entry.use is None else f"frame {entry.use}"
-        yield f"frame {entry.frame} shows {shown} ({entry.reason})"
+        replacement = "black" if entry.use is None else f"frame {entry.use}"
+        yield f"frame {entry.frame} shows {replacement} ({entry.reason})"
 
 
-def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
+def _notes(item: ItemView, facts: ReelFacts) -> Iterator[str]:
     yield from (f"In place of a frame that could not be restored, {text}." for text in _substitutes(item))
     yield from stages.notes(item.recipe, facts.already_colour, facts.frame_count)
     yield from facts.notes
@@ -169,40 +169,40 @@ def _notes(item: Item, facts: ReelFacts) -> Iterator[str]:
         yield f"The picture runs at {facts.rate} frames per second, as the manifest says; the sound was not stretched."
 
 
-def _sound_beside(plan: remux.Plan, refused: list[str], notes: list[str], bench: Workbench) -> dict[str, Blob]:
+def _store_sound_file(plan: remux.MasterPlan, codecs: list[str], notes: list[str], bench: Workbench) -> dict[str, Blob]:
     path = bench.scratch / "audio.mov"
-    if not remux.beside(path, plan):
+    if not remux.write_sound_file(path, plan):
         notes.append(
-            f"Sound ({', '.join(refused)}) is taken neither by Matroska nor by QuickTime; it is in the source alone."
+            f"Sound ({', '.join(codecs)}) is taken neither by Matroska nor by QuickTime; it is in the source alone."
         )
         return {}
-    notes.append(f"Matroska does not take the sound ({', '.join(refused)}); it lies beside the master, unchanged.")
+    notes.append(f"Matroska does not take the sound ({', '.join(codecs)}); it lies beside the master, unchanged.")
     return {"audio": bench.put("audio.mov", path)}
 
 
-def _from_frames(
-    master: Path, item: Item, plan: remux.Plan, listener: Listener,
+def _decode_master(
+    master: Path, item: ItemView, plan: remux.MasterPlan, verifier: SoundVerifier,
     notes: list[str], pairs: metrics.Pairs | None, bench: Workbench,
 ) -> dict[str, Blob]:  # fmt: skip
     """Decode the master once: hash and compare its frames, and encode the access copy where it is wanted."""
     sums = bench.scratch / "master.framemd5"
-    frames = _hashed(master, sums, plan.facts, listener, bench)
+    frames = _hash_frames(master, sums, plan.facts, verifier, bench)
     if pairs is not None:
-        frames = _compared(frames, plan.layout, pairs)
+        frames = _compare_neighbors(frames, plan.layout, pairs)
     outputs = {}
     if "access" in item.recipe.outputs:
         path = bench.scratch / "access.mp4"
-        encoded = access_copy.write(path, frames, plan, comment=_mark(item, plan.facts).sentence())
-        if encoded:
-            notes.append(f"In the access copy the sound ({', '.join(encoded)}) was encoded as AAC.")
-        xmp.carry(None, path, _mark(item, plan.facts).xmp())
+        codecs = access_copy.write_access_copy(path, frames, plan, comment=_source_mark(item, plan.facts).sentence())
+        if codecs:
+            notes.append(f"In the access copy the sound ({', '.join(codecs)}) was encoded as AAC.")
+        xmp.copy_xmp(None, path, _source_mark(item, plan.facts).xmp())
         outputs["access"] = bench.put("access.mp4", path)
     for _ in frames:
         pass
     return outputs | {"framemd5": bench.put("master.framemd5", sums)}
 
 
-def _pairs(item: Item, layout: Layout, bench: Workbench) -> metrics.Pairs | None:
+def _pairs(item: ItemView, layout: Layout, bench: Workbench) -> metrics.Pairs | None:
     """Return what compares neighbouring frames, for film in colour: in grey nothing of it can be seen."""
     if layout.channels == 1 or "scores" not in item.recipe.outputs:
         return None
@@ -210,29 +210,33 @@ def _pairs(item: Item, layout: Layout, bench: Workbench) -> metrics.Pairs | None
     return metrics.Pairs(frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else ())
 
 
-def _compared(frames: Iterator[VideoFrame], layout: Layout, pairs: metrics.Pairs) -> Iterator[VideoFrame]:
+def _compare_neighbors(frames: Iterator[VideoFrame], layout: Layout, pairs: metrics.Pairs) -> Iterator[VideoFrame]:
     for frame in frames:
         pairs.add(to_picture(planes.to_planes(frame, layout), layout))
         yield frame
 
 
-def _hashed(master: Path, sums: Path, facts: ReelFacts, listener: Listener, bench: Workbench) -> Iterator[VideoFrame]:
+def _hash_frames(
+    master: Path, sums: Path, facts: ReelFacts, verifier: SoundVerifier, bench: Workbench
+) -> Iterator[VideoFrame]:
     """Decode the master, writing its frames' checksums and hearing its sound; all of its frames must be there."""
     count = 0
-    for frame in framemd5.written(master, sums, facts.rate, facts.sample_aspect, listener.hear):
+    for frame in framemd5.write_checksums(master, sums, facts.rate, facts.sample_aspect, verifier.add_packet):
         count += 1
-        bench.moved()
+        bench.advance()
         yield frame
     if count != facts.frame_count:
         raise WorkError(f"The master has {count} frames instead of {facts.frame_count}", code="WORKER_FAULT")
 
 
-def _scores(
-    parts: tuple[Part, ...], compared: dict[str, NDArray[np.float64]], clock: Clock, bench: Workbench
+def _write_scores(
+    parts: tuple[Part, ...], pair_values: dict[str, NDArray[np.float64]], clock: Clock, bench: Workbench
 ) -> tuple[dict[str, NDArray[np.float64]], Blob]:
     """Concatenate the segments' values into one Parquet file, a row a frame."""
-    found = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
-    values = {name: np.concatenate([part[name] for part in found]) for name in sorted(found[0])} | compared
+    segment_values = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
+    values = {
+        name: np.concatenate([part[name] for part in segment_values]) for name in sorted(segment_values[0])
+    } | pair_values
     count = len(next(iter(values.values())))
     seconds = [_seconds(clock, number) for number in range(count)]
     table = pa.table(

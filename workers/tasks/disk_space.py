@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from db.errors import InputError, TransientError
-from db.records import Item, ReelFacts
+from db.records import ItemView, ReelFacts
 from workers.media.film import ffv1
 from workers.media.pixels import Layout, Planes
 from workers.media.reel import layout_of
@@ -33,14 +33,14 @@ _ACCESS_SHARE = 0.25
 """An access copy's size as a share of its master's, at most."""
 
 
-def frame_bytes(frames: Iterable[Planes], layout: Layout, facts: ReelFacts, bench: Workbench) -> int:
+def sample_frame_bytes(frames: Iterable[Planes], layout: Layout, facts: ReelFacts, bench: Workbench) -> int:
     """Return about how many bytes a frame takes in FFV1, found by encoding the first of ``frames``."""
     path, count = bench.scratch / "sample.mkv", 0
     first = list(islice(frames, _SAMPLED_FRAMES))
     if not first:
         return 0
     height, width = first[0][0].shape
-    with ffv1.film(path, layout, (height, width), facts.rate, facts) as write:
+    with ffv1.open_writer(path, layout, (height, width), facts.rate, facts) as write:
         for samples in first:
             write(samples)
             count += 1
@@ -49,25 +49,25 @@ def frame_bytes(frames: Iterable[Planes], layout: Layout, facts: ReelFacts, benc
     return -(-size_bytes // count)
 
 
-def raw_bytes(facts: ReelFacts) -> int:
+def raw_frame_bytes(facts: ReelFacts) -> int:
     """Return how many bytes a frame takes as it is: what no encoding of it should exceed."""
     samples = facts.width * facts.height * (1 if facts.mono else 3)
     return samples * (1 if facts.depth_bits == 8 else 2)
 
 
-def claim_for_copy(frames: int, frame_bytes_: int, bench: Workbench) -> None:
-    """Make sure that a lossless copy of a whole reel fits into scratch and store; raises as :func:`claim_for_reel`."""
+def require_for_copy(frames: int, frame_bytes_: int, bench: Workbench) -> None:
+    """Make sure that a lossless copy of a whole reel fits; raises as :func:`require_for_reel`."""
     need = int(frames * frame_bytes_ * _MARGIN)
-    _claim(need, need, f"A lossless copy of the reel's {frames} frames", bench)
+    _require_space(need, need, f"A lossless copy of the reel's {frames} frames", bench)
 
 
-def claim_for_reel(item: Item, facts: ReelFacts, frame_bytes_: int, bench: Workbench) -> None:
+def require_for_reel(item: ItemView, facts: ReelFacts, frame_bytes_: int, bench: Workbench) -> None:
     """Make sure that a reel can be finished: chunks, master and written files in the store, copies in scratch.
 
     Args:
         item: With the recipe: enlarged and coloured frames take more.
         facts: Of the reel.
-        frame_bytes_: Of the source's frames in FFV1, as :func:`frame_bytes` finds it.
+        frame_bytes_: Of the source's frames in FFV1, as :func:`sample_frame_bytes` finds it.
         bench: Whose scratch folder and store are meant.
 
     Raises:
@@ -75,18 +75,18 @@ def claim_for_reel(item: Item, facts: ReelFacts, frame_bytes_: int, bench: Workb
     """
     source = layout_of(facts)
     layout, (height, width) = ffv1.master_layout(source, item.recipe), ffv1.master_size(facts, item.recipe)
-    larger = height * width / (facts.height * facts.width) * _samples(layout) / _samples(source)
+    larger = height * width / (facts.height * facts.width) * _samples_per_pixel(layout) / _samples_per_pixel(source)
     master = int(facts.frame_count * frame_bytes_ * larger * _MARGIN)
     access = int(master * _ACCESS_SHARE) if "access" in item.recipe.outputs else 0
-    written = int(facts.bytes * larger) if sequence_write.is_wanted(item) else 0
+    archive_bytes = int(facts.bytes * larger) if sequence_write.is_wanted(item) else 0
     # A segment's written files lie in scratch beside its chunk, long before the master does.
     a_segment = min(1.0, bench.settings.segment_frames / facts.frame_count)
-    scratch = max(master + access, int((master + written) * a_segment) if written else 0)
-    _claim(scratch, 2 * master + access + written, f"The reel of {facts.frame_count} frames", bench)
+    scratch = max(master + access, int((master + archive_bytes) * a_segment) if archive_bytes else 0)
+    _require_space(scratch, 2 * master + access + archive_bytes, f"The reel of {facts.frame_count} frames", bench)
 
 
 @dataclass
-class Watch:
+class SpaceWatch:
     """Passes on that work moved, and looks now and then whether it still has room."""
 
     scratch: Path
@@ -105,33 +105,35 @@ class Watch:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            self._look()
+            self._check_space()
         self.report(frames)
 
-    def _look(self) -> None:
-        if self.quota_bytes and (taken := _size(self.scratch)) > self.quota_bytes:
+    def _check_space(self) -> None:
+        if self.quota_bytes and (scratch_bytes := _folder_bytes(self.scratch)) > self.quota_bytes:
             raise InputError(
-                f"The work takes {_shown(taken)} of scratch space, its quota is {_shown(self.quota_bytes)}",
+                f"The work takes {_format_bytes(scratch_bytes)} of scratch space, "
+                f"its quota is {_format_bytes(self.quota_bytes)}",
                 code="NO_SPACE",
                 remedy="Raise scratch_quota_bytes, or cut the reel into shorter ones.",
             )
         free = shutil.disk_usage(self.scratch).free
         if free < RESERVE_BYTES:
-            raise TransientError(f"{self.scratch.parent} has {_shown(free)} left", code="NO_SPACE")
+            raise TransientError(f"{self.scratch.parent} has {_format_bytes(free)} left", code="NO_SPACE")
 
 
-def _claim(scratch_bytes: int, store_bytes: int, what: str, bench: Workbench) -> None:
+def _require_space(scratch_bytes: int, store_bytes: int, what: str, bench: Workbench) -> None:
     quota = bench.settings.scratch_quota_bytes
     free = shutil.disk_usage(bench.scratch).free - RESERVE_BYTES
     if quota and scratch_bytes > quota:
         raise InputError(
-            f"{what} needs about {_shown(scratch_bytes)} of scratch space, the quota is {_shown(quota)}",
+            f"{what} needs about {_format_bytes(scratch_bytes)} of scratch space, the quota is {_format_bytes(quota)}",
             code="NO_SPACE",
             remedy="Raise scratch_quota_bytes, or cut the reel into shorter ones.",
         )
     if scratch_bytes > free:
         raise InputError(
-            f"{what} needs about {_shown(scratch_bytes)} of scratch space, {bench.scratch.parent} has {_shown(free)}",
+            f"{what} needs about {_format_bytes(scratch_bytes)} of scratch space, "
+            f"{bench.scratch.parent} has {_format_bytes(free)}",
             code="NO_SPACE",
         )
     folder = bench.store.local_path("room")
@@ -141,25 +143,25 @@ def _claim(scratch_bytes: int, store_bytes: int, what: str, bench: Workbench) ->
         folder = folder.parent
     free = shutil.disk_usage(folder).free - RESERVE_BYTES
     if store_bytes > free:
-        message = f"{what} needs about {_shown(store_bytes)} of the store, which has {_shown(free)} left"
+        message = f"{what} needs about {_format_bytes(store_bytes)} of the store, which has {_format_bytes(free)} left"
         raise InputError(message, code="NO_SPACE")
 
 
-def _samples(layout: Layout) -> float:
+def _samples_per_pixel(layout: Layout) -> float:
     """Return how many samples stand for a pixel."""
     return 1.0 if layout.model == "gray" else 1 + 2 / (layout.shrink[0] * layout.shrink[1])
 
 
-def _size(folder: Path) -> int:
-    found = 0
+def _folder_bytes(folder: Path) -> int:
+    total = 0
     for inside, _, names in os.walk(folder):
         for name in names:
             try:
-                found += os.lstat(os.path.join(inside, name)).st_size
+                total += os.lstat(os.path.join(inside, name)).st_size
             except FileNotFoundError:
                 continue  # removed while it was looked for
-    return found
+    return total
 
 
-def _shown(size_bytes: int) -> str:
+def _format_bytes(size_bytes: int) -> str:
     return f"{max(0, size_bytes) / 1e9:.2f} GB" if size_bytes >= 1e8 else f"{max(0, size_bytes) / 1e6:.2f} MB"

@@ -23,10 +23,10 @@ def inspect(assignment: Assignment, bench: Workbench) -> TaskResult:
     """
     if assignment.item is None:
         raise InputError("A reel's task came without its item", code="BAD_VALUE")
-    opened = reel.open_reel(assignment.item, bench)
+    source_reel = reel.open_reel(assignment.item, bench)
     rows = []
-    for _, picture in reel.pictures(opened, assignment.start_frame, assignment.stop_frame):
+    for _, picture in reel.pictures(source_reel, assignment.start_frame, assignment.stop_frame):
         rows.append(exposure.measure(torch.from_numpy(picture[None])))
-        bench.moved(1)
+        bench.advance(1)
     values = index.pack(exposure=np.concatenate(rows))
     return TaskResult(outputs={"values": bench.put_bytes("values.npz", values)}, frames=len(rows))

@@ -27,6 +27,6 @@ def merge(assignment: Assignment, bench: Workbench) -> TaskResult:
             raise WorkError(f"No measures of frames {expected} to {part.start_frame - 1}", code="WORKER_FAULT")
         rows.append(index.unpack(bench.store.read(part.outputs["values"]))["exposure"])
         expected = part.stop_frame
-        bench.moved()
+        bench.advance()
     profile = exposure.profile(np.concatenate(rows))
     return TaskResult(outputs={"profile": bench.put_bytes("profile.npz", index.pack(**profile))}, frames=expected)

@@ -27,14 +27,14 @@ Values = Mapping[str, NDArray[np.float64]]
 _STRIP_ROWS = 48
 
 
-class Recorder:
+class ChangeRecorder:
     """Takes down what the steps of a recipe do to the frames of one span."""
 
     def __init__(self, recipe: Recipe, depth_bits: int) -> None:
         """Begin with no frame; ``depth_bits`` are the source's."""
-        self._names = {number: _suffix(number, step.stage) for number, step in _measured(recipe)}
+        self._names = {number: _suffix(number, step.stage) for number, step in _comparable_steps(recipe)}
         self._half_code = 0.5 / (2**depth_bits - 1)
-        self._found: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+        self._columns: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
 
     def add(self, number: int, before: torch.Tensor, after: torch.Tensor) -> None:
         """Take consecutive frames before and after a step, each ``(T, C, H, W)``.
@@ -48,12 +48,12 @@ class Recorder:
         if name is None or before.shape[-2:] != after.shape[-2:]:
             return
         changed, moved = measure(before, after, self._half_code)
-        self._found[f"changed_{name}"].append(changed)
-        self._found[f"moved_{name}"].append(moved)
+        self._columns[f"changed_{name}"].append(changed)
+        self._columns[f"moved_{name}"].append(moved)
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Return the columns, a value a frame."""
-        return {name: np.concatenate(parts) for name, parts in self._found.items()}
+        return {name: np.concatenate(parts) for name, parts in self._columns.items()}
 
 
 def measure(
@@ -69,7 +69,7 @@ def measure(
     if before.data_ptr() == after.data_ptr() and before.shape == after.shape:
         return np.zeros(len(after)), np.zeros(len(after))
     # One frame after the other, so that no sum depends on how many are in the cell.
-    pairs = [_counted(old, new, threshold) for old, new in zip(before, after, strict=True)]
+    pairs = [_count_changes(old, new, threshold) for old, new in zip(before, after, strict=True)]
     rows = np.array(pairs, np.float64)
     return rows[:, 0] / (after.shape[-2] * after.shape[-1]), rows[:, 1] / after[0].numel()
 
@@ -81,11 +81,11 @@ def facts(recipe: Recipe, values: Values) -> dict[str, Any]:
         ``recipe`` (its name), ``recipe_fingerprint``, and ``steps``, a row each: ``stage``; ``changed`` and ``moved``,
         means over all frames, and ``changed_frames``, all none for a step that changes the size.
     """
-    rows = [_row(number, step.stage, values) for number, step in enumerate(recipe.steps)]
+    rows = [_step_summary(number, step.stage, values) for number, step in enumerate(recipe.steps)]
     return {"recipe": recipe.name, "recipe_fingerprint": recipe.fingerprint(), "steps": rows}
 
 
-def _row(number: int, stage: str, values: Values) -> dict[str, Any]:
+def _step_summary(number: int, stage: str, values: Values) -> dict[str, Any]:
     changed, moved = (values.get(f"{what}_{_suffix(number, stage)}") for what in ("changed", "moved"))
     if changed is None or moved is None:
         return {"stage": stage, "changed": None, "moved": None, "changed_frames": None}
@@ -93,7 +93,7 @@ def _row(number: int, stage: str, values: Values) -> dict[str, Any]:
     return {"stage": stage, **means, "changed_frames": int(np.count_nonzero(changed))}
 
 
-def _measured(recipe: Recipe) -> list[tuple[int, Any]]:
+def _comparable_steps(recipe: Recipe) -> list[tuple[int, Any]]:
     return [(number, step) for number, step in enumerate(recipe.steps) if stages.scale(step) == 1]
 
 
@@ -101,21 +101,21 @@ def _suffix(number: int, stage: str) -> str:
     return f"{number + 1}_{stage}"
 
 
-def _counted(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
+def _count_changes(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
     """Return the changed pixels of a frame, and the sum of all its samples' absolute changes."""
     if after.device.type == "cpu":
-        return _counted_in_strips(before, after, threshold)
-    return _counted_at_once(before, after, threshold)
+        return _count_in_strips(before, after, threshold)
+    return _count_on_device(before, after, threshold)
 
 
-def _counted_at_once(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
+def _count_on_device(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
     """Count where the frame lies, and bring back two numbers."""
     difference = torch.sub(after, before).abs_()
     # Not in float64, which not every device has; rows first, so that float32 loses nothing that could be shown.
     return int((difference.amax(0) > threshold).sum()), float(difference.sum(-1).sum())
 
 
-def _counted_in_strips(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
+def _count_in_strips(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
     """Count in the processor's cache, a strip at a time: several times as fast as whole frames."""
     old, new = before.expand_as(after).numpy(), after.numpy()
     changed, total = 0, 0.0

@@ -20,170 +20,180 @@ from workers import malloc
 from workers.training import export, packing, photos, tasks
 from workers.training.errors import TrainingError
 from workers.training.photos import Photos
-from workers.training.trainer import Plan, Progress, Trainer
+from workers.training.trainer import Trainer, TrainingPlan, TrainingProgress
 
 _HELD_OUT_EVERY = 20
-_SAID_EVERY_SECONDS = 5.0
-_COURSE = ("encoder", "perception", "start", "side", "colorfulness")
+_REPORT_SECONDS = 5.0
+_TASK_OPTIONS = ("encoder", "perception", "start", "side", "colorfulness")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do as the arguments say; returns the exit status."""
-    given = _parser().parse_args(arguments)
-    say = _Json() if given.json else _Lines()
+    options = _parser().parse_args(arguments)
+    reporter = _JsonReporter() if options.json else _LineReporter()
     try:
-        return int(given.does(given, say))
+        return int(options.does(options, reporter))
     except TrainingError as error:
-        say.fault(error)
+        reporter.on_error(error)
         return 2
 
 
-def _train(given: argparse.Namespace, say: _Lines) -> int:
-    malloc.keep()
-    torch.set_num_threads(given.threads)
+def _train(options: argparse.Namespace, reporter: _LineReporter) -> int:
+    malloc.keep_freed()
+    torch.set_num_threads(options.threads)
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks > 1:
         torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
-        _trained(given, say)
+        _run_training(options, reporter)
     finally:
         if ranks > 1:
             torch.distributed.destroy_process_group()
     return 0
 
 
-def _trained(given: argparse.Namespace, say: _Lines) -> None:
-    export.checked_label(given.label)
-    course = tasks.course(given.network, given.seed or 0, **{name: getattr(given, name) for name in _COURSE})
-    plan = Plan.of(course.habits, **{field.name: getattr(given, field.name) for field in fields(Plan)})
-    taught, judged_by = _both(given)
-    shown = say if int(os.environ.get("RANK", "0")) == 0 else _Nobody()
-    board = _Board(given.out) if given.tensorboard and not isinstance(shown, _Nobody) else None
+def _run_training(options: argparse.Namespace, reporter: _LineReporter) -> None:
+    export.check_label(options.label)
+    task = tasks.training_task(
+        options.network, options.seed or 0, **{name: getattr(options, name) for name in _TASK_OPTIONS}
+    )
+    plan = TrainingPlan.from_defaults(
+        task.defaults, **{field.name: getattr(options, field.name) for field in fields(TrainingPlan)}
+    )
+    training_photos, validation_photos = _open_photos(options)
+    rank_reporter = reporter if int(os.environ.get("RANK", "0")) == 0 else _SilentReporter()
+    board = (
+        _TensorBoardWriter(options.out)
+        if options.tensorboard and not isinstance(rank_reporter, _SilentReporter)
+        else None
+    )
 
-    def said(progress: Progress) -> None:
-        shown.progress(progress)
+    def report_progress(progress: TrainingProgress) -> None:
+        rank_reporter.on_progress(progress)
         if board is not None:
-            board.progress(progress)
+            board.write_progress(progress)
 
-    trainer = Trainer(course, taught, judged_by, given.out, plan, device=given.device, said=said)
-    shown.begin(trainer)
+    trainer = Trainer(
+        task, training_photos, validation_photos, options.out, plan, device=options.device, on_progress=report_progress
+    )
+    rank_reporter.on_begin(trainer)
     trainer.train()
     if trainer.rank == 0:
-        words = export.Words(given.label, given.summary, given.licence, given.data)
-        path = export.write(trainer, words, half=not given.full)
-        shown.end(trainer, json.loads(path.with_suffix(".json").read_text("utf-8")), path)
+        card_text = export.CardText(options.label, options.summary, options.licence, options.data)
+        path = export.write_weights(trainer, card_text, half=not options.full)
+        rank_reporter.on_end(trainer, json.loads(path.with_suffix(".json").read_text("utf-8")), path)
 
 
-def _both(given: argparse.Namespace) -> tuple[Photos, Photos]:
+def _open_photos(options: argparse.Namespace) -> tuple[Photos, Photos]:
     only = {}
-    for pair in given.only:
+    for pair in options.only:
         column, equals, value = pair.partition("=")
         if not equals:
             raise TrainingError(f"--only {pair}: it takes COLUMN=VALUE", code="BAD_VALUE")
         only[column] = value
-    found = photos.opened(given.photos, only)
-    if given.held_out is not None:
-        return found, photos.opened(given.held_out)
-    if len(found) < _HELD_OUT_EVERY:
+    pictures = photos.open_photos(options.photos, only)
+    if options.held_out is not None:
+        return pictures, photos.open_photos(options.held_out)
+    if len(pictures) < _HELD_OUT_EVERY:
         raise TrainingError(
-            f"{given.photos}: {len(found)} pictures are too few to hold some out", code="BAD_VALUE",
+            f"{options.photos}: {len(pictures)} pictures are too few to hold some out", code="BAD_VALUE",
             remedy="Give others to judge by with --held-out.",
         )  # fmt: skip
-    return found.split(_HELD_OUT_EVERY)
+    return pictures.split(_HELD_OUT_EVERY)
 
 
-def _pack(given: argparse.Namespace, say: _Lines) -> int:
-    done = packing.pack(
-        photos.opened(given.photos), given.out, side=given.side, quality=given.quality, megabytes=given.megabytes,
-        seed=given.seed, said=say.packed,
+def _pack(options: argparse.Namespace, reporter: _LineReporter) -> int:
+    result = packing.pack(
+        photos.open_photos(options.photos), options.out, side=options.side, quality=options.quality,
+        megabytes=options.megabytes, seed=options.seed, on_progress=reporter.on_packed,
     )  # fmt: skip
-    say.document(
-        {"shards": [str(path) for path in done.shards], "pictures": done.pictures, "unreadable": done.unreadable}
+    reporter.write_document(
+        {"shards": [str(path) for path in result.shards], "pictures": result.pictures, "unreadable": result.unreadable}
     )
     return 0
 
 
-class _Lines:
+class _LineReporter:
     """Says how it goes in lines for people."""
 
     def __init__(self) -> None:
-        self._said_at = 0.0
+        self._last_report = 0.0
 
-    def begin(self, trainer: Trainer) -> None:
+    def on_begin(self, trainer: Trainer) -> None:
         where = f"goes on at step {trainer.step}" if trainer.step else f"{len(trainer.photos)} photographs"
         self._print(f"{trainer.course.name} on {trainer.device}: {where}, {trainer.plan.steps} steps")
 
-    def progress(self, progress: Progress) -> None:
-        if progress.judged is None and not self._due() and progress.step < progress.steps:
+    def on_progress(self, progress: TrainingProgress) -> None:
+        if progress.judged is None and not self._is_due() and progress.step < progress.steps:
             return
         parts = " ".join(f"{name} {value:.4g}" for name, value in progress.parts.items())
         rate = f"{progress.samples_per_second:.1f} a second, {progress.seconds_left / 60:.0f} min left"
-        judged = " ".join(f"{name} {value:.4g}" for name, value in (progress.judged or {}).items())
-        self._print(f"step {progress.step} of {progress.steps}  {parts}  {rate}  {judged}".rstrip())
+        figures = " ".join(f"{name} {value:.4g}" for name, value in (progress.judged or {}).items())
+        self._print(f"step {progress.step} of {progress.steps}  {parts}  {rate}  {figures}".rstrip())
 
-    def end(self, trainer: Trainer, card: dict[str, Any], path: Path) -> None:
+    def on_end(self, trainer: Trainer, card: dict[str, Any], path: Path) -> None:
         self._print(f"{'':24}{'before':>12}{'after':>12}")
         for name, value in card["figures"].items():
             before = card["figures_before"].get(name)
             self._print(f"{name:24}{'' if before is None else format(before, '.3f'):>12}{value:>12.3f}")
         self._print(f"{path}\nreelwright models add {path}")
 
-    def packed(self, done: int, total: int) -> None:
-        if self._due():
+    def on_packed(self, done: int, total: int) -> None:
+        if self._is_due():
             self._print(f"{done} of {total} pictures")
 
-    def document(self, document: dict[str, Any]) -> None:
+    def write_document(self, document: dict[str, Any]) -> None:
         for name, value in document.items():
             self._print(f"{name}: {value}")
 
-    def fault(self, error: TrainingError) -> None:
+    def on_error(self, error: TrainingError) -> None:
         print(error, file=sys.stderr)  # noqa: T201 -- what people read
 
-    def _due(self) -> bool:
+    def _is_due(self) -> bool:
         now = time.monotonic()
-        if now - self._said_at < _SAID_EVERY_SECONDS:
+        if now - self._last_report < _REPORT_SECONDS:
             return False
-        self._said_at = now
+        self._last_report = now
         return True
 
     def _print(self, text: str) -> None:
         print(text, flush=True)  # noqa: T201 -- what people read
 
 
-class _Json(_Lines):
+class _JsonReporter(_LineReporter):
     """Says the same in one JSON document a line."""
 
-    def begin(self, trainer: Trainer) -> None:
-        self.document({"begin": trainer.course.name, "device": str(trainer.device), "step": trainer.step,
+    def on_begin(self, trainer: Trainer) -> None:
+        self.write_document({"begin": trainer.course.name, "device": str(trainer.device), "step": trainer.step,
                        "steps": trainer.plan.steps, "batch": trainer.plan.batch, "photos": len(trainer.photos),
                        "before": trainer.before})  # fmt: skip
 
-    def progress(self, progress: Progress) -> None:
-        if progress.judged is not None or self._due() or progress.step == progress.steps:
-            self.document(asdict(progress))
+    def on_progress(self, progress: TrainingProgress) -> None:
+        if progress.judged is not None or self._is_due() or progress.step == progress.steps:
+            self.write_document(asdict(progress))
 
-    def end(self, trainer: Trainer, card: dict[str, Any], path: Path) -> None:
-        self.document({"card": card, "path": str(path)})
+    def on_end(self, trainer: Trainer, card: dict[str, Any], path: Path) -> None:
+        self.write_document({"card": card, "path": str(path)})
 
-    def packed(self, done: int, total: int) -> None:
-        if self._due():
-            self.document({"done": done, "total": total})
+    def on_packed(self, done: int, total: int) -> None:
+        if self._is_due():
+            self.write_document({"done": done, "total": total})
 
-    def document(self, document: dict[str, Any]) -> None:
+    def write_document(self, document: dict[str, Any]) -> None:
         self._print(json.dumps(document))
 
-    def fault(self, error: TrainingError) -> None:
-        self.document({"code": error.code, "message": error.message, "remedy": error.remedy})
+    def on_error(self, error: TrainingError) -> None:
+        self.write_document({"code": error.code, "message": error.message, "remedy": error.remedy})
 
 
-class _Nobody(_Lines):
+class _SilentReporter(_LineReporter):
     """Says nothing: another process says it."""
 
     def _print(self, text: str) -> None:
         pass
 
 
-class _Board:
+class _TensorBoardWriter:
     """Writes the same for TensorBoard."""
 
     def __init__(self, folder: Path) -> None:
@@ -196,7 +206,7 @@ class _Board:
             ) from error  # fmt: skip
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
-    def progress(self, progress: Progress) -> None:
+    def write_progress(self, progress: TrainingProgress) -> None:
         for name, value in {"loss": progress.loss, **progress.parts}.items():
             self._writer.add_scalar(name, value, progress.step)
         for name, value in (progress.judged or {}).items():

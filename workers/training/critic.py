@@ -17,11 +17,11 @@ class PatchCritic(nn.Module):
 
     def __init__(self, channels: int = 64) -> None:
         super().__init__()
-        layers: list[nn.Module] = [*_reduced(3, channels), nn.Dropout2d(0.1)]
+        layers: list[nn.Module] = [*_halving_layers(3, channels), nn.Dropout2d(0.1)]
         for number in range(3):
-            layers += _reduced(channels, 2 * channels)
+            layers += _halving_layers(channels, 2 * channels)
             channels *= 2
-            layers += [Attention(channels)] if number == 0 else [nn.Dropout2d(0.25)]
+            layers += [CriticAttention(channels)] if number == 0 else [nn.Dropout2d(0.25)]
         layers += [spectral_norm(nn.Conv2d(channels, 2 * channels, 3, padding=1)), nn.LeakyReLU(0.2)]
         layers.append(spectral_norm(nn.Conv2d(2 * channels, 1, 4, bias=False)))
         self.layers = nn.Sequential(*layers)
@@ -32,7 +32,7 @@ class PatchCritic(nn.Module):
         return out
 
 
-class Attention(nn.Module):
+class CriticAttention(nn.Module):
     """What each place takes from all others; at first nothing."""
 
     def __init__(self, channels: int) -> None:
@@ -46,16 +46,16 @@ class Attention(nn.Module):
         """Return ``(N, C, H, W)``."""
         flat = x.flatten(2)
         weights = torch.einsum("ncq,nck->nqk", self.query(flat), self.key(flat)).softmax(dim=2)
-        taken = torch.einsum("nqk,nck->ncq", weights, self.value(flat))
-        out: Tensor = x + self.share * taken.reshape(x.shape)
+        context = torch.einsum("nqk,nck->ncq", weights, self.value(flat))
+        out: Tensor = x + self.share * context.reshape(x.shape)
         return out
 
 
-def judged(scores: Tensor, real: bool) -> Tensor:
+def adversarial_loss(scores: Tensor, real: bool) -> Tensor:
     """Return how far scores are from saying ``real``: binary cross entropy over their logistic."""
-    wanted = torch.full_like(scores, float(real))
-    return functional.binary_cross_entropy_with_logits(scores, wanted)
+    target = torch.full_like(scores, float(real))
+    return functional.binary_cross_entropy_with_logits(scores, target)
 
 
-def _reduced(inputs: int, outputs: int) -> list[nn.Module]:
+def _halving_layers(inputs: int, outputs: int) -> list[nn.Module]:
     return [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]

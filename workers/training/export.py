@@ -19,7 +19,7 @@ _LEAST_HALF = 2.0**-14
 
 
 @dataclass(frozen=True)
-class Words:
+class CardText:
     """What only people know of a training."""
 
     label: str
@@ -30,7 +30,7 @@ class Words:
     """What the photographs are and under which terms; none says where they came from."""
 
 
-def checked_label(label: str) -> str:
+def check_label(label: str) -> str:
     """Return a label that may stand in a card's name.
 
     Raises:
@@ -44,12 +44,12 @@ def checked_label(label: str) -> str:
     return label
 
 
-def write(trainer: Trainer, words: Words, *, half: bool = True) -> Path:
+def write_weights(trainer: Trainer, card_text: CardText, *, half: bool = True) -> Path:
     """Write ``<network>.<label>.safetensors`` and its card ``.json`` into the training's folder.
 
     Args:
         trainer: What was trained.
-        words: What it is called, and under which terms.
+        card_text: What it is called, and under which terms.
         half: Keep weights as float16; statistics and whatever float16 cannot hold stay float32.
 
     Returns:
@@ -57,15 +57,15 @@ def write(trainer: Trainer, words: Words, *, half: bool = True) -> Path:
     """
     network = trainer.course.name
     card = {
-        "card": f"{network}:{checked_label(words.label)}",
-        "summary": words.summary,
-        "licence": words.licence,
-        "data": words.data or f"{len(trainer.photos)} photographs of {trainer.photos.said}",
+        "card": f"{network}:{check_label(card_text.label)}",
+        "summary": card_text.summary,
+        "licence": card_text.licence,
+        "data": card_text.data or f"{len(trainer.photos)} photographs of {trainer.photos.said}",
         "figures": {name: round(value, 4) for name, value in trainer.evaluate().items()},
         "figures_before": {name: round(value, 4) for name, value in trainer.before.items()},
         "recipe": {
             "network": network,
-            **trainer.course.given,
+            **trainer.course.option_values,
             "steps": trainer.step,
             "batch": trainer.plan.batch,
             "rate": trainer.plan.rate,
@@ -79,9 +79,9 @@ def write(trainer: Trainer, words: Words, *, half: bool = True) -> Path:
             "torch": torch.__version__,
         },
     }
-    path = trainer.folder / f"{network}.{words.label}.safetensors"
+    path = trainer.folder / f"{network}.{card_text.label}.safetensors"
     state = {
-        name: _small(value) if half else value.contiguous() for name, value in trainer.network.state_dict().items()
+        name: _to_half(value) if half else value.contiguous() for name, value in trainer.network.state_dict().items()
     }
     save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"reelwright": json.dumps(card)})
     with path.open("rb") as file:
@@ -91,7 +91,7 @@ def write(trainer: Trainer, words: Words, *, half: bool = True) -> Path:
     return path
 
 
-def _small(value: torch.Tensor) -> torch.Tensor:
+def _to_half(value: torch.Tensor) -> torch.Tensor:
     """Return a tensor as float16 where that loses next to nothing."""
     value = value.contiguous()
     if not value.is_floating_point() or value.ndim < 2:

@@ -17,7 +17,7 @@ from workers.training.photos import Photos, Picture
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackResult:
     """What came of packing."""
 
     shards: tuple[Path, ...]
@@ -33,8 +33,8 @@ def pack(
     quality: int = 90,
     megabytes: int = 60,
     seed: int = 0,
-    said: Callable[[int, int], None] = lambda done, total: None,
-) -> Packed:
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PackResult:
     """Write shards ``photos-0000.tar`` and so on, shuffled, each ``NAME.jpg`` a member.
 
     Args:
@@ -44,7 +44,7 @@ def pack(
         quality: Of JPEG, 1 to 100; what colours are learnt from may be 70.
         megabytes: Largest size of a shard.
         seed: Of the shuffling.
-        said: Called with how many are done, and of how many.
+        on_progress: Called with how many are done, and of how many.
 
     Raises:
         TrainingError: ``ALREADY_THERE``, or ``CORRUPT`` when no picture can be read.
@@ -54,7 +54,7 @@ def pack(
         raise TrainingError(f"{folder}: holds shards already", code="ALREADY_THERE", remedy="Give an empty folder.")
     shards: list[Path] = []
     count = 0
-    for members in _shards(_encoded(photos, side, quality, seed), megabytes * 1_000_000):
+    for members in _group_shards(_encode_members(photos, side, quality, seed), megabytes * 1_000_000):
         shards.append(folder / f"photos-{len(shards):04d}.tar")
         with tarfile.open(shards[-1], "w", format=tarfile.USTAR_FORMAT) as archive:
             for name, data in members:
@@ -62,38 +62,38 @@ def pack(
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
                 count += 1
-        said(count + len(photos.bad), len(photos))
+        on_progress(count + len(photos.bad), len(photos))
     if not count:
         raise TrainingError(f"{photos.said}: not one of {len(photos)} pictures can be read", code="CORRUPT")
-    return Packed(tuple(shards), count, len(photos.bad))
+    return PackResult(tuple(shards), count, len(photos.bad))
 
 
-def _shards(members: Iterable[tuple[str, bytes]], most_bytes: int) -> Iterator[list[tuple[str, bytes]]]:
+def _group_shards(members: Iterable[tuple[str, bytes]], most_bytes: int) -> Iterator[list[tuple[str, bytes]]]:
     """Members in lists that each make a shard of at most so many bytes, but at least one member."""
     together: list[tuple[str, bytes]] = []
     size = tarfile.RECORDSIZE
     for name, data in members:
-        own = tarfile.BLOCKSIZE * (1 + -(-len(data) // tarfile.BLOCKSIZE))
-        if together and size + own > most_bytes:
+        member_bytes = tarfile.BLOCKSIZE * (1 + -(-len(data) // tarfile.BLOCKSIZE))
+        if together and size + member_bytes > most_bytes:
             yield together
             together, size = [], tarfile.RECORDSIZE
         together.append((name, data))
-        size += own
+        size += member_bytes
     if together:
         yield together
 
 
-def _encoded(photos: Photos, side: int, quality: int, seed: int) -> Iterator[tuple[str, bytes]]:
+def _encode_members(photos: Photos, side: int, quality: int, seed: int) -> Iterator[tuple[str, bytes]]:
     for number in np.random.default_rng(seed).permutation(len(photos)):
-        picture = photos.readable(int(number))
+        picture = photos.picture_or_none(int(number))
         if picture is None:
             continue
-        bgr = cv2.cvtColor(_smaller(picture, side), cv2.COLOR_RGB2BGR)
+        bgr = cv2.cvtColor(_shrink(picture, side), cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
         yield re.sub(r"[^A-Za-z0-9_-]+", "-", Path(photos.name(int(number))).stem)[:60], data.tobytes()
 
 
-def _smaller(picture: Picture, side: int) -> Picture:
+def _shrink(picture: Picture, side: int) -> Picture:
     height, width = picture.shape[:2]
     share = side / min(height, width)
     if share >= 1:

@@ -3,7 +3,7 @@
 :class:`VggDistance`: VGG-16 with batch norm (Simonyan and Zisserman 2015), filled from torchvision's published file.
 Only the convolutions are built: what is compared is the first convolution's output of each of the five blocks.
 
-:class:`MeaningDistance`: what several EfficientNet-Lite see on their way, and what they take the picture for.
+:class:`ClassifierDistance`: what several EfficientNet-Lite see on their way, and what they take the picture for.
 
 The files are the user's.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.models.parts import efficientnet_lite, imagenet
-from workers.models.parts.efficientnet_lite import EfficientNetLite, centred
+from workers.models.parts.efficientnet_lite import EfficientNetLite, normalize_levels
 from workers.training import init
 from workers.training.errors import TrainingError
 
@@ -42,21 +42,21 @@ class VggDistance(nn.Module):
         super().__init__()
         self.register_buffer("mean", imagenet.mean())
         self.register_buffer("std", imagenet.deviation())
-        self.features, self._compared = _features()
+        self.features, self._compared = _vgg_features()
         self._weights = weights
         if path is not None:
-            own = self.features.state_dict()
-            found = {key.removeprefix("features."): value for key, value in init.read(path).items()}
-            init.fill(self.features, {key: found[key] for key in own if key in found}, path)
+            state = self.features.state_dict()
+            tensors = {key.removeprefix("features."): value for key, value in init.read_weights(path).items()}
+            init.fill_weights(self.features, {key: tensors[key] for key in state if key in tensors}, path)
         self.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> VggDistance:
         """Stay as it is: a judge does not learn."""
         return super().train(False)
 
-    def forward(self, own: Tensor, wanted: Tensor) -> Tensor:
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the distance of sRGB pictures ``(N, 3, H, W)`` 0..1, a scalar."""
-        x = (torch.cat([own, wanted]) - self.mean) / self.std
+        x = (torch.cat([output, target]) - self.mean) / self.std
         total = x.new_zeros(())
         for number, layer in enumerate(self.features):
             x = layer(x)
@@ -66,7 +66,7 @@ class VggDistance(nn.Module):
         return total
 
 
-class MeaningDistance(nn.Module):
+class ClassifierDistance(nn.Module):
     """How otherwise classifiers see one picture than another: features on the way, and classes in the end."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -79,27 +79,29 @@ class MeaningDistance(nn.Module):
         self.networks = nn.ModuleList(lite_classifier(path)[0] for path in paths)
         self.eval().requires_grad_(False)
 
-    def train(self, mode: bool = True) -> MeaningDistance:
+    def train(self, mode: bool = True) -> ClassifierDistance:
         """Stay as it is: a judge does not learn."""
         return super().train(False)
 
-    def forward(self, own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return two scalars for sRGB pictures ``(N, 3, H, W)`` 0..1, as one classifier says that torch draws.
 
         The first is the squared distance of features' directions (as Zhang et al. 2018 take it, all channels alike),
-        summed over stages; the second the divergence of what ``own`` is taken for from what ``wanted`` is.
+        summed over stages; the second the divergence of what ``output`` is taken for from what ``target`` is.
         """
         # One at a time: all of them at every step cost as many times more and teach little more.
         network = cast(EfficientNetLite, self.networks[int(torch.randint(len(self.networks), ()))])
         with torch.no_grad():
-            true, meant = network.seen(centred(wanted * 255))
-        stages, taken_for = network.seen(centred(own * 255))
+            target_stages, target_logits = network.features_and_logits(normalize_levels(target * 255))
+        stages, output_logits = network.features_and_logits(normalize_levels(output * 255))
         apart = [
-            (_direction(one) - _direction(two)).square().sum(dim=1).mean()
-            for one, two in zip(stages, true, strict=True)
+            (_unit_features(one) - _unit_features(two)).square().sum(dim=1).mean()
+            for one, two in zip(stages, target_stages, strict=True)
         ]
-        likely, wished = (logits.float().log_softmax(dim=1) for logits in (taken_for, meant))
-        return torch.stack(apart).sum(), functional.kl_div(likely, wished, reduction="batchmean", log_target=True)
+        log_probs, target_log_probs = (logits.float().log_softmax(dim=1) for logits in (output_logits, target_logits))
+        return torch.stack(apart).sum(), functional.kl_div(
+            log_probs, target_log_probs, reduction="batchmean", log_target=True
+        )
 
 
 def lite_classifier(path: Path) -> tuple[EfficientNetLite, str]:
@@ -108,29 +110,29 @@ def lite_classifier(path: Path) -> tuple[EfficientNetLite, str]:
     Raises:
         TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
     """
-    state = init.read(path)
+    state = init.read_weights(path)
     try:
-        size = efficientnet_lite.size_of(state)
-        named = efficientnet_lite.own_names(state, size)
+        size = efficientnet_lite.lite_size(state)
+        tensors = efficientnet_lite.convert_keys(state, size)
     except (KeyError, ValueError) as error:
         raise TrainingError(f"{path}: holds no EfficientNet-Lite ({error})", code="BAD_CHECKPOINT") from error
     network = EfficientNetLite(size)
-    init.fill(network, named, path)
+    init.fill_weights(network, tensors, path)
     return network, size
 
 
-def _direction(features: Tensor) -> Tensor:
+def _unit_features(features: Tensor) -> Tensor:
     return functional.normalize(features.float(), dim=1, eps=1e-4)
 
 
-def _features() -> tuple[nn.Sequential, list[int]]:
+def _vgg_features() -> tuple[nn.Sequential, list[int]]:
     layers: list[nn.Module] = []
-    compared, inputs = [], 3
+    indices, inputs = [], 3
     for channels, count in _BLOCKS:
         if layers:
             layers.append(nn.MaxPool2d(2))
-        compared.append(len(layers))
+        indices.append(len(layers))
         for _ in range(count):
             layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
             inputs = channels
-    return nn.Sequential(*layers), compared
+    return nn.Sequential(*layers), indices

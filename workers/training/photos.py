@@ -21,12 +21,12 @@ _ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _MOST_BYTES = 200_000_000
 _MOST_PX = 100_000_000
 _LEAST_PX = 16
-_NAMED = ("path", "source", "file", "filename")
+_PATH_COLUMNS = ("path", "source", "file", "filename")
 """Columns of a manifest that may say where a picture is; the first that is there counts."""
 
 
 @dataclass(frozen=True)
-class Place:
+class PhotoLocation:
     """Where one encoded picture lies."""
 
     name: str
@@ -39,12 +39,12 @@ class Place:
 class Photos:
     """Encoded pictures that are decoded when they are asked for."""
 
-    def __init__(self, places: Sequence[Place], said: str) -> None:
+    def __init__(self, places: Sequence[PhotoLocation], origin: str) -> None:
         """Take where they are, and where they come from for people."""
         if not places:
-            raise TrainingError(f"{said}: there are no pictures", code="FILE_MISSING")
+            raise TrainingError(f"{origin}: there are no pictures", code="FILE_MISSING")
         self._places = tuple(places)
-        self.said = said
+        self.said = origin
         self.bad: dict[str, str] = {}
         """What could not be read so far, and why."""
 
@@ -66,11 +66,11 @@ class Photos:
             TrainingError: ``CORRUPT`` when none can be read.
         """
         for number, place in enumerate(self._places):
-            picture = self.readable(number)
+            picture = self.picture_or_none(number)
             if picture is not None:
                 yield place.name, picture
         if len(self.bad) == len(self):
-            raise self._unreadable()
+            raise self._unreadable_error()
 
     def picture(self, number: int) -> Picture:
         """Return a picture ``(H, W, 3)`` RGB; for one that cannot be read, the next one that can.
@@ -79,17 +79,17 @@ class Photos:
             TrainingError: ``CORRUPT`` when none can be read.
         """
         for step in range(len(self)):
-            found = self.readable((number + step) % len(self))
-            if found is not None:
-                return found
-        raise self._unreadable()
+            rgb = self.picture_or_none((number + step) % len(self))
+            if rgb is not None:
+                return rgb
+        raise self._unreadable_error()
 
-    def _unreadable(self) -> TrainingError:
+    def _unreadable_error(self) -> TrainingError:
         name, why = next(iter(self.bad.items()))
         message = f"{self.said}: not one of {len(self)} pictures can be read; {name}: {why}"
         return TrainingError(message, code="CORRUPT", remedy="Give JPEG, PNG, TIFF or WebP files.")
 
-    def part(self, count: int) -> Photos:
+    def subset(self, count: int) -> Photos:
         """Return about ``count`` of them, evenly spread."""
         step = max(1, len(self) // max(1, count))
         return Photos(self._places[::step][:count], self.said)
@@ -99,19 +99,19 @@ class Photos:
         rest = [place for number, place in enumerate(self._places) if number % every]
         return Photos(rest, self.said), Photos(self._places[::every], self.said)
 
-    def readable(self, number: int) -> Picture | None:
+    def picture_or_none(self, number: int) -> Picture | None:
         """Return a picture, or nothing when it cannot be read; then :attr:`bad` says why."""
         place = self._places[number]
         if place.name in self.bad:
             return None
         try:
-            return _decoded(_bytes(place))
+            return _decode(_read_bytes(place))
         except (OSError, ValueError, cv2.error) as error:
             self.bad[place.name] = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             return None
 
 
-def opened(source: str | Path, only: Mapping[str, str] | None = None) -> Photos:
+def open_photos(source: str | Path, only: Mapping[str, str] | None = None) -> Photos:
     """Return the pictures of a folder, of a manifest (CSV or JSON Lines) or of tar shards.
 
     Args:
@@ -125,35 +125,39 @@ def opened(source: str | Path, only: Mapping[str, str] | None = None) -> Photos:
     """
     path = Path(source)
     if "*" in path.name:
-        return _chosen([place for each in sorted(path.parent.glob(path.name)) for place in _members(each)], path, only)
+        return _select_photos(
+            [place for each in sorted(path.parent.glob(path.name)) for place in _shard_photos(each)], path, only
+        )
     if path.is_dir():
-        found = sorted(path.glob("*.tar"))
-        return _chosen([place for each in found for place in _members(each)] or _in_folder(path), path, only)
+        shard_paths = sorted(path.glob("*.tar"))
+        return _select_photos(
+            [place for each in shard_paths for place in _shard_photos(each)] or _folder_photos(path), path, only
+        )
     if not path.is_file():
         raise TrainingError(f"{source}: there is no such file or folder", code="FILE_MISSING")
     if path.suffix == ".tar":
-        return _chosen(_members(path), path, only)
-    return _chosen(_listed(path), path, only)
+        return _select_photos(_shard_photos(path), path, only)
+    return _select_photos(_manifest_photos(path), path, only)
 
 
-def _in_folder(folder: Path) -> list[Place]:
+def _folder_photos(folder: Path) -> list[PhotoLocation]:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
-    return [Place(path.relative_to(folder).as_posix(), path) for path in files]
+    return [PhotoLocation(path.relative_to(folder).as_posix(), path) for path in files]
 
 
-def _members(shard: Path) -> list[Place]:
+def _shard_photos(shard: Path) -> list[PhotoLocation]:
     try:
-        found = shards.members(shard, _ENDINGS)
+        members = shards.members(shard, _ENDINGS)
     except ValueError as error:
         raise TrainingError(
             f"{shard}: no tar shard of pictures ({error})", code="BAD_SHARD", remedy="Copy or pack the shard again."
         ) from error
-    if not found:
+    if not members:
         raise TrainingError(f"{shard}: holds no pictures", code="BAD_SHARD")
-    return [Place(each.name, shard, each.start, each.count) for each in found]
+    return [PhotoLocation(each.name, shard, each.start, each.count) for each in members]
 
 
-def _listed(manifest: Path) -> list[Place]:
+def _manifest_photos(manifest: Path) -> list[PhotoLocation]:
     try:
         text = manifest.read_text("utf-8-sig")
         lines = text.splitlines()
@@ -162,33 +166,33 @@ def _listed(manifest: Path) -> list[Place]:
             if manifest.suffix in {".jsonl", ".ndjson"}
             else list(csv.DictReader(lines))
         )
-        column = next(name for name in _NAMED if rows and name in rows[0])
+        column = next(name for name in _PATH_COLUMNS if rows and name in rows[0])
         paths = [str(row[column]) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, csv.Error) as error:
-        columns = ", ".join(_NAMED)
+        columns = ", ".join(_PATH_COLUMNS)
         raise TrainingError(
             f"{manifest}: no manifest of pictures; it wants one of the columns {columns}", code="MANIFEST_UNREADABLE"
         ) from error
-    return [Place(path, manifest.parent / path) for path in paths]
+    return [PhotoLocation(path, manifest.parent / path) for path in paths]
 
 
-def _chosen(places: list[Place], source: Path, only: Mapping[str, str] | None) -> Photos:
-    said = str(source)
+def _select_photos(places: list[PhotoLocation], source: Path, only: Mapping[str, str] | None) -> Photos:
+    origin = str(source)
     if not only:
-        return Photos(places, said)
+        return Photos(places, origin)
     index = (source if source.is_dir() else source.parent) / "index.csv"
     try:
         with index.open(encoding="utf-8", newline="") as file:
-            wanted = {row["id"] for row in csv.DictReader(file) if all(row[key] == only[key] for key in only)}
+            ids = {row["id"] for row in csv.DictReader(file) if all(row[key] == only[key] for key in only)}
     except (OSError, KeyError, ValueError) as error:
         missing = f"has no column {error}" if isinstance(error, KeyError) else "cannot be read"
         raise TrainingError(
             f"{index}: {missing}, so nothing can be chosen by it", code="MANIFEST_UNREADABLE"
         ) from error
-    return Photos([place for place in places if Path(place.name).stem in wanted], said)
+    return Photos([place for place in places if Path(place.name).stem in ids], origin)
 
 
-def _bytes(place: Place) -> bytes:
+def _read_bytes(place: PhotoLocation) -> bytes:
     with place.path.open("rb") as file:
         file.seek(place.start)
         data = file.read(_MOST_BYTES + 1 if place.count is None else min(place.count, _MOST_BYTES + 1))
@@ -199,12 +203,12 @@ def _bytes(place: Place) -> bytes:
     return data
 
 
-def _decoded(data: bytes) -> Picture:
+def _decode(data: bytes) -> Picture:
     if not data:
         raise ValueError("empty")
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if found is None:
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
         raise ValueError("no picture that OpenCV reads")
-    if min(found.shape[:2]) < _LEAST_PX or found.shape[0] * found.shape[1] > _MOST_PX:
-        raise ValueError(f"{found.shape[1]}x{found.shape[0]} pixels")
-    return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+    if min(bgr.shape[:2]) < _LEAST_PX or bgr.shape[0] * bgr.shape[1] > _MOST_PX:
+        raise ValueError(f"{bgr.shape[1]}x{bgr.shape[0]} pixels")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

@@ -18,7 +18,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Group:
+class ParameterGroup:
     """Parameters that learn at one rate."""
 
     parameters: Sequence[nn.Parameter]
@@ -27,7 +27,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Habits:
+class Defaults:
     """What a course does unless it is told otherwise."""
 
     steps: int
@@ -42,7 +42,7 @@ class Habits:
     ema: float = 0.999
 
 
-class Course(ABC, Generic[Network]):
+class TrainingTask(ABC, Generic[Network]):
     """What one architecture learns.
 
     What most courses have in common stands here: all parameters learn alike, there is no critic, and nothing need be
@@ -53,14 +53,14 @@ class Course(ABC, Generic[Network]):
     """Name of the network, as ``workers.models`` builds it."""
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
     """What the constructor takes."""
-    habits: ClassVar[Habits]
+    defaults: ClassVar[Defaults]
     network: Network
     """What is trained, judged and kept."""
     learner: nn.Module
     """The network as it learns; often the network itself. Data-parallel training wraps this."""
     critic: nn.Module | None = None
     """What is trained against it, if anything."""
-    given: Mapping[str, str | bool | int] = MappingProxyType({})
+    option_values: Mapping[str, str | bool | int] = MappingProxyType({})
     """The options that it was made with, as a card tells them."""
 
     @abstractmethod
@@ -74,9 +74,9 @@ class Course(ABC, Generic[Network]):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state` gave."""
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return the parameters of the network, by how fast they learn."""
-        return [Group(list(self.network.parameters()), 1)]
+        return [ParameterGroup(list(self.network.parameters()), 1)]
 
     @abstractmethod
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -91,5 +91,5 @@ class Course(ABC, Generic[Network]):
         raise NotImplementedError
 
     @abstractmethod
-    def judged(self, network: nn.Module, photos: Photos) -> dict[str, float]:
+    def figures(self, network: nn.Module, photos: Photos) -> dict[str, float]:
         """Return figures on photographs that were not trained on."""

@@ -24,18 +24,18 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from workers.training.errors import TrainingError
 from workers.training.photos import Photos
 from workers.training.samples import Samples
-from workers.training.task import Batch, Course, Habits
+from workers.training.task import Batch, Defaults, TrainingTask
 
 _STATE = "state.pt"
 _LOG = "log.csv"
 _RISE = 0.02
 _MOST_BAD_STEPS = 20
 """Steps in a row whose loss or gradient is no number before training gives up."""
-_CLIPPED_AT = 1.0
+_CLIP_NORM = 1.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How to train. Nothing here changes what one step computes on another machine, save rounding."""
 
     steps: int
@@ -59,14 +59,14 @@ class Plan:
     """Share of the photographs that may be unreadable."""
 
     @classmethod
-    def of(cls, habits: Habits, **chosen: Any) -> Plan:
+    def from_defaults(cls, defaults: Defaults, **overrides: Any) -> TrainingPlan:
         """Return a course's own plan, but for what is chosen (none means not chosen)."""
-        own = cls(steps=habits.steps, batch=habits.batch, rate=habits.rate, ema=habits.ema)
-        return replace(own, **{name: value for name, value in chosen.items() if value is not None})
+        plan = cls(steps=defaults.steps, batch=defaults.batch, rate=defaults.rate, ema=defaults.ema)
+        return replace(plan, **{name: value for name, value in overrides.items() if value is not None})
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a training is; given to whoever shows it."""
 
     step: int
@@ -83,14 +83,14 @@ class Trainer:
 
     def __init__(
         self,
-        course: Course[Any],
+        course: TrainingTask[Any],
         photos: Photos,
         held_out: Photos,
         folder: Path,
-        plan: Plan | None = None,
+        plan: TrainingPlan | None = None,
         *,
         device: str | None = None,
-        said: Callable[[Progress], None] = lambda progress: None,
+        on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
     ) -> None:
         """Begin a training, or take up the one that the folder holds.
 
@@ -101,32 +101,32 @@ class Trainer:
             folder: Where state, log and weights go.
             plan: How; none takes the course's habits.
             device: ``cpu``, ``cuda`` or ``cuda:1``; none takes a GPU where there is one.
-            said: Called after every step.
+            on_progress: Called after every step.
 
         Raises:
             TrainingError: ``TRAINING_DIFFERS`` when the folder holds a training of another course, plan or photographs.
         """
         self.course, self.photos, self.held_out, self.folder = course, photos, held_out, folder
-        self.plan = plan or Plan.of(course.habits)
-        self.rank, self.ranks = _place()
+        self.plan = plan or TrainingPlan.from_defaults(course.defaults)
+        self.rank, self.ranks = _rank_and_count()
         if self.plan.batch % (self.plan.accumulate * self.ranks):
             parts = self.plan.accumulate * self.ranks
             raise TrainingError(f"A batch of {self.plan.batch} cannot be cut into {parts} parts", code="BAD_VALUE")
-        self.device = torch.device(device or _device())
+        self.device = torch.device(device or _default_device())
         self.step, self.seconds = 0, 0.0
         self.before: dict[str, float] = {}
         """Figures before the first step."""
-        self._said = said
+        self._on_progress = on_progress
         folder.mkdir(parents=True, exist_ok=True)
-        state = self._saved()
+        state = self._read_state()
         if state is None:
             torch.manual_seed(self.plan.seed)
             course.prepare(photos)
-        self._place_networks()
+        self._move_networks()
         self._average: nn.Module = copy.deepcopy(course.network).eval().requires_grad_(False)
-        self._optimizers = self._made_optimizers()
+        self._optimizers = self._build_optimizers()
         if state is not None:
-            self._take_up(state)
+            self._restore_state(state)
         elif self.rank == 0:
             self.before = self.evaluate(self.plan.looked_at)
             self.save()
@@ -140,8 +140,8 @@ class Trainer:
 
     def evaluate(self, count: int | None = None) -> dict[str, float]:
         """Return the course's figures on the photographs that were held out, or on an even part of them."""
-        chosen = self.held_out if count is None else self.held_out.part(count)
-        return self.course.judged(self._average, chosen)
+        photos = self.held_out if count is None else self.held_out.subset(count)
+        return self.course.figures(self._average, photos)
 
     def train(self, until: int | None = None) -> None:
         """Train to the plan's last step, or to an earlier one, and save.
@@ -151,10 +151,10 @@ class Trainer:
                 cannot be read.
         """
         last = min(self.plan.steps, self.plan.steps if until is None else until)
-        began, begun_at, bad, spent = time.monotonic(), self.step, 0, self.seconds
-        learner, critic = self._wrapped(self.course.learner), self._wrapped(self.course.critic)
+        start_time, first_step, bad, seconds_before = time.monotonic(), self.step, 0, self.seconds
+        learner, critic = self._wrap_parallel(self.course.learner), self._wrap_parallel(self.course.critic)
         for batch in self._batches(last):
-            loss, parts = self._stepped(learner, critic, batch)
+            loss, parts = self._run_step(learner, critic, batch)
             bad = 0 if math.isfinite(loss) else bad + 1
             if bad >= _MOST_BAD_STEPS:
                 raise TrainingError(
@@ -163,23 +163,23 @@ class Trainer:
                 )  # fmt: skip
             self.step += 1
             self._check_photos()
-            self.seconds = spent + time.monotonic() - began
-            seconds = max(1e-9, time.monotonic() - began) / (self.step - begun_at)
-            judged = None
+            self.seconds = seconds_before + time.monotonic() - start_time
+            seconds = max(1e-9, time.monotonic() - start_time) / (self.step - first_step)
+            figures = None
             if self.step % self.plan.look_every == 0 and self.rank == 0:
-                judged = self.evaluate(self.plan.looked_at)
-            said = Progress(
+                figures = self.evaluate(self.plan.looked_at)
+            progress = TrainingProgress(
                 self.step,
                 self.plan.steps,
                 loss,
                 parts,
                 self.plan.batch / seconds,
                 seconds * (self.plan.steps - self.step),
-                judged,
+                figures,
             )
             if self.rank == 0:
-                self._log(said)
-                self._said(said)
+                self._write_log(progress)
+                self._on_progress(progress)
             if self.step % self.plan.save_every == 0 and math.isfinite(loss):
                 self.save()
         self.save()
@@ -200,18 +200,18 @@ class Trainer:
             "course": self.course.state(),
             "bad": self.photos.bad,
         }
-        written = self.folder / f"{_STATE}.part"
-        torch.save(state, written)
-        with written.open("rb+") as file:
+        partial = self.folder / f"{_STATE}.part"
+        torch.save(state, partial)
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        written.replace(self.folder / _STATE)
+        partial.replace(self.folder / _STATE)
 
     # -- a step
 
-    def _stepped(self, learner: nn.Module, critic: nn.Module | None, batch: Batch) -> tuple[float, dict[str, float]]:
+    def _run_step(self, learner: nn.Module, critic: nn.Module | None, batch: Batch) -> tuple[float, dict[str, float]]:
         # Dropout draws anew at every step, and as it would have drawn without a kill before.
         torch.manual_seed((self.plan.seed * 1_000_003 + self.step) * self.ranks + self.rank)
-        rate = self.plan.rate * _share_of_rate(self.course.habits, self.step, self.plan.steps)
+        rate = self.plan.rate * _share_of_rate(self.course.defaults, self.step, self.plan.steps)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
@@ -226,14 +226,14 @@ class Trainer:
         fine = True
         for (module, losses), optimizer in zip(turns, self._optimizers, strict=True):
             for number, piece in enumerate(pieces):
-                with self._quiet(module, number < len(pieces) - 1), self._half():
-                    loss, said = losses(module, piece)
+                with self._no_sync(module, number < len(pieces) - 1), self._autocast():
+                    loss, loss_parts = losses(module, piece)
                     torch.autograd.backward(loss / len(pieces))
                 total += float(loss.detach()) / len(pieces) if losses == self.course.loss else 0.0
-                for name, value in said.items():
+                for name, value in loss_parts.items():
                     parts[name] = parts.get(name, 0.0) + value / len(pieces)
             norm = nn.utils.clip_grad_norm_(
-                [p for group in optimizer.param_groups for p in group["params"]], _CLIPPED_AT
+                [p for group in optimizer.param_groups for p in group["params"]], _CLIP_NORM
             )
             fine = fine and bool(torch.isfinite(norm))
             if fine:
@@ -242,26 +242,26 @@ class Trainer:
                 critic.zero_grad(set_to_none=True)
         if not fine:
             return math.nan, parts
-        self._follow()
+        self._update_average()
         return total, parts
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_average(self) -> None:
         keep = min(self.plan.ema, (1 + self.step) / (10 + self.step))
         pairs = list(zip(self._average.state_dict().values(), self.course.network.state_dict().values(), strict=True))
-        floating = [(own, new) for own, new in pairs if own.is_floating_point()]
+        float_pairs = [(own, new) for own, new in pairs if own.is_floating_point()]
         # All at once: hundreds of small tensors one by one are as many kernels to start at every step.
         follow = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
-        follow([own for own, _ in floating], [new for _, new in floating], 0)
+        follow([own for own, _ in float_pairs], [new for _, new in float_pairs], 0)
         for own, new in pairs:
             if not own.is_floating_point():
                 own.copy_(new)
 
-    def _half(self) -> contextlib.AbstractContextManager[Any]:
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         on = self.plan.amp and self.device.type == "cuda"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
 
-    def _quiet(self, module: nn.Module, more_to_come: bool) -> contextlib.AbstractContextManager[Any]:
+    def _no_sync(self, module: nn.Module, more_to_come: bool) -> contextlib.AbstractContextManager[Any]:
         """Between parts of a batch processes need not agree yet."""
         if more_to_come and isinstance(module, nn.parallel.DistributedDataParallel):
             return module.no_sync()
@@ -271,13 +271,13 @@ class Trainer:
 
     def _batches(self, last: int) -> Iterator[Batch]:
         """Batches for the steps to come, prepared ahead of the network."""
-        own = self.plan.batch // self.ranks
-        shown = Samples(self.course, self.photos, self.plan.seed, self.plan.batch, own, self.rank * own)
+        per_rank = self.plan.batch // self.ranks
+        samples = Samples(self.course, self.photos, self.plan.seed, self.plan.batch, per_rank, self.rank * per_rank)
         readers = self.plan.readers
         if readers is None:
             cores = len(os.sched_getaffinity(0))
             readers = max(1, cores // self.ranks) if self.device.type == "cuda" else 1
-        for batch in shown.prepared(range(self.step, last), readers, self.device):
+        for batch in samples.batches(range(self.step, last), readers, self.device):
             yield {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
 
     def _check_photos(self) -> None:
@@ -290,27 +290,27 @@ class Trainer:
 
     # -- networks, state
 
-    def _place_networks(self) -> None:
+    def _move_networks(self) -> None:
         for module in (self.course.learner, self.course.critic):
             if module is not None:
                 module.to(self.device).to(memory_format=torch.channels_last)
 
-    def _wrapped(self, module: nn.Module | None) -> Any:
+    def _wrap_parallel(self, module: nn.Module | None) -> Any:
         if module is None or self.ranks == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(module, device_ids=devices, broadcast_buffers=True)
 
-    def _made_optimizers(self) -> list[torch.optim.Optimizer]:
-        habits = self.course.habits
-        own = [{"params": list(group.parameters), "share": group.rate} for group in self.course.groups()]
-        made: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(own, self.plan.rate, betas=habits.betas, weight_decay=habits.weight_decay)
+    def _build_optimizers(self) -> list[torch.optim.Optimizer]:
+        defaults = self.course.defaults
+        groups = [{"params": list(group.parameters), "share": group.rate} for group in self.course.groups()]
+        optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(groups, self.plan.rate, betas=defaults.betas, weight_decay=defaults.weight_decay)
         ]
         if self.course.critic is not None:
             against = [{"params": list(self.course.critic.parameters()), "share": 1.0}]
-            made.append(torch.optim.Adam(against, self.plan.rate, betas=habits.betas))
-        return made
+            optimizers.append(torch.optim.Adam(against, self.plan.rate, betas=defaults.betas))
+        return optimizers
 
     def _identity(self) -> dict[str, Any]:
         """What a training must have in common with the one that it goes on with."""
@@ -318,7 +318,7 @@ class Trainer:
         shaping = {name: plan[name] for name in ("steps", "batch", "rate", "seed", "ema")}
         return {"course": self.course.name, "photos": self.photos.digest(), "count": len(self.photos), **shaping}
 
-    def _saved(self) -> dict[str, Any] | None:
+    def _read_state(self) -> dict[str, Any] | None:
         path = self.folder / _STATE
         if not path.exists():
             return None
@@ -339,7 +339,7 @@ class Trainer:
             )  # fmt: skip
         return state
 
-    def _take_up(self, state: Mapping[str, Any]) -> None:
+    def _restore_state(self, state: Mapping[str, Any]) -> None:
         self.step, self.seconds, self.before = int(state["step"]), state["seconds"], state["before"]
         self.course.network.load_state_dict(state["network"])
         self._average.load_state_dict(state["average"])
@@ -350,32 +350,32 @@ class Trainer:
         self.course.load_state(state["course"])
         self.photos.bad.update(state["bad"])
 
-    def _log(self, said: Progress) -> None:
+    def _write_log(self, progress: TrainingProgress) -> None:
         path = self.folder / _LOG
         new = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(("step", "name", "value"))
-            rows = {"loss": said.loss, **said.parts, "samples_per_second": said.samples_per_second}
-            rows |= {f"held_out/{name}": value for name, value in (said.judged or {}).items()}
-            writer.writerows((said.step, name, f"{value:.6g}") for name, value in rows.items())
+            rows = {"loss": progress.loss, **progress.parts, "samples_per_second": progress.samples_per_second}
+            rows |= {f"held_out/{name}": value for name, value in (progress.judged or {}).items()}
+            writer.writerows((progress.step, name, f"{value:.6g}") for name, value in rows.items())
 
 
-def _share_of_rate(habits: Habits, step: int, steps: int) -> float:
+def _share_of_rate(defaults: Defaults, step: int, steps: int) -> float:
     rise = min(1.0, (step + 1) / max(1, _RISE * steps))
-    if habits.schedule == "halved":
-        return 0.5 ** sum(step >= share * steps for share in habits.halved_at)
+    if defaults.schedule == "halved":
+        return 0.5 ** sum(step >= share * steps for share in defaults.halved_at)
     return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
-def _device() -> str:
+def _default_device() -> str:
     if torch.cuda.is_available():
         return f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}"
     return "cpu"
 
 
-def _place() -> tuple[int, int]:
+def _rank_and_count() -> tuple[int, int]:
     """This process's number among those that train together, and how many there are."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -19,18 +19,23 @@ from workers.training.photos import Photos
 
 
 @torch.inference_mode()
-def colorizer(chroma: Callable[[Tensor], Tensor], photos: Photos) -> dict[str, float]:
+def colorizer_figures(chroma: Callable[[Tensor], Tensor], photos: Photos) -> dict[str, float]:
     """Mean PSNR, that of leaving pictures grey, and mean colorfulness (absolute form) of both."""
     rows = []
     for _, picture in photos:
-        planes = lab_planes.unit_range(picture)
-        coloured = levels(lab.joined(lab.lightness(planes), chroma(planes).float().cpu()))
-        colours = (colour.colorfulness(each, "absolute") for each in (coloured, picture))
-        rows.append((likeness.psnr(coloured, picture), likeness.psnr(likeness.grey(picture), picture), *colours))
-    own, floor, made, true = np.mean(rows, axis=0).tolist()
-    return {"psnr": own, "psnr_grey": floor, "colorfulness": made, "colorfulness_true": true}
+        planes = lab_planes.to_unit_range(picture)
+        output = to_levels(lab.merge_chroma(lab.lightness(planes), chroma(planes).float().cpu()))
+        colorfulness = (colour.colorfulness(each, "absolute") for each in (output, picture))
+        rows.append((likeness.psnr(output, picture), likeness.psnr(likeness.grey(picture), picture), *colorfulness))
+    output_psnr, gray_psnr, output_colorfulness, true_colorfulness = np.mean(rows, axis=0).tolist()
+    return {
+        "psnr": output_psnr,
+        "psnr_grey": gray_psnr,
+        "colorfulness": output_colorfulness,
+        "colorfulness_true": true_colorfulness,
+    }
 
 
-def levels(planes: Tensor) -> Levels:
+def to_levels(planes: Tensor) -> Levels:
     """Return a picture ``(H, W, 3)`` of ``(1, 3, H, W)`` 0..1, rounded."""
     return likeness.levels(planes[0].permute(1, 2, 0).numpy())

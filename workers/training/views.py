@@ -33,7 +33,7 @@ def crop(picture: Picture, side: int, rng: np.random.Generator, least: float = 0
     return np.ascontiguousarray(out[:, ::-1] if rng.random() < 0.5 else out)
 
 
-def patch(picture: Picture, side: int, rng: np.random.Generator) -> Picture:
+def cut_patch(picture: Picture, side: int, rng: np.random.Generator) -> Picture:
     """Return a square ``(side, side, 3)`` of the picture's own pixels, turned and mirrored at random."""
     height, width = picture.shape[:2]
     if min(height, width) < side:
@@ -45,12 +45,12 @@ def patch(picture: Picture, side: int, rng: np.random.Generator) -> Picture:
     return np.ascontiguousarray(out[:, ::-1] if rng.random() < 0.5 else out)
 
 
-def lab(picture: Picture) -> Plane:
+def to_lab(picture: Picture) -> Plane:
     """Return L, a and b ``(H, W, 3)`` of an RGB picture."""
     return np.asarray(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2Lab), np.float32)
 
 
-def worn(light: Plane, rng: np.random.Generator) -> Plane:
+def add_wear(light: Plane, rng: np.random.Generator) -> Plane:
     """Return L ``(H, W)`` 0..100 as an old photograph may show it: faded, blurred, grainy, scratched, or as it was."""
     light = light.copy()
     if rng.random() < 0.5:
@@ -59,11 +59,11 @@ def worn(light: Plane, rng: np.random.Generator) -> Plane:
         low, high = rng.uniform(0, 20), rng.uniform(80, 100)
         light = np.float32(low) + light * np.float32((high - low) / 100)
     if rng.random() < 0.25:
-        light = _blurred(light, rng.uniform(0.3, 1.2))
+        light = _blur(light, rng.uniform(0.3, 1.2))
     if rng.random() < 0.25:
         grain = rng.standard_normal(light.shape, np.float32)
         if rng.random() < 0.5:
-            grain = 2 * _blurred(grain, 0.8)
+            grain = 2 * _blur(grain, 0.8)
         light += grain * np.float32(rng.uniform(0.5, 6))
     if rng.random() < 0.1:
         for _ in range(rng.integers(1, 4)):
@@ -73,5 +73,5 @@ def worn(light: Plane, rng: np.random.Generator) -> Plane:
     return out
 
 
-def _blurred(plane: Plane, sigma: float) -> Plane:
+def _blur(plane: Plane, sigma: float) -> Plane:
     return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)

@@ -21,7 +21,7 @@ def finish_stills(desk: Desk) -> None:
     for item in ledger.read_assignment(desk.db, lease).stills:
         ledger.complete_still(desk.db, lease, item.id, done_still())
     ledger.finish_bundle(desk.db, lease)
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     ledger.finish_jobs(desk.db)
 
 
@@ -132,7 +132,7 @@ def test_a_reel_goes_from_probe_to_master_and_its_chunks_are_swept(desk: Desk) -
     ledger.add_tasks(desk.db, view, ledger.ReelPlan([ledger.NewTask(ledger_kind())], "sig", 8, 0))
     result = ItemResult(outputs={"master": blob("master")}, scores={"flicker": 0.1}, frames=16)
     ledger.complete_item(desk.db, desk.next_lease(), result)
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     ledger.finish_jobs(desk.db)
     assert desk.job_state(job_id) == JobState.DONE
     assert desk.items()[0].state == ItemState.DONE
@@ -171,7 +171,7 @@ def test_job_over_its_failure_threshold_is_named(desk: Desk) -> None:
     lease = desk.next_lease()
     for item_id in (1, 2, 3):
         ledger.fail_still(desk.db, lease, item_id, ledger.Failure("CORRUPT", "m", "r"))
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     assert ledger.over_threshold(desk.db, 0.5, 4) == []
     assert ledger.over_threshold(desk.db, 0.5, 3) == [(job_id, 3, 3)]
 
@@ -180,10 +180,10 @@ def test_progress_rate_and_eta_come_from_the_folds(desk: Desk) -> None:
     job_id = desk.submit([still(number) for number in range(10)])
     desk.hire()
     lease = desk.next_lease()
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     for item_id in range(1, 6):
         ledger.complete_still(desk.db, lease, item_id, done_still())
-    ledger.fold(desk.later(10).db)
+    ledger.fold_counters(desk.later(10).db)
     shown = progress.progress(desk.db, job_id)
     assert shown.frames_per_second == pytest.approx(0.5, rel=0.1)
     assert shown.eta_seconds == pytest.approx(10, rel=0.1)
@@ -192,7 +192,7 @@ def test_progress_rate_and_eta_come_from_the_folds(desk: Desk) -> None:
 def test_attempts_tell_the_story_of_an_item(desk: Desk) -> None:
     job_id = desk.probed_reel(8, (0, 8))
     ledger.release(desk.db, desk.next_lease(), message="WorkerLeaving")
-    ledger.worker_gone(desk.db, desk.next_lease().boot_id, forgive=False)
+    ledger.release_dead_worker(desk.db, desk.next_lease().boot_id, forgive=False)
     rows = progress.attempts(desk.db, job_id, "reel0")
     assert [(row.kind, row.attempt, row.outcome) for row in rows] == [
         ("probe", 1, "done"), ("restore", 1, "released"), ("restore", 2, "lost"),
@@ -203,7 +203,7 @@ def test_attempts_tell_the_story_of_an_item(desk: Desk) -> None:
 
 def test_workers_are_shown_with_the_age_of_their_heartbeat(desk: Desk) -> None:
     desk.hire("w1")
-    ledger.leave(desk.db, "w1")
+    ledger.sign_off_worker(desk.db, "w1")
     (row,) = progress.workers(desk.later(5).db)
     assert (row.boot_id, row.state) == ("w1", "left")
     assert row.heartbeat_age_seconds == pytest.approx(5, abs=2)

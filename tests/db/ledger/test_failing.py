@@ -24,7 +24,7 @@ def desk(database: Database) -> Desk:
 def crash(desk: Desk) -> int:
     """Lease the first ready task and lose it without a word."""
     lease = desk.next_lease()
-    ledger.worker_gone(desk.db, lease.boot_id, forgive=False)
+    ledger.release_dead_worker(desk.db, lease.boot_id, forgive=False)
     desk.hire(f"w-{lease.task_id}-{lease.attempt}")
     return lease.task_id
 
@@ -48,7 +48,7 @@ def test_one_bad_still_leaves_the_others_alone(desk: Desk) -> None:
     ledger.complete_still(desk.db, lease, 3, done_still())
     ledger.finish_bundle(desk.db, lease)
     assert [item.state for item in desk.items()] == ["done", "failed", "done"]
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     assert ledger.finish_jobs(desk.db) == 1
     assert desk.job_state(job_id) == "done_with_failures"
     desk.assert_counted(job_id)
@@ -147,7 +147,7 @@ def test_crashing_bundle_sends_its_first_open_still_on_alone(desk: Desk) -> None
     desk.hire()
     lease = desk.next_lease()
     ledger.complete_still(desk.db, lease, 1, done_still())
-    ledger.worker_gone(desk.db, "w1", forgive=False)
+    ledger.release_dead_worker(desk.db, "w1", forgive=False)
     desk.hire("w2")
     crash(desk)
     alone, rest = desk.open_tasks()
@@ -188,7 +188,7 @@ def test_forgiven_deaths_count_against_nobody(desk: Desk) -> None:
     desk.probed_reel(8, (0, 8))
     for number in range(6):
         lease = desk.next_lease()
-        ledger.worker_gone(desk.db, lease.boot_id, forgive=True)
+        ledger.release_dead_worker(desk.db, lease.boot_id, forgive=True)
         desk.hire(f"x{number}")
     assert desk.task(lease.task_id).state == TaskState.READY
     assert desk.task(lease.task_id).lost_count == 0
@@ -198,14 +198,14 @@ def test_too_little_memory_plans_the_reel_again_in_smaller_cells_then_fails(desk
     job_id = desk.probed_reel(16, (0, 8), (8, 16))
     first, second = _all(desk)
     ledger.complete_task(desk.db, first, TaskResult(outputs={"chunk": blob()}, frames=8))
-    ledger.shrink(desk.db, second, ledger.Failure("OUT_OF_MEMORY", "m", "r"))
+    ledger.replan_smaller(desk.db, second, ledger.Failure("OUT_OF_MEMORY", "m", "r"))
     assert [task.dropped for task in desk.tasks(kind="restore", state="done")] == [True]
     (view,) = ledger.due_reels(desk.db)
     assert (view.batch_frames, view.done) == (4, {TaskKind.PROBE: 1})
     assert desk.items()[0].frames_done == 0
     desk.assert_counted(job_id)
     ledger.add_tasks(desk.db, view, ledger.ReelPlan([ledger.NewTask(TaskKind.RESTORE, 0, 16)], "sig", 1, 0))
-    ledger.shrink(desk.db, desk.next_lease(), ledger.Failure("OUT_OF_MEMORY", "m", "r"))
+    ledger.replan_smaller(desk.db, desk.next_lease(), ledger.Failure("OUT_OF_MEMORY", "m", "r"))
     assert desk.items()[0].error_code == "OUT_OF_MEMORY"
     desk.assert_counted(job_id)
 
@@ -213,9 +213,9 @@ def test_too_little_memory_plans_the_reel_again_in_smaller_cells_then_fails(desk
 def test_reel_is_planned_again_when_no_worker_of_its_kind_is_left(desk: Desk) -> None:
     desk.probed_reel(8, (0, 8))
     later = desk.later(700)
-    assert ledger.strand(later.db, 600) == 0  # nobody lives: they may come back as they were
-    ledger.register_worker(later.db, ledger.WorkerCard("new", "host", 2, "cpu", "other", {}))
-    assert ledger.strand(later.db, 600) == 1
+    assert ledger.replan_stranded(later.db, 600) == 0  # nobody lives: they may come back as they were
+    ledger.register_worker(later.db, ledger.WorkerIdentity("new", "host", 2, "cpu", "other", {}))
+    assert ledger.replan_stranded(later.db, 600) == 1
     (view,) = ledger.due_reels(desk.db)
     assert view.signature is None
     assert [task.state for task in desk.tasks(kind="restore")] == [TaskState.CANCELLED]
@@ -226,7 +226,7 @@ def test_blobs_of_lost_attempts_are_swept_but_never_an_accepted_still(desk: Desk
     desk.hire()
     lease = desk.next_lease()
     ledger.complete_still(desk.db, lease, 1, done_still())
-    ledger.worker_gone(desk.db, "w1", forgive=True)
+    ledger.release_dead_worker(desk.db, "w1", forgive=True)
     due = [prefix for _, prefix in ledger.due_sweeps(desk.later(1000).db)]
     assert due == [f"jobs/1/items/2/g1/restore/t{lease.task_id}-a1-w1/"]
     assert ledger.due_sweeps(desk.db) == []
@@ -243,7 +243,7 @@ def _all(desk: Desk) -> list[ledger.Lease]:
     return leases
 
 
-@pytest.mark.parametrize("end", [ledger.shrink, ledger.fail_item])
+@pytest.mark.parametrize("end", [ledger.replan_smaller, ledger.fail_item])
 def test_a_bundle_that_ends_as_a_whole_ends_its_open_stills(desk: Desk, end) -> None:  # type: ignore[no-untyped-def]
     job_id = desk.submit([still(0), still(1)])
     desk.hire()
@@ -251,7 +251,7 @@ def test_a_bundle_that_ends_as_a_whole_ends_its_open_stills(desk: Desk, end) -> 
     ledger.complete_still(desk.db, lease, 1, done_still())
     end(desk.db, lease, FAILURE)
     assert [item.state for item in desk.items()] == ["done", "failed"]
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     assert ledger.finish_jobs(desk.db) == 1
     desk.assert_counted(job_id)
 

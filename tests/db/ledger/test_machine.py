@@ -84,7 +84,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(stills=st.integers(0, 5), reels=st.integers(0, 2), recipe=st.sampled_from(["identity", "silent-film"]))
     def begin(self, stills: int, reels: int, recipe: str) -> None:
         for boot_id, signature in SIGNATURES.items():
-            ledger.register_worker(self.db, ledger.WorkerCard(boot_id, "host", 1, "cpu", signature, {}))
+            ledger.register_worker(self.db, ledger.WorkerIdentity(boot_id, "host", 1, "cpu", signature, {}))
         self._submit(
             "a", [still(number) for number in range(stills)] + [reel(stills + n) for n in range(reels)], recipe
         )
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
         elif luck == "retry":
             ledger.retry(self.db, lease, FAILURE, max_attempts=3, backoff_seconds=5)
         elif luck == "shrink":
-            ledger.shrink(self.db, lease, FAILURE)
+            ledger.replan_smaller(self.db, lease, FAILURE)
         elif luck == "release":
             ledger.release(self.db, lease)
         elif luck == "poison" and work.kind is TaskKind.RESTORE and work.stop_frame:
@@ -240,7 +240,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(boot_id=BOOTS, forgive=st.booleans())
     def lose_worker(self, boot_id: str, forgive: bool) -> None:
-        ledger.worker_gone(self.db, boot_id, forgive=forgive)
+        ledger.release_dead_worker(self.db, boot_id, forgive=forgive)
 
     @rule(job_id=st.integers(1, 2), verb=st.sampled_from(["pause", "resume", "resume", "cancel"]))
     def obey(self, job_id: int, verb: str) -> None:
@@ -272,11 +272,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def strand(self) -> None:
-        ledger.strand(self.db, 30.0)
+        ledger.replan_stranded(self.db, 30.0)
 
     @rule()
     def fold_and_finish(self) -> None:
-        ledger.fold(self.db)
+        ledger.fold_counters(self.db)
         ledger.finish_jobs(self.db)
         for job in self._everything()["jobs"]:
             shown, recounted = progress.progress(self.db, job.id), progress.recount(self.db, job.id)

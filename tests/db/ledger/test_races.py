@@ -113,7 +113,7 @@ def test_a_rerun_keeps_its_job_from_ending(desk: Desk, postgres_schema: Schema) 
     job_id = desk.submit([still(0)])
     desk.hire()
     ledger.fail_still(desk.db, desk.next_lease(), 1, FAILURE)
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     with halted(postgres_schema, lambda db: ledger.rerun(db, job_id, ledger.Selection())):
         ending = at_once(lambda: ledger.finish_jobs(desk.db))
     ending.join()
@@ -125,7 +125,7 @@ def test_a_cancelled_job_stays_cancelled_when_it_would_end(desk: Desk, postgres_
     job_id = desk.submit([still(0)])
     desk.hire()
     ledger.fail_still(desk.db, desk.next_lease(), 1, FAILURE)
-    ledger.fold(desk.db)
+    ledger.fold_counters(desk.db)
     with halted(postgres_schema, lambda db: ledger.cancel_job(db, job_id)):
         ending = at_once(lambda: ledger.finish_jobs(desk.db))
     ending.join()
@@ -144,10 +144,10 @@ def test_a_line_never_joins_a_job_that_was_just_cancelled(desk: Desk, postgres_s
 
 def test_a_cancel_takes_along_what_a_split_adds_meanwhile(desk: Desk, postgres_schema: Schema) -> None:
     job_id = desk.probed_reel(16, (0, 16))
-    ledger.worker_gone(desk.db, desk.next_lease().boot_id, forgive=False)
+    ledger.release_dead_worker(desk.db, desk.next_lease().boot_id, forgive=False)
     desk.hire("w2")
     desk.next_lease()
-    with halted(postgres_schema, lambda db: ledger.worker_gone(db, "w2", forgive=False)):
+    with halted(postgres_schema, lambda db: ledger.release_dead_worker(db, "w2", forgive=False)):
         cancel = at_once(lambda: ledger.cancel_job(desk.db, job_id))
     cancel.join()
     assert len(desk.tasks(kind="restore")) == 3
@@ -201,7 +201,7 @@ def test_a_reel_that_ends_waits_for_a_segment_that_completes(desk: Desk, postgre
     ways: dict[str, Callable[[Database], Any]] = {
         "fail": lambda db: ledger.fail_item(db, first, FAILURE),
         "poison": lambda db: ledger.quarantine_frame(db, first, 3, "signal 9"),
-        "shrink": lambda db: ledger.shrink(db, first, FAILURE),
+        "shrink": lambda db: ledger.replan_smaller(db, first, FAILURE),
     }
     done = TaskResult(outputs={"chunk": blob()}, frames=8)
     # The completing one holds its task and wants the item; the ending one must not hold the item and want the task.

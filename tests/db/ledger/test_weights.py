@@ -77,7 +77,7 @@ def test_a_file_that_one_line_alone_pins_is_in_use_until_the_job_is_done(databas
         for item in ledger.read_assignment(database, lease).stills:
             ledger.complete_still(database, lease, item.id, done_still())
         ledger.finish_bundle(database, lease)
-    ledger.fold(database)
+    ledger.fold_counters(database)
     assert ledger.weights_in_use(database, one)  # the loop has not closed the job yet
     ledger.finish_jobs(database)
     assert desk.job_state(job) == "done"

@@ -17,7 +17,7 @@ def test_files_come_back_folder_by_folder_with_all_that_was_said() -> None:
         (path, number, fact) for number, path in enumerate(paths, 1) for fact in ({"bytes": 7}, {"checksum.md5": "0"})
     ]
     random.Random(7).shuffle(rows)
-    with inventory.opened() as files:
+    with inventory.open_inventory() as files:
         for row in rows:
             files.add(*row)
         found = {folder: [file.name for file in inside] for folder, inside in files.folders()}
@@ -29,7 +29,7 @@ def test_files_come_back_folder_by_folder_with_all_that_was_said() -> None:
 
 
 def test_memory_holds_one_folder() -> None:
-    with inventory.opened() as files:
+    with inventory.open_inventory() as files:
         for number in range(30_000):
             files.add(f"{number % 300:03d}/{number}.jpg", number, {"checksum.md5": "0" * 32})
         tracemalloc.start()
@@ -40,7 +40,7 @@ def test_memory_holds_one_folder() -> None:
 
 
 def _overfill() -> None:
-    with inventory.opened() as files:
+    with inventory.open_inventory() as files:
         files._connection.execute("PRAGMA max_page_count = 8")
         for number in range(100_000):
             files.add(f"a/{number}", number, {})

@@ -10,7 +10,7 @@ from db.errors import StoreUnavailable
 from db.session import Database
 from db.settings import Settings
 from db.store.s3 import connect
-from orchestrator.submit import Options, submit
+from orchestrator.submit import SubmitOptions, submit
 from tests.orchestrator.manifest.reading import codes, read, refused
 from tests.support.servers import S3, free_port
 
@@ -73,8 +73,8 @@ def test_a_prefix_is_the_same_job_until_an_object_changes(
 ) -> None:
     here = served.model_copy(update={"home": settings.home})
     connect(here).put_object(Bucket="archive-1", Key="job/a.jpg", Body=b"one")
-    first = submit(here, home_database, "s3://archive-1/job", Options())
+    first = submit(here, home_database, "s3://archive-1/job", SubmitOptions())
     assert (first.lines, first.bad_lines) == (1, 0)
-    assert submit(here, home_database, "s3://archive-1/job/", Options()).job_id == first.job_id
+    assert submit(here, home_database, "s3://archive-1/job/", SubmitOptions()).job_id == first.job_id
     connect(here).put_object(Bucket="archive-1", Key="job/a.jpg", Body=b"other")
-    assert submit(here, home_database, "s3://archive-1/job", Options()).job_id != first.job_id
+    assert submit(here, home_database, "s3://archive-1/job", SubmitOptions()).job_id != first.job_id

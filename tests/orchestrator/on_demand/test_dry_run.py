@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from db.settings import Settings
-from orchestrator.on_demand.dry_run import preview
+from orchestrator.on_demand.dry_run import dry_run
 from tests.support.reels import film, moving
 
 
@@ -15,7 +15,7 @@ def test_rates_that_contradict_the_headers_are_told_and_are_no_problem(settings:
         film(tmp_path / f"{number}.mkv", moving(2), "gray", rate=Fraction(24))
     rows = "".join(f"{number}.mkv,{24 if number == 0 else 18}\n" for number in range(8))
     (tmp_path / "m.csv").write_text("uri,fps\n" + rows)
-    found = preview(settings, tmp_path / "m.csv", recipe="identity")
+    found = dry_run(settings, tmp_path / "m.csv", recipe="identity")
     assert (found.good_lines, found.problem_count, found.other_rates) == (8, 0, 7)
     assert len(found.notes) == 6
     assert found.notes[0].startswith("FPS_CONFLICT, line 3: the header says 24 frames a second, the manifest 18;")

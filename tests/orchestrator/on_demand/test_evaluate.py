@@ -18,7 +18,7 @@ from db.settings import Settings
 from db.store import open_store
 from orchestrator import cli
 from orchestrator.on_demand import weights
-from orchestrator.on_demand.evaluate import Request, evaluate, number, resolve
+from orchestrator.on_demand.evaluate import EvaluateRequest, evaluate, format_number, resolve
 from tests.support import tint
 from tests.workers.on_demand.evaluation import sets
 
@@ -110,9 +110,9 @@ def test_what_cannot_be_judged_ends_in_a_code(
 
 def test_without_a_home_finished_pictures_are_judged_all_the_same(settings: Settings, tmp_path: Path) -> None:
     references = str(sets.folder(tmp_path / "true", 1))
-    assert evaluate(settings, None, Request(references, references))["pictures"] == 1
+    assert evaluate(settings, None, EvaluateRequest(references, references))["pictures"] == 1
     with pytest.raises(InputError) as caught:
-        evaluate(settings, None, Request("3", references))
+        evaluate(settings, None, EvaluateRequest("3", references))
     assert caught.value.code == "UNKNOWN_JOB"
 
 
@@ -184,16 +184,16 @@ def test_names_stand_for_weights_as_in_recipes() -> None:
 
 
 def test_metrics_are_chosen_by_name_task_and_judge() -> None:
-    assert measures.chosen((), []) is None
-    assert measures.chosen(("ssim", "psnr", "ssim"), []) == ("ssim", "psnr")
-    everything = measures.chosen(("all",), ["niqe"])
+    assert measures.select_measures((), []) is None
+    assert measures.select_measures(("ssim", "psnr", "ssim"), []) == ("ssim", "psnr")
+    everything = measures.select_measures(("all",), ["niqe"])
     assert everything is not None
     assert "niqe" in everything
     assert "semantic" not in everything
-    assert measures.usual("upscaler", []) == ("psnr_y", "ssim_y", "cdc", "warp_error")
-    assert "semantic" in measures.usual("colorizer", ["squeezenet"])
+    assert measures.default_measures("upscaler", []) == ("psnr_y", "ssim_y", "cdc", "warp_error")
+    assert "semantic" in measures.default_measures("colorizer", ["squeezenet"])
     with pytest.raises(InputError, match="Did you mean 'psnr'") as caught:
-        measures.chosen(("psnrr",), [])
+        measures.select_measures(("psnrr",), [])
     assert caught.value.code == "UNKNOWN_METRIC"
 
 
@@ -209,7 +209,7 @@ def test_every_measure_says_what_it_is_and_which_judge_it_asks() -> None:
 
 
 def test_figures_are_written_with_the_digits_that_count() -> None:
-    assert [number(value) for value in (None, 29.22841, 0.861666, 0.0, -3.5)] == [
+    assert [format_number(value) for value in (None, 29.22841, 0.861666, 0.0, -3.5)] == [
         "none", "29.228", "0.8617", "0.0000", "-3.500",
     ]  # fmt: skip
 

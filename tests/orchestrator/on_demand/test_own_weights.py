@@ -21,7 +21,7 @@ from db.settings import Settings
 from db.store import open_store
 from orchestrator import cli, weight_pins
 from orchestrator.on_demand import weights, worker_process
-from orchestrator.submit import Options, submit
+from orchestrator.submit import SubmitOptions, submit
 from tests.support import placeholders
 from workers import models as networks
 from workers.on_demand.restore_picture import restore
@@ -43,7 +43,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", shipped.names())
 def test_what_ships_is_what_its_card_says(name: str) -> None:
     facts = shipped.facts(name)
-    said = trained.checked(facts)
+    said = trained.from_document(facts)
     assert facts["sha256"] == shipped.blob(name).sha256
     assert said.data
     assert said.figures
@@ -57,7 +57,7 @@ def test_an_installation_without_the_file_says_so(
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     assert progress.weights_at_hand(home_database) == progress.weights_at_hand(None) == {}
     with pytest.raises(RecipeError, match="reelwright-color") as caught:
-        weight_pins.pinned(parse("- colorize", "r"), {})
+        weight_pins.pin_weights(parse("- colorize", "r"), {})
     assert "Install Reelwright again" in caught.value.remedy
 
 
@@ -67,7 +67,7 @@ def test_a_job_takes_shipped_weights_without_registering_and_leaves_them_in_the_
     lines = [{"id": "plain", "uri": "a.jpg"}, {"id": "colour", "uri": "b.png", "recipe": [{"colorize": {}}]}]
     (archive / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (archive / "r.yaml").write_text("- upscale: {method: network}")
-    job = submit(settings, home_database, archive / "m.jsonl", Options(recipe=str(archive / "r.yaml"))).job_id
+    job = submit(settings, home_database, archive / "m.jsonl", SubmitOptions(recipe=str(archive / "r.yaml"))).job_id
     (pin,) = progress.job(home_database, job).recipe.steps[0].pins
     assert (pin.card, pin.build) == ("reelwright-upscale-x2", "subpixel-cnn")
     store = open_store(settings)
@@ -84,7 +84,10 @@ def test_a_job_takes_shipped_weights_without_registering_and_leaves_them_in_the_
         thread.start()
     for thread in threads:
         thread.join()
-    assert submit(settings, home_database, archive / "m.jsonl", Options(recipe=str(archive / "r.yaml"))).job_id == job
+    assert (
+        submit(settings, home_database, archive / "m.jsonl", SubmitOptions(recipe=str(archive / "r.yaml"))).job_id
+        == job
+    )
 
 
 def test_weights_of_another_release_are_taken_from_the_store(
@@ -92,14 +95,14 @@ def test_weights_of_another_release_are_taken_from_the_store(
 ) -> None:
     from workers.models.checkpoints import registered
 
-    recipe = weight_pins.pinned(parse("- denoise", "r"), progress.weights_at_hand(None))
+    recipe = weight_pins.pin_weights(parse("- denoise", "r"), progress.weights_at_hand(None))
     weight_pins.Deposits(settings).put(recipe)
     (pin,) = recipe.steps[0].pins
-    before = registered._fetched(pin.files[0], open_store(settings), settings, lambda: None)
+    before = registered._fetch_file(pin.files[0], open_store(settings), settings, lambda: None)
     assert before == stand_in / "reelwright-denoise.safetensors"
     placeholders.weights(before, "folded-cnn", seed=1)
     shipped._sha256.cache_clear()
-    after = registered._fetched(pin.files[0], open_store(settings), settings, lambda: None)
+    after = registered._fetch_file(pin.files[0], open_store(settings), settings, lambda: None)
     assert hashlib.sha256(after.read_bytes()).hexdigest() == pin.files[0].sha256
     assert after.is_relative_to(settings.home)
     shipped._sha256.cache_clear()
@@ -107,7 +110,7 @@ def test_weights_of_another_release_are_taken_from_the_store(
 
 def test_networks_of_every_kind_are_put_side_by_side(stand_in: Path) -> None:
     names = ("lite_unet", "reelwright-color", "reelwright-denoise", "reelwright-upscale-x2")
-    columns = weight_pins.columns(names, None)
+    columns = weight_pins.compare_columns(names, None)
     assert [recipe.steps[0].stage for _, recipe in columns] == ["colorize", "colorize", "denoise", "upscale"]
     assert [recipe.steps[0].pins[0].card for _, recipe in columns] == [names[1], *names[1:]]
 
@@ -195,7 +198,9 @@ def test_trained_weights_say_themselves_what_they_are(
     assert cli.run(["--home", str(settings.home), "models", "show", "lite-unet:birds"]) == 0
     assert "Birds of the [31mgarden" in capsys.readouterr().out
     assert at_home("models", "verify", "lite-unet:birds")[0] == 0
-    pinned = weight_pins.pinned(parse('- colorize: {model: "lite-unet:birds"}', "r"), progress.weights(home_database))
+    pinned = weight_pins.pin_weights(
+        parse('- colorize: {model: "lite-unet:birds"}', "r"), progress.weights(home_database)
+    )
     assert pinned.steps[0].pins[0].build == "lite-unet"
     assert at_home("models", "remove", "lite-unet:birds")[0] == 0
 
@@ -271,7 +276,7 @@ def test_a_tag_is_its_bases_network_and_nobody_elses_terms() -> None:
 
 
 def test_records_of_trained_weights_survive_a_round_trip(home_database: Database) -> None:
-    said = trained.checked(SAID)
+    said = trained.from_document(SAID)
     ledger.add_weights(home_database, ledger.NewWeights("lite-unet:birds", (), "here", False, said))
     assert progress.weights(home_database)["lite-unet:birds"].trained == said
     assert progress.weights(home_database)["lite-unet:birds"].licence == "CC0"

@@ -27,7 +27,7 @@ from db.settings import Settings
 from db.store import open_store
 from orchestrator import cli
 from orchestrator.on_demand import weights, worker_process
-from orchestrator.submit import Options, submit
+from orchestrator.submit import SubmitOptions, submit
 from tests.support import servers, tint
 
 
@@ -153,7 +153,7 @@ def test_a_file_that_an_unfinished_job_pins_stays_in_the_store(
 ) -> None:
     (file,) = tint.register(home_database, open_store(settings), tmp_path).files
     (archive / "colour.yaml").write_text("- colorize: {model: tint}")
-    job = submit(settings, home_database, archive / "m.csv", Options(recipe=str(archive / "colour.yaml"))).job_id
+    job = submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe=str(archive / "colour.yaml"))).job_id
     assert at_home("models", "remove", "tint")[1]["files_deleted"] == 0
     assert (settings.home / "store" / file.key).exists()
     tint.register(home_database, open_store(settings), tmp_path)

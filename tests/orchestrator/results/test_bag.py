@@ -14,8 +14,8 @@ from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
 from orchestrator.results.bag import BagInfo, check, write_bag
-from orchestrator.results.export import Paper
-from orchestrator.submit import Options, submit
+from orchestrator.results.export import Sidecar
+from orchestrator.submit import SubmitOptions, submit
 from tests.support import papers
 from tests.support.finished import finish
 
@@ -30,7 +30,7 @@ def store(settings: Settings) -> Store:
 @pytest.fixture
 def job(settings: Settings, home_database: Database, store: Store, archive: Path) -> int:
     (archive / "m.csv").write_text("id,uri\n100% größer/a,a.jpg\nb,b.png\ngone,c.jpg\n", encoding="utf-8")
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     for number, name in enumerate(("100% größer/a", "b")):
         finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{number}/s.jpg", name.encode())})
     return job_id
@@ -40,8 +40,8 @@ def job(settings: Settings, home_database: Database, store: Store, archive: Path
 def made(home_database: Database, store: Store, job: int, tmp_path: Path) -> Path:
     folder = tmp_path / "bag"
     write_bag(home_database, store, job, folder, INFO,
-              papers=lambda subject, _: [Paper(f"metadata/premis/{subject.stem}.xml", b"<x/>"),
-                                         Paper(f"{subject.stem}.c2pa", b"signed")])  # fmt: skip
+              papers=lambda subject, _: [Sidecar(f"metadata/premis/{subject.stem}.xml", b"<x/>"),
+                                         Sidecar(f"{subject.stem}.c2pa", b"signed")])  # fmt: skip
     return folder
 
 

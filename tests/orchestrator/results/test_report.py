@@ -22,7 +22,7 @@ from db.tables import Item
 from orchestrator.results import export as exporting
 from orchestrator.results.export import check_folder, export, safe_path
 from orchestrator.results.report import write_report
-from orchestrator.submit import Options, submit
+from orchestrator.submit import SubmitOptions, submit
 from tests.support.finished import finish
 
 
@@ -39,7 +39,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def test_the_report_says_what_became_of_every_line(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     facts = {"sha256": "5" * 64, "recipe_fingerprint": "f" * 64, "digital_source_type": "algorithmicallyEnhanced"}
     finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/one.jpg", b"restored")}, facts)
     report = write_report(home_database, job_id, tmp_path / "out")
@@ -67,10 +67,10 @@ def test_the_failed_part_is_a_manifest_that_asks_for_the_same_again(
     ]
     path = archive / "m.jsonl"
     path.write_text("\n".join(lines))
-    first = submit(settings, home_database, path, Options(recipe="identity"))
+    first = submit(settings, home_database, path, SubmitOptions(recipe="identity"))
     report = write_report(home_database, first.job_id, settings.home / "results" / "job-1")
     assert report.failed_path is not None
-    again = submit(settings, home_database, report.failed_path, Options(recipe="identity"))
+    again = submit(settings, home_database, report.failed_path, SubmitOptions(recipe="identity"))
 
     def told(job_id: int) -> list[tuple[object, ...]]:
         with home_database.read() as connection:
@@ -118,10 +118,10 @@ def test_what_archives_manifests_say_comes_through_the_report(
     transfer.mkdir()
     (transfer / "metadata.csv").write_text("filename,dc.title\nobjects/film.mkv,A film\nobjects/gone.mkv,Gone\n")
     for number, manifest in enumerate((root, own, transfer / "metadata.csv")):
-        first = submit(settings, home_database, manifest, Options())
+        first = submit(settings, home_database, manifest, SubmitOptions())
         report = write_report(home_database, first.job_id, settings.home / "results" / f"job-{number}")
         assert report.failed_path is not None
-        again = submit(settings, home_database, report.failed_path, Options())
+        again = submit(settings, home_database, report.failed_path, SubmitOptions())
         before, after = told(first.job_id), told(again.job_id)
         assert before == after
         assert any(before)
@@ -149,10 +149,10 @@ def test_each_line_of_the_failed_part_names_the_recipe_that_held(
         return [(item.recipe or job.recipe).fingerprint() for item in progress.items(home_database, job_id)]
 
     for number, name in enumerate((str(own), "silent-film")):
-        first = submit(settings, home_database, archive / "m.csv", Options(recipe=name)).job_id
+        first = submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe=name)).job_id
         report = write_report(home_database, first, settings.home / "results" / f"job-{number}")
         assert report.failed_path is not None
-        again = submit(settings, home_database, report.failed_path, Options()).job_id
+        again = submit(settings, home_database, report.failed_path, SubmitOptions()).job_id
         assert wanted(again) == wanted(first)
         assert len(set(wanted(again))) == 4
     recipes = [row["recipe"] for row in _rows(report.failed_path)]
@@ -163,7 +163,7 @@ def test_a_job_without_failures_leaves_no_failed_part(
     settings: Settings, home_database: Database, archive: Path, tmp_path: Path
 ) -> None:
     (archive / "m.csv").write_text("uri\na.jpg\n")
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     report = write_report(home_database, job_id, tmp_path)
     assert report.failed_path is None
     assert not (tmp_path / "report-failed.csv").exists()
@@ -172,7 +172,7 @@ def test_a_job_without_failures_leaves_no_failed_part(
 def test_results_are_linked_under_the_items_names(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     outputs = {
         "master": store.put_bytes("jobs/1/x/master.mkv", b"m"),
         "access": store.put_bytes("jobs/1/x/access.mp4", b"a"),
@@ -195,7 +195,7 @@ def test_a_result_drops_its_sources_suffix_unless_names_would_clash(
 ) -> None:
     ids = ["Boy.jpg", "sea.jpg", "sea.tif", "film.avi", "box/film.avi", "reel", "reel.avi", "reel.mkv", "reel.avi.mov"]
     (archive / "m.jsonl").write_text("\n".join(json.dumps({"id": name, "uri": f"{name}.mkv"}) for name in ids))
-    job_id = submit(settings, home_database, archive / "m.jsonl", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.jsonl", SubmitOptions()).job_id
     for number, name in enumerate(ids):
         master = store.put_bytes(f"jobs/1/{number}/m{'.jpg' if name == 'Boy.jpg' else '.mkv'}", b"m")
         outputs = {"master": master, "access": store.put_bytes(f"jobs/1/{number}/a.mp4", b"a")}
@@ -211,7 +211,7 @@ def test_a_result_drops_its_sources_suffix_unless_names_would_clash(
 def test_only_the_items_asked_for_are_put_out(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     for name in ("one", "two"):
         finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{name}/{name}.png", b"x")})
     assert export(home_database, store, job_id, tmp_path / "out", external_ids=["two"]).files == 1
@@ -221,7 +221,7 @@ def test_only_the_items_asked_for_are_put_out(
 
 
 def test_a_source_is_never_replaced(settings: Settings, home_database: Database, store: Store, archive: Path) -> None:
-    job_id = submit(settings, home_database, archive, Options()).job_id
+    job_id = submit(settings, home_database, archive, SubmitOptions()).job_id
     finish(home_database, job_id, "a.jpg", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
     (archive.parent / "elsewhere").symlink_to(archive)
     for folder in (archive, archive.parent / "elsewhere"):
@@ -233,8 +233,8 @@ def test_a_source_is_never_replaced(settings: Settings, home_database: Database,
 
 def test_results_do_not_go_among_the_sources(settings: Settings, home_database: Database, archive: Path) -> None:
     home = archive / "home"
-    by_folder = progress.job(home_database, submit(settings, home_database, archive, Options()).job_id)
-    by_file = progress.job(home_database, submit(settings, home_database, archive / "m.csv", Options()).job_id)
+    by_folder = progress.job(home_database, submit(settings, home_database, archive, SubmitOptions()).job_id)
+    by_file = progress.job(home_database, submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id)
     for folder in (archive, archive / "restored"):
         with pytest.raises(InputError) as caught:
             check_folder(folder, by_folder, home)
@@ -247,7 +247,7 @@ def test_nothing_is_put_outside_the_folder(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
     (archive / "m.csv").write_text("id,uri\n../../evil,a.jpg\nsub/name,b.png\n")
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     for number, name in enumerate(("../../evil", "sub/name")):
         finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{number}/s.jpg", b"x")})
     out = tmp_path / "deep" / "out"
@@ -269,7 +269,7 @@ def test_without_links_a_checked_copy_is_made(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/x/still.jpg", b"restored")})
 
     def refuse(*_: object) -> None:
@@ -302,13 +302,13 @@ def test_what_a_report_may_name_again(
     settings: Settings, home_database: Database, archive: Path, tmp_path: Path
 ) -> None:
     """A report inside the home may point back at the archive; the same file elsewhere may not."""
-    submit(settings, home_database, archive / "m.csv", Options())
+    submit(settings, home_database, archive / "m.csv", SubmitOptions())
     text = f"id,uri\none,{archive / 'a.jpg'}\n"
     inside, outside = settings.home / "again.csv", tmp_path / "x" / "again.csv"
     outside.parent.mkdir()
     for path, bad in ((inside, 0), (outside, 1)):
         path.write_text(text)
-        assert submit(settings, home_database, path, Options()).bad_lines == bad
+        assert submit(settings, home_database, path, SubmitOptions()).bad_lines == bad
     assert len(progress.jobs(home_database)) == 3
 
 
@@ -321,11 +321,11 @@ def test_a_clip_whose_rates_conflict_can_be_submitted_with_its_medias_rate(
     timeline = schema.Timeline("t", tracks=[schema.Track("V1", [schema.Clip("shot", media, shown)])])
     path = archive / "cut.otio"
     opentimelineio.adapters.write_to_file(timeline, str(path), adapter_name="otio_json")
-    first = submit(settings, home_database, path, Options())
+    first = submit(settings, home_database, path, SubmitOptions())
     report = write_report(home_database, first.job_id, settings.home / "results" / "job-1")
     assert report.failed_by_code == {"FPS_CONFLICT": 1}
     assert report.failed_path is not None
-    again = submit(settings, home_database, report.failed_path, Options())
+    again = submit(settings, home_database, report.failed_path, SubmitOptions())
     assert again.bad_lines == 0
     with home_database.read() as connection:
         source = json.loads(connection.scalar(select(Item.source_json).where(Item.job_id == again.job_id)) or "")

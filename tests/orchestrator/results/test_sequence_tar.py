@@ -18,7 +18,7 @@ from db.store import open_store
 from db.store.base import Store
 from orchestrator.results.export import export
 from orchestrator.results.sequence_tar import is_part, unpack
-from orchestrator.submit import Options, submit
+from orchestrator.submit import SubmitOptions, submit
 from tests.support.finished import finish
 
 
@@ -58,7 +58,7 @@ def _put(store: Store, body: bytes, name: str = "sequence.tar") -> Blob:
 def test_sequences_are_taken_out_into_a_folder_named_as_the_item(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     outputs = {
         "master": store.put_bytes("jobs/1/x/master.mkv", b"m"),
         "sequence-000001": _put(store, _tar(("f_0003.dpx", b"three")), "b.tar"),
@@ -76,7 +76,7 @@ def test_sequences_are_taken_out_into_a_folder_named_as_the_item(
 def test_the_folder_may_not_be_a_link_that_leads_away(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
 ) -> None:
-    job_id = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     finish(home_database, job_id, "reel", {"sequence-000000": _put(store, _tar(("a.png", b"x")))})
     (tmp_path / "out").mkdir()
     (tmp_path / "away").mkdir()

@@ -21,10 +21,10 @@ from db.store import open_store
 from db.store.base import Store
 from db.tables import Item
 from orchestrator.results import provenance
-from orchestrator.results.export import export, subjects
-from orchestrator.results.sidecars import beside
-from orchestrator.results.signing import examined, open_signer, sidecars
-from orchestrator.submit import Options, submit
+from orchestrator.results.export import export, export_items
+from orchestrator.results.sidecars import sidecar_maker
+from orchestrator.results.signing import find_sidecars, open_signer, sidecar_fault
+from orchestrator.submit import SubmitOptions, submit
 from tests.support import papers
 from tests.support.finished import finish
 from tests.support.papers import texts
@@ -45,7 +45,7 @@ def _picture(kind: str = "PNG") -> bytes:
 
 def _job(settings: Settings, database: Database, archive: Path, *ids: str) -> int:
     (archive / "m.jsonl").write_text("\n".join(json.dumps({"id": name, "uri": "a.jpg"}) for name in ids))
-    return submit(settings, database, archive / "m.jsonl", Options(recipe="conservation")).job_id
+    return submit(settings, database, archive / "m.jsonl", SubmitOptions(recipe="conservation")).job_id
 
 
 # -- names
@@ -75,7 +75,7 @@ def test_marked_and_unmarked_names_never_meet(
     for number, name in enumerate(ids):
         finish(home_database, job, name, {"still": store.put_bytes(f"jobs/1/{number}/s.jpg", b"x")},
                INVENTED if number % 2 == 0 else {})  # fmt: skip
-    names = [placed.name.casefold() for subject in subjects(home_database, job) for placed in subject.placed]
+    names = [placed.name.casefold() for subject in export_items(home_database, job) for placed in subject.outputs]
     assert len(set(names)) == len(ids)
 
 
@@ -124,7 +124,7 @@ def test_a_substituted_frame_is_an_event_of_its_own(
 
 
 def test_a_line_that_was_bad_has_a_record_too(settings: Settings, home_database: Database, archive: Path) -> None:
-    job = submit(settings, home_database, archive / "m.csv", Options()).job_id
+    job = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     found = {row.external_id: papers.premis(provenance.premis(row)) for row in lineage.lineages(home_database, job)}
     assert "FILE_MISSING" in texts(found["gone"], ".//p:eventOutcomeDetailNote")[0]
     assert texts(found["one"], ".//p:eventOutcome") == ["success"]
@@ -137,7 +137,7 @@ def _signed(settings: Settings, database: Database, store: Store, archive: Path,
     job = _job(settings, database, archive, "a")
     finish(database, job, "a", {"still": store.put_bytes("jobs/1/x/s.png", _picture())}, {"sha256": "0" * 64})
     signer = open_signer(key.certificates, key.key)
-    return export(database, store, job, folder, papers=beside(premis=True, signer=signer))
+    return export(database, store, job, folder, papers=sidecar_maker(premis=True, signer=signer))
 
 
 def test_a_sidecar_is_read_by_c2pas_own_reader(
@@ -160,17 +160,17 @@ def test_a_sidecar_that_does_not_hold_is_named(
 ) -> None:
     out = tmp_path / "out"
     _signed(settings, home_database, store, archive, out, papers.key(tmp_path / "keys"))
-    ((sidecar, path),) = sidecars(out)
-    assert examined(path, sidecar) is None
+    ((sidecar, path),) = find_sidecars(out)
+    assert sidecar_fault(path, sidecar) is None
     whole = sidecar.read_bytes()
     for damaged in (b"", b"rubbish", whole[:100], whole[:-200] + bytes(200)):
         sidecar.write_bytes(damaged)
-        assert examined(path, sidecar)
+        assert sidecar_fault(path, sidecar)
     sidecar.write_bytes(whole)
     path.unlink()
-    assert examined(path, sidecar)
+    assert sidecar_fault(path, sidecar)
     path.write_bytes(_picture() + b"more")
-    assert "hash" in (examined(path, sidecar) or "").lower()
+    assert "hash" in (sidecar_fault(path, sidecar) or "").lower()
 
 
 @pytest.mark.parametrize("fault", ["key of another", "no key", "no certificate", "expired", "not there"])

@@ -17,8 +17,8 @@ from db.store.base import Store
 from db.tables import Item
 from orchestrator.results import verify as verifying
 from orchestrator.results.export import export
-from orchestrator.results.verify import Check, Wish
-from orchestrator.submit import Options, submit
+from orchestrator.results.verify import Finding, Scope
+from orchestrator.submit import SubmitOptions, submit
 from tests.support.finished import finish
 
 
@@ -29,17 +29,17 @@ def store(settings: Settings) -> Store:
 
 @pytest.fixture
 def job(settings: Settings, home_database: Database, store: Store, archive: Path) -> int:
-    job_id = submit(settings, home_database, archive / "m.csv", Options(recipe="identity")).job_id
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe="identity")).job_id
     for name in ("one", "two"):
         finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/{name}/s.jpg", name.encode())})
     return job_id
 
 
-def _checks(settings: Settings, database: Database, store: Store, job: int, **wish: Any) -> list[Check]:
-    return list(verifying.verify(settings, database, store, job, Wish(frames=False, **wish)))
+def _checks(settings: Settings, database: Database, store: Store, job: int, **wish: Any) -> list[Finding]:
+    return list(verifying.verify(settings, database, store, job, Scope(frames=False, **wish)))
 
 
-def _failed(checks: list[Check]) -> dict[str, str]:
+def _failed(checks: list[Finding]) -> dict[str, str]:
     return {check.where: check.code for check in checks if check.state == "failed"}
 
 
@@ -74,7 +74,7 @@ def test_outputs_that_are_lost_or_changed_are_found(
 def test_records_that_disagree_are_found(
     settings: Settings, home_database: Database, store: Store, job: int, archive: Path
 ) -> None:
-    again = submit(settings, home_database, archive / "m.csv", Options(recipe="identity", new=True)).job_id
+    again = submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe="identity", new=True)).job_id
     blob = store.put_bytes("jobs/2/one/s.jpg", b"x")
     finish(home_database, again, "one", {"still": blob}, {"recipe_fingerprint": "another"})
     with home_database.write() as connection:
@@ -112,10 +112,10 @@ def test_a_process_that_dies_is_a_failure_and_the_next_order_gets_another(
         )
 
     monkeypatch.setattr(verifying.worker_process, "start", start)
-    clerk = verifying._Clerk(settings)
+    clerk = verifying._WorkerProcess(settings)
     assert clerk.ask({})["code"] == code
     assert clerk.ask(1) == {}  # type: ignore[arg-type]
-    clerk.leave()
+    clerk.close()
     assert started == ["verify", "verify"]
 
 
@@ -126,9 +126,9 @@ def test_cells_to_restore_again_are_spread_over_the_reel() -> None:
     class Record:
         facts, batch_frames = Facts, 8
 
-    assert verifying._spans(Record, 24) == ((0, 8), (48, 56), (96, 100))  # type: ignore[arg-type]
-    assert verifying._spans(Record, 1) == ((0, 8),)  # type: ignore[arg-type]
-    assert len(verifying._spans(Record, 1000)) == 13  # type: ignore[arg-type]
+    assert verifying._rerun_spans(Record, 24) == ((0, 8), (48, 56), (96, 100))  # type: ignore[arg-type]
+    assert verifying._rerun_spans(Record, 1) == ((0, 8),)  # type: ignore[arg-type]
+    assert len(verifying._rerun_spans(Record, 1000)) == 13  # type: ignore[arg-type]
 
 
 def test_the_command_leaves_with_1_when_something_does_not_hold(job: int, store: Store, at_home: Any) -> None:

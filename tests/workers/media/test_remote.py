@@ -16,7 +16,7 @@ from db.store.ranges import PIECE_BYTES, Ranges
 from db.store.s3 import connect
 from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, whole_life
 from tests.support.servers import S3
-from workers.media.remote import KEPT_FILES
+from workers.media.remote import MAX_CACHED_FILES
 from workers.tasks import probe, restore
 
 BUCKET = "archive-of-films"
@@ -160,7 +160,7 @@ def test_few_files_of_a_sequence_in_s3_lie_in_scratch_at_once(at: House, tmp_pat
     source = item(folder, sequence=Sequence(prefix="f", suffix=".png", padding=4, start=7, end=26))
     there = source.model_copy(update={"source": source.source.model_copy(update={"uri": f"s3://{BUCKET}/few"})})
     probe.probe(order(there, TaskKind.PROBE), bench)
-    assert len(list((bench.scratch / "frames").iterdir())) == KEPT_FILES
+    assert len(list((bench.scratch / "frames").iterdir())) == MAX_CACHED_FILES
 
 
 @pytest.mark.parametrize(("folder", "code"), [("nowhere", "FILE_MISSING"), ("gaps", "SEQUENCE_GAP")])

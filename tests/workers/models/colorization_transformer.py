@@ -18,12 +18,12 @@ from workers.models.checkpoints.coltran_checkpoint import NETS, Variable
 Shapes = dict[Variable, tuple[int, ...]]
 
 
-def shapes(net: str, sizes: coltran.Sizes) -> Shapes:
+def shapes(net: str, sizes: coltran.ColTranSizes) -> Shapes:
     """TensorFlow's shape of every variable of a network."""
     expected = getattr(coltran.build("coltran", sizes), net).state_dict()
     heads = sizes.widths.heads
     return {
-        variable: coltran_checkpoint.stored_shape(variable.key, tuple(expected[variable.key].shape), heads)
+        variable: coltran_checkpoint.tensorflow_shape(variable.key, tuple(expected[variable.key].shape), heads)
         for variable in coltran_checkpoint.variables(net)
     }
 
@@ -35,9 +35,9 @@ def digest(rows: Iterable[tuple[str, tuple[int, ...]]]) -> str:
 
 def tensors(found: Shapes, *, whole: bool = True, salt: str = "shared") -> dict[str, NDArray[Any] | bytes]:
     """All that a published checkpoint holds; with ``whole`` false only what counts."""
-    named = {variable.stored: shape for variable, shape in found.items()}
+    named = {variable.checkpoint_name: shape for variable, shape in found.items()}
     if whole:
-        named |= {variable.plain: shape for variable, shape in found.items()}
+        named |= {variable.plain_name: shape for variable, shape in found.items()}
         named |= {_slot(variable): shape for variable, shape in found.items() if variable.averaged}
     drawn: dict[str, NDArray[Any] | bytes] = {name: fill_tf.values(name, shape, salt) for name, shape in named.items()}
     numbers = ("optimizer/decay", "optimizer/learning_rate", "optimizer/momentum", "optimizer/rho", "save_counter")
@@ -48,7 +48,7 @@ def tensors(found: Shapes, *, whole: bool = True, salt: str = "shared") -> dict[
     }
 
 
-def write(folder: Path, sizes: coltran.Sizes, *, whole: bool = True, salt: str = "shared") -> None:
+def write(folder: Path, sizes: coltran.ColTranSizes, *, whole: bool = True, salt: str = "shared") -> None:
     """Write the three checkpoints into folders of their own, as published."""
     for number, net in enumerate(NETS):
         prefix = folder / net / f"model-{100 + number}"
@@ -59,4 +59,4 @@ def write(folder: Path, sizes: coltran.Sizes, *, whole: bool = True, salt: str =
 
 
 def _slot(variable: Variable) -> str:
-    return variable.plain.replace(":0/", ":0/.OPTIMIZER_SLOT/optimizer/rms/")
+    return variable.plain_name.replace(":0/", ":0/.OPTIMIZER_SLOT/optimizer/rms/")

@@ -84,7 +84,7 @@ def test_a_picture_does_not_depend_on_its_batch(network: nn.Module, pictures: Te
 
 def test_the_published_picture_is_a_square_of_like_lightness(network: nn.Module) -> None:
     picture = np.full((21, 34, 3), 128, np.uint8)
-    out = colorformer.published(network, picture)
+    out = colorformer.reference_output(network, picture)
     assert out.shape == (256, 256, 3)
     assert out.dtype == np.uint8
     assert (out != 128).any()

@@ -66,14 +66,14 @@ def test_variables_have_the_published_names_and_shapes(net: str) -> None:
     for sizes, digest in ((coltran.PUBLISHED, "digest"), (coltran.REDUCED, "reduced_digest")):
         found = published.shapes(net, sizes)
         assert len(found) == facts["count"]
-        assert published.digest((variable.stored, shape) for variable, shape in found.items()) == facts[digest]
+        assert published.digest((variable.checkpoint_name, shape) for variable, shape in found.items()) == facts[digest]
 
 
 @torch.inference_mode()
 def test_the_colorizer_gives_the_published_numbers(network: coltran.ColTran) -> None:
     colorizer = network.colorizer
     gray, bins = stored("gray"), stored("bins")
-    z = colorizer.encoded(gray)
+    z = colorizer.encode(gray)
     colours = colorizer.pixel_embedding(bins.long())
     above = colorizer.outer(colours, z)
     logits = colorizer(gray, bins)
@@ -84,7 +84,7 @@ def test_the_colorizer_gives_the_published_numbers(network: coltran.ColTran) -> 
 
 @torch.inference_mode()
 def test_the_likeliest_colours_place_by_place_are_the_published_ones(network: coltran.ColTran) -> None:
-    rows = list(coltran_sampling.rows(network.colorizer, stored("gray")))
+    rows = list(coltran_sampling.sample_rows(network.colorizer, stored("gray")))
     assert torch.equal(torch.stack([row.bins for row in rows])[None], stored("greedy_bins").long())
     assert worst(torch.stack([row.logits for row in rows])[None], "greedy_logits") <= FACTS["tolerance"]
 
@@ -93,20 +93,20 @@ def test_the_likeliest_colours_place_by_place_are_the_published_ones(network: co
 def test_the_upsamplers_give_the_published_numbers(network: coltran.ColTran) -> None:
     fine = network.color_upsampler(stored("rgb") // 32, stored("gray"))
     assert worst(fine, "color_upsampled") <= FACTS["tolerance"]
-    low = coltran_pixels.area_resized(stored("low_rgb"), 16, 16)
+    low = coltran_pixels.resize_area(stored("low_rgb"), 16, 16)
     large = network.spatial_upsampler(low, stored("large_gray"))
     assert worst(large, "spatial_upsampled") <= FACTS["tolerance"]
-    assert torch.equal(network.spatial_upsampler.picture(low, stored("large_gray")), large.argmax(-1).byte())
+    assert torch.equal(network.spatial_upsampler.likeliest_picture(low, stored("large_gray")), large.argmax(-1).byte())
 
 
 @torch.inference_mode()
 def test_the_three_in_a_row_paint_the_published_picture(network: coltran.ColTran) -> None:
     gray = stored("chain_gray")
-    small_gray = coltran_pixels.area_resized(gray, 8, 8)
+    small_gray = coltran_pixels.resize_area(gray, 8, 8)
     assert torch.equal(small_gray, stored("chain_small_gray"))
     assert torch.equal(network(gray, small_gray), stored("chain"))
     picture = np.repeat(gray[0].numpy(), 3, axis=2)
-    assert np.array_equal(coltran.published(network, picture, sampling="greedy"), STORED["chain"][0])
+    assert np.array_equal(coltran.reference_output(network, picture, sampling="greedy"), STORED["chain"][0])
 
 
 # -- pictures
@@ -122,34 +122,34 @@ def test_the_three_in_a_row_paint_the_published_picture(network: coltran.ColTran
     ],
 )
 def test_squares_are_cut_and_resized_as_published(name: str, result: str, side: int) -> None:
-    square = coltran_pixels.central_square(stored(name)[None])
-    assert torch.equal(coltran_pixels.area_resized(square, side, side)[0], stored(result))
+    square = coltran_pixels.center_crop(stored(name)[None])
+    assert torch.equal(coltran_pixels.resize_area(square, side, side)[0], stored(result))
 
 
 def test_the_small_grey_is_made_of_the_large_rounded_one() -> None:
-    square = coltran_pixels.central_square(stored("prep_c_u8")[None]).expand(-1, -1, -1, 3)
-    large, small = coltran_pixels.greys(square, 256, 64)
+    square = coltran_pixels.center_crop(stored("prep_c_u8")[None]).expand(-1, -1, -1, 3)
+    large, small = coltran_pixels.gray_pyramid(square, 256, 64)
     assert torch.equal(large[0, ::4, ::4], stored("prep_c_256_s4_u8"))
     assert torch.equal(small[0], stored("prep_c_64_u8"))
 
 
 def test_a_mean_half_way_goes_to_the_even_level() -> None:
     picture = torch.tensor([[1, 2, 2, 3, 3, 4]], dtype=torch.uint8)[..., None, None].permute(0, 2, 1, 3)
-    assert coltran_pixels.area_resized(picture, 1, 3).flatten().tolist() == [2, 2, 4]
+    assert coltran_pixels.resize_area(picture, 1, 3).flatten().tolist() == [2, 2, 4]
 
 
 def test_colour_becomes_the_published_grey_and_neutral_loses_a_level() -> None:
-    assert torch.equal(coltran_pixels.grey(stored("gray_rand_rgb_u8")), stored("gray_rand_out"))
+    assert torch.equal(coltran_pixels.to_gray(stored("gray_rand_rgb_u8")), stored("gray_rand_out"))
     neutral = torch.arange(256, dtype=torch.uint8)[None, :, None, None].expand(-1, -1, -1, 3)
-    assert coltran_pixels.grey(neutral).flatten().tolist() == [0, *range(255)]
+    assert coltran_pixels.to_gray(neutral).flatten().tolist() == [0, *range(255)]
 
 
 def test_bins_and_colours_are_each_others_inverse() -> None:
     bins = torch.arange(512)
-    coarse = coltran_pixels.shown(coltran_pixels.coarse_of(bins))
+    coarse = coltran_pixels.coarse_picture(coltran_pixels.bins_to_coarse(bins))
     assert coarse[0b001_010_111].tolist() == [32, 64, 224]
-    assert torch.equal(coltran_pixels.bins_of(coarse), bins)
-    assert torch.equal(coltran_pixels.bins_of(stored("rgb")), stored("bins").long())
+    assert torch.equal(coltran_pixels.color_bins(coarse), bins)
+    assert torch.equal(coltran_pixels.color_bins(stored("rgb")), stored("bins").long())
 
 
 # -- drawing
@@ -163,7 +163,9 @@ def test_draws_follow_the_probabilities(network: coltran.ColTran) -> None:
     colorizer.auto_logits.bias.copy_(torch.arange(512) % 4 * 1.5)
     shares = colorizer.auto_logits.bias.softmax(-1).reshape(-1, 4).sum(0)
     generator = torch.Generator().manual_seed(1)
-    drawn = [row.bins % 4 for _ in range(8) for row in coltran_sampling.rows(colorizer, stored("gray"), generator)]
+    drawn = [
+        row.bins % 4 for _ in range(8) for row in coltran_sampling.sample_rows(colorizer, stored("gray"), generator)
+    ]
     found = torch.cat(drawn).bincount(minlength=4)
     spread = (512 * shares * (1 - shares)).sqrt()
     assert ((found - 512 * shares).abs() < 4 * spread).all()
@@ -210,9 +212,9 @@ def test_any_size_gives_a_colour(network: coltran.ColTran, size: tuple[int, int]
 @torch.inference_mode()
 def test_the_published_program_keeps_the_central_square(network: coltran.ColTran) -> None:
     picture = np.random.Generator(np.random.PCG64(3)).integers(0, 256, (41, 90, 3), np.uint8)
-    out = coltran.published(network, picture)
+    out = coltran.reference_output(network, picture)
     assert out.shape == (16, 16, 3)
-    assert np.array_equal(out, coltran.published(network, picture[:, 24:65]))
+    assert np.array_equal(out, coltran.reference_output(network, picture[:, 24:65]))
 
 
 def test_another_way_of_sampling_or_name_is_refused(network: coltran.ColTran, pictures: Tensor) -> None:
@@ -253,13 +255,13 @@ def damaged(change: str) -> dict[str, Any]:
     tensors = published.tensors(found)
     dense = next(variable for variable in found if variable.key == "input_dense.weight")
     if change == "no average":
-        del tensors[dense.stored]
+        del tensors[dense.checkpoint_name]
     elif change == "unknown":
         tensors["color_upsampler.Sdense_9.Skernel:0/.ATTRIBUTES/VARIABLE_VALUE"] = np.zeros(3, np.float32)
     elif change == "turned":
-        tensors[dense.stored] = np.zeros((32, 64), np.float32)
+        tensors[dense.checkpoint_name] = np.zeros((32, 64), np.float32)
     elif change == "float64":
-        tensors[dense.stored] = np.zeros((64, 32))
+        tensors[dense.checkpoint_name] = np.zeros((64, 32))
     return tensors
 
 

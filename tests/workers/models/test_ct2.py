@@ -46,7 +46,7 @@ def whole() -> ct2.Ct2:
 @pytest.fixture(scope="module")
 def reduced() -> ct2.Ct2:
     sizes = FACTS["reduced"] | {"regression": tuple(FACTS["reduced"]["regression"])}
-    network = ct2.build("ct2", ct2.Sizes(**sizes))
+    network = ct2.build("ct2", ct2.Ct2Sizes(**sizes))
     golden.filled(network, FACTS["fill"])
     return network
 
@@ -76,7 +76,7 @@ def test_numbers_before_the_table_are_as_published(whole: ct2.Ct2) -> None:
 
 @torch.inference_mode()
 def test_numbers_under_a_table_are_those_of_the_verified_network(reduced: ct2.Ct2) -> None:
-    out = reduced(light(), ct2.allowed_colours(light(), ct2.read_table(invented_table())))
+    out = reduced(light(), ct2.color_mask(light(), ct2.read_table(invented_table())))
     assert worst(out.ab, "reduced_ab") <= FACTS["tolerance"]
     assert worst(out.regression, "reduced_regression") <= FACTS["tolerance"]
     finite = out.logits.masked_fill(out.logits.isinf(), -1000)[:, ::4, ::8, ::8]
@@ -91,7 +91,7 @@ def test_there_are_313_colours_and_none_twice() -> None:
 def test_both_names_of_a_block_are_one_and_the_later_wins(reduced: ct2.Ct2) -> None:
     state = {key: value.clone() for key, value in reduced.state_dict().items()}
     state["decoder.per_block.1.mlp.fc1.bias"] += 1
-    network = ct2.build("ct2", ct2.Sizes(**FACTS["reduced"]))
+    network = ct2.build("ct2", ct2.Ct2Sizes(**FACTS["reduced"]))
     network.load_state_dict(state)
     loaded = network.state_dict()
     for key in ("decoder.per_block.1.mlp.fc1.bias", "decoder.blocks.0.1.mlp.fc1.bias"):
@@ -100,12 +100,12 @@ def test_both_names_of_a_block_are_one_and_the_later_wins(reduced: ct2.Ct2) -> N
 
 @torch.inference_mode()
 def test_no_pixel_takes_a_colour_that_its_lightness_forbids(reduced: ct2.Ct2) -> None:
-    allowed = ct2.allowed_colours(light(), ct2.read_table(invented_table()))
+    allowed = ct2.color_mask(light(), ct2.read_table(invented_table()))
     logits = reduced(light(), allowed).logits.flatten(2).transpose(1, 2)
     assert torch.equal(logits.isfinite(), allowed)
     only = np.zeros((ZONES, COLOURS), bool)
     only[[0, 1, 2, 3], [5, 50, 150, 300]] = True
-    ab = reduced.chroma(light(), ct2.allowed_colours(light(), ct2.read_table(only)))
+    ab = reduced.chroma(light(), ct2.color_mask(light(), ct2.read_table(only)))
     for zone, colour in enumerate((5, 50, 150, 300)):
         inside = (light() >= 25 * zone) & (light() < 25 * zone + 25)
         assert (ab.permute(1, 0, 2, 3)[:, inside[:, 0]] - torch.tensor(ct2.AB_BINS[colour])[:, None]).abs().max() < 1e-4
@@ -114,7 +114,7 @@ def test_no_pixel_takes_a_colour_that_its_lightness_forbids(reduced: ct2.Ct2) ->
 def test_zones_are_half_open_but_for_the_last() -> None:
     levels = torch.tensor([0, 24.999, 25, 49.999, 50, 75, 99.9, 100]).reshape(1, 1, 2, 4)
     table = torch.eye(ZONES, COLOURS, dtype=torch.bool)
-    assert ct2.allowed_colours(levels, table)[0].int().argmax(-1).tolist() == [0, 0, 1, 1, 2, 3, 3, 3]
+    assert ct2.color_mask(levels, table)[0].int().argmax(-1).tolist() == [0, 0, 1, 1, 2, 3, 3, 3]
 
 
 @torch.inference_mode()
@@ -153,7 +153,7 @@ def test_without_a_table_it_says_what_is_lacking(reduced: ct2.Ct2, pictures: Ten
     with pytest.raises(ValueError, match="luminance table that belongs to its weights"):
         ct2.chroma(reduced, pictures)
     with pytest.raises(ValueError, match="luminance table that belongs to its weights"):
-        ct2.published(reduced, np.zeros((20, 20, 3), np.uint8))
+        ct2.reference_output(reduced, np.zeros((20, 20, 3), np.uint8))
 
 
 @pytest.mark.parametrize("form", ["npy", "lists", "strings", "named"])
@@ -199,8 +199,8 @@ def test_other_numbers_and_empty_rows_are_refused() -> None:
 @torch.inference_mode()
 def test_the_published_program_keeps_the_central_square(reduced: ct2.Ct2) -> None:
     picture = np.random.Generator(np.random.PCG64(3)).integers(0, 256, (41, 90, 3), np.uint8)
-    out = ct2.published(reduced, picture, luminance_table=invented_table())
-    square = ct2.published(reduced, picture[:, 24:65], luminance_table=invented_table())
+    out = ct2.reference_output(reduced, picture, luminance_table=invented_table())
+    square = ct2.reference_output(reduced, picture[:, 24:65], luminance_table=invented_table())
     assert out.shape == (256, 256, 3)
     assert np.array_equal(out, square)
 

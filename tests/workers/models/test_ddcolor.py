@@ -89,7 +89,7 @@ def test_an_input_size_that_is_no_multiple_of_32_is_refused(tiny: nn.Module, pic
 @pytest.mark.parametrize("size", [(8, 8), (21, 34)])
 def test_the_published_picture_keeps_its_size_and_its_lightness(tiny: nn.Module, size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).integers(60, 200, (*size, 1), np.uint8).repeat(3, axis=2)
-    out = ddcolor.published(tiny, picture, input_size=64)
+    out = ddcolor.reference_output(tiny, picture, input_size=64)
     assert out.shape == picture.shape
     assert out.dtype == np.uint8
     assert (out != picture).any()

@@ -93,7 +93,7 @@ def test_a_render_factor_out_of_range_is_refused(artistic: nn.Module, pictures: 
 @pytest.mark.parametrize("size", [(8, 8), (21, 34)])
 def test_the_published_picture_keeps_its_size_and_its_luma(artistic: nn.Module, size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).integers(100, 160, (*size, 3), np.uint8)
-    out = deoldify.published(artistic, picture, render_factor=7)
+    out = deoldify.reference_output(artistic, picture, render_factor=7)
     assert out.shape == picture.shape
     assert out.dtype == np.uint8
     before, after = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY).astype(int) for each in (picture, out))

@@ -59,7 +59,7 @@ def test_only_lightness_counts(network: nn.Module) -> None:
 
 def test_the_published_picture_keeps_its_size_and_its_lightness(network: nn.Module) -> None:
     picture = np.random.default_rng(0).integers(60, 200, (21, 34, 1), np.uint8).repeat(3, axis=2)
-    out = eccv16.published(network, picture)
+    out = eccv16.reference_output(network, picture)
     assert out.shape == picture.shape
     assert out.dtype == np.uint8
     assert (out != picture).any()

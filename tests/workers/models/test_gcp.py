@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tests.workers.models import golden
 from tests.workers.models.generative_prior import filled
 from workers.models import gcp
-from workers.models.gcp import Correspondence, Deformator, GenerativePrior, Painter, warped
+from workers.models.gcp import Correspondence, Deformator, GenerativePrior, Painter, warp
 from workers.models.parts.biggan import SpectralLinear, SpectralWeight
 
 FACTS = golden.facts("gcp")
@@ -130,7 +130,7 @@ def test_patches_go_where_the_shares_point() -> None:
     found = golden.uniform(0, (1, 3, 8, 12))
     shares = torch.zeros(1, 6, 6)
     shares[0, range(6), [1, 0, 2, 3, 4, 5]] = 1
-    moved = warped(shares, found, 4)
+    moved = warp(shares, found, 4)
     assert torch.equal(moved[..., :4, :4], found[..., :4, 4:8])
     assert torch.equal(moved[..., :4, 4:8], found[..., :4, :4])
     assert torch.equal(moved[..., 4:, :], found[..., 4:, :])
@@ -200,6 +200,6 @@ def test_another_name_is_refused() -> None:
 
 def test_the_published_picture_has_its_own_size_and_all_levels(narrow: nn.Module) -> None:
     picture = np.random.default_rng(0).integers(90, 160, (21, 34, 3), np.uint8)
-    out = gcp.published(narrow, picture, imagenet_class=CLASS)
+    out = gcp.reference_output(narrow, picture, imagenet_class=CLASS)
     assert out.shape == picture.shape
     assert (out.min(), out.max()) == (0, 255)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tests.workers.models import golden
 from workers.models import instcolorization
-from workers.models.instcolorization import InstColorization, places, strongest
+from workers.models.instcolorization import InstColorization, box_placements, strongest_boxes
 
 FACTS = golden.facts("instcolorization")
 ARRAYS = golden.arrays("instcolorization")
@@ -53,7 +53,7 @@ def test_numbers_of_the_whole_picture_are_as_published(network: InstColorization
 @torch.inference_mode()
 def test_numbers_of_objects_and_of_their_fusion_are_as_published(network: InstColorization) -> None:
     whole, crops = drawn()
-    placed = places(FACTS["boxes_xyxy"], tuple(FACTS["size_wh"]), 64)
+    placed = box_placements(FACTS["boxes_xyxy"], tuple(FACTS["size_wh"]), 64)
     ab, maps = network.G(crops)
     step = FACTS["strides"]["objects"]
     assert golden.worst(ab[..., ::step, ::step], ARRAYS["objects"]) <= FACTS["tolerance"]
@@ -62,30 +62,30 @@ def test_numbers_of_objects_and_of_their_fusion_are_as_published(network: InstCo
 
 
 def test_boxes_lie_at_each_scale_where_they_were_published() -> None:
-    placed = places(FACTS["boxes_xyxy"], tuple(FACTS["size_wh"]), 64)
+    placed = box_placements(FACTS["boxes_xyxy"], tuple(FACTS["size_wh"]), 64)
     assert np.array_equal(np.array(placed), ARRAYS["places"])
 
 
 def test_a_box_at_the_far_edge_keeps_a_pixel() -> None:
-    place = places([(99, 79, 99, 79)], (100, 80), 256)[3][0]
+    place = box_placements([(99, 79, 99, 79)], (100, 80), 256)[3][0]
     assert (place.width, place.height) == (1, 1)
     assert (place.left, place.top, place.right, place.bottom) == (30, 30, 1, 1)
 
 
 def test_eight_boxes_with_the_highest_scores_are_taken() -> None:
     boxes = [(index, 0, index + 1, 1, score) for index, score in enumerate((9, 1, 8, 7, 6, 2, 5, 4, 3, 10))]
-    assert [box[0] for box in strongest(boxes, (100, 100))] == [0, 2, 3, 4, 6, 7, 8, 9]
-    assert [box[0] for box in strongest([box[:4] for box in boxes], (100, 100))] == [*range(8)]
+    assert [box[0] for box in strongest_boxes(boxes, (100, 100))] == [0, 2, 3, 4, 6, 7, 8, 9]
+    assert [box[0] for box in strongest_boxes([box[:4] for box in boxes], (100, 100))] == [*range(8)]
 
 
 def test_coordinates_are_cut_to_whole_numbers_and_to_the_picture() -> None:
-    assert strongest([(1.9, 2.9, 300.9, 4.9)], (50, 40)) == [(1, 2, 50, 4)]
+    assert strongest_boxes([(1.9, 2.9, 300.9, 4.9)], (50, 40)) == [(1, 2, 50, 4)]
 
 
 @pytest.mark.parametrize("box", [(5, 5, 4, 6), (-1, 0, 5, 5), (1, 2, 3), (50, 0, 51, 5), (0, 40, 5, 41)])
 def test_what_is_no_box_of_the_picture_is_refused(box: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="box"):
-        strongest([box], (50, 40))
+        strongest_boxes([box], (50, 40))
 
 
 @torch.inference_mode()
@@ -111,6 +111,6 @@ def test_another_name_is_refused() -> None:
 
 def test_the_published_picture_is_the_square_of_the_network(network: nn.Module) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (21, 34, 3), np.uint8)
-    out = instcolorization.published(network, picture)
+    out = instcolorization.reference_output(network, picture)
     assert out.shape == (256, 256, 3)
     assert out.dtype == np.uint8

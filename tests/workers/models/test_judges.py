@@ -72,7 +72,7 @@ def test_lpips_is_that_of_its_authors_package(name: str, net: str, tmp_path: Pat
 
 def test_a_backbone_is_recognised_by_its_convolutions(tmp_path: Path) -> None:
     torch.save(vision.alexnet(weights=None).state_dict(), tmp_path / "some.pth")
-    assert loading.recognise([tmp_path / "some.pth"]) == "lpips-alex"
+    assert loading.recognize([tmp_path / "some.pth"]) == "lpips-alex"
 
 
 def test_niqes_table_is_read_and_a_strange_one_refused(tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ def _same_numbers() -> None:
 @pytest.mark.parametrize("build", RESTORERS)
 def test_a_file_is_known_by_its_keys_and_loads_strictly(build: str, tmp_path: Path) -> None:
     path = placeholders.weights(tmp_path / "w.safetensors", build)
-    assert loading.recognise([path]) == build
+    assert loading.recognize([path]) == build
     network = models.load(path)
     wrapped = {f"module.{key}": value for key, value in network.state_dict().items()}
     torch.save({"state_dict": wrapped}, tmp_path / "w.pth")
-    assert loading.recognise([tmp_path / "w.pth"]) == build
+    assert loading.recognize([tmp_path / "w.pth"]) == build
     state = network.state_dict()
     state.pop(next(iter(state)))
     save_file(state, tmp_path / "cut.safetensors")
@@ -50,7 +50,7 @@ def test_pictures_of_any_size_and_one_or_three_channels_come_out(build: str, siz
     network = models.build(build)
     scale = next(card.scale for card in CARDS.values() if card.build == build)
     for channels in (1, 3):
-        made = models.restored(network, torch.rand(1, channels, *size), **options_of(build))
+        made = models.restore(network, torch.rand(1, channels, *size), **options_of(build))
         assert made.shape == (1, channels, size[0] * scale, size[1] * scale)
         assert made.dtype == torch.float32
 
@@ -58,8 +58,8 @@ def test_pictures_of_any_size_and_one_or_three_channels_come_out(build: str, siz
 @pytest.mark.parametrize("build", RESTORERS)
 def test_a_picture_does_not_depend_on_others_in_its_batch(build: str) -> None:
     network, pictures = models.build(build), torch.rand(3, 3, 24, 20)
-    together = models.restored(network, pictures, **options_of(build))
-    alone = models.restored(network, pictures[1:2], **options_of(build))
+    together = models.restore(network, pictures, **options_of(build))
+    alone = models.restore(network, pictures[1:2], **options_of(build))
     assert torch.equal(together[1:2], alone)
 
 
@@ -67,13 +67,13 @@ def test_equal_channels_stay_equal() -> None:
     for build in ("folded-cnn", "dncnn"):
         grey = torch.rand(1, 1, 24, 20)
         network, options = models.build(build), options_of(build)
-        made = models.restored(network, grey.expand(-1, 3, -1, -1), **options).mean(dim=1, keepdim=True)
-        torch.testing.assert_close(made, models.restored(network, grey, **options), rtol=0, atol=1e-5)
+        made = models.restore(network, grey.expand(-1, 3, -1, -1), **options).mean(dim=1, keepdim=True)
+        torch.testing.assert_close(made, models.restore(network, grey, **options), rtol=0, atol=1e-5)
 
 
 def test_an_option_that_a_network_has_not_is_no_option() -> None:
     with pytest.raises(TypeError, match="sigma"):
-        models.restored(models.build("dncnn"), torch.rand(1, 1, 8, 8), sigma=0.1)
+        models.restore(models.build("dncnn"), torch.rand(1, 1, 8, 8), sigma=0.1)
 
 
 def test_a_network_of_another_name_is_not_built() -> None:

@@ -90,6 +90,6 @@ def test_what_is_no_hint_of_the_picture_is_refused(hint: tuple[float, ...]) -> N
 
 def test_the_published_picture_follows_hints_at_its_own_size(network: nn.Module) -> None:
     picture = np.full((21, 34, 3), 120, np.uint8)
-    plain, hinted = (siggraph17.published(network, picture, hints=hints) for hints in ((), [(9, 9, *BLUE, 9)]))
+    plain, hinted = (siggraph17.reference_output(network, picture, hints=hints) for hints in ((), [(9, 9, *BLUE, 9)]))
     assert plain.shape == hinted.shape == picture.shape
     assert (plain != hinted).any()

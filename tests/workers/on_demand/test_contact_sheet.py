@@ -13,7 +13,7 @@ from db.errors import InputError
 from db.recipe import Recipe, parse
 from tests.support import tint
 from tests.support.reels import House, film, house, moving
-from workers.on_demand.contact_sheet import Column, Order, sheet
+from workers.on_demand.contact_sheet import Column, SheetOrder, make_sheet
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def at(tmp_path: Path) -> House:
     return house(tmp_path)
 
 
-def order(at: House, sources: list[Path], **more: object) -> Order:
+def order(at: House, sources: list[Path], **more: object) -> SheetOrder:
     step = tint.step(tint.pin(at.store, at.folder / "weights"))
     columns = (
         Column(title="tint", recipe=Recipe(name="tint", steps=(step,))),
         Column(title="identity", recipe=parse("[]", "identity")),
     )
     out = str(at.folder / "sheet.png")
-    return Order(sources=tuple(map(str, sources)), columns=columns, out=out, height_px=64, **more)
+    return SheetOrder(sources=tuple(map(str, sources)), columns=columns, out=out, height_px=64, **more)
 
 
 def photo(path: Path, seed: int = 0) -> Path:
@@ -38,7 +38,7 @@ def photo(path: Path, seed: int = 0) -> Path:
 
 def test_photos_and_frames_of_a_reel_stand_beside_what_became_of_them(at: House, tmp_path: Path) -> None:
     reel = film(tmp_path / "a <b>.mkv", moving(12, 48, 64), "gray")
-    made = sheet(order(at, [photo(tmp_path / "p.png"), reel], frames=2), at.settings)
+    made = make_sheet(order(at, [photo(tmp_path / "p.png"), reel], frames=2), at.settings)
     assert made["rows"] == 3
     assert made["notes"] == []
     picture = np.asarray(Image.open(made["png"]).convert("RGB")).astype(int)
@@ -56,17 +56,17 @@ def test_photos_and_frames_of_a_reel_stand_beside_what_became_of_them(at: House,
 
 def test_a_source_that_cannot_be_read_is_a_note_and_the_others_are_shown(at: House, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 no picture")
-    made = sheet(order(at, [tmp_path / "bad.jpg", photo(tmp_path / "p.png"), tmp_path / "gone.png"]), at.settings)
+    made = make_sheet(order(at, [tmp_path / "bad.jpg", photo(tmp_path / "p.png"), tmp_path / "gone.png"]), at.settings)
     assert made["rows"] == 1
     assert len(made["notes"]) == 2
     with pytest.raises(InputError, match="gone"):
-        sheet(order(at, [tmp_path / "gone.png"]), at.settings)
+        make_sheet(order(at, [tmp_path / "gone.png"]), at.settings)
 
 
 def test_a_sheet_never_replaces_a_source(at: House, tmp_path: Path) -> None:
     source = photo(tmp_path / "sheet.png")
     before = source.read_bytes()
     with pytest.raises(InputError) as caught:
-        sheet(order(at, [source]), at.settings)
+        make_sheet(order(at, [source]), at.settings)
     assert caught.value.code == "OUTPUT_ON_SOURCE"
     assert source.read_bytes() == before

@@ -23,7 +23,7 @@ def system(folder: Path) -> tuple[Path, Path]:
 def test_a_file_is_described_by_digest_size_and_parameters(tmp_path: Path) -> None:
     path = tint.weights(tmp_path / "given")
     found = examine([str(path)], None, tmp_path)
-    digest = loading.sha256_of(path)
+    digest = loading.file_sha256(path)
     assert found["card"] == "tint"
     assert found["files"] == [
         {"path": str(path), "networks": [], "sha256": digest, "bytes": path.stat().st_size},
@@ -53,7 +53,7 @@ def test_files_under_other_names_are_given_to_their_networks(tmp_path: Path, nam
 
 def test_a_system_is_known_by_its_networks_names(tmp_path: Path) -> None:
     paths = {}
-    for name, shapes in loading._expected("instcolorization").items():
+    for name, shapes in loading._key_shapes("instcolorization").items():
         paths[name] = tmp_path / f"{name}.bin"
         torch.save({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, paths[name])
     found = examine([f"{name}={path}" for name, path in paths.items()], None, tmp_path)

@@ -30,7 +30,7 @@ def test_luma_is_kept_to_a_code_value_even_where_colours_must_give_way(matrix: s
     shares, top = WEIGHTS[matrix], 2**bits - 1
     source = torch.rand(1, 1, 40, 50, generator=torch.Generator().manual_seed(bits))
     source[0, 0, 0, :4] = torch.tensor([0.0, 1.0, 1e-4, 1 - 1e-4])
-    codes = torch.round(luma.kept(_random(bits), source, shares) * top)
+    codes = torch.round(luma.restore_luma(_random(bits), source, shares) * top)
     assert codes.min() >= 0
     assert codes.max() <= top
     assert (luma.of(codes.double(), shares) - source.double() * top).abs().max() <= 0.51
@@ -39,7 +39,7 @@ def test_luma_is_kept_to_a_code_value_even_where_colours_must_give_way(matrix: s
 def test_colours_that_can_be_shown_are_only_moved() -> None:
     source = torch.full((1, 1, 40, 50), 0.5)
     colours = 0.5 + 0.1 * (_random(1) - 0.5)
-    kept = luma.kept(colours, source, luma.BT601)
+    kept = luma.restore_luma(colours, source, luma.BT601)
     difference = kept - colours
     assert torch.allclose(difference[:, 0], difference[:, 2], atol=1e-6)
     assert torch.allclose(luma.of(kept, luma.BT601), source, atol=1e-6)
@@ -49,7 +49,7 @@ def test_the_nearest_colour_is_taken() -> None:
     """Held against the best of a fine grid over the plane of that luma."""
     shares, wanted = luma.BT601, 0.3
     colours = _random(5)[..., :1, :6]
-    kept = luma.kept(colours, torch.full((1, 1, 1, 6), wanted), shares)
+    kept = luma.restore_luma(colours, torch.full((1, 1, 1, 6), wanted), shares)
     red, blue = np.meshgrid(np.linspace(0, 1, 801), np.linspace(0, 1, 801))
     green = (wanted - shares[0] * red - shares[1] * blue) / (1 - sum(shares))
     legal = (green >= 0) & (green <= 1)
@@ -63,15 +63,15 @@ def test_the_nearest_colour_is_taken() -> None:
 
 def test_luma_beyond_the_display_becomes_grey_of_it() -> None:
     source = torch.tensor([-0.05, 1.08]).view(1, 1, 1, 2)
-    kept = luma.kept(torch.rand(1, 3, 1, 2), source, luma.BT601)
+    kept = luma.restore_luma(torch.rand(1, 3, 1, 2), source, luma.BT601)
     assert torch.equal(kept, source.expand(1, 3, 1, 2))
 
 
 def test_no_pixel_depends_on_its_neighbours() -> None:
     colours, source = _random(3, 4), torch.rand(4, 1, 40, 50)
-    whole = luma.kept(colours, source, luma.BT601)
+    whole = luma.restore_luma(colours, source, luma.BT601)
     for frame in range(4):
-        alone = luma.kept(colours[frame : frame + 1], source[frame : frame + 1], luma.BT601)
+        alone = luma.restore_luma(colours[frame : frame + 1], source[frame : frame + 1], luma.BT601)
         assert torch.equal(whole[frame : frame + 1], alone)
 
 

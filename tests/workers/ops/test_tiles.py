@@ -26,7 +26,7 @@ def smooth(part: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [(40, 530), (513, 30), (700, 1100), (512, 512), (1, 1)])
 def test_tiles_join_to_the_whole(size: tuple[int, int]) -> None:
     picture = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(tiles.joined(picture, 12, smooth), smooth(picture), rtol=0, atol=1e-5)
+    torch.testing.assert_close(tiles.map_tiles(picture, 12, smooth), smooth(picture), rtol=0, atol=1e-5)
 
 
 def test_no_tile_is_larger_than_its_side_and_surroundings() -> None:
@@ -37,10 +37,10 @@ def test_no_tile_is_larger_than_its_side_and_surroundings() -> None:
         return part
 
     picture = torch.rand(1, 1, 1200, 600)
-    assert torch.equal(tiles.joined(picture, 20, look), picture)
+    assert torch.equal(tiles.map_tiles(picture, 20, look), picture)
     assert seen == [(544, 544), (544, 120), (576, 544), (576, 120), (208, 544), (208, 120)]
     seen.clear()
-    tiles.joined(picture, 0, look)
+    tiles.map_tiles(picture, 0, look)
     assert seen == [(1200, 600)]
 
 
@@ -53,7 +53,7 @@ def test_a_network_looks_no_further_than_its_entry_says(build: str) -> None:
     picture = torch.rand(1, 1, 96, 96)
     other = picture.clone()
     other[..., 48, 48] += 0.5
-    before, after = (models.restored(network, each, **options) for each in (picture, other))
+    before, after = (models.restore(network, each, **options) for each in (picture, other))
     scale = before.shape[-1] // 96
     rows, columns = (before != after)[0, 0].nonzero(as_tuple=True)
     reached = max(abs(int(each) // scale - 48) for each in (*rows, *columns))
@@ -66,9 +66,9 @@ def test_a_network_makes_the_same_of_tiles(build: str, monkeypatch: pytest.Monke
     network: nn.Module = models.build(build)
     options = {"sigma": 0.1} if build == "folded-cnn" else {}
     picture = torch.rand(1, 3, 101, 143)
-    whole = models.restored(network, picture, **options)
+    whole = models.restore(network, picture, **options)
     monkeypatch.setattr(tiles, "TILE_PX", 64)
-    torch.testing.assert_close(models.restored(network, picture, **options), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(models.restore(network, picture, **options), whole, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (384, 384), (385, 30), (40, 900), (1000, 790)])
@@ -79,12 +79,12 @@ def test_tiles_that_fade_make_the_same_of_what_looks_near(size: tuple[int, int],
     def near(part: Tensor) -> Tensor:
         return functional.interpolate(part, scale_factor=scale, mode="nearest")
 
-    torch.testing.assert_close(tiles.faded(picture, scale, near), near(picture), rtol=0, atol=1e-6)
+    torch.testing.assert_close(tiles.blend_tiles(picture, scale, near), near(picture), rtol=0, atol=1e-6)
 
 
 def test_what_looks_at_the_mean_of_its_tile_leaves_a_slope_and_no_step() -> None:
     picture = torch.linspace(0, 1, 800).expand(1, 1, 20, 800)
-    row = tiles.faded(picture, 1, lambda part: part.mean().expand(part.shape))[0, 0, 0]
+    row = tiles.blend_tiles(picture, 1, lambda part: part.mean().expand(part.shape))[0, 0, 0]
     steps = row.diff().abs()
     assert float(row[-1] - row[0]) > 0.5
     # Three tiles, two slopes of 64 pixels; between them nothing changes.
@@ -99,7 +99,7 @@ def test_no_fading_tile_is_larger_than_the_others_with_what_is_around() -> None:
         seen.append(tuple(part.shape[-2:]))
         return part
 
-    tiles.faded(torch.rand(1, 1, 1200, 400), 1, look)
+    tiles.blend_tiles(torch.rand(1, 1, 1200, 400), 1, look)
     assert len(seen) == 8
     assert max(max(each) for each in seen) <= tiles._FADED_PX + 2 * tiles._AROUND_PX
     assert all(side % 16 == 0 for each in seen for side in each)

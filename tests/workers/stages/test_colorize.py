@@ -87,7 +87,7 @@ def test_a_seed_repeats_its_picture_and_another_gives_another(at: House, pin: Pi
 def test_colours_that_srgb_has_not_lose_colour_and_neither_lightness_nor_hue() -> None:
     light = torch.tensor([97.0, 50.0, 3.0]).view(3, 1, 1, 1)
     chroma = torch.tensor([80.0, 60.0]).view(1, 2, 1, 1).expand(3, -1, -1, -1)
-    rgb = lab.in_gamut(light, chroma)
+    rgb = lab.clip_to_gamut(light, chroma)
     assert float(rgb.min()) >= -1e-6
     assert float(rgb.max()) <= 1 + 1e-6
     back = lab.rgb_to_lab(rgb)

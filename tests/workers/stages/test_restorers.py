@@ -93,13 +93,13 @@ def test_a_network_is_told_the_noise_that_is_given_or_seen(
     at: House, denoiser: Pin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[float] = []
-    real = folded_cnn.restored
+    real = folded_cnn.restore
 
     def listening(network: torch.nn.Module, pictures: torch.Tensor, *, sigma: float) -> torch.Tensor:
         told.append(sigma)
         return real(network, pictures, sigma=sigma)
 
-    monkeypatch.setattr(folded_cnn, "restored", listening)
+    monkeypatch.setattr(folded_cnn, "restore", listening)
     picture = with_grain(film(1, 96, 128, 3), 20 / 255)
     after(at, with_pin(denoiser, "denoise", sigma=0.1), picture)
     assert told.pop() == pytest.approx(0.1)
@@ -175,8 +175,10 @@ def test_accelerators_are_given_full_cells() -> None:
         return frames
 
     frames = torch.empty(3, 1, 4, 4, device="meta")
-    assert cells.by_cell(frames, 8, work).shape == frames.shape
-    assert cells.by_cell(frames.expand(-1, 3, -1, -1), 2, work).shape == (3, 3, 4, 4)
+    assert cells.map_cells(frames, 8, work).shape == frames.shape
+    assert cells.map_cells(frames.expand(-1, 3, -1, -1), 2, work).shape == (3, 3, 4, 4)
     assert seen == [8, 3]
-    assert torch.equal(cells.by_cell(torch.arange(12.0).view(3, 1, 2, 2), 8, work), torch.arange(12.0).view(3, 1, 2, 2))
+    assert torch.equal(
+        cells.map_cells(torch.arange(12.0).view(3, 1, 2, 2), 8, work), torch.arange(12.0).view(3, 1, 2, 2)
+    )
     assert seen == [8, 3, 1, 1, 1]

@@ -44,14 +44,14 @@ def test_a_coloured_still_says_so(at: House, name: str) -> None:
     found = xmp.properties(xmp.read(at.path(result.outputs["still"])))
     assert found["DigitalSourceType"] == INVENTED
     assert "weights tint (sha256 " in found["AISystemUsed"]
-    assert source_types.invented(result.facts)
+    assert source_types.has_invented_color(result.facts)
 
 
 def test_a_corrected_still_says_that_and_an_untouched_one_nothing(at: House) -> None:
     corrected = _still(at, "a.png", parse("- color_enhance", "r"))
     found = xmp.properties(xmp.read(at.path(corrected.outputs["still"])))
     assert found == {"DigitalSourceType": ENHANCED}
-    assert not source_types.invented(corrected.facts)
+    assert not source_types.has_invented_color(corrected.facts)
     for steps in ("[]", "- color_enhance: {strength: 0}"):
         untouched = _still(at, "b.png", parse(steps, "r"))
         assert xmp.read(at.path(untouched.outputs["still"])) is None
@@ -60,9 +60,9 @@ def test_a_corrected_still_says_that_and_an_untouched_one_nothing(at: House) -> 
 
 def test_colour_that_was_there_is_not_invented(at: House) -> None:
     kept = _still(at, "a.png", _tinted(at), colour=True)
-    assert not source_types.invented(kept.facts)
+    assert not source_types.has_invented_color(kept.facts)
     anew = _still(at, "b.png", _tinted(at, already_coloured="recolor"), colour=True)
-    assert source_types.invented(anew.facts)
+    assert source_types.has_invented_color(anew.facts)
 
 
 def test_a_correction_never_hides_what_was_invented_before(at: House, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_correction_never_hides_what_was_invented_before(at: House, tmp_path: 
 
 def test_the_sources_own_packet_survives_a_step(at: House) -> None:
     """OpenImageIO writes packets of its own; the source's must come through word for word."""
-    own = xmp.marked(None, {"PersonInImage": "somebody"})
+    own = xmp.with_mark(None, {"PersonInImage": "somebody"})
     for name in ("a.png", "a.tif"):
         Image.fromarray(moving(1, 16, 24)[0][0]).save(at.folder / name)
         xmp.write(at.folder / name, own)
@@ -100,7 +100,7 @@ def test_a_coloured_reel_says_so_in_master_and_access_copy(at: House, tmp_path: 
         assert opened.metadata["comment"].startswith("Colour invented by Reelwright, stage colorize, weights tint")
         assert len(list(opened.decode(video=0))) == 4
     assert xmp.properties(xmp.read(access))["DigitalSourceType"] == INVENTED
-    assert source_types.invented(result.facts)
+    assert source_types.has_invented_color(result.facts)
 
 
 def test_a_reel_that_was_only_corrected_claims_no_colour(at: House, tmp_path: Path) -> None:
@@ -116,4 +116,4 @@ def test_a_reel_that_was_only_corrected_claims_no_colour(at: House, tmp_path: Pa
      ("- colorize", source_types.INVENTED), ("- upscale: {method: network}", source_types.ENHANCED)],
 )  # fmt: skip
 def test_what_a_recipe_makes_of_a_grey_still(steps: str, expected: str) -> None:
-    assert ai_marking.of(parse(steps, "r"), already_coloured=False).source_type == expected
+    assert ai_marking.source_mark(parse(steps, "r"), already_coloured=False).source_type == expected

@@ -49,7 +49,7 @@ def test_what_is_claimed_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     largest: list[int] = []
 
     def watched(frames: int) -> None:
-        largest.append(max((disk_space._size(folder) for folder in work.glob("scratch-*")), default=0))
+        largest.append(max((disk_space._folder_bytes(folder) for folder in work.glob("scratch-*")), default=0))
 
     bench = House.bench
     monkeypatch.setattr(House, "bench", lambda self, report=None: bench(self, watched))
@@ -87,7 +87,7 @@ def test_a_full_disk_is_told_before_work_starts(tmp_path: Path, monkeypatch: pyt
 
 def test_work_that_outgrows_its_quota_ends(tmp_path: Path) -> None:
     moved: list[int] = []
-    watch = disk_space.Watch(tmp_path, 1000, moved.append)
+    watch = disk_space.SpaceWatch(tmp_path, 1000, moved.append)
     watch(3)
     assert moved == [3]
     (tmp_path / "large").write_bytes(bytes(2000))
@@ -101,7 +101,7 @@ def test_work_that_outgrows_its_quota_ends(tmp_path: Path) -> None:
 def test_a_disk_that_others_fill_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: _Usage(1, 1, 1000))
     with pytest.raises(TransientError) as waits:
-        disk_space.Watch(tmp_path, 0, lambda frames: None)(1)
+        disk_space.SpaceWatch(tmp_path, 0, lambda frames: None)(1)
     assert waits.value.code == "NO_SPACE"
 
 

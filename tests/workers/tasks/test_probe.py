@@ -12,11 +12,11 @@ import pytest
 
 from db import checksums
 from db.errors import InputError
-from db.records import Item, ReelFacts, Sequence
+from db.records import ItemView, ReelFacts, Sequence
 from db.states import ItemKind, TaskKind
 from tests.support.reels import House, film, house, item, moving, order, planes_of, probed
 from workers.media import index, planes
-from workers.media.reel import open_reel, pictures, stored
+from workers.media.reel import open_reel, pictures, read_samples
 from workers.media.stills import files as stills
 from workers.media.stills.files import Photo
 from workers.tasks import probe
@@ -27,13 +27,13 @@ def at(tmp_path: Path) -> House:
     return house(tmp_path)
 
 
-def _facts(at: House, item_: Item) -> ReelFacts:
+def _facts(at: House, item_: ItemView) -> ReelFacts:
     facts = probed(at, item_).facts
     assert facts is not None
     return facts
 
 
-def _refused(at: House, item_: Item) -> InputError:
+def _refused(at: House, item_: ItemView) -> InputError:
     with pytest.raises(InputError) as caught:
         probed(at, item_)
     return caught.value
@@ -90,7 +90,7 @@ def test_every_frame_of_a_sequence_is_checked_by_its_own_digest(at: House, tmp_p
     folder = _sequence(tmp_path / "frames", [1, 2, 3])
     sums = {path.name: {"md5": hashlib.md5(path.read_bytes()).hexdigest()} for path in sorted(folder.iterdir())}
 
-    def listed() -> Item:
+    def listed() -> ItemView:
         data = checksums.dump(sums.items()).encode()
         blob = at.store.put_bytes(checksums.key(hashlib.sha256(data).hexdigest()), data)
         return item(folder, sequence=_numbered(1, 3), listing=blob)
@@ -210,7 +210,7 @@ def test_a_sequence_is_read_by_its_numbers(at: House, tmp_path: Path) -> None:
     assert (item_.facts.frame_count, item_.facts.rate, item_.facts.mono) == (3, 24, False)
     joined = b"".join((folder / f"f_{number:04d}.png").read_bytes() for number in (10, 12, 14))
     assert item_.facts.sha256 == hashlib.sha256(joined).hexdigest()
-    first = next(stored(open_reel(item_, at.bench())))
+    first = next(read_samples(open_reel(item_, at.bench())))
     assert np.array_equal(np.stack(first), moving(1, 12, 16, channels=3, seed=10)[0])
 
 

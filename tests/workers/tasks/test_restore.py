@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from db.errors import InputError, WorkCancelled, WorkError
-from db.records import Item, Sequence, Substitute
+from db.records import ItemView, Sequence, Substitute
 from db.states import ItemKind, TaskKind
 from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, restored, whole_life
 from workers.media import index
@@ -28,7 +28,7 @@ def at(tmp_path: Path) -> House:
     return house(tmp_path)
 
 
-def _frames(at: House, item_: Item, segment_frames: int) -> list[list[np.ndarray]]:
+def _frames(at: House, item_: ItemView, segment_frames: int) -> list[list[np.ndarray]]:
     parts = restored(at, item_, segment_frames)
     return [planes for part in parts for planes in planes_of(at.path(part.outputs["chunk"]))]
 
@@ -90,8 +90,8 @@ def test_a_cell_smaller_than_the_radius_changes_nothing_either(at: House, tmp_pa
 def test_handles_are_whole_cells_inside_the_reel(at: House, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", moving(30), "gray")
     item_ = probed(at, item(path, "[{denoise: {method: temporal, radius: 2}}, {upscale: {}}]", batch_frames=8))
-    assert restore.spans(item_, (8, 16)) == [(0, 24), (8, 16), (8, 16)]
-    assert restore.spans(item_, (24, 30)) == [(16, 30), (24, 30), (24, 30)]
+    assert restore.step_spans(item_, (8, 16)) == [(0, 24), (8, 16), (8, 16)]
+    assert restore.step_spans(item_, (24, 30)) == [(16, 30), (24, 30), (24, 30)]
 
 
 def test_a_substitute_is_read_wherever_its_frame_would_be(at: House, tmp_path: Path) -> None:

@@ -100,13 +100,13 @@ def test_both_ways_of_counting_agree(channels: int) -> None:
     generator = torch.Generator().manual_seed(1)
     before = torch.rand(1, 70, 50, generator=generator)
     after = before + 0.01 * torch.randn(channels, 70, 50, generator=generator)
-    strips = step_changes._counted_in_strips(before, after, 0.004)
-    whole = step_changes._counted_at_once(before, after, 0.004)
+    strips = step_changes._count_in_strips(before, after, 0.004)
+    whole = step_changes._count_on_device(before, after, 0.004)
     assert strips[0] == whole[0]
     assert strips[1] == pytest.approx(whole[1], rel=1e-6)
 
 
 def test_nothing_recorded_is_nothing_said() -> None:
     recipe = parse("- denoise", "trial")
-    assert step_changes.Recorder(recipe, 8).values() == {}
+    assert step_changes.ChangeRecorder(recipe, 8).values() == {}
     assert step_changes.facts(recipe, {})["steps"][0]["changed"] is None

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from workers.training import task
 from workers.training.photos import Photos, Picture
-from workers.training.task import Batch, Habits
+from workers.training.task import Batch, Defaults
 
 
-class Course(task.Course[nn.Sequential]):
+class DotsTask(task.TrainingTask[nn.Sequential]):
     """Learns the mean colour of pictures; drops some of it out by chance."""
 
     name = "dots"
-    habits = Habits(steps=12, batch=4, rate=0.05)
+    defaults = Defaults(steps=12, batch=4, rate=0.05)
 
     def __init__(self) -> None:
         self.network = nn.Sequential(nn.Dropout(0.25), nn.Conv2d(3, 3, 1))
@@ -51,7 +51,7 @@ class Course(task.Course[nn.Sequential]):
             off = off * torch.nan
         return off, {"off": float(off.detach())}
 
-    def judged(self, network: nn.Module, photos: Photos) -> dict[str, float]:
+    def figures(self, network: nn.Module, photos: Photos) -> dict[str, float]:
         first = next(iter(photos))[1][:4, :4].transpose(2, 0, 1).astype(np.float32) / 255
         shown = torch.from_numpy(first)[None]
         with torch.inference_mode():

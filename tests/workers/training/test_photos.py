@@ -24,7 +24,7 @@ def test_a_folder_a_manifest_and_shards_give_the_same_pictures(tmp_path: Path) -
     album.shard(shards / "a-1.tar", dict(list(members.items())[2:]))
     sources = [folder, tmp_path / "list.csv", tmp_path / "list.jsonl", shards, shards / "a-*.tar"]
     for source in sources:
-        found = [picture for _, picture in photos.opened(source)]
+        found = [picture for _, picture in photos.open_photos(source)]
         assert len(found) == 3
         assert all(np.array_equal(found[n], album.picture(n)) for n in range(3)), source
 
@@ -43,7 +43,7 @@ def test_a_folder_a_manifest_and_shards_give_the_same_pictures(tmp_path: Path) -
 def test_what_is_no_source_of_pictures_is_refused_by_a_code(tmp_path: Path, name: str, data: bytes, code: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(TrainingError) as caught:
-        photos.opened(tmp_path / name)
+        photos.open_photos(tmp_path / name)
     assert caught.value.code == code
     assert name in caught.value.message
 
@@ -53,7 +53,7 @@ def test_a_shard_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) // 2])
     with pytest.raises(TrainingError, match="BAD_SHARD"):
-        photos.opened(whole)
+        photos.open_photos(whole)
 
 
 def test_nothing_is_unpacked_from_a_shard_and_links_are_passed_over(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_nothing_is_unpacked_from_a_shard_and_links_are_passed_over(tmp_path: Pa
         link = tarfile.TarInfo("secret.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    found = list(photos.opened(path))
+    found = list(photos.open_photos(path))
     assert [name for name, _ in found] == ["../../escaped.png"]
     assert not (tmp_path.parent.parent / "escaped.png").exists()
 
@@ -72,7 +72,7 @@ def test_unreadable_pictures_are_named_and_the_next_one_stands_in(tmp_path: Path
     folder = album.folder(tmp_path, 4)
     (folder / "001.png").write_bytes(b"")
     (folder / "002.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    found = photos.opened(folder)
+    found = photos.open_photos(folder)
     assert np.array_equal(found.picture(1), album.picture(3))
     assert set(found.bad) == {"001.png", "002.png"}
     assert [name for name, _ in found] == ["000.png", "003.png"]
@@ -81,16 +81,16 @@ def test_unreadable_pictures_are_named_and_the_next_one_stands_in(tmp_path: Path
 def test_only_some_are_chosen_by_the_index_beside_the_shards(tmp_path: Path) -> None:
     album.shard(tmp_path / "a.tar", {f"p{n}.png": album.encoded(album.picture(n)) for n in range(3)})
     (tmp_path / "index.csv").write_text("id,terms\np0,free\np1,research\np2,free\n")
-    found = photos.opened(tmp_path, {"terms": "free"})
+    found = photos.open_photos(tmp_path, {"terms": "free"})
     assert [found.name(n) for n in range(len(found))] == ["p0.png", "p2.png"]
     with pytest.raises(TrainingError, match="FILE_MISSING"):
-        photos.opened(tmp_path, {"terms": "stolen"})
+        photos.open_photos(tmp_path, {"terms": "stolen"})
     with pytest.raises(TrainingError, match="MANIFEST_UNREADABLE"):
-        photos.opened(tmp_path, {"colour": "red"})
+        photos.open_photos(tmp_path, {"colour": "red"})
 
 
 def test_a_split_shares_nothing_and_loses_nothing(tmp_path: Path) -> None:
-    found = photos.opened(album.folder(tmp_path, 10))
+    found = photos.open_photos(album.folder(tmp_path, 10))
     rest, held_out = found.split(4)
     names = [{each.name(n) for n in range(len(each))} for each in (rest, held_out)]
     assert names[0] | names[1] == {f"{n:03d}.png" for n in range(10)}

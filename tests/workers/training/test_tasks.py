@@ -22,22 +22,28 @@ from workers.ops import lab
 from workers.training import color_bins, export, packing, photos, tasks
 from workers.training.color_bins import Bins
 from workers.training.errors import TrainingError
-from workers.training.perceptual import MeaningDistance, VggDistance, lite_classifier
+from workers.training.perceptual import ClassifierDistance, VggDistance, lite_classifier
 from workers.training.tasks import ddcolor as ddcolor_course
-from workers.training.tasks.lite_unet import Course as LiteUNetCourse
-from workers.training.trainer import Plan, Trainer
+from workers.training.tasks.lite_unet import LiteUNetTask as LiteUNetCourse
+from workers.training.trainer import Trainer, TrainingPlan
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("network", ["lite-unet", "folded-cnn", "subpixel-cnn"])
 def test_what_a_course_teaches_is_learnt(network: str, tmp_path: Path) -> None:
-    found = photos.opened(album.folder(tmp_path / "photos", 6, height=144, width=144))
+    found = photos.open_photos(album.folder(tmp_path / "photos", 6, height=144, width=144))
     losses: list[float] = []
-    plan = Plan(steps=24, batch=4, rate=2e-3, look_every=1000, looked_at=1, save_every=1000)
-    course = tasks.course(network)
+    plan = TrainingPlan(steps=24, batch=4, rate=2e-3, look_every=1000, looked_at=1, save_every=1000)
+    course = tasks.training_task(network)
     run = Trainer(
-        course, found, found.part(2), tmp_path / "run", plan, device="cpu", said=lambda said: losses.append(said.loss)
+        course,
+        found,
+        found.subset(2),
+        tmp_path / "run",
+        plan,
+        device="cpu",
+        on_progress=lambda progress: losses.append(progress.loss),
     )
     run.train()
     assert np.mean(losses[-6:]) < 0.9 * np.mean(losses[:4])
@@ -46,7 +52,7 @@ def test_what_a_course_teaches_is_learnt(network: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("network", ["lite-unet", "folded-cnn", "subpixel-cnn"])
 def test_the_same_sample_is_shown_the_same_way(network: str) -> None:
-    course = tasks.course(network)
+    course = tasks.training_task(network)
     one, two, other = (course.view(album.picture(1, 160, 160), np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert any(not np.array_equal(one[name], other[name]) for name in one)
@@ -59,13 +65,13 @@ def test_wear_is_on_lightness_alone() -> None:
         assert shown["light"].shape == shown["clean"].shape == (1, 224, 224)
         assert 0 <= shown["light"].min() <= shown["light"].max() <= 100
         assert shown["ab"].shape == (2, 112, 112)
-        whole = lab.joined(torch.from_numpy(shown["clean"])[None], torch.from_numpy(shown["ab"].copy())[None])
+        whole = lab.merge_chroma(torch.from_numpy(shown["clean"])[None], torch.from_numpy(shown["ab"].copy())[None])
         assert 0.2 < float(whole.mean()) < 0.8
 
 
 def test_colours_are_shares_of_their_nearest_bins(tmp_path: Path) -> None:
-    found = photos.opened(album.folder(tmp_path, 4))
-    bins = color_bins.measured(found, 50)
+    found = photos.open_photos(album.folder(tmp_path, 4))
+    bins = color_bins.measure_bins(found, 50)
     assert len(bins.colors) <= 50
     assert bins.weights.max() > bins.weights.min()
     ab = bins.colors[:3].T[None, :, None, :]
@@ -78,10 +84,10 @@ def test_colours_are_shares_of_their_nearest_bins(tmp_path: Path) -> None:
 
 def test_a_network_that_goes_on_keeps_its_bins(tmp_path: Path) -> None:
     first = LiteUNetCourse()
-    first.prepare(photos.opened(album.folder(tmp_path / "one", 3)))
+    first.prepare(photos.open_photos(album.folder(tmp_path / "one", 3)))
     save_file(first.network.state_dict(), tmp_path / "first.safetensors")
     second = LiteUNetCourse(start=tmp_path / "first.safetensors")
-    second.prepare(photos.opened(album.folder(tmp_path / "other", 9)))
+    second.prepare(photos.open_photos(album.folder(tmp_path / "other", 9)))
     assert torch.equal(second.state()["colors"], first.state()["colors"])
     assert torch.equal(second.network.bins, first.network.bins)
     assert bool(torch.isfinite(second.state()["weights"]).all())
@@ -124,7 +130,7 @@ def test_rare_colours_count_for_more() -> None:
 
 def test_classifiers_compare_what_they_see(tmp_path: Path) -> None:
     files = [published.lite(tmp_path / f"{size}.pth", size) for size in ("lite0", "lite2")]
-    distance = MeaningDistance(files)
+    distance = ClassifierDistance(files)
     one, other = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
     assert max(float(each) for each in distance(one, one)) < 1e-6
     own = other.clone().requires_grad_(True)
@@ -142,29 +148,29 @@ def test_classifiers_compare_what_they_see(tmp_path: Path) -> None:
     assert len(said) == 2, "each of the two is asked in its turn"
     torch.save({"_conv_head.weight": torch.zeros(1280, 320, 1, 1)}, tmp_path / "other.pth")
     with pytest.raises(TrainingError, match="BAD_CHECKPOINT"):
-        MeaningDistance([tmp_path / "other.pth"])
+        ClassifierDistance([tmp_path / "other.pth"])
 
 
 def test_the_colorizer_starts_as_a_classifier_that_sees_grey(tmp_path: Path) -> None:
     course = LiteUNetCourse(encoder=published.lite(tmp_path / "lite2.pth", "lite2"))
-    course.prepare(photos.opened(album.folder(tmp_path / "photos", 3)))
+    course.prepare(photos.open_photos(album.folder(tmp_path / "photos", 3)))
     classifier, _ = lite_classifier(tmp_path / "lite2.pth")
     light = torch.rand(1, 1, 64, 64) * 100
     grey = (light * 2.55 - 127) / 128
     with torch.inference_mode():
         own = course.network.eval().trunk(grey)
-        true, _ = classifier.eval().seen(grey.expand(-1, 3, -1, -1))
+        true, _ = classifier.eval().features_and_logits(grey.expand(-1, 3, -1, -1))
     for one, two in zip(own, true, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
     small = LiteUNetCourse(encoder=published.lite(tmp_path / "lite0.pth", "lite0"))
     with pytest.raises(TrainingError, match="the encoder is lite2"):
-        small.prepare(photos.opened(tmp_path / "photos"))
+        small.prepare(photos.open_photos(tmp_path / "photos"))
 
 
 def test_what_is_seen_counts_where_classifiers_are_given(tmp_path: Path) -> None:
     torch.manual_seed(0)
     course = LiteUNetCourse(perception=[published.lite(tmp_path / "lite0.pth", "lite0")])
-    found = photos.opened(album.folder(tmp_path / "photos", 3))
+    found = photos.open_photos(album.folder(tmp_path / "photos", 3))
     course.prepare(found)
     shown = course.view(found.picture(0), np.random.default_rng(0))
     batch = {name: torch.from_numpy(value.copy())[None] for name, value in shown.items()}
@@ -204,40 +210,40 @@ def test_courses_refuse_what_they_do_not_have(tmp_path: Path) -> None:
         ("ddcolor-tiny", {"perception": [tmp_path / "one", tmp_path / "two"]}, "BAD_PARAMETER"),
     ):
         with pytest.raises(TrainingError, match=code):
-            tasks.course(network, **options)
+            tasks.training_task(network, **options)
     (tmp_path / "encoder.safetensors").write_bytes(b"rubbish")
     course = LiteUNetCourse(encoder=tmp_path / "encoder.safetensors")
     with pytest.raises(TrainingError, match="BAD_CHECKPOINT"):
-        course.prepare(photos.opened(album.folder(tmp_path / "photos", 2)))
+        course.prepare(photos.open_photos(album.folder(tmp_path / "photos", 2)))
 
 
 def test_shards_hold_every_readable_picture_once(tmp_path: Path) -> None:
     folder = album.folder(tmp_path / "photos", 9, height=300, width=400)
     (folder / "004.png").write_bytes(b"")
-    done = packing.pack(photos.opened(folder), tmp_path / "shards", side=64, megabytes=1)
+    done = packing.pack(photos.open_photos(folder), tmp_path / "shards", side=64, megabytes=1)
     assert (done.pictures, done.unreadable) == (8, 1)
     names = []
     for shard in done.shards:
         with tarfile.open(shard) as archive:
             names += [member.name.split("-", 1)[1] for member in archive]
     assert sorted(names) == sorted(f"{n:03d}.jpg" for n in range(9) if n != 4)
-    assert {picture.shape for _, picture in photos.opened(tmp_path / "shards")} == {(64, 85, 3)}
+    assert {picture.shape for _, picture in photos.open_photos(tmp_path / "shards")} == {(64, 85, 3)}
     with pytest.raises(TrainingError, match="ALREADY_THERE"):
-        packing.pack(photos.opened(folder), tmp_path / "shards")
-    packing.pack(photos.opened(folder), tmp_path / "light", side=64, quality=20)
+        packing.pack(photos.open_photos(folder), tmp_path / "shards")
+    packing.pack(photos.open_photos(folder), tmp_path / "light", side=64, quality=20)
     sizes = [sum(shard.stat().st_size for shard in (tmp_path / name).iterdir()) for name in ("light", "shards")]
     assert sizes[0] < sizes[1]
 
 
 def test_a_card_says_how_the_weights_came_about(tmp_path: Path) -> None:
-    found = photos.opened(album.folder(tmp_path / "photos", 4))
-    plan = Plan(steps=2, batch=2, rate=1e-3, looked_at=1)
-    first = tasks.course("subpixel-cnn")
+    found = photos.open_photos(album.folder(tmp_path / "photos", 4))
+    plan = TrainingPlan(steps=2, batch=2, rate=1e-3, looked_at=1)
+    first = tasks.training_task("subpixel-cnn")
     save_file(first.network.state_dict(), tmp_path / "first.safetensors")
-    course = tasks.course("subpixel-cnn", start=tmp_path / "first.safetensors")
-    run = Trainer(course, found, found.part(1), tmp_path / "run", plan, device="cpu")
+    course = tasks.training_task("subpixel-cnn", start=tmp_path / "first.safetensors")
+    run = Trainer(course, found, found.subset(1), tmp_path / "run", plan, device="cpu")
     run.train()
-    path = export.write(run, export.Words("birds-2", "Of birds.", "CC0-1.0"))
+    path = export.write_weights(run, export.CardText("birds-2", "Of birds.", "CC0-1.0"))
     card = json.loads(path.with_suffix(".json").read_text("utf-8"))
     assert card["card"] == "subpixel-cnn:birds-2"
     assert (card["recipe"]["steps"], card["recipe"]["start"]) == (2, "first.safetensors")
@@ -247,7 +253,7 @@ def test_a_card_says_how_the_weights_came_about(tmp_path: Path) -> None:
         assert set(file.keys()) == run.network.state_dict().keys()
     assert {**inside, "sha256": card["sha256"]} == card
     with pytest.raises(TrainingError, match="BAD_VALUE"):
-        export.checked_label("../up")
+        export.check_label("../up")
 
 
 def test_a_bare_machine_can_train(tmp_path: Path) -> None:

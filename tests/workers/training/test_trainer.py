@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from tests.workers.training import album
-from tests.workers.training.dots import Course
+from tests.workers.training.dots import DotsTask
 from workers.training import photos
 from workers.training.errors import TrainingError
 from workers.training.photos import Photos
-from workers.training.trainer import Plan, Progress, Trainer
+from workers.training.trainer import Trainer, TrainingPlan, TrainingProgress
 
-PLAN = Plan(steps=12, batch=4, rate=0.05, look_every=6, save_every=4, looked_at=1)
+PLAN = TrainingPlan(steps=12, batch=4, rate=0.05, look_every=6, save_every=4, looked_at=1)
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def pictures(tmp_path: Path) -> Photos:
     for number in range(16):
         shown = np.full((32, 32, 3), number * 15, np.uint8)
         (folder / f"{number:02d}.png").write_bytes(album.encoded(shown))
-    return photos.opened(folder)
+    return photos.open_photos(folder)
 
 
-def trainer(course: Course, pictures: Photos, folder: Path, plan: Plan = PLAN, **more: object) -> Trainer:
-    return Trainer(course, pictures, pictures.part(2), folder, plan, device="cpu", **more)  # type: ignore[arg-type]
+def trainer(course: DotsTask, pictures: Photos, folder: Path, plan: TrainingPlan = PLAN, **more: object) -> Trainer:
+    return Trainer(course, pictures, pictures.subset(2), folder, plan, device="cpu", **more)  # type: ignore[arg-type]
 
 
 def weights(made: Trainer) -> dict[str, torch.Tensor]:
@@ -46,7 +46,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def test_each_round_shows_every_picture_once(pictures: Photos, tmp_path: Path) -> None:
-    course = Course()
+    course = DotsTask()
     trainer(course, pictures, tmp_path / "run").train()
     assert len(course.seen) == 48
     assert set(Counter(course.seen).values()) == {3}
@@ -57,10 +57,10 @@ def test_each_round_shows_every_picture_once(pictures: Photos, tmp_path: Path) -
 
 @pytest.mark.parametrize("stop", [1, 4, 7])
 def test_a_training_that_stopped_comes_to_the_same_weights(pictures: Photos, tmp_path: Path, stop: int) -> None:
-    whole = trainer(Course(), pictures, tmp_path / "whole")
+    whole = trainer(DotsTask(), pictures, tmp_path / "whole")
     whole.train()
-    trainer(Course(), pictures, tmp_path / "parts").train(until=stop)
-    course = Course()
+    trainer(DotsTask(), pictures, tmp_path / "parts").train(until=stop)
+    course = DotsTask()
     rest = trainer(course, pictures, tmp_path / "parts")
     assert rest.step == stop
     rest.train()
@@ -70,14 +70,14 @@ def test_a_training_that_stopped_comes_to_the_same_weights(pictures: Photos, tmp
 
 
 def test_a_training_that_was_killed_comes_to_the_same_weights(pictures: Photos, tmp_path: Path) -> None:
-    whole = trainer(Course(), pictures, tmp_path / "whole")
+    whole = trainer(DotsTask(), pictures, tmp_path / "whole")
     whole.train()
     script = """
 import sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from tests.workers.training.dots import Course
+from tests.workers.training.dots import DotsTask
 from workers.training import photos
 from workers.training.trainer import Plan, Trainer
 found = photos.opened(sys.argv[1])
@@ -85,7 +85,7 @@ plan = Plan(steps=12, batch=4, rate=0.05, look_every=6, save_every=4, looked_at=
 def said(progress):
     print(progress.step, flush=True)
     time.sleep(600 if progress.step == 7 else 0)
-Trainer(Course(), found, found.part(2), Path(sys.argv[2]), plan, device="cpu", said=said).train()
+Trainer(DotsTask(), found, found.subset(2), Path(sys.argv[2]), plan, device="cpu", on_progress=said).train()
 """
     child = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "photos"), str(tmp_path / "run")],
@@ -96,23 +96,23 @@ Trainer(Course(), found, found.part(2), Path(sys.argv[2]), plan, device="cpu", s
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    rest = trainer(Course(), pictures, tmp_path / "run")
+    rest = trainer(DotsTask(), pictures, tmp_path / "run")
     assert rest.step == 4, "it goes on from the last save"
     rest.train()
     assert same(weights(whole), weights(rest))
 
 
 def test_a_state_that_was_half_written_leaves_the_one_before(pictures: Photos, tmp_path: Path) -> None:
-    trainer(Course(), pictures, tmp_path / "run").train(until=4)
+    trainer(DotsTask(), pictures, tmp_path / "run").train(until=4)
     (tmp_path / "run" / "state.pt.part").write_bytes(b"half")
-    assert trainer(Course(), pictures, tmp_path / "run").step == 4
+    assert trainer(DotsTask(), pictures, tmp_path / "run").step == 4
 
 
 def test_parts_of_a_batch_add_up_to_it(pictures: Photos, tmp_path: Path) -> None:
     def made(folder: str, accumulate: int) -> dict[str, torch.Tensor]:
-        course = Course()
+        course = DotsTask()
         course.network[0].p = 0.0  # type: ignore[assignment]
-        plan = Plan(steps=6, batch=4, rate=0.05, accumulate=accumulate, save_every=100, look_every=100)
+        plan = TrainingPlan(steps=6, batch=4, rate=0.05, accumulate=accumulate, save_every=100, look_every=100)
         run = trainer(course, pictures, tmp_path / folder, plan)
         run.train()
         return weights(run)
@@ -124,21 +124,21 @@ def test_parts_of_a_batch_add_up_to_it(pictures: Photos, tmp_path: Path) -> None
 
 
 def test_the_average_follows_the_weights(pictures: Photos, tmp_path: Path) -> None:
-    at_once = Plan(steps=3, batch=4, rate=0.05, ema=0.0)
-    course = Course()
+    at_once = TrainingPlan(steps=3, batch=4, rate=0.05, ema=0.0)
+    course = DotsTask()
     run = trainer(course, pictures, tmp_path / "at-once", at_once)
     run.train()
     assert same(weights(run), dict(course.network.state_dict()))
-    slow = trainer(Course(), pictures, tmp_path / "slow", Plan(steps=3, batch=4, rate=0.05))
+    slow = trainer(DotsTask(), pictures, tmp_path / "slow", TrainingPlan(steps=3, batch=4, rate=0.05))
     slow.train()
     assert not same(weights(slow), dict(slow.course.network.state_dict()))
 
 
 def test_a_step_whose_loss_is_no_number_changes_nothing(pictures: Photos, tmp_path: Path) -> None:
-    course = Course()
+    course = DotsTask()
     course.blow_up_at = {3}
-    seen: list[Progress] = []
-    run = trainer(course, pictures, tmp_path / "run", said=seen.append)
+    seen: list[TrainingProgress] = []
+    run = trainer(course, pictures, tmp_path / "run", on_progress=seen.append)
     run.train()
     assert run.step == 12
     assert [progress.step for progress in seen if not np.isfinite(progress.loss)] == [3]
@@ -146,44 +146,44 @@ def test_a_step_whose_loss_is_no_number_changes_nothing(pictures: Photos, tmp_pa
 
 
 def test_losses_that_stay_no_numbers_end_it_and_the_last_save_is_sound(pictures: Photos, tmp_path: Path) -> None:
-    course = Course()
+    course = DotsTask()
     course.blow_up_at = set(range(6, 100))
-    plan = Plan(steps=60, batch=4, rate=0.05, save_every=2, look_every=100)
+    plan = TrainingPlan(steps=60, batch=4, rate=0.05, save_every=2, look_every=100)
     with pytest.raises(TrainingError, match="NOT_FINITE"):
         trainer(course, pictures, tmp_path / "run", plan).train()
-    again = trainer(Course(), pictures, tmp_path / "run", plan)
+    again = trainer(DotsTask(), pictures, tmp_path / "run", plan)
     assert again.step == 4
     assert all(bool(torch.isfinite(value).all()) for value in weights(again).values())
 
 
 def test_another_training_in_the_folder_is_refused(pictures: Photos, tmp_path: Path) -> None:
-    trainer(Course(), pictures, tmp_path / "run").train(until=2)
+    trainer(DotsTask(), pictures, tmp_path / "run").train(until=2)
     with pytest.raises(TrainingError, match=r"TRAINING_DIFFERS.*batch was 4, is 8"):
-        trainer(Course(), pictures, tmp_path / "run", Plan(steps=12, batch=8, rate=0.05))
+        trainer(DotsTask(), pictures, tmp_path / "run", TrainingPlan(steps=12, batch=8, rate=0.05))
     with pytest.raises(TrainingError, match="TRAINING_DIFFERS"):
-        trainer(Course(), pictures.part(8), tmp_path / "run")
+        trainer(DotsTask(), pictures.subset(8), tmp_path / "run")
     (tmp_path / "run" / "state.pt").write_bytes(b"rubbish")
     with pytest.raises(TrainingError, match="BAD_CHECKPOINT"):
-        trainer(Course(), pictures, tmp_path / "run")
+        trainer(DotsTask(), pictures, tmp_path / "run")
 
 
 def test_too_many_unreadable_pictures_end_it(pictures: Photos, tmp_path: Path) -> None:
     for number in range(4):
         (tmp_path / "photos" / f"{number:02d}.png").write_bytes(b"rubbish")
-    held_out = photos.opened(album.folder(tmp_path / "held-out", 1))
+    held_out = photos.open_photos(album.folder(tmp_path / "held-out", 1))
     with pytest.raises(TrainingError, match=r"CORRUPT.*of 16 cannot be read"):
-        Trainer(Course(), pictures, held_out, tmp_path / "run", PLAN, device="cpu").train()
+        Trainer(DotsTask(), pictures, held_out, tmp_path / "run", PLAN, device="cpu").train()
 
 
 def test_unreadable_pictures_to_judge_by_end_it_at_once(pictures: Photos, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_bytes(b"rubbish")
     with pytest.raises(TrainingError, match=r"CORRUPT.*not one of 1"):
-        Trainer(Course(), pictures, photos.opened(tmp_path / "bad"), tmp_path / "run", PLAN, device="cpu")
+        Trainer(DotsTask(), pictures, photos.open_photos(tmp_path / "bad"), tmp_path / "run", PLAN, device="cpu")
 
 
 def test_what_happened_is_in_the_log(pictures: Photos, tmp_path: Path) -> None:
-    trainer(Course(), pictures, tmp_path / "run").train()
+    trainer(DotsTask(), pictures, tmp_path / "run").train()
     rows = [line.split(",") for line in (tmp_path / "run" / "log.csv").read_text().splitlines()]
     assert rows[0] == ["step", "name", "value"]
     assert [row[0] for row in rows if row[1] == "loss"] == [str(step) for step in range(1, 13)]
@@ -197,17 +197,17 @@ def test_two_processes_train_as_one_does(tmp_path: Path, pictures: Photos) -> No
 import sys
 from pathlib import Path
 import torch
-from tests.workers.training.dots import Course
+from tests.workers.training.dots import DotsTask
 from workers.training import photos
 from workers.training.trainer import Plan, Trainer
 torch.set_num_threads(1)
 if len(sys.argv) > 3:
     torch.distributed.init_process_group("gloo")
 found = photos.opened(sys.argv[1])
-course = Course()
+course = DotsTask()
 course.network[0].p = 0.0
 plan = Plan(steps=6, batch=4, rate=0.05, save_every=100)
-run = Trainer(course, found, found.part(2), Path(sys.argv[2]), plan, device="cpu")
+run = Trainer(course, found, found.subset(2), Path(sys.argv[2]), plan, device="cpu")
 run.train()
 if len(sys.argv) > 3:
     Path(f"{sys.argv[2]}-seen-{run.rank}").write_text(repr(course.seen))

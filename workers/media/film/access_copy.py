@@ -19,9 +19,9 @@ from db.records import ReelFacts
 from workers.media import pixels, planes
 from workers.media.errors import reading, writing
 from workers.media.film.ffv1 import BITEXACT
-from workers.media.film.remux import Plan
+from workers.media.film.remux import MasterPlan
 from workers.media.film.side_streams import packets
-from workers.media.film.sound import copied_tracks, opened
+from workers.media.film.sound import copy_tracks, open_media
 from workers.media.film.timing import Clock, Timed
 from workers.media.pixels import Layout
 from workers.media.remote import Place
@@ -35,7 +35,9 @@ _AAC_SAMPLES = 1024
 _MP3_LEAST_HZ = 16_000
 
 
-def write(path: Path, frames: Iterable[VideoFrame], plan: Plan, *, comment: str = "") -> tuple[str, ...]:
+def write_access_copy(
+    path: Path, frames: Iterable[VideoFrame], plan: MasterPlan, *, comment: str = ""
+) -> tuple[str, ...]:
     """Encode an access copy from a master's decoded frames.
 
     Args:
@@ -59,29 +61,29 @@ def write(path: Path, frames: Iterable[VideoFrame], plan: Plan, *, comment: str 
         screen = _screen_layout(plan.layout, first.height)
         picture = _picture_stream(out, first, screen, plan.clock, plan.facts)
         lines = [_picture_packets(picture, _prepend(first, frames), plan.layout, screen, plan.clock)]
-        encoded: list[str] = []
+        codecs: list[str] = []
         for place, clock in plan.sources():
-            lines += _sound(out, stack, place, clock, encoded)
+            lines += _add_sound(out, stack, place, clock, codecs)
         for _, packet in heapq.merge(*lines, key=lambda timed: timed[0]):
             with writing(path.name):
                 out.mux_one(packet)
         with writing(path.name):
             out.close()
-    return tuple(encoded)
+    return tuple(codecs)
 
 
-def _sound(
-    out: OutputContainer, stack: ExitStack, place: Place, clock: Clock, encoded: list[str]
+def _add_sound(
+    out: OutputContainer, stack: ExitStack, place: Place, clock: Clock, codecs: list[str]
 ) -> Iterator[Iterator[Timed]]:
-    """Add a source's tracks, copied where players know them; ``encoded`` gains the codecs of the others."""
+    """Add a source's tracks, copied where players know them; ``codecs`` gains the codecs of the others."""
     stack.enter_context(reading(str(place)))
-    source = stack.enter_context(opened(place))
-    copies, _ = copied_tracks(out, source, _playable)
+    source = stack.enter_context(open_media(place))
+    copies, _ = copy_tracks(out, source, _playable)
     yield packets(source, copies, clock)
     for track in source.streams.audio:
         if track.codec_context and track.index not in copies:
-            encoded.append(track.codec_context.name)
-            yield _encoded_sound(out, stack, place, track.index, clock)
+            codecs.append(track.codec_context.name)
+            yield _encode_sound(out, stack, place, track.index, clock)
 
 
 def _playable(track: AudioStream) -> bool:
@@ -106,7 +108,7 @@ def _picture_stream(
     coder.sample_aspect_ratio = facts.sample_aspect
     coder.color_range, coder.colorspace = 1, planes.MATRICES[screen.matrix]
     coder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)
-    coder.color_trc = planes.TRANSFERS.get(planes.shown_transfer(screen, facts.transfer), 2)
+    coder.color_trc = planes.TRANSFERS.get(planes.output_transfer(screen, facts.transfer), 2)
     return stream
 
 
@@ -114,9 +116,9 @@ def _picture_packets(
     stream: VideoStream, frames: Iterator[VideoFrame], layout: Layout, screen: Layout, clock: Clock
 ) -> Iterator[Timed]:
     for number, frame in enumerate(frames):
-        shown = _on_screen(frame, layout, screen, stream)
-        shown.pts, shown.time_base = clock.ticks(number)
-        for packet in stream.encode(shown):
+        output = _on_screen(frame, layout, screen, stream)
+        output.pts, output.time_base = clock.ticks(number)
+        for packet in stream.encode(output):
             yield float((packet.dts or 0) * (packet.time_base or 0)), packet
     for packet in stream.encode(None):
         yield float((packet.dts or 0) * (packet.time_base or 0)), packet
@@ -130,21 +132,21 @@ def _on_screen(frame: VideoFrame, layout: Layout, screen: Layout, stream: VideoS
     return frame.reformat(width=stream.width, height=stream.height, format="yuv420p", threads=1)
 
 
-def _encoded_sound(out: OutputContainer, stack: ExitStack, place: Place, number: int, clock: Clock) -> Iterator[Timed]:
-    source: InputContainer = stack.enter_context(opened(place))
+def _encode_sound(out: OutputContainer, stack: ExitStack, place: Place, number: int, clock: Clock) -> Iterator[Timed]:
+    source: InputContainer = stack.enter_context(open_media(place))
     track = source.streams[number]
     assert isinstance(track, AudioStream)
-    known = track.codec_context.sample_rate
-    rate = known if known in _AAC_RATES_HZ else 48_000
+    source_rate = track.codec_context.sample_rate
+    rate = source_rate if source_rate in _AAC_RATES_HZ else 48_000
     layout = "mono" if track.codec_context.channels == 1 else "stereo"
     stream = out.add_stream("aac", rate=rate, layout=layout)
     if track.metadata.get("language"):
         stream.metadata["language"] = track.metadata["language"]
-    fitted = AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_SAMPLES)
+    resampler = AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_SAMPLES)
 
-    def made() -> Iterator[Timed]:
-        for decoded in _with_end(source.decode(track)):
-            for frame in fitted.resample(decoded):
+    def aac_packets() -> Iterator[Timed]:
+        for source_frame in _with_end(source.decode(track)):
+            for frame in resampler.resample(source_frame):
                 if frame.pts is not None and frame.time_base is not None:
                     frame.pts -= round(clock.begins / frame.time_base)
                     if clock.lasts is not None and not -frame.samples <= frame.pts < clock.lasts * frame.sample_rate:
@@ -154,7 +156,7 @@ def _encoded_sound(out: OutputContainer, stack: ExitStack, place: Place, number:
         for packet in stream.encode(None):
             yield float((packet.dts or 0) * (packet.time_base or 0)), packet
 
-    return made()
+    return aac_packets()
 
 
 def _with_end(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame | None]:

@@ -15,8 +15,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from db.errors import InputError, OutOfMemoryError
-from workers.media.errors import reading, says
-from workers.media.remote import Place, film_of
+from workers.media.errors import error_text, reading
+from workers.media.remote import Place, as_film
 
 # Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
 _DEMUXERS = (
@@ -35,31 +35,31 @@ Damage = Callable[[str], None]
 
 
 @contextmanager
-def opened(path: Place, threads: int = LONE_THREADS) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_film(path: Place, threads: int = LONE_THREADS) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a container and its picture stream, to be decoded in so many threads.
 
     Raises:
         InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
     """
     with ExitStack() as stack:
-        container = source(path, stack)
+        container = open_input(path, stack)
         yield container, picture_stream(container, path, threads)
 
 
-def source(path: Place, stack: ExitStack) -> InputContainer:
+def open_input(path: Place, stack: ExitStack) -> InputContainer:
     """Open a film or sound file with the demuxers that are allowed, until ``stack`` ends.
 
     Raises:
         InputError: ``UNKNOWN_FORMAT`` or ``TRUNCATED``.
     """
-    film = film_of(path)
+    film = as_film(path)
     with reading(str(path)):
         file = str(film) if isinstance(film, Path) else stack.enter_context(film.open())
         try:
-            found = av.open(file, "r", options=dict(OPTIONS), metadata_errors="replace")
+            input_container = av.open(file, "r", options=dict(OPTIONS), metadata_errors="replace")
         except (InvalidDataError, ArgumentError, av.error.OSError) as error:
-            raise _unknown(path) from error
-    return stack.enter_context(found)
+            raise _format_error(path) from error
+    return stack.enter_context(input_container)
 
 
 def picture_stream(container: InputContainer, path: Place, threads: int = LONE_THREADS) -> VideoStream:
@@ -76,26 +76,29 @@ def picture_stream(container: InputContainer, path: Place, threads: int = LONE_T
 
 
 def frames(
-    container: InputContainer, stream: VideoStream, damage: Damage, saw: Callable[[Packet[Any]], None] | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    on_damage: Damage,
+    on_packet: Callable[[Packet[Any]], None] | None = None,
 ) -> Iterator[VideoFrame]:
     """Decode from where the container stands to its end.
 
     Args:
         container: An open container.
         stream: Its picture stream.
-        damage: Told of every packet that cannot be read or decoded; if it returns, decoding goes on.
-        saw: Shown every packet of every stream; none reads the picture stream alone.
+        on_damage: Told of every packet that cannot be read or decoded; if it returns, decoding goes on.
+        on_packet: Shown every packet of every stream; none reads the picture stream alone.
     """
-    flushed = False
-    for packet in _packets(container, None if saw else stream, damage):
-        if saw:
-            saw(packet)
+    is_flushed = False
+    for packet in _packets(container, None if on_packet else stream, on_damage):
+        if on_packet:
+            on_packet(packet)
         # The empty packets at the end name their stream by object alone.
         if packet.stream.index == stream.index:
-            flushed = flushed or not packet.size
-            yield from _decoded(stream, packet, damage)
-    if not flushed:
-        yield from _decoded(stream, None, damage)
+            is_flushed = is_flushed or not packet.size
+            yield from _decode(stream, packet, on_damage)
+    if not is_flushed:
+        yield from _decode(stream, None, on_damage)
 
 
 def seek(container: InputContainer, stream: VideoStream, pts: int) -> None:
@@ -104,7 +107,7 @@ def seek(container: InputContainer, stream: VideoStream, pts: int) -> None:
         container.seek(pts, stream=stream, backward=True)
 
 
-def _packets(container: InputContainer, stream: VideoStream | None, damage: Damage) -> Iterator[Packet[Any]]:
+def _packets(container: InputContainer, stream: VideoStream | None, on_damage: Damage) -> Iterator[Packet[Any]]:
     packets: Iterator[Packet[Any]] = container.demux(stream) if stream else container.demux()
     while True:
         try:
@@ -112,23 +115,23 @@ def _packets(container: InputContainer, stream: VideoStream | None, damage: Dama
         except StopIteration:
             return
         except FFmpegError as error:
-            return damage(says(error))
+            return on_damage(error_text(error))
         yield packet
 
 
-def _decoded(stream: VideoStream, packet: Packet[Any] | None, damage: Damage) -> list[VideoFrame]:
+def _decode(stream: VideoStream, packet: Packet[Any] | None, on_damage: Damage) -> list[VideoFrame]:
     try:
         return stream.decode(packet)
     except MemoryError as error:
         raise OutOfMemoryError("Not enough memory to decode a frame") from error
     except (FFmpegError, ValueError) as error:
-        damage(says(error))
+        on_damage(error_text(error))
         return []
 
 
-def _unknown(path: Place) -> InputError:
+def _format_error(path: Place) -> InputError:
     """Name the error for a file that no demuxer accepts: one that begins like a film lost its end."""
-    with film_of(path).open("rb") as file:
+    with as_film(path).open("rb") as file:
         head = file.read(12)
     if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}:
         return InputError(f"{path}: begins like a film, but its table of contents is missing", code="TRUNCATED")

@@ -39,12 +39,12 @@ def master_layout(source: Layout, recipe: Recipe) -> Layout:
     what processing made of the colour is kept whole instead of thinned out again. Grey that is coloured becomes RGB.
     Log and linear samples stay such; floating point ones, which FFV1 cannot hold, become 16 bits of display gamma.
     """
-    coloured = any(STAGES[step.stage].makes_colour for step in recipe.steps if step.stage in STAGES)
+    is_colored = any(STAGES[step.stage].makes_color for step in recipe.steps if step.stage in STAGES)
     if source.floating:
-        return Layout("rgb" if coloured else source.model, 16)
-    if source.model == "gray" and coloured:
+        return Layout("rgb" if is_colored else source.model, 16)
+    if source.model == "gray" and is_colored:
         return Layout("rgb", source.depth_bits, transfer=source.transfer)
-    return source.unsubsampled
+    return source.with_full_chroma
 
 
 def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
@@ -57,7 +57,7 @@ def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
 
 
 @contextmanager
-def film(
+def open_writer(
     path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts, threads: int = 1
 ) -> Iterator[Write]:
     """Open a film for writing; yields a function that takes the samples of one frame after the other.
@@ -94,7 +94,7 @@ def film(
             container.close()
 
 
-def slices(height: int, width: int) -> int:
+def slice_count(height: int, width: int) -> int:
     """Return into how many slices a frame is cut: enough for checksums to find damage and for threads to share."""
     return 4 if height * width < _FEW_SLICES_BELOW_PIXELS else 16
 
@@ -103,7 +103,7 @@ def add_stream(
     container: OutputContainer, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts
 ) -> VideoStream:
     """Add a picture stream to a container that is being written; ``film`` says what the arguments are."""
-    options = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1", "slices": str(slices(*size))}
+    options = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1", "slices": str(slice_count(*size))}
     options["field_order"] = {"top": "tt", "bottom": "bb", "": "progressive"}[facts.field_order]
     stream = container.add_stream("ffv1", rate=rate, options=options)
     stream.height, stream.width = size
@@ -114,5 +114,5 @@ def add_stream(
     coder.color_range = 2 if layout.full_range else 1
     coder.colorspace = planes.MATRICES[layout.matrix] if layout.model == "yuv" else planes.MATRICES["unknown"]
     coder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)
-    coder.color_trc = planes.TRANSFERS.get(planes.shown_transfer(layout, facts.transfer), 2)
+    coder.color_trc = planes.TRANSFERS.get(planes.output_transfer(layout, facts.transfer), 2)
     return stream

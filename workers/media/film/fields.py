@@ -24,7 +24,7 @@ from db.catalog.stages import DeinterlaceParams
 from workers.media import planes as frames_of
 from workers.media.pixels import Layout, Plane, Planes
 
-Order = Literal["top", "bottom"]
+FieldOrder = Literal["top", "bottom"]
 CYCLE = 5
 """Frames of 3:2 pulldown in which one repeats another."""
 _COMB_SHARE = 8 / 255
@@ -50,7 +50,7 @@ class Weave:
     """What is to be done to a reel's fields."""
 
     method: Literal["film", "video"]
-    order: Order
+    order: FieldOrder
     drops: bool = False
     """Whether one frame of each five repeats another, and is dropped."""
 
@@ -60,66 +60,68 @@ class Weave:
             return 2 * rate if double else rate
         return rate * (CYCLE - 1) / CYCLE if self.drops else rate
 
-    def says(self, before: int, after: int) -> str:
+    def describe(self, before: int, after: int) -> str:
         """Say in words what was done."""
         if self.method == "video":
             return f"video, {self.order} field first, through bwdif ({before} frames became {after})"
-        dropped = f", {before - after} of {before} frames that repeated others dropped" if self.drops else ""
-        return f"film, {self.order} field first, fields matched{dropped}"
+        drop_note = f", {before - after} of {before} frames that repeated others dropped" if self.drops else ""
+        return f"film, {self.order} field first, fields matched{drop_note}"
 
 
 @dataclass
-class Watch:
+class FieldAnalysis:
     """Looks at every frame of a reel in turn, and remembers some numbers of each."""
 
     layout: Layout
-    order: Order
+    order: FieldOrder
     _before: Planes | None = None
     _matched_before: Plane | None = None
-    _woven: list[tuple[float, float]] = field(default_factory=list)
+    _combs: list[tuple[float, float]] = field(default_factory=list)
     """Combed blocks of each frame as it is, and as it is best matched."""
-    _moved: list[float] = field(default_factory=list)
+    _motion: list[float] = field(default_factory=list)
 
     def add(self, samples: Planes) -> None:
         """Look at the next frame."""
-        here = _luma(samples, self.layout)
-        matched = here
-        as_is = best = combing(here, self.layout.depth_bits)
+        luma = _luma(samples, self.layout)
+        best_luma = luma
+        as_is = best = combing(luma, self.layout.depth_bits)
         if self._before is not None and as_is:
-            other = _woven(here, _luma(self._before, self.layout), self.order)
+            other = _weave(luma, _luma(self._before, self.layout), self.order)
             combs = combing(other, self.layout.depth_bits)
             if combs < _BETTER * as_is:
-                matched, best = other, combs
+                best_luma, best = other, combs
         if self._matched_before is not None:
-            self._moved.append(_difference(matched, self._matched_before))
-        self._woven.append((as_is, best))
-        self._before, self._matched_before = samples, matched
+            self._motion.append(_difference(best_luma, self._matched_before))
+        self._combs.append((as_is, best))
+        self._before, self._matched_before = samples, best_luma
 
-    def combed(self) -> float:
+    def combing_share(self) -> float:
         """Return the share of frames that comb as they are."""
-        return float(np.mean([as_is > 0 for as_is, _ in self._woven])) if self._woven else 0.0
+        return float(np.mean([as_is > 0 for as_is, _ in self._combs])) if self._combs else 0.0
 
-    def left(self) -> float:
+    def residual_share(self) -> float:
         """Return the share of frames that comb even when they are best matched."""
-        return float(np.mean([best > 0 for _, best in self._woven])) if self._woven else 0.0
+        return float(np.mean([best > 0 for _, best in self._combs])) if self._combs else 0.0
 
     def weave(self, params: DeinterlaceParams) -> Weave | None:
         """Say what the reel needs; none when its frames are whole as they are."""
-        if params.method == "auto" and self.combed() < _COMBED_SHARE:
+        if params.method == "auto" and self.combing_share() < _COMBED_SHARE:
             return None
-        film = params.method == "film" or (params.method == "auto" and self.left() <= _CLEAN_SHARE * self.combed())
+        film = params.method == "film" or (
+            params.method == "auto" and self.residual_share() <= _CLEAN_SHARE * self.combing_share()
+        )
         return Weave("film", self.order, drops=self._repeats()) if film else Weave("video", self.order)
 
     def _repeats(self) -> bool:
         """Whether one frame in each five repeats its neighbour."""
-        moved = np.array(self._moved[: len(self._moved) // CYCLE * CYCLE]).reshape(-1, CYCLE)
-        moving = moved[np.median(moved, axis=1) > 0]
+        motion = np.array(self._motion[: len(self._motion) // CYCLE * CYCLE]).reshape(-1, CYCLE)
+        moving = motion[np.median(motion, axis=1) > 0]
         if not len(moving):
             return False
         return bool(np.mean(moving.min(axis=1) < _REPEATED * np.median(moving, axis=1)) >= _CADENCE_SHARE)
 
 
-def whole(frames: Iterable[Planes], layout: Layout, weave: Weave, *, double: bool = False) -> Iterator[Planes]:
+def deinterlace(frames: Iterable[Planes], layout: Layout, weave: Weave, *, double: bool = False) -> Iterator[Planes]:
     """Make whole frames of a reel's frames, in order; memory holds a few of them.
 
     Args:
@@ -129,10 +131,10 @@ def whole(frames: Iterable[Planes], layout: Layout, weave: Weave, *, double: boo
         double: Whether ``video`` gives a frame for every field.
     """
     if weave.method == "video":
-        yield from _filtered(frames, layout, weave.order, double=double)
+        yield from _apply_bwdif(frames, layout, weave.order, double=double)
         return
-    matched = _matched(frames, layout, weave.order)
-    yield from _undropped(matched, layout) if weave.drops else matched
+    progressive = _match_fields(frames, layout, weave.order)
+    yield from _drop_repeats(progressive, layout) if weave.drops else progressive
 
 
 def combing(luma: Plane, depth_bits: int) -> float:
@@ -142,12 +144,12 @@ def combing(luma: Plane, depth_bits: int) -> float:
     """
     limit = np.int32(_COMB_SHARE * (2**depth_bits - 1))
     rows = luma.astype(np.int32)
-    woven, apart = (_blocks(_leaving(rows, step, limit)) for step in (1, 2))
-    combed = woven > _COMBED * apart + _COMBED_AT_LEAST
-    return float(((woven - apart) * combed).sum())
+    frame_combs, field_combs = (_blocks(_comb_mask(rows, step, limit)) for step in (1, 2))
+    combing_blocks = frame_combs > _COMBED * field_combs + _COMBED_AT_LEAST
+    return float(((frame_combs - field_combs) * combing_blocks).sum())
 
 
-def _leaving(rows: NDArray[np.int32], step: int, limit: np.int32) -> NDArray[np.float32]:
+def _comb_mask(rows: NDArray[np.int32], step: int, limit: np.int32) -> NDArray[np.float32]:
     """Return 1 for each sample that differs from those ``step`` lines above and below in one direction, else 0."""
     out = np.zeros(rows.shape, np.float32)
     if len(rows) > 2 * step:
@@ -168,21 +170,21 @@ def _luma(samples: Planes, layout: Layout) -> Plane:
     return samples[1] if layout.model == "rgb" else samples[0]
 
 
-def _woven(here: Plane, before: Plane, order: Order) -> Plane:
+def _weave(current: Plane, before: Plane, order: FieldOrder) -> Plane:
     """Return the first field of one frame with the second field of the frame before it."""
-    made = here.copy()
+    frame = current.copy()
     second = 1 if order == "top" else 0
-    made[second::2] = before[second::2]
-    return made
+    frame[second::2] = before[second::2]
+    return frame
 
 
-def _matched(frames: Iterable[Planes], layout: Layout, order: Order) -> Iterator[Planes]:
+def _match_fields(frames: Iterable[Planes], layout: Layout, order: FieldOrder) -> Iterator[Planes]:
     before: Planes | None = None
     for samples in frames:
         best = samples
         as_is = combing(_luma(samples, layout), layout.depth_bits) if before is not None else 0.0
         if before is not None and as_is:
-            other = tuple(_woven(here, then, order) for here, then in zip(samples, before, strict=True))
+            other = tuple(_weave(current, then, order) for current, then in zip(samples, before, strict=True))
             if combing(_luma(other, layout), layout.depth_bits) < _BETTER * as_is:
                 best = other
         # Frames may share memory with the decoder's, and one is looked back upon.
@@ -190,7 +192,7 @@ def _matched(frames: Iterable[Planes], layout: Layout, order: Order) -> Iterator
         yield best
 
 
-def _undropped(frames: Iterable[Planes], layout: Layout) -> Iterator[Planes]:
+def _drop_repeats(frames: Iterable[Planes], layout: Layout) -> Iterator[Planes]:
     """Drop of each five frames the one that repeats the frame before it.
 
     It is the one in the same place as in the five before, while that one does; film may repeat frames of its own.
@@ -200,11 +202,11 @@ def _undropped(frames: Iterable[Planes], layout: Layout) -> Iterator[Planes]:
     last: Plane | None = None
     place = CYCLE - 1
     for samples in frames:
-        kept = tuple(plane.copy() for plane in samples)
-        here = _luma(kept, layout)
-        differences.append(np.inf if last is None else _difference(here, last))
-        cycle.append(kept)
-        last = here
+        copies = tuple(plane.copy() for plane in samples)
+        luma = _luma(copies, layout)
+        differences.append(np.inf if last is None else _difference(luma, last))
+        cycle.append(copies)
+        last = luma
         if len(cycle) == CYCLE:
             if differences[place] >= _REPEATED * float(np.median(differences)):
                 place = int(np.argmin(differences))
@@ -214,12 +216,12 @@ def _undropped(frames: Iterable[Planes], layout: Layout) -> Iterator[Planes]:
     yield from (entry for number, entry in enumerate(cycle) if number != place)
 
 
-def _difference(here: Plane, there: Plane) -> float:
+def _difference(current: Plane, previous: Plane) -> float:
     """Return the largest mean difference of any block."""
-    return float(_blocks(np.abs(here.astype(np.float32) - there)).max())
+    return float(_blocks(np.abs(current.astype(np.float32) - previous)).max())
 
 
-def _filtered(frames: Iterable[Planes], layout: Layout, order: Order, *, double: bool) -> Iterator[Planes]:
+def _apply_bwdif(frames: Iterable[Planes], layout: Layout, order: FieldOrder, *, double: bool) -> Iterator[Planes]:
     # The filter knows grey of 8 and 16 bits alone; samples of 9 to 15 bits travel in 16 as they are.
     carrier = Layout("gray", 16) if layout.model == "gray" and layout.depth_bits > 8 else layout
     top = layout.dtype.type(2**layout.depth_bits - 1)
@@ -227,17 +229,17 @@ def _filtered(frames: Iterable[Planes], layout: Layout, order: Order, *, double:
     count = 0
     for samples in frames:
         if push is None:
-            push = _graph(samples[0].shape, carrier, order, double=double)
-        for made in push(samples):
+            push = _bwdif_graph(samples[0].shape, carrier, order, double=double)
+        for output in push(samples):
             count += 1
-            yield tuple(np.minimum(plane, top) for plane in made)
+            yield tuple(np.minimum(plane, top) for plane in output)
     if push is not None:
-        for made in push(None):
-            yield tuple(np.minimum(plane, top) for plane in made)
+        for output in push(None):
+            yield tuple(np.minimum(plane, top) for plane in output)
 
 
-def _graph(
-    size: tuple[int, ...], carrier: Layout, order: Order, *, double: bool
+def _bwdif_graph(
+    size: tuple[int, ...], carrier: Layout, order: FieldOrder, *, double: bool
 ) -> Callable[[Planes | None], Iterator[Planes]]:
     """Set the filter up; returns a function that is given a frame (none ends the reel) and yields what is ready."""
     graph, (height, width) = Graph(), size

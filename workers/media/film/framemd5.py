@@ -22,20 +22,20 @@ from workers.media.film import container
 MAX_LINE_BYTES = 200
 
 
-class Sum(NamedTuple):
+class FrameChecksum(NamedTuple):
     """What stands of one frame."""
 
     bytes: int
     md5: str
 
 
-def of(frame: VideoFrame) -> Sum:
+def frame_checksum(frame: VideoFrame) -> FrameChecksum:
     """Return size and MD5 of a decoded frame's samples, without padding."""
-    hashed, size = hashlib.md5(usedforsecurity=False), 0
-    for rows in planes.tight(frame):
-        hashed.update(rows.data)
+    digest, size = hashlib.md5(usedforsecurity=False), 0
+    for rows in planes.plane_bytes(frame):
+        digest.update(rows.data)
         size += rows.nbytes
-    return Sum(size, hashed.hexdigest())
+    return FrameChecksum(size, digest.hexdigest())
 
 
 def header(width: int, height: int, rate: Fraction, sample_aspect: Fraction) -> str:
@@ -49,17 +49,17 @@ def header(width: int, height: int, rate: Fraction, sample_aspect: Fraction) -> 
     )
 
 
-def line(number: int, found: Sum) -> str:
+def line(number: int, checksum: FrameChecksum) -> str:
     """Return the line of one frame."""
-    return f"0, {number:10d}, {number:10d}, {1:8d}, {found.bytes:8d}, {found.md5}\n"
+    return f"0, {number:10d}, {number:10d}, {1:8d}, {checksum.bytes:8d}, {checksum.md5}\n"
 
 
-def written(
+def write_checksums(
     film: Path,
     sums: Path,
     rate: Fraction,
     sample_aspect: Fraction,
-    saw: Callable[[Packet[Any]], None] | None = None,
+    on_packet: Callable[[Packet[Any]], None] | None = None,
 ) -> Iterator[VideoFrame]:
     """Decode a film, write the checksum of every frame, and hand the frames on.
 
@@ -68,35 +68,35 @@ def written(
         sums: The list to write; complete when the last frame was taken.
         rate: Frames per second.
         sample_aspect: Width of a pixel over its height.
-        saw: Shown every packet of the film, sound's too.
+        on_packet: Shown every packet of the film, sound's too.
 
     Raises:
         WorkError: The film cannot be decoded to its end.
     """
-    with container.opened(film) as (opened, stream), writing(sums.name), sums.open("w", encoding="ascii") as lines:
+    with container.open_film(film) as (demuxer, stream), writing(sums.name), sums.open("w", encoding="ascii") as lines:
         lines.write(header(stream.width, stream.height, rate, sample_aspect))
-        for number, frame in enumerate(container.frames(opened, stream, _fault, saw)):
-            lines.write(line(number, of(frame)))
+        for number, frame in enumerate(container.frames(demuxer, stream, _raise_fault, on_packet)):
+            lines.write(line(number, frame_checksum(frame)))
             yield frame
 
 
-def decoded(film: Path) -> Iterator[Sum]:
+def decode_checksums(film: Path) -> Iterator[FrameChecksum]:
     """Decode a film and yield what its frames are.
 
     Raises:
         InputError: ``CORRUPT``, ``TRUNCATED`` …
     """
-    with container.opened(film) as (opened, stream):
-        yield from map(of, container.frames(opened, stream, _damaged))
+    with container.open_film(film) as (demuxer, stream):
+        yield from map(frame_checksum, container.frames(demuxer, stream, _raise_damage))
 
 
-def parse(text: str) -> list[Sum]:
+def parse(text: str) -> list[FrameChecksum]:
     """Read a list; frames of the first stream alone.
 
     Raises:
         InputError: ``CORRUPT``.
     """
-    found = []
+    checksums = []
     for number, each in enumerate(text.splitlines(), start=1):
         if each.startswith("#") or not each.strip():
             continue
@@ -104,13 +104,13 @@ def parse(text: str) -> list[Sum]:
         if len(cells) != 6 or len(cells[5]) != 32 or not (cells[4].isdecimal() and cells[4].isascii()):
             raise InputError(f"Line {number} is none of a list of frame checksums: {each!r:.100}", code="CORRUPT")
         if cells[0] == "0":
-            found.append(Sum(int(cells[4]), cells[5].lower()))
-    return found
+            checksums.append(FrameChecksum(int(cells[4]), cells[5].lower()))
+    return checksums
 
 
-def _fault(damage: str) -> None:
+def _raise_fault(damage: str) -> None:
     raise WorkError(f"The master cannot be decoded: {damage}", code="WORKER_FAULT")
 
 
-def _damaged(damage: str) -> None:
+def _raise_damage(damage: str) -> None:
     raise InputError(f"The film cannot be decoded: {damage}", code="CORRUPT")

@@ -36,9 +36,9 @@ def set_aspect(path: Path, height: int, width: int, aspect: Fraction) -> None:
     """
     with path.open("r+b") as file:
         head = bytearray(file.read(_HEAD_BYTES))
-        segment = _find(head, 0, len(head), _SEGMENT)
-        tracks = _find(head, segment[1], len(head), _TRACKS)
-        entry = _find(head, tracks[1], tracks[2], _ENTRY)
+        segment = _find_element(head, 0, len(head), _SEGMENT)
+        tracks = _find_element(head, segment[1], len(head), _TRACKS)
+        entry = _find_element(head, tracks[1], tracks[2], _ENTRY)
         head[entry[1] : entry[2]] = _with_display(bytes(head[entry[1] : entry[2]]), _display(height, width, aspect))
         for number, start, stop in _elements(head, tracks[1], tracks[2]):
             if number == _CRC:
@@ -49,36 +49,36 @@ def set_aspect(path: Path, height: int, width: int, aspect: Fraction) -> None:
 
 def _display(height: int, width: int, aspect: Fraction) -> bytes:
     """Return the display elements: in pixels where that is exact, else as an aspect ratio."""
-    shown = width * aspect
-    if shown.denominator == 1:
-        return _element(_DISPLAY_WIDTH, _uint(int(shown))) + _element(_DISPLAY_HEIGHT, _uint(height))
-    ratio = shown / height
+    display_width = width * aspect
+    if display_width.denominator == 1:
+        return _element(_DISPLAY_WIDTH, _uint(int(display_width))) + _element(_DISPLAY_HEIGHT, _uint(height))
+    ratio = display_width / height
     parts = ((_DISPLAY_WIDTH, _uint(ratio.numerator)), (_DISPLAY_HEIGHT, _uint(ratio.denominator)))
     return b"".join(_element(*part) for part in (*parts, (_DISPLAY_UNIT, _UNIT_ASPECT)))
 
 
 def _with_display(entry: bytes, display: bytes) -> bytes:
     """Return a track entry's payload of the same length, with other display elements and without its name."""
-    made = b""
+    output = b""
     for number, start, stop in _elements(entry, 0, len(entry)):
         payload = entry[start:stop]
         if number == _VIDEO:
             old = {_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT}
-            kept = (part for part in _elements(payload, 0, len(payload)) if part[0] not in old)
-            payload = b"".join(_element(part[0], payload[part[1] : part[2]]) for part in kept) + display
+            others = (part for part in _elements(payload, 0, len(payload)) if part[0] not in old)
+            payload = b"".join(_element(part[0], payload[part[1] : part[2]]) for part in others) + display
         if number != _NAME:
-            made += _element(number, payload)
-    room = len(entry) - len(made)
+            output += _element(number, payload)
+    room = len(entry) - len(output)
     if not 2 <= room < 128:
         raise WorkError("The master's header has no room for the pixel aspect", code="WORKER_FAULT")
-    return made + _VOID + bytes([0x80 | (room - 2)]) + bytes(room - 2)
+    return output + _VOID + bytes([0x80 | (room - 2)]) + bytes(room - 2)
 
 
-def _find(data: bytes | bytearray, start: int, stop: int, wanted: bytes) -> Element:
+def _find_element(data: bytes | bytearray, start: int, stop: int, element_id: bytes) -> Element:
     for element in _elements(data, start, stop):
-        if element[0] == wanted:
+        if element[0] == element_id:
             return element
-    raise WorkError(f"The master's header lacks element {wanted.hex()}", code="WORKER_FAULT")
+    raise WorkError(f"The master's header lacks element {element_id.hex()}", code="WORKER_FAULT")
 
 
 def _elements(data: bytes | bytearray, start: int, stop: int) -> Iterator[Element]:

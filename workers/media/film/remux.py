@@ -25,7 +25,7 @@ from workers.media.remote import Place
 
 
 @dataclass(frozen=True)
-class Plan:
+class MasterPlan:
     """What a master is to be."""
 
     layout: Layout
@@ -46,20 +46,20 @@ class Plan:
         if self.film is not None:
             yield self.film, self.clock
         if self.sound is not None:
-            yield self.sound, self.clock.of_its_own()
+            yield self.sound, self.clock.from_zero()
 
 
 @dataclass
-class Carried:
+class StreamCopies:
     """What became of what lies beside the picture."""
 
     refused: list[str] = field(default_factory=list)
     """Sound codecs that Matroska does not take."""
-    heard: dict[int, sound.Fingerprint] = field(default_factory=dict)
+    fingerprints: dict[int, sound.Fingerprint] = field(default_factory=dict)
     """Fingerprints of the copied sound, by the master's stream."""
 
 
-def master(path: Path, chunks: Iterable[Path], plan: Plan) -> Carried:
+def write_master(path: Path, chunks: Iterable[Path], plan: MasterPlan) -> StreamCopies:
     """Write the master: the chunks' packets with times from absolute frame numbers, everything else copied.
 
     Args:
@@ -67,7 +67,7 @@ def master(path: Path, chunks: Iterable[Path], plan: Plan) -> Carried:
         chunks: Films in frame order, each one opened when the one before is through.
         plan: What it is to be.
     """
-    carried = Carried()
+    copies = StreamCopies()
     with ExitStack() as stack:
         with writing(path.name):
             out = stack.enter_context(av.open(str(path), "w", format="matroska", options=BITEXACT))
@@ -75,13 +75,13 @@ def master(path: Path, chunks: Iterable[Path], plan: Plan) -> Carried:
         picture = add_stream(out, plan.layout, plan.size, plan.facts.rate, plan.facts)
         picture.metadata["title"] = matroska.RESERVE
         lines = [_picture_packets(chunks, picture, plan.clock)]
-        lines += [_copied(out, source, clock, carried, stack) for source, clock in plan.sources()]
+        lines += [_copy_streams(out, source, clock, copies, stack) for source, clock in plan.sources()]
         _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
     matroska.set_aspect(path, *plan.size, plan.facts.sample_aspect)
-    return carried
+    return copies
 
 
-def beside(path: Path, plan: Plan) -> bool:
+def write_sound_file(path: Path, plan: MasterPlan) -> bool:
     """Write the sound that Matroska refuses into a QuickTime file, its packets unchanged; says whether any could be."""
     with writing(path.name):
         out = av.open(str(path), "w", format="mov", options=BITEXACT)
@@ -90,33 +90,37 @@ def beside(path: Path, plan: Plan) -> bool:
         stack.enter_context(out)
         for place, clock in plan.sources():
             stack.enter_context(reading(str(place)))
-            source = stack.enter_context(sound.opened(place))
-            tracks, _ = sound.copied_tracks(out, source, lambda track: not side_streams.takes("matroska", track))
+            source = stack.enter_context(sound.open_media(place))
+            tracks, _ = sound.copy_tracks(out, source, lambda track: not side_streams.accepts("matroska", track))
             lines.append(side_streams.packets(source, tracks, clock))
-        found = len(out.streams) > 0
-        if found:
+        has_streams = len(out.streams) > 0
+        if has_streams:
             _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
-        return found
+        return has_streams
 
 
-def _copied(out: OutputContainer, place: Place, clock: Clock, carried: Carried, stack: ExitStack) -> Iterator[Timed]:
+def _copy_streams(
+    out: OutputContainer, place: Place, clock: Clock, copies: StreamCopies, stack: ExitStack
+) -> Iterator[Timed]:
     """Add to the master what a source has beside its picture; returns the packets."""
-    with reading(str(place)), sound.opened(place) as again:
-        covers = side_streams.covers(again)
+    with reading(str(place)), sound.open_media(place) as again:
+        covers = side_streams.cover_pictures(again)
     stack.enter_context(reading(str(place)))
-    source = stack.enter_context(sound.opened(place))
-    tracks, refused = sound.copied_tracks(out, source)
-    carried.refused += [track.codec_context.name for track in refused]
-    others: dict[int, Stream] = side_streams.carry(out, source, covers, clock)
-    return _heard(side_streams.packets(source, tracks | others, clock), carried)
+    source = stack.enter_context(sound.open_media(place))
+    tracks, refused = sound.copy_tracks(out, source)
+    copies.refused += [track.codec_context.name for track in refused]
+    others: dict[int, Stream] = side_streams.add_side_streams(out, source, covers, clock)
+    return _fingerprint_sound(side_streams.packets(source, tracks | others, clock), copies)
 
 
-def _heard(packets: Iterator[Timed], carried: Carried) -> Iterator[Timed]:
+def _fingerprint_sound(packets: Iterator[Timed], copies: StreamCopies) -> Iterator[Timed]:
     for seconds, packet in packets:
         track = packet.stream
         if isinstance(track, AudioStream):
             language = track.metadata.get("language", "")
-            carried.heard.setdefault(track.index, sound.Fingerprint(track.codec_context.name, language)).add(packet)
+            copies.fingerprints.setdefault(track.index, sound.Fingerprint(track.codec_context.name, language)).add(
+                packet
+            )
         yield seconds, packet
 
 

@@ -36,7 +36,7 @@ _SLACK_SECONDS = 0.5
 """Headers round; sound that ends so much before its promised end is whole."""
 _SLACK_FRAMES = 0.8
 """The same for the picture."""
-_LIMITED_GREY = {"h264", "hevc", "av1", "libdav1d", "vp9"}
+_LIMITED_GRAY = {"h264", "hevc", "av1", "libdav1d", "vp9"}
 """Codecs whose samples are of limited range, one channel or three, unless they say otherwise."""
 _BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
 _IDET_FRAMES = 200
@@ -47,7 +47,7 @@ _USUAL_RATES = tuple(
 
 
 @dataclass
-class Look:
+class ReelScan:
     """What looking a reel through brought to light."""
 
     layout: Layout
@@ -73,7 +73,7 @@ class Look:
     interlaced: str = ""
     field_order: Literal["top", "bottom"] = "top"
     """Which field comes first, where frames are woven of two."""
-    colour: float = 0.0
+    color: float = 0.0
     disagreements: tuple[str, ...] = ()
     """Where a header contradicts itself."""
     notes: tuple[str, ...] = ()
@@ -89,70 +89,70 @@ def check_size(width: int, height: int, settings: Settings, where: str) -> None:
 
 def header_rate(stream: VideoStream) -> Fraction:
     """Return the frame rate that the header gives, or 24 when it gives none."""
-    return _said_rate(stream) or sequence.DEFAULT_RATE
+    return _rate_in_header(stream) or sequence.DEFAULT_RATE
 
 
-def _said_rate(stream: VideoStream) -> Fraction | None:
+def _rate_in_header(stream: VideoStream) -> Fraction | None:
     rate = stream.guessed_rate or stream.average_rate or stream.base_rate
     return Fraction(rate) if rate and 0 < rate <= 1000 else None
 
 
-def film(path: Place, source: Source, settings: Settings, moved: Callable[[], None]) -> Look:
+def scan_film(path: Place, source: Source, settings: Settings, advance: Callable[[], None]) -> ReelScan:
     """Decode a film once from beginning to end.
 
     Args:
         path: The file.
         source: Its line of the manifest.
         settings: For the limits.
-        moved: Called after every frame.
+        advance: Called after every frame.
 
     Raises:
         InputError: It is no film, is too large, changes size, or holds no frame that can be decoded.
     """
-    with container.opened(path) as (opened, stream):
+    with container.open_film(path) as (demuxer, stream):
         check_size(stream.codec_context.width, stream.codec_context.height, settings, str(path))
-        survey = _Survey(path, opened, stream)
-        for frame in container.frames(opened, stream, survey.damaged, survey.saw):
-            survey.add(frame)
-            moved()
-        look = survey.finished(source)
-    if look.interlaced or look.size[0] in _BROADCAST_LINES:
-        kinds = _woven(path)
-        look.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
-        look.interlaced = look.interlaced or _combed(kinds)
-    return look
+        scanner = _FilmScanner(path, demuxer, stream)
+        for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet):
+            scanner.on_frame(frame)
+            advance()
+        scan = scanner.result(source)
+    if scan.interlaced or scan.size[0] in _BROADCAST_LINES:
+        kinds = _field_kinds(path)
+        scan.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
+        scan.interlaced = scan.interlaced or _interlacing(kinds)
+    return scan
 
 
-def _woven(path: Place) -> list[str]:
+def _field_kinds(path: Place) -> list[str]:
     """Return what FFmpeg's idet says of each of the first frames, such as ``tff`` or ``progressive``."""
     kinds: list[str] = []
-    with container.opened(path) as (opened, stream):
-        for frame in _detected(opened, stream):
+    with container.open_film(path) as (demuxer, stream):
+        for frame in _detect_fields(demuxer, stream):
             kinds.append(frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined"))
             if len(kinds) >= _IDET_FRAMES:
                 break
     return kinds
 
 
-def _combed(kinds: list[str]) -> str:
+def _interlacing(kinds: list[str]) -> str:
     """Say whether frames look woven from two fields, whatever their flags say; empty when they do not."""
-    decided = [kind for kind in kinds if kind != "undetermined"]
-    woven = sum(kind in {"tff", "bff"} for kind in decided)
-    if len(decided) < 4 or woven < COMBED_SHARE * len(decided):
+    decisive = [kind for kind in kinds if kind != "undetermined"]
+    count = sum(kind in {"tff", "bff"} for kind in decisive)
+    if len(decisive) < 4 or count < COMBED_SHARE * len(decisive):
         return ""
-    return f"{woven} of the first {len(kinds)} frames are woven from two fields"
+    return f"{count} of the first {len(kinds)} frames are woven from two fields"
 
 
-def timecode(opened: InputContainer) -> str:
+def start_timecode(demuxer: InputContainer) -> str:
     """Return the start timecode, wherever the container keeps it."""
-    for tags in (opened.metadata, *(stream.metadata for stream in opened.streams)):
+    for tags in (demuxer.metadata, *(stream.metadata for stream in demuxer.streams)):
         for name in ("timecode", "TIMECODE"):
             if tags.get(name):
                 return tags[name]
     return ""
 
 
-def evenness(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) -> tuple[Fraction, bool]:
+def measure_rate(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) -> tuple[Fraction, bool]:
     """Return the frame rate and whether frames are unevenly spaced.
 
     Time stamps are rounded to ticks, so each may be off by one and a half. When they are even but not at the header's
@@ -171,12 +171,12 @@ def evenness(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) -> t
     return (header if 0.5 < header / measured < 2 else measured.limit_denominator(1001)), True
 
 
-class _Survey:
+class _FilmScanner:
     """Collects while a film is decoded; one film's worth of small numbers, no frames."""
 
-    def __init__(self, path: Place, opened: InputContainer, stream: VideoStream) -> None:
-        self.path, self.opened, self.stream = path, opened, stream
-        self.look: Look | None = None
+    def __init__(self, path: Place, demuxer: InputContainer, stream: VideoStream) -> None:
+        self.path, self.opened, self.stream = path, demuxer, stream
+        self.look: ReelScan | None = None
         self.pts: list[int | None] = []
         self.key: list[bool] = []
         self.digests: list[NDArray[np.uint8]] = []
@@ -189,13 +189,13 @@ class _Survey:
         self.stops_at: int | None = None
         self.checksums: bool | None = None
 
-    def damaged(self, message: str) -> None:
+    def on_damage(self, message: str) -> None:
         self.first_damage = self.first_damage or f"after frame {len(self.pts)}: {message}"
 
-    def saw(self, packet: Packet[Any]) -> None:
+    def on_packet(self, packet: Packet[Any]) -> None:
         if packet.is_corrupt:
             self.incomplete = True
-            self.damaged("a packet is incomplete")
+            self.on_damage("a packet is incomplete")
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             if not packet.duration and packet.stream.index == self.stream.index:
@@ -203,117 +203,117 @@ class _Survey:
             self.ends_seconds[packet.stream.index] = max(end, self.ends_seconds.get(packet.stream.index, 0.0))
         self.packets[packet.stream.index] += packet.size > 0
         if packet.size and packet.stream.index == self.stream.index:
-            self._look_inside(packet)
+            self._check_payload(packet)
 
-    def _look_inside(self, packet: Packet[Any]) -> None:
+    def _check_payload(self, packet: Packet[Any]) -> None:
         if self.opened.format.name == "yuv4mpegpipe" and packet.pos is not None:
             self.stops_at = packet.pos + packet.size
         if self.stream.codec_context.name == "ffv1":
             samples = bytes(packet)
             if self.checksums is None:
                 self.checksums = slices.has_checksums(samples)
-            if self.checksums and (wrong := slices.damaged_slices(samples)):
-                self.damaged(f"{wrong} slices fail their checksum")
+            if self.checksums and (wrong := slices.count_damaged_slices(samples)):
+                self.on_damage(f"{wrong} slices fail their checksum")
 
-    def add(self, frame: VideoFrame) -> None:
+    def on_frame(self, frame: VideoFrame) -> None:
         if self.look is None:
-            self.look = _first_frame(self.path, self.stream, frame)
+            self.look = _new_scan(self.path, self.stream, frame)
         if (frame.height, frame.width, frame.format.name) != (*self.look.size, self.look.pixel_format):
             shape = f"{frame.width}x{frame.height} {frame.format.name}"
             raise InputError(f"{self.path}, frame {len(self.pts)}: changes to {shape}", code="MIXED_GEOMETRY")
         if frame.is_corrupt:
-            self.damaged("the decoder had to guess")
+            self.on_damage("the decoder had to guess")
         samples = planes.to_planes(frame, self.look.layout)
         number = len(self.pts)
         self.transparent = self.transparent or planes.is_transparent(frame)
         if number & (number - 1) == 0:
-            self.look.colour = max(self.look.colour, chroma_spread(samples, self.look.layout))
+            self.look.color = max(self.look.color, chroma_spread(samples, self.look.layout))
         self.pts.append(frame.pts)
         self.key.append(frame.key_frame)
         self.digests.append(planes.digest(samples))
         self.flagged += frame.interlaced_frame
 
-    def finished(self, source: Source) -> Look:
-        look, count = self.look, len(self.pts)
-        if look is None:
+    def result(self, source: Source) -> ReelScan:
+        scan, count = self.look, len(self.pts)
+        if scan is None:
             raise InputError(
                 f"{self.path}: not one frame can be decoded ({self.first_damage or 'the stream is empty'})",
-                code="TRUNCATED" if self._short() else "CORRUPT",
+                code="TRUNCATED" if self._shortfall() else "CORRUPT",
             )
-        self._set_times(look, source)
+        self._set_times(scan, source)
         if self.flagged > _FLAGGED_SHARE * count:
-            look.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
-        look.audio, look.timecode = sound.tracks_of(self.opened), timecode(self.opened)
-        look.left_out = side_streams.left_out(self.opened, self.stream)
+            scan.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
+        scan.audio, scan.timecode = sound.audio_tracks(self.opened), start_timecode(self.opened)
+        scan.left_out = side_streams.omissions(self.opened, self.stream)
         if self.transparent:
-            look.left_out = ("the picture's transparency", *look.left_out)
-        look.truncated = self.incomplete or bool(self._short())
-        look.damage = "; ".join(text for text in (self.first_damage, self._short()) if text)
-        return look
+            scan.left_out = ("the picture's transparency", *scan.left_out)
+        scan.truncated = self.incomplete or bool(self._shortfall())
+        scan.damage = "; ".join(text for text in (self.first_damage, self._shortfall()) if text)
+        return scan
 
-    def _set_times(self, look: Look, source: Source) -> None:
-        known = [value for value in self.pts if value is not None]
-        pts = np.array(known, np.int64)
-        base = self.stream.time_base or 1 / look.rate
-        look.seekable = len(known) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
-        if look.seekable:
-            look.rate, look.variable_rate = evenness(pts, base, look.rate)
-        look.header_rate = look.rate if look.seekable else _said_rate(self.stream)
-        look.rate = source.fps or look.rate
-        look.variable_rate = look.variable_rate and source.fps is None
-        if not look.seekable:
-            pts, base = np.arange(len(self.pts), dtype=np.int64), 1 / look.rate
+    def _set_times(self, scan: ReelScan, source: Source) -> None:
+        stamps = [value for value in self.pts if value is not None]
+        pts = np.array(stamps, np.int64)
+        base = self.stream.time_base or 1 / scan.rate
+        scan.seekable = len(stamps) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
+        if scan.seekable:
+            scan.rate, scan.variable_rate = measure_rate(pts, base, scan.rate)
+        scan.header_rate = scan.rate if scan.seekable else _rate_in_header(self.stream)
+        scan.rate = source.fps or scan.rate
+        scan.variable_rate = scan.variable_rate and source.fps is None
+        if not scan.seekable:
+            pts, base = np.arange(len(self.pts), dtype=np.int64), 1 / scan.rate
         shows = np.arange(len(self.pts), dtype=np.int64)
-        look.index = Index(pts, base, np.array(self.key, bool), np.stack(self.digests), shows)
+        scan.index = Index(pts, base, np.array(self.key, bool), np.stack(self.digests), shows)
 
-    def _short(self) -> str:
+    def _shortfall(self) -> str:
         """Say what the header promises and the file does not hold; empty when it holds everything."""
         if self.stops_at is not None and self.stops_at < size_of(self.path):
             return "the last frame is incomplete"
         for stream in (self.stream, *self.opened.streams.audio):
-            there, frame = self.ends_seconds.get(stream.index, 0.0), float(1 / header_rate(self.stream))
+            end, frame = self.ends_seconds.get(stream.index, 0.0), float(1 / header_rate(self.stream))
             slack = _SLACK_FRAMES * frame if stream is self.stream else _SLACK_SECONDS
-            declared, count = _promised_packets(stream), self.packets[stream.index]
+            header_count, count = _header_packets(stream), self.packets[stream.index]
             # AVI counts frames that were dropped at capture, and stores nothing for them: the last one is in its place.
             lasts = float((stream.duration or 0) * (stream.time_base or 0)) if self.opened.format.name == "avi" else 0.0
-            if count < declared and not 0 < lasts <= there + slack:
+            if count < header_count and not 0 < lasts <= end + slack:
                 return f"{count} of {stream.frames} declared frames of {stream.type} are there"
-            promised = _promised_seconds(stream, self.opened)
-            if there < promised - slack:
-                return f"{there:.2f} of {promised:.2f} declared seconds of {stream.type} are there"
+            header_end = _header_seconds(stream, self.opened)
+            if end < header_end - slack:
+                return f"{end:.2f} of {header_end:.2f} declared seconds of {stream.type} are there"
         return ""
 
 
-def _promised_packets(stream: Stream) -> float:
+def _header_packets(stream: Stream) -> float:
     """Return how many packets a stream must at least have by its header; edit lists hide some of a sound's first."""
     if stream.type == "video":
         return stream.frames
-    known = stream.codec_context and not stream.codec_context.name.startswith("pcm")
-    return 0.98 * stream.frames - 2 if known else 0
+    is_counted = stream.codec_context and not stream.codec_context.name.startswith("pcm")
+    return 0.98 * stream.frames - 2 if is_counted else 0
 
 
-def _promised_seconds(stream: Stream, opened: InputContainer) -> float:
+def _header_seconds(stream: Stream, demuxer: InputContainer) -> float:
     """Return when a stream ends by its header, where the header says so; elsewhere FFmpeg reckons it from the data."""
     tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
-    if opened.format.name == "asf" and stream.type == "video":
-        return (opened.duration or 0) / 1e6
+    if demuxer.format.name == "asf" and stream.type == "video":
+        return (demuxer.duration or 0) / 1e6
     return 0.0
 
 
-def _first_frame(path: Place, stream: VideoStream, frame: VideoFrame) -> Look:
+def _new_scan(path: Place, stream: VideoStream, frame: VideoFrame) -> ReelScan:
     tags = {
         "matrix": planes.name_of(frame.colorspace, planes.MATRICES),
         "primaries": planes.name_of(frame.color_primaries, planes.PRIMARIES),
         "transfer": planes.name_of(frame.color_trc, planes.TRANSFERS),
     }
     name, layout = frame.format.name, layout_of(frame, stream.codec_context.name, str(path))
-    look = Look(layout, name, (frame.height, frame.width), tags, header_rate(stream))
-    look.rotation_degrees = frame.rotation % 360 if frame.rotation % 90 == 0 else 0
+    scan = ReelScan(layout, name, (frame.height, frame.width), tags, header_rate(stream))
+    scan.rotation_degrees = frame.rotation % 360 if frame.rotation % 90 == 0 else 0
     aspect = stream.sample_aspect_ratio
-    look.sample_aspect = Fraction(aspect) if aspect and Fraction(1, 10) <= aspect <= 10 else Fraction(1)
-    return look
+    scan.sample_aspect = Fraction(aspect) if aspect and Fraction(1, 10) <= aspect <= 10 else Fraction(1)
+    return scan
 
 
 def layout_of(frame: VideoFrame, codec: str, where: str) -> Layout:
@@ -324,13 +324,13 @@ def layout_of(frame: VideoFrame, codec: str, where: str) -> Layout:
     """
     matrix = planes.name_of(frame.colorspace, planes.MATRICES)
     try:
-        found = planes.layout_of(
+        layout = planes.layout_of(
             frame.format.name, full_range=full_range(frame, codec), matrix=matrix, lines=frame.height
         )
-        planes.planar_format(found)
+        planes.planar_format(layout)
     except InputError as error:
         raise InputError(f"{where}: {error.message}", code=error.code) from error
-    return found
+    return layout
 
 
 def full_range(frame: VideoFrame, codec: str) -> bool:
@@ -338,14 +338,14 @@ def full_range(frame: VideoFrame, codec: str) -> bool:
     if frame.color_range in {1, 2}:
         return frame.color_range == 2
     if frame.format.name.startswith(("gray", "mono")):
-        return codec not in _LIMITED_GREY
+        return codec not in _LIMITED_GRAY
     return frame.format.name.startswith("yuvj") or frame.format.is_rgb
 
 
-def _detected(opened: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _detect_fields(demuxer: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     graph = Graph()
     graph.link_nodes(graph.add_buffer(template=stream), graph.add("idet"), graph.add("buffersink")).configure()
-    for frame in container.frames(opened, stream, lambda damage: None):
+    for frame in container.frames(demuxer, stream, lambda damage: None):
         graph.vpush(frame)
         while True:
             try:

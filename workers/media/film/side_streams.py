@@ -34,9 +34,9 @@ _MOST_TAG_CHARS = 4096
 _MOST_TAGS = 200
 
 
-def left_out(source: InputContainer, picture: VideoStream) -> tuple[str, ...]:
+def omissions(source: InputContainer, picture: VideoStream) -> tuple[str, ...]:
     """Name what of a film no master can hold, in words."""
-    return tuple(_left_out(source, picture))
+    return tuple(_omissions(source, picture))
 
 
 def tags(source: InputContainer) -> dict[str, str]:
@@ -44,34 +44,34 @@ def tags(source: InputContainer) -> dict[str, str]:
 
     ``title`` is among them where there is one; what is true of the old file alone is not.
     """
-    found: dict[str, str] = {}
+    master_tags: dict[str, str] = {}
     for name, value in list(source.metadata.items())[:_MOST_TAGS]:
         plain = "".join(char if char.isprintable() else " " for char in value)[:_MOST_TAG_CHARS].strip()
         if not plain:
             continue
         if name.lower() == "title":
-            found["title"] = plain
+            master_tags["title"] = plain
         elif name.lower() in _ORIGIN:
-            found[_ORIGIN[name.lower()]] = plain
+            master_tags[_ORIGIN[name.lower()]] = plain
         elif name.lower() not in _OWN_TAGS and not name.startswith("_"):
-            found[name.upper()] = plain
-    return found
+            master_tags[name.upper()] = plain
+    return master_tags
 
 
-def covers(source: InputContainer) -> list[tuple[str, bytes]]:
+def cover_pictures(source: InputContainer) -> list[tuple[str, bytes]]:
     """Read the cover pictures out of a container that is opened for this alone: type and bytes of each."""
-    wanted = [stream for stream in source.streams.video if _is_cover(stream) and _cover_type(stream)]
-    found: dict[int, tuple[str, bytes]] = {}
+    cover_streams = [stream for stream in source.streams.video if _is_cover(stream) and _cover_type(stream)]
+    pictures: dict[int, tuple[str, bytes]] = {}
     # A demuxer gives covers out before anything else.
-    for packet in source.demux(wanted) if wanted else ():
+    for packet in source.demux(cover_streams) if cover_streams else ():
         if packet.size:
-            found.setdefault(packet.stream.index, (_cover_type(packet.stream), bytes(packet)))
-        if len(found) == len(wanted):
+            pictures.setdefault(packet.stream.index, (_cover_type(packet.stream), bytes(packet)))
+        if len(pictures) == len(cover_streams):
             break
-    return list(found.values())
+    return list(pictures.values())
 
 
-def carry(
+def add_side_streams(
     out: OutputContainer, source: InputContainer, pictures: list[tuple[str, bytes]], clock: Clock
 ) -> dict[int, Stream]:
     """Add chapters, attachments, cover pictures and subtitle tracks to a Matroska file that is being written.
@@ -79,7 +79,7 @@ def carry(
     Args:
         out: The file.
         source: The film that they are taken from.
-        pictures: Its :func:`covers`.
+        pictures: Its :func:`cover_pictures`.
         clock: When the reel begins and ends on the film's own clock.
 
     Returns:
@@ -93,7 +93,7 @@ def carry(
             out.add_attachment(name, stream.mimetype or "application/octet-stream", stream.data)
     copies: dict[int, Stream] = {}
     for track in source.streams.subtitles:
-        if track.codec_context is not None and takes("matroska", track):
+        if track.codec_context is not None and accepts("matroska", track):
             copies[track.index] = out.add_stream_from_template(track)
             for name in ("language", "title"):
                 if track.metadata.get(name):
@@ -129,7 +129,7 @@ def packets(source: InputContainer, tracks: dict[int, Stream], clock: Clock) -> 
         yield float(packet.dts * packet.time_base), packet
 
 
-def takes(format_: str, track: Stream) -> bool:
+def accepts(format_: str, track: Stream) -> bool:
     """Whether a container takes a track as it is."""
     with av.open("/dev/null", "w", format=format_) as trial:
         try:
@@ -144,7 +144,7 @@ def _length(packet: Packet[Stream]) -> int:
     return max(1, packet.duration or 0)
 
 
-def _left_out(source: InputContainer, picture: VideoStream) -> Iterator[str]:
+def _omissions(source: InputContainer, picture: VideoStream) -> Iterator[str]:
     for stream in source.streams:
         name = stream.codec_context.name if stream.codec_context else stream.type
         where = f"track {stream.index + 1}"
@@ -152,7 +152,7 @@ def _left_out(source: InputContainer, picture: VideoStream) -> Iterator[str]:
             yield f"{where}, a further picture track ({name})"
         elif stream.type == "video" and _is_cover(stream) and not _cover_type(stream):
             yield f"{where}, a cover picture of an unusual kind ({name})"
-        elif stream.type == "subtitle" and not (stream.codec_context and takes("matroska", stream)):
+        elif stream.type == "subtitle" and not (stream.codec_context and accepts("matroska", stream)):
             yield f"{where}, subtitles of a kind that Matroska does not take ({name})"
         elif stream.type == "audio" and stream.codec_context is None:
             yield f"{where}, sound of an unknown kind"

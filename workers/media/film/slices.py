@@ -16,26 +16,26 @@ _MIRRORED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 def has_checksums(packet: bytes) -> bool:
     """Return whether a packet is a row of slices that end with checksums; older and unchecked FFV1 is not."""
-    return bool(_slices(packet))
+    return bool(_split_slices(packet))
 
 
-def damaged_slices(packet: bytes) -> int:
+def count_damaged_slices(packet: bytes) -> int:
     """Return how many slices of a packet with checksums are damaged; all of them count as one where none is found."""
-    found = _slices(packet)
-    return sum(_crc(part) != 0 for part in found) if found else 1
+    parts = _split_slices(packet)
+    return sum(_crc(part) != 0 for part in parts) if parts else 1
 
 
-def _slices(packet: bytes) -> list[bytes]:
+def _split_slices(packet: bytes) -> list[bytes]:
     """Cut a packet into its slices from the back; nothing when the sizes do not add up."""
-    found, end = [], len(packet)
+    parts, end = [], len(packet)
     while end >= _TAIL_BYTES:
         size_at = end - _TAIL_BYTES
         start = size_at - int.from_bytes(packet[size_at : size_at + _SIZE_BYTES], "big")
         if start < 0:
             return []
-        found.append(packet[start:end])
+        parts.append(packet[start:end])
         end = start
-    return found if end == 0 else []
+    return parts if end == 0 else []
 
 
 def _crc(data: bytes) -> int:

@@ -33,14 +33,14 @@ class Fingerprint:
     language: str = ""
     packets: int = 0
     bytes: int = 0
-    _hashed: Any = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+    _hasher: Any = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
 
     def add(self, packet: Packet[Any]) -> None:
         """Take in one packet's payload; the header that transport streams put before AAC is none of its sound."""
         payload = bytes(packet)
         if self.codec == "aac" and payload[:1] == b"\xff" and payload[1] & 0xF0 == 0xF0:
             payload = payload[_ADTS_BYTES + (0 if payload[1] & 1 else _ADTS_CHECKSUM_BYTES) :]
-        self._hashed.update(payload)
+        self._hasher.update(payload)
         self.packets += 1
         self.bytes += len(payload)
 
@@ -48,18 +48,18 @@ class Fingerprint:
         """Return it for the report: codec, language, packets, bytes, md5 of all payloads in order."""
         return {
             "codec": self.codec, "language": self.language, "packets": self.packets, "bytes": self.bytes,
-            "md5": self._hashed.hexdigest(),
+            "md5": self._hasher.hexdigest(),
         }  # fmt: skip
 
 
 @contextmanager
-def opened(path: Place) -> Iterator[InputContainer]:
+def open_media(path: Place) -> Iterator[InputContainer]:
     """Open a film or sound file for what lies beside its picture; raises ``InputError`` for one that cannot be read."""
     with ExitStack() as stack:
-        yield container.source(path, stack)
+        yield container.open_input(path, stack)
 
 
-def beside(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction]:
+def read_sound_file(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction]:
     """Look at a file of sound that belongs to a reel.
 
     Returns:
@@ -68,14 +68,14 @@ def beside(path: Place) -> tuple[tuple[AudioTrack, ...], Fraction]:
     Raises:
         InputError: ``UNKNOWN_FORMAT`` for what is no sound that can be read, or the file is not there.
     """
-    with reading(str(path), code="UNKNOWN_FORMAT"), opened(path) as file:
-        tracks = tracks_of(file)
+    with reading(str(path), code="UNKNOWN_FORMAT"), open_media(path) as file:
+        tracks = audio_tracks(file)
         if not tracks:
             raise InputError(f"{path}: there is no sound in it", code="UNKNOWN_FORMAT")
         return tracks, Fraction(file.duration or 0, 1_000_000)
 
 
-def tracks_of(file: InputContainer) -> tuple[AudioTrack, ...]:
+def audio_tracks(file: InputContainer) -> tuple[AudioTrack, ...]:
     """Return what sound a container has."""
     return tuple(
         AudioTrack(
@@ -89,14 +89,14 @@ def tracks_of(file: InputContainer) -> tuple[AudioTrack, ...]:
     )
 
 
-def copied_tracks(
-    out: OutputContainer, source: InputContainer, wanted: Callable[[AudioStream], bool] = lambda track: True
+def copy_tracks(
+    out: OutputContainer, source: InputContainer, is_wanted: Callable[[AudioStream], bool] = lambda track: True
 ) -> tuple[dict[int, Stream], list[AudioStream]]:
     """Add a copy of every wanted sound track that the container takes; returns them by source index, and the others."""
     tracks: dict[int, Stream] = {}
     refused = []
     for track in source.streams.audio:
-        if track.codec_context is None or not wanted(track):
+        if track.codec_context is None or not is_wanted(track):
             continue
         try:
             tracks[track.index] = out.add_stream_from_template(track)
@@ -109,26 +109,31 @@ def copied_tracks(
     return tracks, refused
 
 
-class Listener:
+class SoundVerifier:
     """Holds a finished master's sound against what was copied into it."""
 
-    def __init__(self, sent: dict[int, Fingerprint]) -> None:
-        self._sent = sent
-        self._there = {number: Fingerprint(print_.codec, print_.language) for number, print_ in sent.items()}
+    def __init__(self, source_prints: dict[int, Fingerprint]) -> None:
+        self._source_prints = source_prints
+        self._master_prints = {
+            number: Fingerprint(print_.codec, print_.language) for number, print_ in source_prints.items()
+        }
 
-    def hear(self, packet: Packet[Any]) -> None:
+    def add_packet(self, packet: Packet[Any]) -> None:
         """Take in a packet of the master, of whatever stream."""
-        if packet.size and packet.stream.index in self._there:
-            self._there[packet.stream.index].add(packet)
+        if packet.size and packet.stream.index in self._master_prints:
+            self._master_prints[packet.stream.index].add(packet)
 
-    def compared(self) -> list[dict[str, str | int]]:
+    def verify(self) -> list[dict[str, str | int]]:
         """Return every track's record once all has been heard.
 
         Raises:
             WorkError: A track of the master is not what was copied.
         """
-        sent = [self._sent[number].record() for number in sorted(self._sent)]
-        there = [self._there[number].record() for number in sorted(self._there)]
-        if sent != there:
-            raise WorkError(f"The master's sound is not the source's: {there} instead of {sent}", code="WORKER_FAULT")
-        return sent
+        source_records = [self._source_prints[number].record() for number in sorted(self._source_prints)]
+        master_records = [self._master_prints[number].record() for number in sorted(self._master_prints)]
+        if source_records != master_records:
+            raise WorkError(
+                f"The master's sound is not the source's: {master_records} instead of {source_records}",
+                code="WORKER_FAULT",
+            )
+        return source_records

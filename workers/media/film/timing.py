@@ -36,6 +36,6 @@ class Clock:
             return self.ticks(number + 1)[0] - self.ticks(number)[0] if number + 1 < len(self.times) else 0
         return 1
 
-    def of_its_own(self) -> Clock:
+    def from_zero(self) -> Clock:
         """Return the clock for a file that begins with the reel's first frame, such as sound beside a film."""
         return Clock(self.rate, self.times, Fraction(0), self.lasts)

@@ -26,10 +26,10 @@ _NAMED_NUMBERS = 20
 
 def numbers(source: Source) -> range:
     """Return the numbers in the files' names, in order; raises ``InputError`` ``BAD_VALUE`` when there are none."""
-    found = source.sequence.numbers if source.sequence else range(0)
-    if not found:
+    file_numbers = source.sequence.numbers if source.sequence else range(0)
+    if not file_numbers:
         raise InputError(f"{source.uri}: the sequence has no numbers", code="BAD_VALUE")
-    return found
+    return file_numbers
 
 
 def file_of(folder: Folder, source: Source, frame: int) -> Path:
@@ -64,7 +64,7 @@ def read(path: Path, like: Layout | None, source: Source, settings: Settings) ->
     return tuple(np.ascontiguousarray(photo.samples[..., channel]) for channel in range(photo.samples.shape[2])), photo
 
 
-def shows(folder: Folder, source: Source) -> list[int]:
+def source_frames(folder: Folder, source: Source) -> list[int]:
     """Return for every frame of the reel the frame that is really shown.
 
     Its own number where the file is there; for a hole the last frame before it (at the start, the first after it), or
@@ -73,26 +73,26 @@ def shows(folder: Folder, source: Source) -> list[int]:
     Raises:
         InputError: ``SEQUENCE_GAP`` with the numbers, ``FILE_MISSING`` when no file is there at all.
     """
-    wanted, there = numbers(source), names_in(folder)
-    present = [name_of(source, frame) in there for frame in range(len(wanted))]
+    file_numbers, names = numbers(source), names_in(folder)
+    present = [name_of(source, frame) in names for frame in range(len(file_numbers))]
     if not any(present):
         raise InputError(f"{folder}: none of {_pattern(source)} is there", code="FILE_MISSING")
     if not all(present) and source.missing == "error":
-        gaps = [number for number, here in zip(wanted, present, strict=True) if not here]
-        raise InputError(f"{folder}: {_pattern(source)} lacks {spelled(gaps)}", code="SEQUENCE_GAP")
-    return filled(present, source)
+        gaps = [number for number, is_present in zip(file_numbers, present, strict=True) if not is_present]
+        raise InputError(f"{folder}: {_pattern(source)} lacks {format_ranges(gaps)}", code="SEQUENCE_GAP")
+    return fill_gaps(present, source)
 
 
-def filled(present: list[bool], source: Source) -> list[int]:
+def fill_gaps(present: list[bool], source: Source) -> list[int]:
     """Return for every frame of the reel the frame that is really shown, from whether each is there; one must be."""
-    shown, last = [], present.index(True)
-    for frame, here in enumerate(present):
-        last = frame if here else last
-        shown.append(frame if here else BLACK if source.missing == "black" else last)
-    return shown
+    frames, last = [], present.index(True)
+    for frame, is_present in enumerate(present):
+        last = frame if is_present else last
+        frames.append(frame if is_present else BLACK if source.missing == "black" else last)
+    return frames
 
 
-def spelled(gaps: list[int]) -> str:
+def format_ranges(gaps: list[int]) -> str:
     """Return numbers as people write them: ``3, 6-8``."""
     parts: list[list[int]] = []
     for number in gaps:

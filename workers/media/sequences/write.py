@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 
 from db.errors import InputError
-from db.records import Item
+from db.records import ItemView
 from db.settings import Settings
 from workers.media import timecode
 from workers.media.errors import reading, writing
 from workers.media.film import ffv1
 from workers.media.index import BLACK
 from workers.media.pixels import Picture
-from workers.media.reel import Reel, check
-from workers.media.remote import Folder, folder_of
+from workers.media.reel import IndexedReel, check_samples
+from workers.media.remote import Folder, as_folder
 from workers.media.sequences import files as sequence
 from workers.media.source import BLOCK_BYTES
 from workers.media.stills import files as stills
@@ -44,7 +44,7 @@ _DPX_TRANSFERS = {"log": 1, "linear": 2, "gamma": 4}
 """Printing density, linear, unspecified video."""
 
 
-def check_writable(folder: Folder, item: Item, first: int, settings: Settings, scratch: Path) -> tuple[str, ...]:
+def check_writable(folder: Folder, item: ItemView, first: int, settings: Settings, scratch: Path) -> tuple[str, ...]:
     """Make sure, before any work, that a sequence can be written again: one frame is, for a trial.
 
     Args:
@@ -71,29 +71,31 @@ def check_writable(folder: Folder, item: Item, first: int, settings: Settings, s
         )
     notes = photo.notes
     if not item.recipe.has_effect:
-        if not _overrides(item, kind):
+        if not _overrides_header(item, kind):
             notes += ("No step changes anything: the files of the sequence are the source's own, byte for byte.",)
         return notes
     if photo.pages > 1:
         notes += (f"Of the {photo.pages} pages of each file the first alone is written.",)
     if kind == "jpeg":
         notes += (f"The frames are JPEG: each is written with quality {JPEG_QUALITY}, so not to the bit.",)
-    return notes + _trial(photo, file, item, scratch)
+    return notes + _write_trial(photo, file, item, scratch)
 
 
-def _trial(photo: Photo, file: Path, item: Item, scratch: Path) -> tuple[str, ...]:
+def _write_trial(photo: Photo, file: Path, item: ItemView, scratch: Path) -> tuple[str, ...]:
     """Write a frame with the channels that it will have; returns notes on what is lost with every frame."""
     picture = stills.to_picture(photo)
     channels = ffv1.master_layout(photo.layout(), item.recipe).channels
-    made = stills.with_picture(photo, np.broadcast_to(picture, (channels, *picture.shape[1:])))
+    output = stills.with_picture(photo, np.broadcast_to(picture, (channels, *picture.shape[1:])))
     path = scratch / f"trial{file.suffix}"
-    lost = stills.write_as(photo.kind, path, (made,)) + still_metadata.carry(file, path)
+    losses = stills.write_as(photo.kind, path, (output,)) + still_metadata.copy_metadata(file, path)
     path.unlink()
-    return lost
+    return losses
 
 
 @contextmanager
-def archive(path: Path, reel: Reel, item: Item, scratch: Path, mark: Mapping[str, str]) -> Iterator[Write]:
+def open_archive(
+    path: Path, reel: IndexedReel, item: ItemView, scratch: Path, mark: Mapping[str, str]
+) -> Iterator[Write]:
     """Open an uncompressed tar file for a segment's files; yields a function that takes one frame after the other.
 
     Args:
@@ -113,13 +115,13 @@ def archive(path: Path, reel: Reel, item: Item, scratch: Path, mark: Mapping[str
     def write(number: int, picture: Picture) -> None:
         name = sequence.name_of(reel.source, number)
         # Writers choose between sub-formats by the suffix, such as .jp2 and .j2k.
-        made = scratch / f"frame{Path(name).suffix}"
-        _write(made, reel, item, number, picture, mark)
+        target = scratch / f"frame{Path(name).suffix}"
+        _write_frame(target, reel, item, number, picture, mark)
         entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = made.stat().st_size, 0o644
-        with writing(path.name), made.open("rb") as file:
+        entry.size, entry.mode = target.stat().st_size, 0o644
+        with writing(path.name), target.open("rb") as file:
             tar.addfile(entry, file)
-        made.unlink()
+        target.unlink()
 
     try:
         yield write
@@ -128,74 +130,76 @@ def archive(path: Path, reel: Reel, item: Item, scratch: Path, mark: Mapping[str
             tar.close()
 
 
-def is_wanted(item: Item) -> bool:
+def is_wanted(item: ItemView) -> bool:
     """Whether an image sequence is to be written again as one."""
     return item.source.sequence is not None and "sequence" in item.recipe.outputs
 
 
-def notes(item: Item) -> Iterator[str]:
+def notes(item: ItemView) -> Iterator[str]:
     """Say what a person should know of a reel's output ``sequence``, beside what the probe said."""
     if "sequence" in item.recipe.outputs and item.source.sequence is None:
         yield "The output `sequence` is made of image sequences alone: this reel is a film, and has its master."
 
 
-def _overrides(item: Item, kind: str) -> bool:
+def _overrides_header(item: ItemView, kind: str) -> bool:
     """Whether the manifest changes what a header of that kind says."""
     clock = bool(item.source.fps or item.source.timecode)
     return kind in _CLOCKED and (clock or (kind == "dpx" and bool(item.source.transfer)))
 
 
-def _copies(item: Item, kind: str, number: int, shown: int) -> bool:
-    """Whether a frame's file is that of the frame ``shown``, byte for byte."""
-    if item.recipe.has_effect or shown == BLACK:
+def _copies_file(item: ItemView, kind: str, number: int, source_frame: int) -> bool:
+    """Whether a frame's file is that of the frame ``source_frame``, byte for byte."""
+    if item.recipe.has_effect or source_frame == BLACK:
         return False
-    return kind not in _CLOCKED or (shown == number and not _overrides(item, kind))
+    return kind not in _CLOCKED or (source_frame == number and not _overrides_header(item, kind))
 
 
-def _write(path: Path, reel: Reel, item: Item, number: int, picture: Picture, mark: Mapping[str, str]) -> None:
-    model = _model(reel, number)
-    file = sequence.file_of(folder_of(reel.path), reel.source, model)
-    if _copies(item, kind_of(file), number, reel.shown(number)):
+def _write_frame(
+    path: Path, reel: IndexedReel, item: ItemView, number: int, picture: Picture, mark: Mapping[str, str]
+) -> None:
+    model = _header_frame(reel, number)
+    file = sequence.file_of(as_folder(reel.path), reel.source, model)
+    if _copies_file(item, kind_of(file), number, reel.source_frame(number)):
         with reading(str(file)), file.open("rb") as source, writing(path.name), path.open("wb") as target:
             shutil.copyfileobj(source, target, BLOCK_BYTES)
         return
     samples, photo = sequence.read(file, reel.layout, reel.source, reel.settings)
-    check(reel, model, samples)
-    made = stills.with_picture(photo, picture)
-    kind, _ = stills.kind_to_write(made)
+    check_samples(reel, model, samples)
+    output = stills.with_picture(photo, picture)
+    kind, _ = stills.kind_to_write(output)
     if kind != photo.kind:
         raise InputError(f"{file}: {photo.kind.upper()} cannot hold what was made of it", code="UNSUPPORTED_PIXELS")
-    stills.write_as(kind, path, (_with_header(made, reel, number, model),))
-    still_metadata.carry(file, path)
-    xmp.carry(file, path, mark)
+    stills.write_as(kind, path, (_with_header(output, reel, number, model),))
+    still_metadata.copy_metadata(file, path)
+    xmp.copy_xmp(file, path, mark)
 
 
-def _model(reel: Reel, number: int) -> int:
+def _header_frame(reel: IndexedReel, number: int) -> int:
     """Return the frame whose file lends its header: the one shown, for a black one the nearest good one before."""
-    shown = reel.shown(number)
-    if shown != BLACK:
-        return shown
+    source_frame = reel.source_frame(number)
+    if source_frame != BLACK:
+        return source_frame
     count = reel.facts.frame_count
     others = (*range(number - 1, -1, -1), *range(number + 1, count))
-    return next(reel.shown(other) for other in others if reel.shown(other) != BLACK)
+    return next(reel.source_frame(other) for other in others if reel.source_frame(other) != BLACK)
 
 
-def _with_header(photo: Photo, reel: Reel, number: int, model: int) -> Photo:
+def _with_header(photo: Photo, reel: IndexedReel, number: int, model: int) -> Photo:
     """Return the still with the header that frame ``number`` should have, its file being made after ``model``'s."""
     if photo.head is not None:
         return _with_dpx_header(photo, reel, number, model)
     if photo.kind == "exr":
-        found = openimage.clock(photo)
-        return openimage.with_clock(photo, _timecode(found, reel, number, model), reel.source.fps)
+        code = openimage.read_timecode(photo)
+        return openimage.with_timecode(photo, _timecode(code, reel, number, model), reel.source.fps)
     return photo
 
 
-def _with_dpx_header(photo: Photo, reel: Reel, number: int, model: int) -> Photo:
+def _with_dpx_header(photo: Photo, reel: IndexedReel, number: int, model: int) -> Photo:
     head, source, changes = photo.head, reel.source, dict[str, Any]()
     assert head is not None
     code = _timecode(head.timecode, reel, number, model)
     if code != head.timecode:
-        changes["timecode"] = timecode.packed(code)
+        changes["timecode"] = timecode.pack(code)
     if source.fps:
         changes |= {"film_rate": float(source.fps), "video_rate": float(source.fps)}
     if source.transfer and source.transfer != head.transfer:
@@ -207,8 +211,8 @@ def _with_dpx_header(photo: Photo, reel: Reel, number: int, model: int) -> Photo
     return replace(photo, head=head.with_fields(**changes)) if changes else photo
 
 
-def _timecode(found: str, reel: Reel, number: int, model: int) -> str:
+def _timecode(code: str, reel: IndexedReel, number: int, model: int) -> str:
     """Return the timecode of a frame: counted from the manifest's, else its file's own, or its neighbour's."""
     if reel.source.timecode:
-        return timecode.advanced(reel.source.timecode, number, reel.facts.rate)
-    return timecode.advanced(found, number - model, reel.facts.rate) if number != model else found
+        return timecode.add_frames(reel.source.timecode, number, reel.facts.rate)
+    return timecode.add_frames(code, number - model, reel.facts.rate) if number != model else code

@@ -28,7 +28,7 @@ MAX_HEADER_BYTES = 4 << 20
 _WORD = 4
 
 
-def _table() -> dict[str, tuple[int, str]]:
+def _field_table() -> dict[str, tuple[int, str]]:
     """Field name → offset and struct code, in the order of the standard."""
     layout = (
         # file
@@ -70,27 +70,27 @@ def _table() -> dict[str, tuple[int, str]]:
         "video_rate f, time_offset f, gamma f, black_level f, black_gain f, breakpoint f, white_level f, "
         "integration f, _ 76s"
     )
-    found, at = {}, 0
+    fields, at = {}, 0
     for entry in layout.split(", "):
         name, code = entry.split(" ")
-        found[name] = (at, code)
+        fields[name] = (at, code)
         at += struct.calcsize(f"<{code}")
-    del found["_"]
-    return found
+    del fields["_"]
+    return fields
 
 
-FIELDS = _table()
+FIELDS = _field_table()
 """Every field of the standard: its offset in bytes and its ``struct`` code. Fields of later elements end in 1 to 7."""
 TRANSFERS: dict[int, Transfer] = {1: "log", 2: "linear", 3: "log"}
 """Transfer characteristic → how samples stand for light; all others are gamma."""
 _CHANNELS = {**dict.fromkeys(range(1, 7), 1), 50: 3, 51: 4, 52: 4}
-_GREY, _RGB, _ABGR = 6, 50, 52
+_GRAY, _RGB, _ABGR = 6, 50, 52
 """Image descriptors."""
 _PACKED = 0
 
 
 @dataclass(frozen=True)
-class Header:
+class DpxHeader:
     """A DPX header: its bytes as they are, and what is needed to find the samples."""
 
     raw: bytes
@@ -113,13 +113,13 @@ class Header:
         """Return a field's value: bytes, int or float; zero or nothing where the header is too short for it."""
         at, code = FIELDS[name]
         size = struct.calcsize(f"<{code}")
-        there = self.raw[at : at + size].ljust(size, b"\0")
-        return struct.unpack(f"{self.order}{code}", there)[0]
+        value_bytes = self.raw[at : at + size].ljust(size, b"\0")
+        return struct.unpack(f"{self.order}{code}", value_bytes)[0]
 
     def text(self, name: str) -> str:
         """Return a field of text up to its first NUL."""
-        found: bytes = self.field(name)
-        return found.split(b"\0")[0].split(b"\xff")[0].decode("latin-1").strip()
+        value: bytes = self.field(name)
+        return value.split(b"\0")[0].split(b"\xff")[0].decode("latin-1").strip()
 
     @property
     def transfer(self) -> Transfer:
@@ -134,34 +134,36 @@ class Header:
     @property
     def timecode(self) -> str:
         """The frame's timecode; empty when there is none."""
-        return timecode.unpacked(self.field("timecode")) if len(self.raw) >= 1924 else ""
+        return timecode.unpack(self.field("timecode")) if len(self.raw) >= 1924 else ""
 
-    def with_fields(self, **values: Any) -> Header:
+    def with_fields(self, **values: Any) -> DpxHeader:
         """Return the header with other values in some fields; those beyond its end are left out."""
         raw = bytearray(self.raw)
         for name, value in values.items():
             at, code = FIELDS[name]
             if at + struct.calcsize(f"<{code}") <= len(raw):
                 struct.pack_into(f"{self.order}{code}", raw, at, value)
-        return Header(bytes(raw), self.width, self.height, self.channels, self.depth_bits, self.stride_bytes, self.tail)
+        return DpxHeader(
+            bytes(raw), self.width, self.height, self.channels, self.depth_bits, self.stride_bytes, self.tail
+        )
 
-    def for_picture(self, width: int, height: int, channels: int) -> Header:
+    def for_picture(self, width: int, height: int, channels: int) -> DpxHeader:
         """Return the header for a picture of another size, or with colour; all else stays."""
         if (width, height, channels) == (self.width, self.height, self.channels):
             return self
         changes: dict[str, Any] = {"width": width, "height": height, "line_padding": 0}
         if channels != self.channels:
-            changes["descriptor"] = {1: _GREY, 3: _RGB}[channels]
+            changes["descriptor"] = {1: _GRAY, 3: _RGB}[channels]
         for name, factor in (("x_center", width / self.width), ("y_center", height / self.height)):
             changes[name] = self.field(name) * factor
         stride = _least_stride(width * channels, self.depth_bits, self.field("packing"))
         picture = stride * height
         changes["file_bytes"] = min(len(self.raw) + picture, 0xFFFFFFFF)
-        made = self.with_fields(**changes)
-        return Header(made.raw, width, height, channels, self.depth_bits, stride)
+        new_header = self.with_fields(**changes)
+        return DpxHeader(new_header.raw, width, height, channels, self.depth_bits, stride)
 
 
-def header(path: Path) -> Header:
+def header(path: Path) -> DpxHeader:
     """Read a header.
 
     Raises:
@@ -172,24 +174,26 @@ def header(path: Path) -> Header:
         if len(head) < LEAST_BYTES or head[:4] not in {b"SDPX", b"XPDS"}:
             code = "TRUNCATED" if head[:4] in {b"SDPX", b"XPDS"} else "BAD_HEADER"
             raise InputError(f"{path}: no DPX header of {LEAST_BYTES} bytes", code=code)
-        first = Header(head, 0, 0, 0, 0, 0)
+        first = DpxHeader(head, 0, 0, 0, 0, 0)
         offset = first.field("picture_offset") or first.field("offset")
         size_bytes = path.stat().st_size
         if not LEAST_BYTES <= offset <= MAX_HEADER_BYTES:
             raise InputError(f"{path}: its picture begins at {offset}, inside the header", code="BAD_HEADER")
         if offset >= size_bytes:
             raise InputError(f"{path}: ends before its picture begins", code="TRUNCATED")
-        found = _checked(Header(head + file.read(offset - LEAST_BYTES), 0, 0, 0, 0, 0), path)
-        stride = _stride(found, size_bytes - offset)
-        if offset + stride * (found.height - 1) + _line_bytes(found) > size_bytes:
+        dpx_header = _check_header(DpxHeader(head + file.read(offset - LEAST_BYTES), 0, 0, 0, 0, 0), path)
+        stride = _stride(dpx_header, size_bytes - offset)
+        if offset + stride * (dpx_header.height - 1) + _line_bytes(dpx_header) > size_bytes:
             raise InputError(f"{path}: ends before its picture does", code="TRUNCATED")
-        file.seek(offset + stride * found.height)
+        file.seek(offset + stride * dpx_header.height)
         # What a writer puts behind the picture is small: fill bytes, or data of its own.
         tail = file.read(MAX_HEADER_BYTES)
-    return Header(found.raw, found.width, found.height, found.channels, found.depth_bits, stride, tail)
+    return DpxHeader(
+        dpx_header.raw, dpx_header.width, dpx_header.height, dpx_header.channels, dpx_header.depth_bits, stride, tail
+    )
 
 
-def read(path: Path) -> tuple[Header, NDArray[Any]]:
+def read(path: Path) -> tuple[DpxHeader, NDArray[Any]]:
     """Read a file.
 
     Returns:
@@ -198,18 +202,18 @@ def read(path: Path) -> tuple[Header, NDArray[Any]]:
     Raises:
         InputError: As :func:`header`.
     """
-    found = header(path)
+    head = header(path)
     with reading(str(path)), path.open("rb") as file:
-        file.seek(len(found.raw))
-        body = file.read(found.stride_bytes * found.height)
+        file.seek(len(head.raw))
+        body = file.read(head.stride_bytes * head.height)
     # The last line may lack its padding.
-    lines = np.frombuffer(body.ljust(found.stride_bytes * found.height, b"\0"), np.uint8)
-    samples = _unpacked(lines.reshape(found.height, found.stride_bytes), found)
-    samples = samples.reshape(found.height, found.width, found.channels)
-    return found, samples[..., ::-1] if found.field("descriptor") == _ABGR else samples
+    lines = np.frombuffer(body.ljust(head.stride_bytes * head.height, b"\0"), np.uint8)
+    samples = _unpack(lines.reshape(head.height, head.stride_bytes), head)
+    samples = samples.reshape(head.height, head.width, head.channels)
+    return head, samples[..., ::-1] if head.field("descriptor") == _ABGR else samples
 
 
-def write(path: Path, head: Header, samples: NDArray[Any]) -> None:
+def write(path: Path, head: DpxHeader, samples: NDArray[Any]) -> None:
     """Write a file.
 
     Args:
@@ -221,7 +225,7 @@ def write(path: Path, head: Header, samples: NDArray[Any]) -> None:
         raise ValueError(f"a header for {head.width}x{head.height}x{head.channels} and samples of {samples.shape}")
     if head.field("descriptor") == _ABGR:
         samples = samples[..., ::-1]
-    lines = _packed(samples.reshape(head.height, -1), head)
+    lines = _pack(samples.reshape(head.height, -1), head)
     body = np.zeros((head.height, head.stride_bytes), np.uint8)
     body[:, : lines.shape[1]] = lines[:, : head.stride_bytes]
     with path.open("wb") as file:
@@ -233,7 +237,7 @@ def write(path: Path, head: Header, samples: NDArray[Any]) -> None:
 # -- header
 
 
-def _checked(head: Header, path: Path) -> Header:
+def _check_header(head: DpxHeader, path: Path) -> DpxHeader:
     width, height, bits = head.field("width"), head.field("height"), head.field("bits")
     channels = _CHANNELS.get(head.field("descriptor"), 0)
     wrong = next(
@@ -255,7 +259,7 @@ def _checked(head: Header, path: Path) -> Header:
         raise InputError(f"{path}: {width}x{height} pixels", code="BAD_HEADER")
     if wrong:
         raise InputError(f"{path}: DPX with {wrong} is not supported", code="UNSUPPORTED_PIXELS")
-    return Header(head.raw, width, height, channels, bits, 0)
+    return DpxHeader(head.raw, width, height, channels, bits, 0)
 
 
 def _rate(value: float) -> Fraction | None:
@@ -270,7 +274,7 @@ def _rate(value: float) -> Fraction | None:
 # -- lines
 
 
-def _filled(head: Header) -> bool:
+def _is_filled(head: DpxHeader) -> bool:
     return bool(head.field("packing") != _PACKED)
 
 
@@ -283,59 +287,59 @@ def _least_stride(samples: int, bits: int, packing: int) -> int:
     return -(-samples // 3) * _WORD if bits == 10 else 2 * samples
 
 
-def _line_bytes(head: Header) -> int:
+def _line_bytes(head: DpxHeader) -> int:
     return _least_stride(head.width * head.channels, head.depth_bits, head.field("packing"))
 
 
-def _stride(head: Header, body_bytes: int) -> int:
+def _stride(head: DpxHeader, body_bytes: int) -> int:
     """Return the distance of lines: some writers round them up to words, some do not, and few say so."""
     least, padding = _line_bytes(head), head.field("line_padding")
-    said = padding if padding < 1 << 16 else 0
-    rounded = -(-least // _WORD) * _WORD
-    choices = (least + said, rounded + said, least, rounded)
+    extra = padding if padding < 1 << 16 else 0
+    whole_words = -(-least // _WORD) * _WORD
+    choices = (least + extra, whole_words + extra, least, whole_words)
     exact = [stride for stride in choices if stride * head.height == body_bytes]
     fitting = [stride for stride in choices if stride * head.height <= body_bytes]
     return (exact or fitting or [least])[0]
 
 
-def _unpacked(lines: NDArray[np.uint8], head: Header) -> NDArray[Any]:
+def _unpack(lines: NDArray[np.uint8], head: DpxHeader) -> NDArray[Any]:
     """Return ``(H, samples)`` of ``(H, stride)`` bytes."""
-    count, bits, used = head.width * head.channels, head.depth_bits, lines[:, : _line_bytes(head)]
-    used = np.ascontiguousarray(used)
+    count, bits, body = head.width * head.channels, head.depth_bits, lines[:, : _line_bytes(head)]
+    body = np.ascontiguousarray(body)
     if bits == 8:
-        return used
-    if bits == 16 or (bits == 12 and _filled(head)):
-        words = used.view(f"{head.order}u2").astype(np.uint16)
+        return body
+    if bits == 16 or (bits == 12 and _is_filled(head)):
+        words = body.view(f"{head.order}u2").astype(np.uint16)
         if bits == 16:
             return words
         return words >> 4 if head.field("packing") != 2 else words & 0xFFF
-    words = used.view(f"{head.order}u4").astype(np.uint32)
-    if _filled(head):
+    words = body.view(f"{head.order}u4").astype(np.uint32)
+    if _is_filled(head):
         parts = [(words >> shift & 0x3FF).astype(np.uint16) for shift in _shifts(head)]
         return np.stack(parts, axis=2).reshape(len(lines), -1)[:, :count]
     return _from_bits(words.astype("<u4").view(np.uint8), bits)[:, :count]
 
 
-def _packed(samples: NDArray[Any], head: Header) -> NDArray[np.uint8]:
-    """Return ``(H, bytes)`` of ``(H, samples)``: the inverse of :func:`_unpacked`."""
+def _pack(samples: NDArray[Any], head: DpxHeader) -> NDArray[np.uint8]:
+    """Return ``(H, bytes)`` of ``(H, samples)``: the inverse of :func:`_unpack`."""
     bits = head.depth_bits
     if bits == 8:
         return samples.astype(np.uint8)
-    if bits == 16 or (bits == 12 and _filled(head)):
-        raised = samples << 4 if bits == 12 and head.field("packing") != 2 else samples
-        return np.ascontiguousarray(raised.astype(f"{head.order}u2")).view(np.uint8)
-    if _filled(head):
-        threes = _rounded_up(samples, 3).reshape(len(samples), -1, 3).astype(np.uint32)
+    if bits == 16 or (bits == 12 and _is_filled(head)):
+        values = samples << 4 if bits == 12 and head.field("packing") != 2 else samples
+        return np.ascontiguousarray(values.astype(f"{head.order}u2")).view(np.uint8)
+    if _is_filled(head):
+        threes = _pad_to_group(samples, 3).reshape(len(samples), -1, 3).astype(np.uint32)
         words = np.zeros(threes.shape[:2], np.uint32)
         for place, shift in enumerate(_shifts(head)):
             words |= threes[..., place] << np.uint32(shift)
     else:
         stream = _to_bits(samples, bits)
-        words = _rounded_up(stream, _WORD).view("<u4").astype(np.uint32)
+        words = _pad_to_group(stream, _WORD).view("<u4").astype(np.uint32)
     return np.ascontiguousarray(words.astype(f"{head.order}u4")).view(np.uint8)
 
 
-def _shifts(head: Header) -> tuple[int, int, int]:
+def _shifts(head: DpxHeader) -> tuple[int, int, int]:
     """Return where the three samples of a filled word lie: colour begins at its top, a lone channel at its bottom."""
     low = 0 if head.field("packing") == 2 else 2
     return (low + 20, low + 10, low) if head.channels > 1 else (low, low + 10, low + 20)
@@ -344,26 +348,26 @@ def _shifts(head: Header) -> tuple[int, int, int]:
 def _from_bits(stream: NDArray[np.uint8], bits: int) -> NDArray[np.uint16]:
     """Cut lines of bytes into samples, lowest bits first."""
     size, many = (5, 4) if bits == 10 else (3, 2)
-    groups = _rounded_up(stream, size).reshape(len(stream), -1, size)
-    joined = np.zeros(groups.shape[:2], np.uint64)
+    groups = _pad_to_group(stream, size).reshape(len(stream), -1, size)
+    words = np.zeros(groups.shape[:2], np.uint64)
     for place in range(size):
-        joined |= groups[..., place].astype(np.uint64) << np.uint64(8 * place)
+        words |= groups[..., place].astype(np.uint64) << np.uint64(8 * place)
     mask = np.uint64(2**bits - 1)
-    parts = [(joined >> np.uint64(bits * place) & mask).astype(np.uint16) for place in range(many)]
+    parts = [(words >> np.uint64(bits * place) & mask).astype(np.uint16) for place in range(many)]
     return np.stack(parts, axis=2).reshape(len(stream), -1)
 
 
 def _to_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     size, many = (5, 4) if bits == 10 else (3, 2)
-    groups = _rounded_up(samples, many).reshape(len(samples), -1, many)
-    joined = np.zeros(groups.shape[:2], np.uint64)
+    groups = _pad_to_group(samples, many).reshape(len(samples), -1, many)
+    words = np.zeros(groups.shape[:2], np.uint64)
     for place in range(many):
-        joined |= groups[..., place].astype(np.uint64) << np.uint64(bits * place)
-    parts = [(joined >> np.uint64(8 * place) & np.uint64(0xFF)).astype(np.uint8) for place in range(size)]
+        words |= groups[..., place].astype(np.uint64) << np.uint64(bits * place)
+    parts = [(words >> np.uint64(8 * place) & np.uint64(0xFF)).astype(np.uint8) for place in range(size)]
     return np.stack(parts, axis=2).reshape(len(samples), -1)
 
 
-def _rounded_up(lines: NDArray[Any], group: int) -> NDArray[Any]:
+def _pad_to_group(lines: NDArray[Any], group: int) -> NDArray[Any]:
     """Return lines with zeros behind them up to a multiple of ``group``."""
     missing = -lines.shape[1] % group
     return np.pad(lines, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(lines)

@@ -21,18 +21,29 @@ from workers.media.errors import reading, writing
 from workers.media.pixels import Picture
 from workers.media.source import check_file
 from workers.media.stills import dpx, openimage, pillow
-from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Header, Photo, joined, kind_of
+from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Photo, StillHeader, join_alpha, kind_of
 
 __all__ = [
-    "Header", "Photo", "colour_spread", "header", "kind_of", "kind_to_write", "pages_of", "read", "to_picture",
-    "with_picture", "write", "write_as", "write_pages",
+    "Photo",
+    "StillHeader",
+    "color_spread",
+    "header",
+    "kind_of",
+    "kind_to_write",
+    "pages_of",
+    "read",
+    "to_picture",
+    "with_picture",
+    "write",
+    "write_as",
+    "write_pages",
 ]  # fmt: skip
 
 _LEAST_JPEG2000_PX = 32
 """OpenImageIO writes no smaller JPEG 2000."""
 
 
-def header(path: Path, settings: Settings, page: int = 0) -> Header:
+def header(path: Path, settings: Settings, page: int = 0) -> StillHeader:
     """Read a still's header and check it against the limits; nothing is decoded.
 
     Raises:
@@ -42,14 +53,14 @@ def header(path: Path, settings: Settings, page: int = 0) -> Header:
         raise InputError(f"{path}: more than {settings.max_still_bytes} bytes", code="TOO_LARGE")
     kind = kind_of(path)
     if kind == "dpx":
-        found = _dpx_header(dpx.header(path))
+        head = _dpx_header(dpx.header(path))
     else:
-        found = openimage.header(path, kind, page) if kind in OPENIMAGE else pillow.header(path, kind)
-    if found.width * found.height > settings.max_pixels:
+        head = openimage.header(path, kind, page) if kind in OPENIMAGE else pillow.header(path, kind)
+    if head.width * head.height > settings.max_pixels:
         raise InputError(
-            f"{path}: {found.width}x{found.height} is more than {settings.max_pixels} pixels", code="TOO_LARGE"
+            f"{path}: {head.width}x{head.height} is more than {settings.max_pixels} pixels", code="TOO_LARGE"
         )
-    return found
+    return head
 
 
 def read(path: Path, settings: Settings, *, accept_damaged: bool = False, page: int = 0) -> Photo:
@@ -57,13 +68,13 @@ def read(path: Path, settings: Settings, *, accept_damaged: bool = False, page: 
 
     Palettes become RGB, CMYK becomes RGB by its profile, one-bit pictures become 8-bit grey. ``page`` counts from 0.
     """
-    found = header(path, settings, page)
-    if found.kind == "dpx":
+    head = header(path, settings, page)
+    if head.kind == "dpx":
         with reading(str(path)):
-            return _of_dpx(path, found)
-    if found.kind in OPENIMAGE and not found.cmyk:
-        return openimage.read(path, found, page)
-    return pillow.read(path, found, page, accept_damaged=accept_damaged)
+            return _read_dpx(path, head)
+    if head.kind in OPENIMAGE and not head.cmyk:
+        return openimage.read(path, head, page)
+    return pillow.read(path, head, page, accept_damaged=accept_damaged)
 
 
 def write(photo: Photo, stem: Path) -> tuple[Path, tuple[str, ...]]:
@@ -97,12 +108,14 @@ def write_as(kind: str, path: Path, photos: Iterable[Photo]) -> tuple[str, ...]:
             first = next(pages)
             if kind != "jpeg2000" or min(first.samples.shape[:2]) >= _LEAST_JPEG2000_PX:
                 return openimage.write(chain((first,), pages), path, kind)
-            lost = ("JPEG 2000 this small is written without its ICC profile.",) if openimage.profile_in(first) else ()
-            return (*pillow.write(replace(first, baggage={}), path, kind), *lost)
+            losses = (
+                ("JPEG 2000 this small is written without its ICC profile.",) if openimage.icc_profile(first) else ()
+            )
+            return (*pillow.write(replace(first, baggage={}), path, kind), *losses)
         (photo,) = photos
         if kind != "dpx":
             return pillow.write(photo, path, kind)
-        height, width, channels = (samples := joined(photo)).shape
+        height, width, channels = (samples := join_alpha(photo)).shape
         assert photo.head is not None
         dpx.write(path, photo.head.for_picture(width, height, channels), samples)
         return ()
@@ -129,7 +142,7 @@ def to_picture(photo: Photo) -> Picture:
     return pixels.to_picture(tuple(np.moveaxis(photo.samples, 2, 0)), photo.layout())
 
 
-def colour_spread(photo: Photo) -> float:
+def color_spread(photo: Photo) -> float:
     """Return how far the colours of a still differ from one another, as ``pixels.chroma_spread``."""
     return pixels.chroma_spread(tuple(np.moveaxis(photo.samples, 2, 0)), photo.layout())
 
@@ -146,8 +159,8 @@ def with_picture(photo: Photo, picture: Picture) -> Photo:
     planes = pixels.to_planes(picture, photo.layout(picture.shape[0]))
     samples = np.stack(planes, axis=2)
     if samples.shape == photo.samples.shape and photo.floating:
-        untouched = np.moveaxis(to_picture(photo) == picture, 0, 2)
-        samples = np.where(untouched, photo.samples, samples)
+        is_same = np.moveaxis(to_picture(photo) == picture, 0, 2)
+        samples = np.where(is_same, photo.samples, samples)
     alpha = photo.alpha
     if alpha is not None and alpha.shape != planes[0].shape:
         wide = alpha.astype(np.float32) if alpha.dtype == np.float16 else alpha
@@ -168,16 +181,16 @@ def _suffix(kind: str, photo: Photo) -> str:
     return SUFFIXES[kind]
 
 
-def _dpx_header(found: dpx.Header) -> Header:
-    return Header(
-        "dpx", found.width, found.height, found.channels, found.depth_bits, transfer=found.transfer,
-        rates=tuple(rate for rate in found.rates if rate is not None), timecode=found.timecode,
-        writer=found.text("creator"),
+def _dpx_header(head: dpx.DpxHeader) -> StillHeader:
+    return StillHeader(
+        "dpx", head.width, head.height, head.channels, head.depth_bits, transfer=head.transfer,
+        rates=tuple(rate for rate in head.rates if rate is not None), timecode=head.timecode,
+        writer=head.text("creator"),
     )  # fmt: skip
 
 
-def _of_dpx(path: Path, found: Header) -> Photo:
+def _read_dpx(path: Path, still_header: StillHeader) -> Photo:
     head, samples = dpx.read(path)
     alpha = np.ascontiguousarray(samples[..., 3]) if head.channels == 4 else None
-    colours = np.ascontiguousarray(samples[..., :3])
-    return Photo("dpx", colours, head.depth_bits, alpha, head=head, transfer=found.transfer)
+    colors = np.ascontiguousarray(samples[..., :3])
+    return Photo("dpx", colors, head.depth_bits, alpha, head=head, transfer=still_header.transfer)

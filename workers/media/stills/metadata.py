@@ -1,9 +1,10 @@
 """What a still carries beside its pixels, taken over as it is.
 
 Libraries that write pictures know some tags, drop others and make up their own, such as XMP and dates. So whoever has
-written a still calls :func:`carry` behind it: all that does not describe how samples are stored comes from the source's
-own file then, byte for byte. PNG has chunks, JPEG segments, JPEG 2000 boxes; TIFF, page by page, is in ``tiff_tags``.
-ICC profiles are the writers' affair, since they must fit the picture; XMP that must say more is ``xmp``'s.
+written a still calls :func:`copy_metadata` behind it: all that does not describe how samples are stored comes from the
+source's own file then, byte for byte. PNG has chunks, JPEG segments, JPEG 2000 boxes; TIFF, page by page, is in
+``tiff_tags``. ICC profiles are the writers' affair, since they must fit the picture; XMP that must say more is
+``xmp``'s.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _JPEG_TAKEN = {0xED, 0xFE}
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 
 
-def carry(source: Path, target: Path) -> tuple[str, ...]:
+def copy_metadata(source: Path, target: Path) -> tuple[str, ...]:
     """Give a still that was made of another one of the same format that one's luggage.
 
     Args:
@@ -54,16 +55,16 @@ def carry(source: Path, target: Path) -> tuple[str, ...]:
 # -- PNG
 
 
-def _png(source: Path, target: Path) -> None:
+def _copy_png(source: Path, target: Path) -> None:
     with source.open("rb") as file:
-        before, behind = _png_luggage(file)
+        before, behind = _png_metadata(file)
     fresh = target.with_name(f"{target.name}.part")
     with target.open("rb") as old, fresh.open("wb") as new:
-        own = list(_chunks(old))
-        if any(name == b"iCCP" for name, _, _ in own):  # the two exclude one another
+        target_chunks = list(_chunks(old))
+        if any(name == b"iCCP" for name, _, _ in target_chunks):  # the two exclude one another
             before = [chunk for chunk in before if chunk[4:8] != b"sRGB"]
         new.write(_PNG)
-        for name, at, size in own:
+        for name, at, size in target_chunks:
             if name == b"IDAT" and before:
                 new.write(b"".join(before))
                 before = []
@@ -75,7 +76,7 @@ def _png(source: Path, target: Path) -> None:
     fresh.replace(target)
 
 
-def _png_luggage(file: BinaryIO) -> tuple[list[bytes], list[bytes]]:
+def _png_metadata(file: BinaryIO) -> tuple[list[bytes], list[bytes]]:
     """Return the chunks that are taken over, those before the picture and those behind it."""
     before: list[bytes] = []
     behind: list[bytes] = []
@@ -118,10 +119,10 @@ def _upright_exif(chunk: bytes) -> bytes:
 # -- JPEG
 
 
-def _jpeg(source: Path, target: Path) -> None:
+def _copy_jpeg(source: Path, target: Path) -> None:
     with source.open("rb") as file:
-        taken = [segment for mark, segment in _segments(file.read(MAX_BYTES)) if mark in _JPEG_TAKEN]
-    if not taken:
+        source_segments = [segment for mark, segment in _segments(file.read(MAX_BYTES)) if mark in _JPEG_TAKEN]
+    if not source_segments:
         return
     body = target.read_bytes()
     at = 2
@@ -129,7 +130,7 @@ def _jpeg(source: Path, target: Path) -> None:
         if not 0xE0 <= mark <= 0xEF:
             break
         at += len(segment)
-    target.write_bytes(body[:at] + b"".join(taken) + body[at:])
+    target.write_bytes(body[:at] + b"".join(source_segments) + body[at:])
 
 
 def _segments(body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -146,13 +147,13 @@ def _segments(body: bytes) -> Iterator[tuple[int, bytes]]:
 # -- JPEG 2000
 
 
-def _jpeg2000(source: Path, target: Path) -> None:
+def _copy_jpeg2000(source: Path, target: Path) -> None:
     body = source.read_bytes()
     if body.startswith(b"\xff\x4f"):
         return
-    taken = [box for name, box in _boxes(body) if name in {b"xml ", b"uuid"} and _XMP_BOX not in box[8:32]]
+    source_boxes = [box for name, box in _boxes(body) if name in {b"xml ", b"uuid"} and _XMP_BOX not in box[8:32]]
     with target.open("ab") as file:
-        file.write(b"".join(taken))
+        file.write(b"".join(source_boxes))
 
 
 def _boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -169,4 +170,4 @@ def _boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = stop
 
 
-_KINDS = {"png": _png, "jpeg": _jpeg, "jpeg2000": _jpeg2000, "tiff": tiff_tags.carry}
+_KINDS = {"png": _copy_png, "jpeg": _copy_jpeg, "jpeg2000": _copy_jpeg2000, "tiff": tiff_tags.copy_tags}

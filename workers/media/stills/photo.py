@@ -44,7 +44,7 @@ class Photo:
     """What Pillow saves beside the pixels: ``icc_profile``, ``exif``, ``xmp``, ``dpi``."""
     spec: Any = None
     """OpenImageIO's description of the source; none when another reader was at work."""
-    head: dpx.Header | None = None
+    head: dpx.DpxHeader | None = None
     """The header of a DPX file."""
     transfer: Transfer = "gamma"
     """How samples stand for light."""
@@ -63,12 +63,12 @@ class Photo:
 
     def layout(self, channels: int | None = None) -> Layout:
         """Return how the samples stand for a picture; with other ``channels``, how those of such a one would."""
-        grey = (channels or self.samples.shape[2]) == 1
-        return Layout("gray" if grey else "rgb", self.depth_bits, transfer=self.transfer, floating=self.floating)
+        is_gray = (channels or self.samples.shape[2]) == 1
+        return Layout("gray" if is_gray else "rgb", self.depth_bits, transfer=self.transfer, floating=self.floating)
 
 
 @dataclass(frozen=True)
-class Header:
+class StillHeader:
     """What a still says about itself before it is decoded."""
 
     kind: str
@@ -92,7 +92,7 @@ def kind_of(path: Path) -> str:
     """Name the format by the file's first bytes, whatever it is called; raises ``InputError`` ``UNKNOWN_FORMAT``."""
     with reading(str(path)), path.open("rb") as file:
         head = file.read(16)
-    known: tuple[tuple[str, bool], ...] = (
+    signatures: tuple[tuple[str, bool], ...] = (
         ("jpeg", head.startswith(b"\xff\xd8")),
         ("png", head.startswith(b"\x89PNG")),
         ("tiff", head[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}),
@@ -104,13 +104,13 @@ def kind_of(path: Path) -> str:
         ("exr", head.startswith(b"\x76\x2f\x31\x01")),
         ("dpx", head[:4] in {b"SDPX", b"XPDS"}),
     )
-    for kind, fits in known:
+    for kind, fits in signatures:
         if fits:
             return kind
     raise InputError(f"{path}: not a photo of a known format", code="UNKNOWN_FORMAT")
 
 
-def truncated(message: str) -> bool:
+def is_truncation(message: str) -> bool:
     """Whether a library's message says that a file ends too early."""
     signs = (
         "truncat", "end of file", "unexpected end", "not enough data", "incomplete", "read directory at",
@@ -137,23 +137,23 @@ def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(turn(samples) if turn else samples)
 
 
-def joined(photo: Photo) -> NDArray[Any]:
+def join_alpha(photo: Photo) -> NDArray[Any]:
     """Return colours and alpha as ``(H, W, C)``."""
     if photo.alpha is None:
         return photo.samples
     return np.concatenate([photo.samples, photo.alpha[..., None].astype(photo.samples.dtype)], axis=2)
 
 
-def stacked(photo: Photo) -> NDArray[Any]:
+def to_export_samples(photo: Photo) -> NDArray[Any]:
     """Return colours and alpha as libraries want them: depths of 9 to 15 bits are stretched to 16."""
-    samples = joined(photo)
+    samples = join_alpha(photo)
     if 8 < photo.depth_bits < 16:
         # The inverse of what reading does.
         samples = np.rint(samples * np.float64(65535 / (2**photo.depth_bits - 1))).astype(np.uint16)
     return np.ascontiguousarray(samples)
 
 
-def profile_of(channels: int, profile: bytes) -> bytes:
+def matching_profile(channels: int, profile: bytes) -> bytes:
     """Return an ICC profile if it is one for so many channels of colour, else nothing."""
     space = {1: b"GRAY", 3: b"RGB "}[channels]
     return b"" if profile[16:20] in {b"GRAY", b"RGB ", b"CMYK"} and profile[16:20] != space else profile

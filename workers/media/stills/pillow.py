@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from db.errors import InputError
-from workers.media.errors import reading, says
-from workers.media.stills.photo import Header, Photo, profile_of, stacked, truncated, upright
+from workers.media.errors import error_text, reading
+from workers.media.stills.photo import Photo, StillHeader, is_truncation, matching_profile, to_export_samples, upright
 
 # Our own limits are checked on the header; Pillow's would be a warning and another limit.
 Image.MAX_IMAGE_PIXELS = None
@@ -25,40 +25,38 @@ _ORIENTATION_TAG = 0x0112
 _NAMES = {"jpeg": "JPEG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF", "jpeg2000": "JPEG2000", "tiff": "TIFF"}
 
 
-def header(path: Path, kind: str) -> Header:
+def header(path: Path, kind: str) -> StillHeader:
     """Read a header; raises ``InputError`` ``BAD_HEADER``, ``TRUNCATED`` or ``UNSUPPORTED_PIXELS``."""
     with reading(str(path), code="TRUNCATED" if _cut_riff(path) else "BAD_HEADER"), _open(path, kind) as image:
         pages = int(getattr(image, "n_frames", 1)) if kind == "gif" else 1
         depth = 16 if image.mode.startswith("I") else 8
         if image.mode == "F":
             raise InputError(f"{path}: floating point samples are not supported", code="UNSUPPORTED_PIXELS")
-        return Header(kind, *image.size, len(image.getbands()), depth, pages, image.mode == "CMYK")
+        return StillHeader(kind, *image.size, len(image.getbands()), depth, pages, image.mode == "CMYK")
 
 
-def read(path: Path, found: Header, page: int = 0, *, accept_damaged: bool = False) -> Photo:
+def read(path: Path, head: StillHeader, page: int = 0, *, accept_damaged: bool = False) -> Photo:
     """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``."""
-    with reading(str(path)), _open(path, found.kind) as image:
+    with reading(str(path)), _open(path, head.kind) as image:
         if page:
             image.seek(page)
-        baggage, orientation, notes = _baggage(image)
+        baggage, orientation, notes = _read_baggage(image)
         _load(image, accept_damaged=accept_damaged)
         plain, more = _plain(image, baggage)
         samples = upright(np.atleast_3d(np.asarray(plain)), orientation)
     has_alpha = plain.mode in {"LA", "RGBA"}
     alpha = np.ascontiguousarray(samples[..., -1]) if has_alpha else None
-    colours = np.ascontiguousarray(samples[..., :-1] if has_alpha else samples)
-    if colours.dtype not in (np.uint8, np.uint16):
-        colours = colours.astype(np.uint16)
-    return Photo(
-        found.kind, colours, found.depth_bits, alpha, found.pages, notes + more, baggage, turned=orientation != 1
-    )
+    colors = np.ascontiguousarray(samples[..., :-1] if has_alpha else samples)
+    if colors.dtype not in (np.uint8, np.uint16):
+        colors = colors.astype(np.uint16)
+    return Photo(head.kind, colors, head.depth_bits, alpha, head.pages, notes + more, baggage, turned=orientation != 1)
 
 
 def write(photo: Photo, path: Path, kind: str) -> tuple[str, ...]:
     """Write a still of eight bits; returns notes on what was not kept."""
     options: dict[str, Any] = {name: value for name, value in photo.baggage.items() if name != "dpi" or kind != "webp"}
     notes: list[str] = []
-    if options.get("icc_profile") and not profile_of(photo.samples.shape[2], options["icc_profile"]):
+    if options.get("icc_profile") and not matching_profile(photo.samples.shape[2], options["icc_profile"]):
         del options["icc_profile"]
         notes.append("The ICC profile was left out: it is for pictures with other channels.")
     if kind == "jpeg":
@@ -66,10 +64,10 @@ def write(photo: Photo, path: Path, kind: str) -> tuple[str, ...]:
     if kind == "webp":
         options |= {"lossless": True, "exact": True}
     if kind in {"bmp", "jpeg2000"}:
-        lost = sorted({"icc_profile": "ICC profile", "exif": "EXIF"}[name] for name in options if name in _CARRIED)
-        notes += [f"{kind.upper()} as it is written here carries no {name}." for name in lost]
+        missing = sorted({"icc_profile": "ICC profile", "exif": "EXIF"}[name] for name in options if name in _CARRIED)
+        notes += [f"{kind.upper()} as it is written here carries no {name}." for name in missing]
         options = {}
-    samples = stacked(photo)
+    samples = to_export_samples(photo)
     image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     try:
         image.save(path, format=_NAMES[kind], **options)
@@ -107,8 +105,8 @@ def _load(image: ImageFile.ImageFile, *, accept_damaged: bool) -> None:
     try:
         image.load()
     except OSError as error:
-        code = "TRUNCATED" if truncated(str(error)) else "CORRUPT"
-        raise InputError(f"{image.filename!s}: {says(error)}", code=code) from error
+        code = "TRUNCATED" if is_truncation(str(error)) else "CORRUPT"
+        raise InputError(f"{image.filename!s}: {error_text(error)}", code=code) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
@@ -131,17 +129,17 @@ def _from_cmyk(image: Image.Image, baggage: dict[str, Any]) -> tuple[Image.Image
         try:
             screen = ImageCms.createProfile("sRGB")
             press = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, press, screen, outputMode="RGB")
-            if converted is not None:
-                return converted, ("CMYK was converted to sRGB by its own profile.",)
+            output = ImageCms.profileToProfile(image, press, screen, outputMode="RGB")
+            if output is not None:
+                return output, ("CMYK was converted to sRGB by its own profile.",)
         except (ImageCms.PyCMSError, OSError, ValueError):
             pass
     return image.convert("RGB"), ("CMYK without a usable profile was converted to RGB by plain inversion.",)
 
 
-def _baggage(image: Image.Image) -> tuple[dict[str, Any], int, tuple[str, ...]]:
+def _read_baggage(image: Image.Image) -> tuple[dict[str, Any], int, tuple[str, ...]]:
     """Return what Pillow should save again, the orientation, and notes; hostile EXIF costs a note and no more."""
-    found = {name: image.info[name] for name in ("icc_profile", "xmp", "dpi") if image.info.get(name)}
+    baggage = {name: image.info[name] for name in ("icc_profile", "xmp", "dpi") if image.info.get(name)}
     try:
         with warnings.catch_warnings():
             # Pillow only warns of EXIF that it cannot follow to its end; half of it is no good to anybody.
@@ -151,7 +149,7 @@ def _baggage(image: Image.Image) -> tuple[dict[str, Any], int, tuple[str, ...]]:
         if exif:
             exif.pop(_ORIENTATION_TAG, None)
             exif.get_ifd(0x8769)
-            found["exif"] = exif.tobytes()
+            baggage["exif"] = exif.tobytes()
     except Exception:  # Pillow's EXIF reader raises whatever its parts raise
-        return found, 1, ("EXIF could not be read and was not carried over.",)
-    return found, orientation if orientation in range(1, 9) else 1, ()
+        return baggage, 1, ("EXIF could not be read and was not carried over.",)
+    return baggage, orientation if orientation in range(1, 9) else 1, ()

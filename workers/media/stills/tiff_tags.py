@@ -33,7 +33,7 @@ _OF_SIZE = (0xA002, 0xA003)
 
 
 @dataclass(frozen=True)
-class Entry:
+class TagEntry:
     """One tag's value."""
 
     type: int
@@ -42,27 +42,31 @@ class Entry:
     """In the file's byte order."""
 
 
-Tags = Mapping[int, "Entry | Tags"]
+Tags = Mapping[int, "TagEntry | Tags"]
 """A directory; EXIF, GPS and interoperability are directories in it."""
 
 
-def carry(source: Path, target: Path) -> None:
+def copy_tags(source: Path, target: Path) -> None:
     """Give ``target``'s pages the tags of ``source``'s, in place.
 
     Raises:
         ValueError: One of the files is damaged, or holds too much; ``target`` is untouched.
     """
     with source.open("rb") as file:
-        theirs = _File(file)
-        pages = theirs.pages()
+        source_file = _TiffFile(file)
+        pages = source_file.pages()
     with target.open("r+b") as file:
-        ours = _File(file)
-        made = []
-        for own, old in zip(ours.pages(), pages, strict=False):
-            kept = {tag: entry for tag, entry in own.items() if tag in _STRUCTURE}
-            taken = _turned(_without_size(own, old), turn=ours.order != theirs.order)
-            made.append({**{tag: entry for tag, entry in taken.items() if tag not in _STRUCTURE}, **kept})
-        ours.append(made)
+        target_file = _TiffFile(file)
+        new_pages = []
+        for target_tags, source_tags in zip(target_file.pages(), pages, strict=False):
+            structure = {tag: entry for tag, entry in target_tags.items() if tag in _STRUCTURE}
+            tags_to_copy = _swap_tags(
+                _without_size(target_tags, source_tags), turn=target_file.order != source_file.order
+            )
+            new_pages.append(
+                {**{tag: entry for tag, entry in tags_to_copy.items() if tag not in _STRUCTURE}, **structure}
+            )
+        target_file.append(new_pages)
 
 
 def with_orientation(body: bytes, orientation: int) -> bytes:
@@ -79,38 +83,38 @@ def with_orientation(body: bytes, orientation: int) -> bytes:
     return body
 
 
-def _without_size(own: Tags, old: Tags) -> Tags:
+def _without_size(target_tags: Tags, source_tags: Tags) -> Tags:
     """Leave out EXIF's size of the picture where a step has changed it."""
-    exif = old.get(_EXIF)
-    unlike = any(_number(own.get(tag)) != _number(old.get(tag)) for tag in (256, 257))
+    exif = source_tags.get(_EXIF)
+    unlike = any(_number(target_tags.get(tag)) != _number(source_tags.get(tag)) for tag in (256, 257))
     if not unlike or not isinstance(exif, Mapping):
-        return old
-    return {**old, _EXIF: {tag: entry for tag, entry in exif.items() if tag not in _OF_SIZE}}
+        return source_tags
+    return {**source_tags, _EXIF: {tag: entry for tag, entry in exif.items() if tag not in _OF_SIZE}}
 
 
-def _number(entry: Entry | Tags | None) -> bytes:
+def _number(entry: TagEntry | Tags | None) -> bytes:
     # Leading or trailing zeros tell a short from a long, not one number from another.
-    return entry.body.strip(b"\0") if isinstance(entry, Entry) else b""
+    return entry.body.strip(b"\0") if isinstance(entry, TagEntry) else b""
 
 
-def _turned(tags: Tags, *, turn: bool) -> Tags:
+def _swap_tags(tags: Tags, *, turn: bool) -> Tags:
     if not turn:
         return tags
     return {
-        tag: _turned(entry, turn=True)
+        tag: _swap_tags(entry, turn=True)
         if isinstance(entry, Mapping)
-        else Entry(entry.type, entry.count, _flipped(entry))
+        else TagEntry(entry.type, entry.count, _swap_bytes(entry))
         for tag, entry in tags.items()
     }
 
 
-def _flipped(entry: Entry) -> bytes:
+def _swap_bytes(entry: TagEntry) -> bytes:
     unit = _UNITS.get(entry.type, 1)
     parts = [entry.body[at : at + unit][::-1] for at in range(0, len(entry.body), unit)]
     return b"".join(parts) if unit > 1 else entry.body
 
 
-class _File:
+class _TiffFile:
     """A TIFF file that is open."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -126,25 +130,25 @@ class _File:
 
     def pages(self) -> list[Tags]:
         """Read all directories of the chain."""
-        found: list[Tags] = []
-        at, seen = self.first, set[int]()
+        directories: list[Tags] = []
+        at, offsets = self.first, set[int]()
         while at:
-            if at in seen or len(found) >= MAX_PAGES:
+            if at in offsets or len(directories) >= MAX_PAGES:
                 raise ValueError("directories without end")
-            seen.add(at)
-            tags, at = self._directory(at, [MAX_BYTES])
-            found.append(tags)
-        return found
+            offsets.add(at)
+            tags, at = self._read_directory(at, [MAX_BYTES])
+            directories.append(tags)
+        return directories
 
-    def _directory(self, at: int, budget: list[int], depth: int = 0) -> tuple[Tags, int]:
+    def _read_directory(self, at: int, budget: list[int], depth: int = 0) -> tuple[Tags, int]:
         self.file.seek(at)
         count = self._read(f"{self.order}{'Q' if self.big else 'H'}")
         if count > MAX_TAGS:
             raise ValueError("too many tags")
         shape = f"{self.order}HH{'Q8s' if self.big else 'I4s'}"
-        rows = [struct.unpack(shape, self._bytes(struct.calcsize(shape))) for _ in range(count)]
+        rows = [struct.unpack(shape, self._read_bytes(struct.calcsize(shape))) for _ in range(count)]
         following = self._read(self._code)
-        found: dict[int, Entry | Tags] = {}
+        entries: dict[int, TagEntry | Tags] = {}
         for tag, type_, many, field in rows:
             size = _SIZES.get(type_, 0) * many
             budget[0] -= size
@@ -152,22 +156,24 @@ class _File:
                 continue
             if tag in _INNER and many == 1 and size <= self.word:
                 if depth < 2:
-                    inner = struct.unpack(self._code, field)[0] if size == self.word else self._small(type_, field)
-                    found[tag], _ = self._directory(inner, budget, depth + 1)
+                    inner = (
+                        struct.unpack(self._code, field)[0] if size == self.word else self._short_offset(type_, field)
+                    )
+                    entries[tag], _ = self._read_directory(inner, budget, depth + 1)
                 continue
             if size <= self.word:
                 body = field[:size]
             else:
                 self.file.seek(struct.unpack(self._code, field)[0])
-                body = self._bytes(size)
-            found[tag] = Entry(type_, many, body)
-        return found, following
+                body = self._read_bytes(size)
+            entries[tag] = TagEntry(type_, many, body)
+        return entries, following
 
     def append(self, pages: Sequence[Tags]) -> None:
         """Write directories behind the file, one pointing at the next, and point the header at the first."""
         link = 8 if self.big else 4
         for tags in pages:
-            at, place = self._written(tags)
+            at, place = self._write_directory(tags)
             self.file.seek(link)
             self.file.write(struct.pack(self._code, at))
             link = place
@@ -175,42 +181,42 @@ class _File:
         if not self.big and self.file.tell() > 2**32:
             raise ValueError("a classic TIFF file that is full")
 
-    def _written(self, tags: Tags) -> tuple[int, int]:
+    def _write_directory(self, tags: Tags) -> tuple[int, int]:
         """Write a directory; returns where it is, and where the place of the next one goes."""
         rows = []
         for tag, entry in sorted(tags.items()):
-            if isinstance(entry, Entry) and entry.type >= _LONG8 and not self.big:
+            if isinstance(entry, TagEntry) and entry.type >= _LONG8 and not self.big:
                 continue  # classic files know no such values
             if isinstance(entry, Mapping):
-                inner, _ = self._written(entry)
-                entry = Entry(_LONG8 if self.big else _LONG, 1, struct.pack(self._code, inner))
+                inner, _ = self._write_directory(entry)
+                entry = TagEntry(_LONG8 if self.big else _LONG, 1, struct.pack(self._code, inner))
             field = entry.body.ljust(self.word, b"\0")
             if len(field) > self.word:
-                self._to_end()
+                self._seek_to_end()
                 field = struct.pack(self._code, self.file.tell())
                 self.file.write(entry.body)
             rows.append(struct.pack(f"{self.order}HH", tag, entry.type) + struct.pack(self._code, entry.count) + field)
-        self._to_end()
+        self._seek_to_end()
         at = self.file.tell()
         self.file.write(struct.pack(f"{self.order}{'Q' if self.big else 'H'}", len(rows)) + b"".join(rows))
         place = self.file.tell()
         self.file.write(struct.pack(self._code, 0))
         return at, place
 
-    def _to_end(self) -> None:
+    def _seek_to_end(self) -> None:
         self.file.seek(0, 2)
         self.file.write(bytes(-self.file.tell() % 8))
 
-    def _small(self, type_: int, field: bytes) -> int:
+    def _short_offset(self, type_: int, field: bytes) -> int:
         code = {3: "H", 4: "I", 13: "I"}.get(type_)
         if code is None:
             raise ValueError("a directory's place of a strange type")
         return int(struct.unpack_from(f"{self.order}{code}", field)[0])
 
     def _read(self, code: str) -> int:
-        return int(struct.unpack(code, self._bytes(struct.calcsize(code)))[0])
+        return int(struct.unpack(code, self._read_bytes(struct.calcsize(code)))[0])
 
-    def _bytes(self, size: int) -> bytes:
+    def _read_bytes(self, size: int) -> bytes:
         body = self.file.read(size)
         if len(body) != size:
             raise ValueError("a tag longer than its file")

@@ -1,7 +1,7 @@
 """XMP packets of stills and MP4 films: taken over byte for byte, and extended by our mark.
 
 Libraries that write pictures make packets of their own or drop the source's; so whoever has written a file calls
-:func:`carry` behind it. JPEG holds the packet in an APP1 segment, PNG in an iTXt chunk, TIFF in tag 700, WebP in a
+:func:`copy_xmp` behind it. JPEG holds the packet in an APP1 segment, PNG in an iTXt chunk, TIFF in tag 700, WebP in a
 chunk, JPEG 2000 and MP4 in a box. What stands in a packet comes from outside: it is parsed only to find where our
 words go.
 """
@@ -49,7 +49,7 @@ class Packet:
     """JPEG alone: the segments that continue a packet too long for one, as they were."""
 
 
-def carry(source: Path | None, target: Path, mark: Mapping[str, str]) -> tuple[str, ...]:
+def copy_xmp(source: Path | None, target: Path, mark: Mapping[str, str]) -> tuple[str, ...]:
     """Give a file that was made of another one that one's XMP, and our mark in it.
 
     Args:
@@ -62,25 +62,25 @@ def carry(source: Path | None, target: Path, mark: Mapping[str, str]) -> tuple[s
         Notes on what could not be kept.
     """
     packet = read(source) if source else None
-    mark = _wanted(packet, mark)
+    mark = _mark_to_write(packet, mark)
     if packet is None and not mark:
         return ()
     notes: tuple[str, ...] = ()
     if mark:
         try:
-            packet = marked(packet, mark)
+            packet = with_mark(packet, mark)
         except ValueError as error:
-            packet, notes = marked(None, mark), (f"XMP could not be read and was not carried over ({error}).",)
+            packet, notes = with_mark(None, mark), (f"XMP could not be read and was not carried over ({error}).",)
     if write(target, packet):
         return notes
     if mark and kind_of(target) == "jpeg":
-        write(target, marked(None, mark))
+        write(target, with_mark(None, mark))
     return (*notes, "XMP of the source could not be carried over: this format has no room for it.")
 
 
-def _wanted(packet: Packet | None, mark: Mapping[str, str]) -> Mapping[str, str]:
-    corrected = mark.get(SOURCE_TYPE) == source_types.uri(source_types.ENHANCED)
-    if corrected and SOURCE_TYPE in properties(packet):
+def _mark_to_write(packet: Packet | None, mark: Mapping[str, str]) -> Mapping[str, str]:
+    is_enhanced = mark.get(SOURCE_TYPE) == source_types.uri(source_types.ENHANCED)
+    if is_enhanced and SOURCE_TYPE in properties(packet):
         return {name: value for name, value in mark.items() if name != SOURCE_TYPE}
     return mark
 
@@ -116,7 +116,7 @@ def write(path: Path, packet: Packet | None) -> bool:
     return True
 
 
-def marked(packet: Packet | None, mark: Mapping[str, str]) -> Packet:
+def with_mark(packet: Packet | None, mark: Mapping[str, str]) -> Packet:
     """Return a packet in which our properties stand, in place of such as were there; all else is as it was.
 
     Raises:
@@ -131,7 +131,7 @@ def marked(packet: Packet | None, mark: Mapping[str, str]) -> Packet:
 def properties(packet: Packet | None) -> dict[str, str]:
     """Return the simple properties of the IPTC's Extension schema in a packet, by name; empty for what is no XMP."""
     try:
-        return _scanned(_utf8(packet.body)).values if packet else {}
+        return _scan_packet(_utf8(packet.body)).values if packet else {}
     except ValueError:
         return {}
 
@@ -140,8 +140,8 @@ def kind_of(path: Path) -> str | None:
     """Name the format by its first bytes; none for one that holds no XMP here."""
     with path.open("rb") as file:
         head = file.read(12)
-    for kind, known in _KINDS.items():
-        if known.fits(head):
+    for kind, format_ in _KINDS.items():
+        if format_.fits(head):
             return kind
     return None
 
@@ -150,7 +150,7 @@ def kind_of(path: Path) -> str | None:
 
 
 @dataclass
-class _Found:
+class _PacketPlaces:
     """Where things stand in a packet, in bytes."""
 
     rdf_end: int = -1
@@ -170,41 +170,41 @@ def _utf8(body: bytes) -> bytes:
     return body
 
 
-def _scanned(body: bytes) -> _Found:
+def _scan_packet(body: bytes) -> _PacketPlaces:
     """Find the places of a packet that matter; raises ``ValueError`` when it is no well-formed XMP."""
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise ValueError("it declares entities")
-    found, parser = _Found(), expat.ParserCreate(namespace_separator=" ")
+    places, parser = _PacketPlaces(), expat.ParserCreate(namespace_separator=" ")
     parser.namespace_prefixes = True
     parser.buffer_text = True
     open_since: list[int] = []
     text: list[str] = []
-    seen = False
+    has_description = False
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal seen
+        nonlocal has_description
         open_since.append(parser.CurrentByteIndex)
         text.clear()
         space, local = _parts(name)
-        if space == _RDF and local == "Description" and not seen:
-            seen = True
-            found.about = next((value for key, value in attributes.items() if _parts(key) == (_RDF, "about")), "")
+        if space == _RDF and local == "Description" and not has_description:
+            has_description = True
+            places.about = next((value for key, value in attributes.items() if _parts(key) == (_RDF, "about")), "")
         for key, value in attributes.items():
             if _parts(key)[0] == IPTC_EXTENSION:
                 qualified = ":".join(reversed(key.split(" ")[1:]))
-                found.attributes[_parts(key)[1]] = (parser.CurrentByteIndex, qualified)
-                found.values[_parts(key)[1]] = value
+                places.attributes[_parts(key)[1]] = (parser.CurrentByteIndex, qualified)
+                places.values[_parts(key)[1]] = value
 
     def end(name: str) -> None:
         since = open_since.pop()
         space, local = _parts(name)
         if space == IPTC_EXTENSION:
             stop = body.index(b">", parser.CurrentByteIndex) + 1
-            found.spans[local] = (since, stop)
-            found.values[local] = "".join(text).strip()
+            places.spans[local] = (since, stop)
+            places.values[local] = "".join(text).strip()
         if (space, local) == (_RDF, "RDF"):
-            found.rdf_end = parser.CurrentByteIndex
-            found.prefix = name.split(" ")[2] if name.count(" ") == 2 else ""
+            places.rdf_end = parser.CurrentByteIndex
+            places.prefix = name.split(" ")[2] if name.count(" ") == 2 else ""
         text.clear()
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
@@ -214,9 +214,9 @@ def _scanned(body: bytes) -> _Found:
         parser.Parse(body.rstrip(b"\0"), True)
     except expat.ExpatError as error:
         raise ValueError(str(error)) from error
-    if found.rdf_end < 0 or body[found.rdf_end : found.rdf_end + 2] != b"</":
+    if places.rdf_end < 0 or body[places.rdf_end : places.rdf_end + 2] != b"</":
         raise ValueError("there is no rdf:RDF in it")
-    return found
+    return places
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -227,28 +227,28 @@ def _parts(name: str) -> tuple[str, str]:
 
 def _with_property(body: bytes, name: str, value: str) -> bytes:
     body = _without(body, name)
-    found = _scanned(body)
-    rdf = f"{found.prefix}:" if found.prefix else ""
-    about = f"{rdf or 'rdf:'}about={quoteattr(found.about)}"
+    places = _scan_packet(body)
+    rdf = f"{places.prefix}:" if places.prefix else ""
+    about = f"{rdf or 'rdf:'}about={quoteattr(places.about)}"
     if not rdf:  # an attribute is in no default name space
         about = f"xmlns:rdf={quoteattr(_RDF)} {about}"
-    made = (
+    element = (
         f"<{rdf}Description {about} xmlns:Iptc4xmpExt={quoteattr(IPTC_EXTENSION)}>"
         f"<Iptc4xmpExt:{name}>{escape(value)}</Iptc4xmpExt:{name}></{rdf}Description>"
     )
-    return body[: found.rdf_end] + made.encode() + body[found.rdf_end :]
+    return body[: places.rdf_end] + element.encode() + body[places.rdf_end :]
 
 
 def _without(body: bytes, name: str) -> bytes:
     """Take a property out, wherever it stands and however often."""
     for _ in range(100):
-        found = _scanned(body)
-        if name in found.spans:
-            start, stop = found.spans[name]
-        elif name in found.attributes:
-            opened, qualified = found.attributes[name]
+        places = _scan_packet(body)
+        if name in places.spans:
+            start, stop = places.spans[name]
+        elif name in places.attributes:
+            begin, qualified = places.attributes[name]
             pattern = rb"\s" + re.escape(qualified.encode()) + rb"\s*=\s*(\"[^\"]*\"|'[^']*')"
-            match = re.compile(pattern).search(body, opened)
+            match = re.compile(pattern).search(body, begin)
             if match is None:
                 raise ValueError(f"{name} cannot be found in it")
             start, stop = match.span()
@@ -291,20 +291,20 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _write_jpeg(path: Path, packet: Packet) -> None:
     data = path.read_bytes()
-    kept, end = [], 2
+    others, end = [], 2
     for marker, payload in _segments(data):
         end += 4 + len(payload)
         if not (marker == 0xE1 and payload.startswith((_JPEG_HEAD, _JPEG_MORE))):
-            kept.append((marker, payload))
-    own = [(0xE1, _JPEG_HEAD + packet.body), *((0xE1, segment) for segment in packet.more)]
+            others.append((marker, payload))
+    own_segments = [(0xE1, _JPEG_HEAD + packet.body), *((0xE1, segment) for segment in packet.more)]
     # JFIF's segment must be the first one, and EXIF's wants to be next.
-    place = next((number for number, (marker, payload) in enumerate(kept)
-                  if marker != 0xE0 and not payload.startswith(b"Exif")), len(kept))  # fmt: skip
-    made = b"".join(
+    place = next((number for number, (marker, payload) in enumerate(others)
+                  if marker != 0xE0 and not payload.startswith(b"Exif")), len(others))  # fmt: skip
+    segments = b"".join(
         struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
-        for marker, payload in (*kept[:place], *own, *kept[place:])
+        for marker, payload in (*others[:place], *own_segments, *others[place:])
     )
-    path.write_bytes(data[:2] + made + data[_start_of_scan(data) :])
+    path.write_bytes(data[:2] + segments + data[_start_of_scan(data) :])
 
 
 def _start_of_scan(data: bytes) -> int:
@@ -339,31 +339,31 @@ def _read_png(file: Any) -> Packet | None:
         if kind == b"iTXt" and length <= MAX_PACKET_BYTES:
             payload = _payload(file, at, length)
             if payload.startswith(_PNG_KEYWORD):
-                squeezed, rest = payload[len(_PNG_KEYWORD)], payload[len(_PNG_KEYWORD) + 2 :]
+                is_compressed, rest = payload[len(_PNG_KEYWORD)], payload[len(_PNG_KEYWORD) + 2 :]
                 text = rest.split(b"\0", 2)[2]
-                return Packet(_inflated(text) if squeezed else text)
+                return Packet(_inflate(text) if is_compressed else text)
     return None
 
 
-def _inflated(data: bytes) -> bytes:
-    unpacked = zlib.decompressobj()
-    found = unpacked.decompress(data, MAX_PACKET_BYTES)
-    if unpacked.unconsumed_tail:
+def _inflate(data: bytes) -> bytes:
+    decompressor = zlib.decompressobj()
+    text = decompressor.decompress(data, MAX_PACKET_BYTES)
+    if decompressor.unconsumed_tail:
         raise ValueError("a packet that unfolds without end")
-    return found
+    return text
 
 
 def _write_png(path: Path, packet: Packet) -> None:
-    made = [_PNG_SIGNATURE]
+    parts = [_PNG_SIGNATURE]
     with path.open("rb") as file:
         for kind, at, length in _chunks(file, len(_PNG_SIGNATURE), _PNG):
             payload = _payload(file, at, length)
             if kind == b"iTXt" and payload.startswith(_PNG_KEYWORD):
                 continue
-            made.append(_png_chunk(kind, payload))
+            parts.append(_png_chunk(kind, payload))
             if kind == b"IHDR":
-                made.append(_png_chunk(b"iTXt", _PNG_KEYWORD + b"\0\0\0\0" + packet.body))
-    path.write_bytes(b"".join(made))
+                parts.append(_png_chunk(b"iTXt", _PNG_KEYWORD + b"\0\0\0\0" + packet.body))
+    path.write_bytes(b"".join(parts))
 
 
 def _png_chunk(kind: bytes, payload: bytes) -> bytes:
@@ -402,8 +402,8 @@ def _read_webp(file: Any) -> Packet | None:
 
 def _write_webp(path: Path, packet: Packet) -> None:
     with path.open("rb") as file:
-        found = [(kind, _payload(file, at, length)) for kind, at, length in _chunks(file, 12, _RIFF)]
-    chunks = [(kind, payload) for kind, payload in found if kind != b"XMP "]
+        old_chunks = [(kind, _payload(file, at, length)) for kind, at, length in _chunks(file, 12, _RIFF)]
+    chunks = [(kind, payload) for kind, payload in old_chunks if kind != b"XMP "]
     if chunks[0][0] != b"VP8X":
         chunks.insert(0, (b"VP8X", _webp_canvas(*chunks[0])))
     kind, header = chunks[0]
@@ -419,8 +419,8 @@ def _webp_canvas(kind: bytes, payload: bytes) -> bytes:
     """Return the extended header of a file that had none, from the picture's own."""
     width, height, alpha = 0, 0, False
     if kind == b"VP8L":
-        (packed,) = struct.unpack_from("<I", payload, 1)
-        width, height, alpha = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1, bool(packed >> 28 & 1)
+        (bits,) = struct.unpack_from("<I", payload, 1)
+        width, height, alpha = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1)
     elif kind == b"VP8 ":
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", payload, 6))
     else:
@@ -448,7 +448,7 @@ class _Tiff:
         return f"{self.order}{'Q' if self.big else 'I'}"
 
 
-def _opened_tiff(file: Any) -> _Tiff:
+def _read_tiff_directory(file: Any) -> _Tiff:
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
     big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
@@ -464,7 +464,7 @@ def _opened_tiff(file: Any) -> _Tiff:
 
 
 def _read_tiff(file: Any) -> Packet | None:
-    tiff = _opened_tiff(file)
+    tiff = _read_tiff_directory(file)
     for tag, _, count, place in tiff.entries:
         if tag == _TIFF_TAG and len(place) < count <= MAX_PACKET_BYTES:
             file.seek(struct.unpack(tiff.field, place)[0])
@@ -476,17 +476,17 @@ def _read_tiff(file: Any) -> Packet | None:
 def _write_tiff(path: Path, packet: Packet) -> None:
     """Append the packet and a new first directory, and point the header at it; no other byte moves."""
     with path.open("r+b") as file:
-        tiff = _opened_tiff(file)
+        tiff = _read_tiff_directory(file)
         file.seek(0, 2)
         file.write(bytes(-file.tell() % 8))
         body_at = file.tell()
         file.write(packet.body + bytes(-len(packet.body) % 8))
         directory_at = file.tell()
-        kept = [entry for entry in tiff.entries if entry[0] != _TIFF_TAG]
-        own = (_TIFF_TAG, _TIFF_BYTES, len(packet.body), struct.pack(tiff.field, body_at))
+        others = [entry for entry in tiff.entries if entry[0] != _TIFF_TAG]
+        own_entry = (_TIFF_TAG, _TIFF_BYTES, len(packet.body), struct.pack(tiff.field, body_at))
         shape = f"{tiff.order}HH{'Q8s' if tiff.big else 'I4s'}"
-        file.write(struct.pack(f"{tiff.order}{'Q' if tiff.big else 'H'}", len(kept) + 1))
-        file.write(b"".join(struct.pack(shape, *entry) for entry in sorted([*kept, own])))
+        file.write(struct.pack(f"{tiff.order}{'Q' if tiff.big else 'H'}", len(others) + 1))
+        file.write(b"".join(struct.pack(shape, *entry) for entry in sorted([*others, own_entry])))
         file.write(struct.pack(tiff.field, tiff.following))
         if not tiff.big and file.tell() > 2**32:
             raise ValueError("a classic TIFF file that is full")
@@ -524,19 +524,19 @@ def _own_box(file: Any) -> tuple[int, int, int] | None:
 
 
 def _read_boxes(file: Any) -> Packet | None:
-    found = _own_box(file)
-    if found is None:
+    box = _own_box(file)
+    if box is None:
         return None
-    file.seek(found[1])
-    return Packet(file.read(found[2] - found[1]))
+    file.seek(box[1])
+    return Packet(file.read(box[2] - box[1]))
 
 
 def _write_boxes(path: Path, packet: Packet) -> None:
     """Append the packet's box; an older one becomes free room, so that nothing else moves."""
     with path.open("r+b") as file:
-        found = _own_box(file)
-        if found is not None:
-            file.seek(found[0] + 4)
+        box = _own_box(file)
+        if box is not None:
+            file.seek(box[0] + 4)
             file.write(b"free")
         *_, (_, last, payload, stop) = _boxes(file)
         if payload == last + 8:  # the last box may have said "to the end of the file"

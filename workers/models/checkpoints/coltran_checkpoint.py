@@ -38,12 +38,14 @@ class Variable(NamedTuple):
     """False if it was never trained and so has no moving average."""
 
     @property
-    def stored(self) -> str:
+    def checkpoint_name(self) -> str:
         """The name in the checkpoint of the values that count."""
-        return self.plain.removesuffix(f":0{_VALUE}") + f"{_AVERAGE}:0{_VALUE}" if self.averaged else self.plain
+        return (
+            self.plain_name.removesuffix(f":0{_VALUE}") + f"{_AVERAGE}:0{_VALUE}" if self.averaged else self.plain_name
+        )
 
     @property
-    def plain(self) -> str:
+    def plain_name(self) -> str:
         """The name in the checkpoint of the values at the last step."""
         return self.name.replace(".", "..").replace("/", ".S") + f":0{_VALUE}"
 
@@ -90,10 +92,10 @@ def _encoder(scope: str, layers: int, first_norm: int, first_dense: int) -> Iter
         axis = ("row", "col")[half % 2]
         ours = f"encoder.layers.{half // 2}."
         norm, dense = first_norm + 2 * half, first_dense + 2 * half
-        yield from _attention(f"{ours}{axis}_att", f"{scope}/{_counted('self_attention_nd', half)}")
-        yield from _norm(f"{ours}norm_{axis}_att", f"{scope}/{_counted('layer_normalization', norm)}")
+        yield from _attention(f"{ours}{axis}_att", f"{scope}/{_layer_name('self_attention_nd', half)}")
+        yield from _norm(f"{ours}norm_{axis}_att", f"{scope}/{_layer_name('layer_normalization', norm)}")
         yield from _feed_forward(f"{ours}{axis}_ff", dense)
-        yield from _norm(f"{ours}norm_{axis}_ff", f"{scope}/{_counted('layer_normalization', norm + 1)}")
+        yield from _norm(f"{ours}norm_{axis}_ff", f"{scope}/{_layer_name('layer_normalization', norm + 1)}")
 
 
 def _outer_layer(ours: str, scope: str, layer: int) -> Iterator[Variable]:
@@ -124,7 +126,7 @@ def _attention(ours: str, scope: str, *, conditional: bool = False) -> Iterator[
 
 
 def _conditional_norm(ours: str, scope: str, number: int, denses_before: int) -> Iterator[Variable]:
-    scope = f"{scope}/{_counted('conditional_layer_norm', number)}"
+    scope = f"{scope}/{_layer_name('conditional_layer_norm', number)}"
     yield Variable(f"{ours}.spatial_average", f"{scope}/spatial_average")
     yield from _dense(f"{ours}.channel_dense", f"{scope}/dense_{denses_before + number}")
     yield from _norm(f"{ours}.normalize", f"{scope}/normalize", averaged=False)
@@ -150,16 +152,16 @@ def _norm(ours: str, scope: str, *, averaged: bool = True) -> Iterator[Variable]
     yield Variable(f"{ours}.bias", f"{scope}/beta", averaged)
 
 
-def _counted(name: str, number: int) -> str:
+def _layer_name(name: str, number: int) -> str:
     return f"{name}_{number}" if number else name
 
 
 # -- shapes
 
 
-def stored_shape(key: str, shape: tuple[int, ...], heads: int) -> tuple[int, ...]:
+def tensorflow_shape(key: str, shape: tuple[int, ...], heads: int) -> tuple[int, ...]:
     """Return the published shape of a variable: inputs first, heads on an axis of their own."""
-    if not _turned(key, shape):
+    if not _is_transposed(key, shape):
         return shape
     out, into = shape
     part = key.split(".")[-2]
@@ -168,12 +170,12 @@ def stored_shape(key: str, shape: tuple[int, ...], heads: int) -> tuple[int, ...
     return (heads, into // heads, out) if part == "output" else (into, out)
 
 
-def _turned(key: str, shape: tuple[int, ...]) -> bool:
+def _is_transposed(key: str, shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and key.endswith(".weight") and not key.endswith("embedding.weight")
 
 
-def _ours(key: str, value: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
-    if _turned(key, shape):
+def _to_torch(key: str, value: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
+    if _is_transposed(key, shape):
         value = value.reshape(shape[::-1]).T
     return torch.from_numpy(np.array(value, order="C"))
 
@@ -181,40 +183,40 @@ def _ours(key: str, value: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
 # -- files
 
 
-def places(source: str | Path | Mapping[str, str | Path]) -> dict[str, Path]:
+def checkpoint_paths(source: str | Path | Mapping[str, str | Path]) -> dict[str, Path]:
     """Return every network's folder or prefix, given a folder of their folders or these places themselves."""
     if isinstance(source, Mapping):
         lacking = sorted(set(NETS) - set(source))
         if lacking:
-            raise _refused(f"No checkpoint is given for {', '.join(lacking)}.")
+            raise _checkpoint_error(f"No checkpoint is given for {', '.join(lacking)}.")
         return {net: Path(source[net]) for net in NETS}
-    return {net: _folder(Path(source), net) for net in NETS}
+    return {net: _network_folder(Path(source), net) for net in NETS}
 
 
-def _folder(folder: Path, net: str) -> Path:
-    there = [found for found in (folder / net, folder / f"{net}_v2") if found.is_dir()]
-    if not there:
-        raise _refused(f"{folder} has no folder {net!r}.")
-    return there[0]
+def _network_folder(folder: Path, net: str) -> Path:
+    folders = [path for path in (folder / net, folder / f"{net}_v2") if path.is_dir()]
+    if not folders:
+        raise _checkpoint_error(f"{folder} has no folder {net!r}.")
+    return folders[0]
 
 
-def prefix(place: Path) -> Path:
+def checkpoint_prefix(place: Path) -> Path:
     """Return the prefix of a checkpoint's files: in a folder what its file ``checkpoint`` names, or the only one."""
     if not place.is_dir():
         return place
     listing = place / "checkpoint"
     if listing.is_file():
         with listing.open("rb") as file:
-            named = re.match(rb'\s*model_checkpoint_path:\s*"([^"\0]+)"', file.read(4096))
-        if named:
-            return place / Path(named[1].decode(errors="replace")).name
-    found = sorted(place.glob("*.index"))
-    if len(found) != 1:
-        raise _refused(f"{place} holds {len(found)} indexes and no file that says which counts.")
-    return found[0].with_suffix("")
+            path_line = re.match(rb'\s*model_checkpoint_path:\s*"([^"\0]+)"', file.read(4096))
+        if path_line:
+            return place / Path(path_line[1].decode(errors="replace")).name
+    indexes = sorted(place.glob("*.index"))
+    if len(indexes) != 1:
+        raise _checkpoint_error(f"{place} holds {len(indexes)} indexes and no file that says which counts.")
+    return indexes[0].with_suffix("")
 
 
-def _refused(message: str) -> InputError:
+def _checkpoint_error(message: str) -> InputError:
     return InputError(message, code="BAD_CHECKPOINT", remedy=_REMEDY)
 
 
@@ -225,30 +227,32 @@ def read(net: str, prefix: Path, expected: Mapping[str, Tensor], heads: int) -> 
         InputError: Variables are missing, of another shape or unknown, or their bytes are damaged.
     """
     bundle = Bundle(prefix)
-    wanted = variables(net)
-    _check_names(prefix, wanted, bundle.entries)
-    for variable in wanted:
-        shape = stored_shape(variable.key, tuple(expected[variable.key].shape), heads)
-        found = bundle.entries[variable.stored]
-        if (found.shape, found.type) != (shape, FLOAT32):
-            raise _refused(f"{prefix}.index: {variable.stored!r} is {found.shape}, not {shape} of float32.")
-    values = bundle.read(variable.stored for variable in wanted)
+    targets = variables(net)
+    _check_names(prefix, targets, bundle.entries)
+    for variable in targets:
+        shape = tensorflow_shape(variable.key, tuple(expected[variable.key].shape), heads)
+        entry = bundle.entries[variable.checkpoint_name]
+        if (entry.shape, entry.type) != (shape, FLOAT32):
+            raise _checkpoint_error(
+                f"{prefix}.index: {variable.checkpoint_name!r} is {entry.shape}, not {shape} of float32."
+            )
+    values = bundle.read(variable.checkpoint_name for variable in targets)
     return {
-        variable.key: _ours(variable.key, values[variable.stored], tuple(expected[variable.key].shape))
-        for variable in wanted
+        variable.key: _to_torch(variable.key, values[variable.checkpoint_name], tuple(expected[variable.key].shape))
+        for variable in targets
     }
 
 
-def _check_names(prefix: Path, wanted: list[Variable], found: Iterable[str]) -> None:
-    found = set(found)
-    missing = sorted({variable.stored for variable in wanted} - found)
-    known = {variable.plain for variable in wanted} | {variable.stored for variable in wanted}
-    strange = sorted(name for name in found - known if not _spare(name, known))
+def _check_names(prefix: Path, targets: list[Variable], entry_names: Iterable[str]) -> None:
+    entry_names = set(entry_names)
+    missing = sorted({variable.checkpoint_name for variable in targets} - entry_names)
+    own_names = {variable.plain_name for variable in targets} | {variable.checkpoint_name for variable in targets}
+    strange = sorted(name for name in entry_names - own_names if not _is_spare(name, own_names))
     for names, what in ((missing, "lacks"), (strange, "also has")):
         if names:
-            raise _refused(f"{prefix}.index {what} {len(names)} variables, the first {names[0]!r}.")
+            raise _checkpoint_error(f"{prefix}.index {what} {len(names)} variables, the first {names[0]!r}.")
 
 
-def _spare(name: str, known: set[str]) -> bool:
+def _is_spare(name: str, own_names: set[str]) -> bool:
     """Whether a name is the optimizer's or the saver's, and so of no use here."""
-    return bool(_BOOKKEEPING.fullmatch(name)) or _SLOT.sub(":0", name) in known
+    return bool(_BOOKKEEPING.fullmatch(name)) or _SLOT.sub(":0", name) in own_names

@@ -25,43 +25,43 @@ def crc32c(data: bytes | memoryview) -> int:
     for byte in bytes(data[:lead]):
         state = table[(state ^ byte) & 0xFF] ^ (state >> 8)
     if lead < len(data):
-        state = _of_lanes(np.frombuffer(data, "<u4", offset=lead), state)
+        state = _lane_state(np.frombuffer(data, "<u4", offset=lead), state)
     return state ^ _ONES
 
 
-def masked(checksum: int) -> int:
+def mask_checksum(checksum: int) -> int:
     """Return a checksum in the form in which tables and bundles store it."""
-    turned = (checksum >> 15 | checksum << 17) & _ONES
-    return (turned + 0xA282EAD8) & _ONES
+    rotation = (checksum >> 15 | checksum << 17) & _ONES
+    return (rotation + 0xA282EAD8) & _ONES
 
 
-def _of_lanes(words: Words, state: int) -> int:
+def _lane_state(words: Words, state: int) -> int:
     columns = np.array(words.reshape(-1, _LANE_BYTES // 4).T, order="C")
     columns[0, 0] ^= np.uint32(state)
     lanes = np.zeros(columns.shape[1], np.uint32)
     for column in columns:
-        lanes = _stepped(lanes ^ column)
-    return _joined(lanes)
+        lanes = _step(lanes ^ column)
+    return _join_lanes(lanes)
 
 
-def _stepped(states: Words) -> Words:
+def _step(states: Words) -> Words:
     """Move on by the four bytes that were mixed into the states."""
     first, second, third, fourth = _tables()
     out: Words = fourth[states & 0xFF] ^ third[states >> 8 & 0xFF] ^ second[states >> 16 & 0xFF] ^ first[states >> 24]
     return out
 
 
-def _joined(lanes: Words) -> int:
+def _join_lanes(lanes: Words) -> int:
     level = 0
     while len(lanes) > 1:
         if len(lanes) % 2:
             lanes = np.concatenate([np.zeros(1, np.uint32), lanes])
-        lanes = _shifted(lanes[::2], _shift(level)) ^ lanes[1::2]
+        lanes = _apply_shift(lanes[::2], _shift(level)) ^ lanes[1::2]
         level += 1
     return int(lanes[0])
 
 
-def _shifted(states: Words, shift: Words) -> Words:
+def _apply_shift(states: Words, shift: Words) -> Words:
     """Move states on by zero bytes; ``shift`` says what becomes of each of the 32 bits."""
     out = np.zeros_like(states)
     for bit, image in enumerate(shift):
@@ -73,10 +73,10 @@ def _shifted(states: Words, shift: Words) -> Words:
 def _shift(level: int) -> Words:
     """Return the shift by ``2 ** level`` lanes of zeros."""
     if level:
-        return _shifted(_shift(level - 1), _shift(level - 1))
+        return _apply_shift(_shift(level - 1), _shift(level - 1))
     states = np.left_shift(np.uint32(1), np.arange(32, dtype=np.uint32))
     for _ in range(_LANE_BYTES // 4):
-        states = _stepped(states)
+        states = _step(states)
     return states
 
 

@@ -77,13 +77,13 @@ def read(path: Path) -> dict[str, State]:
     if path.stat().st_size > MAX_BYTES:
         message = f"{path}: {path.stat().st_size:,} bytes; no known weights are larger than {MAX_BYTES:,}"
         raise InputError(message, code="TOO_LARGE", remedy="Check that it is a file of weights.")
-    found = _sets(_safetensors(path) if _is_safetensors(path) else _pickled(path))
-    if not found:
-        raise _bad(path, "there are no tensors in it")
-    return found
+    sets = _weight_sets(_read_safetensors(path) if _is_safetensors(path) else _read_pickle(path))
+    if not sets:
+        raise _bad_checkpoint(path, "there are no tensors in it")
+    return sets
 
 
-def said(path: Path) -> str | None:
+def metadata_text(path: Path) -> str | None:
     """Return what a safetensors file's own metadata says under Reelwright's key, unchecked; none for other files.
 
     Raises:
@@ -95,11 +95,11 @@ def said(path: Path) -> str | None:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(trained.KEY)
     except (SafetensorError, ValueError, OSError) as error:
-        raise _bad(path, _one_line(error)) from error
+        raise _bad_checkpoint(path, _one_line(error)) from error
     return text if isinstance(text, str) else None
 
 
-def _sets(document: Any) -> dict[str, State]:
+def _weight_sets(document: Any) -> dict[str, State]:
     """Find the dictionaries of tensors in what a file holds: the whole, or one level down."""
     if isinstance(document, Tensor):
         return {"": {"": document}}
@@ -107,15 +107,15 @@ def _sets(document: Any) -> dict[str, State]:
         return {}
     top = _tensors(document)
     inner = {str(key): _tensors(value) for key, value in document.items() if isinstance(value, Mapping)}
-    sets = {key: _unprefixed(state) for key, state in inner.items() if state}
-    return {"": _unprefixed(top)} | sets if top else sets
+    sets = {key: _strip_prefixes(state) for key, state in inner.items() if state}
+    return {"": _strip_prefixes(top)} | sets if top else sets
 
 
 def _tensors(mapping: Mapping[Any, Any]) -> State:
     return {str(key): value for key, value in mapping.items() if isinstance(value, Tensor)}
 
 
-def _unprefixed(state: State) -> State:
+def _strip_prefixes(state: State) -> State:
     for prefix in _PREFIXES:
         if state and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -129,45 +129,45 @@ def _is_safetensors(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(9)
     except OSError as error:
-        raise _bad(path, f"it cannot be read ({error.strerror})") from error
+        raise _bad_checkpoint(path, f"it cannot be read ({error.strerror})") from error
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _SAFETENSORS_MAX_HEADER
 
 
-def _safetensors(path: Path) -> State:
+def _read_safetensors(path: Path) -> State:
     try:
-        loaded: State = load_file(path)
-        return loaded
+        state: State = load_file(path)
+        return state
     except (SafetensorError, ValueError, OSError) as error:
-        raise _bad(path, " ".join(str(error).split())[:200]) from error
+        raise _bad_checkpoint(path, " ".join(str(error).split())[:200]) from error
 
 
-def _pickled(path: Path) -> Any:
+def _read_pickle(path: Path) -> Any:
     try:
-        return _loaded(path)
+        return _unpickle(path)
     except InputError:
         raise
     except pickle.UnpicklingError as error:
-        others = _named(path)
+        others = _foreign_calls(path)
         if others:
-            raise _unsafe(path, others) from error
-        raise _bad(path, "it is no file of weights") from error
+            raise _unsafe_checkpoint(path, others) from error
+        raise _bad_checkpoint(path, "it is no file of weights") from error
     except Exception as error:  # whatever damage makes of readers that trust what they read
-        raise _bad(path, f"it is no file of weights, or is damaged ({_one_line(error)})") from error
+        raise _bad_checkpoint(path, f"it is no file of weights, or is damaged ({_one_line(error)})") from error
 
 
-def _loaded(path: Path) -> Any:
+def _unpickle(path: Path) -> Any:
     zipped = zipfile.is_zipfile(path)
-    mapped = None
+    memory_map = None
     if zipped:
-        mapped = _is_stored_plainly(path)
+        memory_map = _is_stored_plainly(path)
         # Everything that the pickle would call is named before anything of it is loaded.
         others = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - _STAND_INS.keys()
         if others:
-            raise _unsafe(path, sorted(others))
+            raise _unsafe_checkpoint(path, sorted(others))
     stand_ins: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()]
     with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
         warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=memory_map)
 
 
 def _is_stored_plainly(path: Path) -> bool:
@@ -178,27 +178,27 @@ def _is_stored_plainly(path: Path) -> bool:
     """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-    unfolded = sum(entry.file_size for entry in entries)
-    if unfolded > MAX_BYTES or unfolded > 4 * path.stat().st_size + 1_000_000:
+    total_bytes = sum(entry.file_size for entry in entries)
+    if total_bytes > MAX_BYTES or total_bytes > 4 * path.stat().st_size + 1_000_000:
         remedy = "It is not as PyTorch writes weights. Take it from its authors."
-        raise InputError(f"{path}: {unfolded:,} bytes would come out of it", code="TOO_LARGE", remedy=remedy)
+        raise InputError(f"{path}: {total_bytes:,} bytes would come out of it", code="TOO_LARGE", remedy=remedy)
     return all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
 
 
-def _named(path: Path) -> list[str]:
+def _foreign_calls(path: Path) -> list[str]:
     """List what a file's pickles would call besides making tensors; nothing is called to find out."""
-    found: set[str] = set()
+    names: set[str] = set()
     with warnings.catch_warnings(), suppress(ValueError, IndexError, OverflowError, MemoryError, zipfile.BadZipFile):
         warnings.simplefilter("ignore")
-        with _pickles(path) as file:
+        with _open_pickles(path) as file:
             for _ in range(_PICKLES):
-                for name in _calls(file):  # until it is no pickle any more
-                    found.add(name)
-    return sorted(name for name in found if name not in _STAND_INS and not _OF_TENSORS.fullmatch(name))
+                for name in _pickle_calls(file):  # until it is no pickle any more
+                    names.add(name)
+    return sorted(name for name in names if name not in _STAND_INS and not _OF_TENSORS.fullmatch(name))
 
 
 @contextmanager
-def _pickles(path: Path) -> Iterator[IO[bytes]]:
+def _open_pickles(path: Path) -> Iterator[IO[bytes]]:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             yield file
@@ -209,7 +209,7 @@ def _pickles(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _calls(file: IO[bytes]) -> Iterator[str]:
+def _pickle_calls(file: IO[bytes]) -> Iterator[str]:
     """Yield the dotted names that one pickle looks up."""
     texts: list[str] = []
     for opcode, argument, _ in pickletools.genops(file):
@@ -221,11 +221,11 @@ def _calls(file: IO[bytes]) -> Iterator[str]:
             texts = [*texts[-1:], argument]
 
 
-def _bad(path: Path, what: str) -> InputError:
+def _bad_checkpoint(path: Path, what: str) -> InputError:
     return InputError(f"{path}: {what}", code="BAD_CHECKPOINT")
 
 
-def _unsafe(path: Path, names: Sequence[str]) -> InputError:
+def _unsafe_checkpoint(path: Path, names: Sequence[str]) -> InputError:
     shown = ", ".join(names[:_SHOWN])
     return InputError(f"{path}: it names {shown}, which is no part of weights", code="UNSAFE_CHECKPOINT")
 

@@ -29,7 +29,7 @@ _LIKE = 0.5
 """Share of keys and shapes in common from which a file is said to look like another system's."""
 _EACH = "Name the card, and give all its files, each as NETWORK=FILE where names differ."
 Bytes = NDArray[np.uint8]
-Named = Mapping[str, Path]
+FilesByNetwork = Mapping[str, Path]
 """A system's network (``""`` for a system of one) to its file."""
 
 
@@ -47,10 +47,12 @@ def build(name: str) -> nn.Module:
     card = _card(name)
     if card.build in FAMILIES:
         raise InputError(f"{name}: without a file nobody knows how large its network is", code="BAD_PARAMETER")
-    return _of(card, _module(card.architecture).build(card.build))
+    return _tag_architecture(card, _module(card.architecture).build(card.build))
 
 
-def load(what: str | Path | Sequence[Path] | Named, name: str | None = None, *, sha256: str | None = None) -> nn.Module:
+def load(
+    what: str | Path | Sequence[Path] | FilesByNetwork, name: str | None = None, *, sha256: str | None = None
+) -> nn.Module:
     """Return a network with the weights of published files, in eval mode on the CPU.
 
     Args:
@@ -67,14 +69,14 @@ def load(what: str | Path | Sequence[Path] | Named, name: str | None = None, *, 
     if isinstance(what, str) and find(what) and not os.path.exists(what):
         from workers.models.checkpoints import registered  # it reads the records; networks from files need none
 
-        return registered.from_home(what)
-    named = dict(what) if isinstance(what, Mapping) else {}
-    paths = list(named.values()) or _paths(what if not isinstance(what, Mapping) else [])
+        return registered.network_from_home(what)
+    by_network = dict(what) if isinstance(what, Mapping) else {}
+    paths = list(by_network.values()) or _paths(what if not isinstance(what, Mapping) else [])
     if sha256 is not None:
         _check_digest(paths, sha256)
     if name is None:
-        name = recognise(paths)
-    return filled(_card(name), named or assign(_card(name), paths))
+        name = recognize(paths)
+    return load_files(_card(name), by_network or assign(_card(name), paths))
 
 
 def chroma(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
@@ -86,10 +88,10 @@ def chroma(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
     device = next(network.parameters()).device.type
     half = device != "cpu" and ARCHITECTURES[str(network.architecture)].autocast
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
-        return cast(Tensor, _obeyed(network, "chroma", pictures, options))
+        return cast(Tensor, _call_architecture(network, "chroma", pictures, options))
 
 
-def restored(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
+def restore(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
     """Return pictures ``(N, C, H, W)`` float32 0..1 without noise or enlarged, large ones tile by tile.
 
     Raises:
@@ -97,26 +99,28 @@ def restored(network: nn.Module, pictures: Tensor, **options: Any) -> Tensor:
     """
     reach_px = ARCHITECTURES[str(network.architecture)].reach_px
     with torch.inference_mode():
-        return tiles.joined(pictures, reach_px, lambda part: cast(Tensor, _obeyed(network, "restored", part, options)))
+        return tiles.map_tiles(
+            pictures, reach_px, lambda part: cast(Tensor, _call_architecture(network, "restore", part, options))
+        )
 
 
 def boxes(network: nn.Module, pictures: Tensor) -> list[list[tuple[float, ...]]]:
     """Return the objects in each picture ``(N, 3, H, W)``: left, top, right, bottom in pixels, and a score."""
     with torch.inference_mode():
-        return cast("list[list[tuple[float, ...]]]", _obeyed(network, "boxes", pictures, {}))
+        return cast("list[list[tuple[float, ...]]]", _call_architecture(network, "boxes", pictures, {}))
 
 
-def published(network: nn.Module, picture: Bytes, **options: Any) -> Bytes:
+def reference_output(network: nn.Module, picture: Bytes, **options: Any) -> Bytes:
     """Return what the published program makes of one 8-bit RGB picture ``(H, W, 3)``.
 
     Raises:
         InputError: ``BAD_PARAMETER`` when the system refuses an option.
     """
     with torch.inference_mode():
-        return cast(Bytes, _obeyed(network, "published", picture, options))
+        return cast(Bytes, _call_architecture(network, "reference_output", picture, options))
 
 
-def recognise(paths: Sequence[Path]) -> str:
+def recognize(paths: Sequence[Path]) -> str:
     """Return the name of what files hold: by their published names, else by keys and shapes.
 
     Raises:
@@ -125,9 +129,9 @@ def recognise(paths: Sequence[Path]) -> str:
     if not paths:
         raise InputError("There are no files of weights to look at", code="FILE_MISSING")
     if len(paths) > 1:
-        found = by_names(paths)
-        if found:
-            return found.build
+        name_match = card_by_names(paths)
+        if name_match:
+            return name_match.build
         names = sorted(path.name for path in paths)
         raise InputError(f"{', '.join(names)}: no system here is published in these files",
                          code="BAD_CHECKPOINT", remedy=_EACH)  # fmt: skip
@@ -136,54 +140,54 @@ def recognise(paths: Sequence[Path]) -> str:
     best = max(likeness, key=lambda name: likeness[name])
     if likeness[best] == 1:
         return best
-    near = f"; nearest is {best}, {_difference(_best_set(sets, best), _expected(best)[''])}" if likeness[best] else ""
+    near = f"; nearest is {best}, {_difference(_best_set(sets, best), _key_shapes(best)[''])}" if likeness[best] else ""
     family, why = _family(sets)
     if family:
         return family
     raise InputError(f"{paths[0]}: its keys are of no network known here{near or '.'}{why}", code="BAD_CHECKPOINT")
 
 
-def by_names(paths: Sequence[Path], taken: Collection[str] = ()) -> Card | None:
+def card_by_names(paths: Sequence[Path], networks_done: Collection[str] = ()) -> Card | None:
     """Return the first card whose files are all here under their published names, or taken care of by network."""
     names = {path.name for path in paths}
     for card in CARDS.values():
         needed = [file for file in card.files if not file.optional]
-        if all(file.name in names or (file.networks and set(file.networks) <= set(taken)) for file in needed):
+        if all(file.name in names or (file.networks and set(file.networks) <= set(networks_done)) for file in needed):
             return card
     return None
 
 
-def assign(card: Card, paths: Sequence[Path], taken: Collection[str] = ()) -> Named:
+def assign(card: Card, paths: Sequence[Path], networks_done: Collection[str] = ()) -> FilesByNetwork:
     """Say which file holds which network: by the published names, or by there being one of each only.
 
     Args:
         card: Whose files they are.
         paths: Where they are.
-        taken: Networks that have their files already.
+        networks_done: Networks that have their files already.
 
     Raises:
         InputError: ``BAD_CHECKPOINT`` when a file is lacking or is none of the card's.
     """
-    wanted = [file for file in card.files if not set(_networks(file)) <= set(taken)]
-    if len(wanted) == 1 and len(paths) == 1:
-        return dict.fromkeys(_networks(wanted[0]), paths[0])
+    open_files = [file for file in card.files if not set(_networks(file)) <= set(networks_done)]
+    if len(open_files) == 1 and len(paths) == 1:
+        return dict.fromkeys(_networks(open_files[0]), paths[0])
     # ColTran's folders were once called so.
     by_name = {path.name.removesuffix("_v2"): path for path in paths}
     if len(by_name) < len(set(paths)):
         raise InputError(f"{card.name}: several files have one name", code="BAD_CHECKPOINT", remedy=_EACH)
-    found: dict[str, Path] = {}
-    strange = set(by_name) - {file.name for file in wanted}
-    for file in wanted:
+    files: dict[str, Path] = {}
+    strange = set(by_name) - {file.name for file in open_files}
+    for file in open_files:
         if file.name in by_name:
-            found |= dict.fromkeys(_networks(file), by_name[file.name])
+            files |= dict.fromkeys(_networks(file), by_name[file.name])
         elif not file.optional:
             raise InputError(f"{card.name}: the file {file.name} is lacking", code="BAD_CHECKPOINT", remedy=_EACH)
     if strange:
         raise InputError(f"{card.name}: {min(strange)} is none of its files", code="BAD_CHECKPOINT")
-    return found
+    return files
 
 
-def filled(card: Card, files: Named) -> nn.Module:
+def load_files(card: Card, files: FilesByNetwork) -> nn.Module:
     """Return the network of a card with the weights of files, complete and strict, in eval mode on the CPU.
 
     Raises:
@@ -197,18 +201,18 @@ def filled(card: Card, files: Named) -> nn.Module:
         raise InputError(f"{card.name}: it is one network, in one file", code="BAD_CHECKPOINT")
     path = files[""]
     try:
-        return _of(card, _module(card.architecture).from_sets(card.build, formats.read(path)))
+        return _tag_architecture(card, _module(card.architecture).from_sets(card.build, formats.read(path)))
     except ValueError as error:
         raise InputError(f"{path}: {error}", code="BAD_CHECKPOINT") from error
 
 
-def _of(card: Card, network: nn.Module) -> nn.Module:
+def _tag_architecture(card: Card, network: nn.Module) -> nn.Module:
     # A plain attribute: the architecture's own functions are found by it, and no key is added.
     network.architecture = card.architecture  # type: ignore[assignment]
     return network.eval()
 
 
-def _fill(network: nn.Module, card: Card, files: Named) -> None:
+def _fill(network: nn.Module, card: Card, files: FilesByNetwork) -> None:
     optional = {name for file in card.files if file.optional for name in file.networks}
     children = dict(network.named_children()) if card.files[0].networks else {"": network}
     for name in children:
@@ -224,7 +228,7 @@ def _fill(network: nn.Module, card: Card, files: Named) -> None:
         elif hasattr(module, "from_tensorflow") and not path.is_file():
             _load_strictly(children[name], module.from_tensorflow(path, name), card, name, path)
         else:
-            _load_strictly(children[name], _chosen(read(path), children[name], name), card, name, path)
+            _load_strictly(children[name], _choose_set(read(path), children[name], name), card, name, path)
 
 
 def _read_table(read: Callable[[nn.Module, Path], None], network: nn.Module, path: Path) -> None:
@@ -234,7 +238,7 @@ def _read_table(read: Callable[[nn.Module, Path], None], network: nn.Module, pat
         raise InputError(str(error), code="BAD_CHECKPOINT") from error
 
 
-def sha256_of(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -251,22 +255,24 @@ def _load_strictly(network: nn.Module, state: State, card: Card, name: str, path
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
     if _shapes(state).items() | {(key, expected[key]) for key in counters} != expected.items():
         where = f"{path}: not {card.name}{f' ({name})' if name else ''}"
-        raise InputError(f"{where}: {_difference(state, expected)}{_seems(state, card.build)}", code="BAD_CHECKPOINT")
-    strange = [f"{key} {_kind(value)}" for key, value in state.items() if not _stands_for(value, own[key])]
+        raise InputError(
+            f"{where}: {_difference(state, expected)}{_likeness_note(state, card.build)}", code="BAD_CHECKPOINT"
+        )
+    strange = [f"{key} {_tensor_kind(value)}" for key, value in state.items() if not _stands_for(value, own[key])]
     if strange:
-        message = f"{path}: {len(strange)} are numbers of another kind ({_some(strange)})."
+        message = f"{path}: {len(strange)} are numbers of another kind ({_first_keys(strange)})."
         raise InputError(message, code="BAD_CHECKPOINT")
     network.load_state_dict({**{key: own[key] for key in counters}, **state})
 
 
-def _stands_for(value: Tensor, wanted: Tensor) -> bool:
+def _stands_for(value: Tensor, target: Tensor) -> bool:
     """Whether a tensor can be taken for another: plain numbers that are here, fractions of any precision for such."""
     if value.layout is not torch.strided or value.is_quantized or value.is_complex() or value.device.type != "cpu":
         return False
-    return value.is_floating_point() or not wanted.is_floating_point()
+    return value.is_floating_point() or not target.is_floating_point()
 
 
-def _kind(value: Tensor) -> str:
+def _tensor_kind(value: Tensor) -> str:
     parts = [str(each).removeprefix("torch.") for each in (value.dtype, value.layout, value.device)]
     return " ".join(part for part in parts if part not in {"strided", "cpu"})
 
@@ -276,7 +282,7 @@ def _is_spare(card: Card, key: str) -> bool:
     return key in getattr(_module(card.architecture), "SPARE_KEYS", ())
 
 
-def _chosen(sets: Mapping[str, State], network: nn.Module, name: str) -> State:
+def _choose_set(sets: Mapping[str, State], network: nn.Module, name: str) -> State:
     """Choose the set for a network: under its own name, else what fits best, the usual wrappers first."""
     if name and name in sets:
         return sets[name]
@@ -284,17 +290,17 @@ def _chosen(sets: Mapping[str, State], network: nn.Module, name: str) -> State:
     if "" in sets and set(sets[""]) == {""} and len(expected) == 1:
         return {next(iter(expected)): sets[""][""]}  # a file of one bare tensor
     order = [*(key for key in formats.WRAPPERS if key in sets), *sorted(sets)]
-    return sets[max(order, key=lambda key: _share(sets[key], expected))]
+    return sets[max(order, key=lambda key: _overlap(sets[key], expected))]
 
 
 def _best_set(sets: Mapping[str, State], name: str) -> State:
-    return max(sets.values(), key=lambda state: _share(state, _expected(name)[""]))
+    return max(sets.values(), key=lambda state: _overlap(state, _key_shapes(name)[""]))
 
 
 def _likeness(sets: Mapping[str, State]) -> dict[str, float]:
     """How much each known system of one network has in common with the best of the sets, 0..1; 1 is complete."""
     return {
-        name: max(_share(_without_spare(state, name), _expected(name)[""]) for state in sets.values())
+        name: max(_overlap(_without_spare(state, name), _key_shapes(name)[""]) for state in sets.values())
         for name in _single_networks()
     }
 
@@ -303,10 +309,10 @@ def _without_spare(state: State, name: str) -> State:
     return {key: value for key, value in state.items() if not _is_spare(_card(name), key)}
 
 
-def _share(state: State, expected: Mapping[str, tuple[int, ...]]) -> float:
-    found = {item for item in _shapes(state).items() if not item[0].endswith("num_batches_tracked")}
-    wanted = {item for item in expected.items() if not item[0].endswith("num_batches_tracked")}
-    return len(found & wanted) / max(1, len(found | wanted))
+def _overlap(state: State, expected: Mapping[str, tuple[int, ...]]) -> float:
+    shapes = {item for item in _shapes(state).items() if not item[0].endswith("num_batches_tracked")}
+    target_shapes = {item for item in expected.items() if not item[0].endswith("num_batches_tracked")}
+    return len(shapes & target_shapes) / max(1, len(shapes | target_shapes))
 
 
 def _shapes(state: State) -> dict[str, tuple[int, ...]]:
@@ -329,7 +335,7 @@ def _family(sets: Mapping[str, State]) -> tuple[str, str]:
 
 
 @cache
-def _expected(name: str) -> dict[str, dict[str, tuple[int, ...]]]:
+def _key_shapes(name: str) -> dict[str, dict[str, tuple[int, ...]]]:
     """Keys and shapes by network; built without memory for its numbers."""
     with torch.device("meta"):
         network = build(name)
@@ -342,13 +348,13 @@ def _expected(name: str) -> dict[str, dict[str, tuple[int, ...]]]:
 def _single_networks() -> list[str]:
     """Names of the systems of one network that can be built on this machine."""
     return sorted(
-        name for name in {card.build for card in CARDS.values() if not card.files[0].networks} if _is_here(name)
+        name for name in {card.build for card in CARDS.values() if not card.files[0].networks} if _is_buildable(name)
     )
 
 
-def _is_here(name: str) -> bool:
+def _is_buildable(name: str) -> bool:
     try:
-        _expected(name)
+        _key_shapes(name)
     except Exception as error:  # an outside package must not keep others' files from being recognised
         logging.getLogger(__name__).warning("no file is compared with %s: %s", name, error)
         return False
@@ -359,24 +365,24 @@ def _networks(file: WeightsFile) -> tuple[str, ...]:
     return file.networks or ("",)
 
 
-def _seems(state: State, other_than: str) -> str:
-    found = {name: _share(state, _expected(name)[""]) for name in _single_networks() if name != other_than}
-    best = max(found, key=lambda name: found[name])
-    return f" It looks like {best}." if found[best] > _LIKE else ""
+def _likeness_note(state: State, other_than: str) -> str:
+    overlaps = {name: _overlap(state, _key_shapes(name)[""]) for name in _single_networks() if name != other_than}
+    best = max(overlaps, key=lambda name: overlaps[name])
+    return f" It looks like {best}." if overlaps[best] > _LIKE else ""
 
 
 def _difference(state: State, expected: Mapping[str, tuple[int, ...]]) -> str:
-    found = _shapes(state)
-    lacking = sorted(key for key in expected.keys() - found.keys() if not key.endswith("num_batches_tracked"))
-    strange = sorted(found.keys() - expected.keys())
-    other = sorted(key for key in found.keys() & expected.keys() if found[key] != expected[key])
-    shapes = [f"{key} {list(found[key])} instead of {list(expected[key])}" for key in other]
+    state_shapes = _shapes(state)
+    lacking = sorted(key for key in expected.keys() - state_shapes.keys() if not key.endswith("num_batches_tracked"))
+    strange = sorted(state_shapes.keys() - expected.keys())
+    other = sorted(key for key in state_shapes.keys() & expected.keys() if state_shapes[key] != expected[key])
+    shapes = [f"{key} {list(state_shapes[key])} instead of {list(expected[key])}" for key in other]
     parts = ((lacking, "keys are lacking"), (strange, "are unknown"), (shapes, "have another shape"))
-    said = [f"{len(keys)} {what} ({_some(keys)})" for keys, what in parts if keys]
-    return f"{', '.join(said)}." if said else "nothing differs."
+    phrases = [f"{len(keys)} {what} ({_first_keys(keys)})" for keys, what in parts if keys]
+    return f"{', '.join(phrases)}." if phrases else "nothing differs."
 
 
-def _some(keys: Iterable[str]) -> str:
+def _first_keys(keys: Iterable[str]) -> str:
     keys = list(keys)
     return ", ".join(keys[:_SHOWN_KEYS]) + (", …" if len(keys) > _SHOWN_KEYS else "")
 
@@ -385,10 +391,10 @@ def _some(keys: Iterable[str]) -> str:
 
 
 def _card(name: str) -> Card:
-    found = find(name) or of_build(name)
-    if found is None:
+    card = find(name) or of_build(name)
+    if card is None:
         raise InputError(f"No network is called {name!r:.60}.{nearest(name, CARDS)}", code="UNKNOWN_MODEL")
-    return found
+    return card
 
 
 def _module(architecture: str) -> ModuleType:
@@ -398,7 +404,7 @@ def _module(architecture: str) -> ModuleType:
         raise WorkError(f"Model {architecture}: {error}", code="NO_MODULE") from error
 
 
-def _obeyed(network: nn.Module, function: str, pictures: Any, options: Mapping[str, Any]) -> Any:
+def _call_architecture(network: nn.Module, function: str, pictures: Any, options: Mapping[str, Any]) -> Any:
     architecture = str(network.architecture)
     try:
         return getattr(_module(architecture), function)(network, pictures, **options)
@@ -421,7 +427,7 @@ def _check_digest(paths: Sequence[Path], sha256: str) -> None:
         raise InputError("A digest belongs to one file", code="BAD_VALUE")
     if not os.path.isfile(paths[0]):
         raise InputError(f"{paths[0]}: there is no such file of weights", code="FILE_MISSING")
-    found = sha256_of(paths[0])
-    if found != sha256.lower():
-        message = f"{paths[0]}: its sha256 is {found}, not {sha256}"
+    digest = file_sha256(paths[0])
+    if digest != sha256.lower():
+        message = f"{paths[0]}: its sha256 is {digest}, not {sha256}"
         raise InputError(message, code="CHECKSUM_MISMATCH", remedy="Download the file again from its authors.")

@@ -27,9 +27,9 @@ from workers import malloc
 from workers.models.checkpoints import loading
 from workers.workbench import Workbench
 
-_KEPT = 3
+_MAX_NETWORKS = 3
 """Networks that stay in memory: those of one recipe, and one to compare with."""
-_loaded: OrderedDict[tuple[str, ...], nn.Module] = OrderedDict()
+_networks: OrderedDict[tuple[str, ...], nn.Module] = OrderedDict()
 
 
 def network(pin: Pin, bench: Workbench) -> nn.Module:
@@ -39,16 +39,16 @@ def network(pin: Pin, bench: Workbench) -> nn.Module:
         InputError: ``BLOB_MISSING``, ``CHECKSUM_MISMATCH`` or ``BAD_CHECKPOINT``.
     """
     name = (pin.build, bench.device, *(file.sha256 for file in pin.files))
-    if name not in _loaded:
-        while len(_loaded) >= _KEPT:
-            _loaded.popitem(last=False)
-        _loaded[name] = _load(pin, bench.store, bench.settings, bench.device, bench.moved)
-        bench.moved()
-    _loaded.move_to_end(name)
-    return _loaded[name]
+    if name not in _networks:
+        while len(_networks) >= _MAX_NETWORKS:
+            _networks.popitem(last=False)
+        _networks[name] = _load(pin, bench.store, bench.settings, bench.device, bench.advance)
+        bench.advance()
+    _networks.move_to_end(name)
+    return _networks[name]
 
 
-def from_home(name: str) -> nn.Module:
+def network_from_home(name: str) -> nn.Module:
     """Return the network of weights that are shipped, or registered in the home that the settings name, on the CPU.
 
     Raises:
@@ -64,49 +64,49 @@ def pin_from_home(name: str, settings: Settings) -> Pin:
     Raises:
         InputError: ``MODEL_MISSING``.
     """
-    with nullcontext() if settings.unborn else open_database(settings) as database:
-        found = progress.weights_at_hand(database).get(card(name).name)
-    if found is None:
+    with nullcontext() if settings.lacks_database else open_database(settings) as database:
+        weights = progress.weights_at_hand(database).get(card(name).name)
+    if weights is None:
         raise InputError(f"The weights {name} are not registered in {settings.home}", code="MODEL_MISSING")
-    return found.pin
+    return weights.pin
 
 
 def _load(pin: Pin, store: Store, settings: Settings, device: str, moved: Callable[[], None]) -> nn.Module:
     files: dict[str, Path] = {}
     for file in pin.files:
-        path = _fetched(file, store, settings, moved)
+        path = _fetch_file(file, store, settings, moved)
         files |= dict.fromkeys(file.networks or ("",), path)
-    with devices.translate():
-        return settled(loading.filled(card(pin.card), files), device)
+    with devices.translate_memory_errors():
+        return move_to_device(loading.load_files(card(pin.card), files), device)
 
 
-def settled(network: nn.Module, device: str) -> nn.Module:
+def move_to_device(network: nn.Module, device: str) -> nn.Module:
     """Bring a network to a device, its kernels laid out as they run fastest there, and have this process keep memory.
 
     Channels last is what convolutions want, on tensor cores above all; a network of attention gains nothing by it.
     """
-    malloc.keep()
+    malloc.keep_freed()
     layout = torch.channels_last if ARCHITECTURES[str(network.architecture)].channels_last else torch.preserve_format
     return network.to(device).to(memory_format=layout)
 
 
-def _fetched(file: PinnedFile, store: Store, settings: Settings, moved: Callable[[], None]) -> Path:
+def _fetch_file(file: PinnedFile, store: Store, settings: Settings, moved: Callable[[], None]) -> Path:
     """Return a file with the pinned digest: a shipped one, the store's own where that is a folder, else a kept copy."""
-    here = shipped.path_of(file.sha256)
-    if here is not None:
-        return here
-    own = store.local_path(file.key)
-    if own is not None:
+    package_path = shipped.path_of(file.sha256)
+    if package_path is not None:
+        return package_path
+    local_path = store.local_path(file.key)
+    if local_path is not None:
         store.check(file, moved=lambda count: moved())
-        return own
-    kept = settings.weights_folder / file.sha256 / file.name
-    if not (kept.exists() and loading.sha256_of(kept) == file.sha256):
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        return local_path
+    cache_path = settings.weights_folder / file.sha256 / file.name
+    if not (cache_path.exists() and loading.file_sha256(cache_path) == file.sha256):
+        cache_path.parent.mkdir(parents=True, exist_ok=True)
         # Several workers of this machine may fetch the same file at once: each its own copy, the last one stays.
-        fetched = kept.with_name(f"{os.getpid()}-{kept.name}")
+        download = cache_path.with_name(f"{os.getpid()}-{cache_path.name}")
         try:
-            store.get(file, fetched, moved=lambda count: moved())
-            fetched.replace(kept)
+            store.get(file, download, moved=lambda count: moved())
+            download.replace(cache_path)
         finally:
-            fetched.unlink(missing_ok=True)
-    return kept
+            download.unlink(missing_ok=True)
+    return cache_path

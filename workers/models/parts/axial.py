@@ -114,7 +114,7 @@ class ConditionalFeedForward(nn.Module):
         return out
 
 
-class ConditionalNorm(nn.Module):
+class ConditionalLayerNorm(nn.Module):
     """Layer norm whose scale and shift come from an average of a context over the whole picture."""
 
     def __init__(self, hidden: int, height: int, width: int) -> None:

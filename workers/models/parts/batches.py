@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def predicted(network: nn.Module, inputs: Sequence[Sequence[Tensor]], run: Callable[..., Tensor]) -> Tensor:
+def predict(network: nn.Module, inputs: Sequence[Sequence[Tensor]], run: Callable[..., Tensor]) -> Tensor:
     """Return ``run`` over all inputs, on the network's device, one result a picture, in order.
 
     Args:

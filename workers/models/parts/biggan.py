@@ -27,7 +27,7 @@ Linear = Callable[[int, int], nn.Module]
 """Makes a linear layer without bias."""
 
 
-class Reference(NamedTuple):
+class GeneratorOutput(NamedTuple):
     """What the generator makes: an RGB picture ``(N, 3, S, S)`` -1..1, and maps of S / 4, S / 2 and S."""
 
     picture: Tensor
@@ -63,7 +63,7 @@ class SpectralWeight(nn.Module):
         image = right @ matrix.t()
         return (image @ functional.normalize(image).t()).squeeze()
 
-    def divided(self) -> Tensor:
+    def spectral_weight(self) -> Tensor:
         """Return the weight as it is used."""
         return self.weight / self.sigma()
 
@@ -76,7 +76,7 @@ class SpectralConv2d(SpectralWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, H, W)`` of ``(N, inputs, H, W)``."""
-        return functional.conv2d(x, self.divided(), self.bias, padding=self.weight.shape[-1] // 2)
+        return functional.conv2d(x, self.spectral_weight(), self.bias, padding=self.weight.shape[-1] // 2)
 
 
 class SpectralLinear(SpectralWeight):
@@ -87,7 +87,7 @@ class SpectralLinear(SpectralWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs)`` of ``(N, inputs)``."""
-        return functional.linear(x, self.divided(), self.bias)
+        return functional.linear(x, self.spectral_weight(), self.bias)
 
 
 def _plain_conv(inputs: int, outputs: int, kernel_px: int, *, bias: bool = True) -> nn.Module:
@@ -105,7 +105,7 @@ def _spectral_linear(inputs: int, outputs: int) -> nn.Module:
 # -- parts
 
 
-class Attention(nn.Module):
+class BigGanAttention(nn.Module):
     """Each position of a map adds what it finds in the map at half its size."""
 
     def __init__(self, channels: int, conv: Conv) -> None:
@@ -122,8 +122,8 @@ class Attention(nn.Module):
         key = functional.max_pool2d(self.phi(x), 2).flatten(2)
         value = functional.max_pool2d(self.g(x), 2).flatten(2)
         weights = (query.transpose(1, 2) @ key).softmax(dim=-1)
-        found: Tensor = self.o((value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:]))
-        return self.gamma * found + x
+        attention: Tensor = self.o((value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:]))
+        return self.gamma * attention + x
 
 
 class _StoredNorm(nn.Module):
@@ -135,14 +135,14 @@ class _StoredNorm(nn.Module):
         self.register_buffer("stored_mean", torch.zeros(channels))
         self.register_buffer("stored_var", torch.ones(channels))
 
-    def _normalised(self, x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    def _normalize(self, x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
         """Scale and shift ``(N, C, H, W)`` by ``(N or 1, C)`` once mean and variance are as they were in training."""
         scale = gain * (self.stored_var + 1e-5).rsqrt()
         shift = bias - self.stored_mean * scale
         return x * scale[:, :, None, None] + shift[:, :, None, None]
 
 
-class ConditionalNorm(_StoredNorm):
+class ConditionalBatchNorm(_StoredNorm):
     """A BatchNorm whose gain and bias follow a vector."""
 
     def __init__(self, channels: int, condition: int, linear: Linear) -> None:
@@ -152,7 +152,7 @@ class ConditionalNorm(_StoredNorm):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return ``(N, C, H, W)`` of the same under ``(N, condition)``."""
-        return self._normalised(x, 1 + self.gain(condition), self.bias(condition))
+        return self._normalize(x, 1 + self.gain(condition), self.bias(condition))
 
 
 class PlainNorm(_StoredNorm):
@@ -165,7 +165,7 @@ class PlainNorm(_StoredNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, C, H, W)`` of the same."""
-        return self._normalised(x, self.gain[None], self.bias[None])
+        return self._normalize(x, self.gain[None], self.bias[None])
 
 
 class ConditionalBlock(nn.Module):
@@ -186,17 +186,17 @@ class ConditionalBlock(nn.Module):
         self.conv1 = conv(inputs, outputs, 3)
         self.conv2 = conv(outputs, outputs, 3)
         self.conv_sc = conv(inputs, outputs, 1) if resample != "keep" or inputs != outputs else nn.Identity()
-        self.bn1 = ConditionalNorm(inputs, condition, linear)
-        self.bn2 = ConditionalNorm(outputs, condition, linear)
+        self.bn1 = ConditionalBatchNorm(inputs, condition, linear)
+        self.bn2 = ConditionalBatchNorm(outputs, condition, linear)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return ``(N, outputs, H', W')`` of ``(N, inputs, H, W)`` under ``(N, condition)``."""
-        inner = self.conv1(self._resampled(torch.relu_(self.bn1(x, condition))))
+        inner = self.conv1(self._resample(torch.relu_(self.bn1(x, condition))))
         inner = self.conv2(torch.relu_(self.bn2(inner, condition)))
-        out: Tensor = inner + self.conv_sc(self._resampled(x))
+        out: Tensor = inner + self.conv_sc(self._resample(x))
         return out
 
-    def _resampled(self, x: Tensor) -> Tensor:
+    def _resample(self, x: Tensor) -> Tensor:
         if self.resample == "halve":
             return functional.avg_pool2d(x, 2)
         return functional.interpolate(x, scale_factor=2, mode="nearest") if self.resample == "double" else x
@@ -226,7 +226,7 @@ class _FeatureBlock(nn.Module):
 # -- networks
 
 
-class Encoder(nn.Module):
+class BigGanEncoder(nn.Module):
     """Returns the latent vector that a grey picture and its class stand for."""
 
     def __init__(self, width: int) -> None:
@@ -239,12 +239,12 @@ class Encoder(nn.Module):
             block = ConditionalBlock(
                 inputs, outputs, _EMBEDDING, resample=resample, conv=_plain_conv, linear=_plain_linear
             )
-            self.blocks.append(nn.ModuleList([block, Attention(outputs, _plain_conv)] if index == 1 else [block]))
+            self.blocks.append(nn.ModuleList([block, BigGanAttention(outputs, _plain_conv)] if index == 1 else [block]))
         self.linear = nn.Linear(channels[-1], LATENT)
 
     def forward(self, x: Tensor, classes: Tensor) -> Tensor:
         """Return ``(N, 120)`` of L ``(N, 1, S, S)``, -1..1, and class numbers ``(N)``."""
-        x = _through(self.blocks, x, [self.shared(classes)] * len(self.blocks))[-1]
+        x = _run_blocks(self.blocks, x, [self.shared(classes)] * len(self.blocks))[-1]
         out: Tensor = self.linear(torch.relu(x).mean(dim=(2, 3)))
         return out
 
@@ -263,16 +263,18 @@ class Generator(nn.Module):
             block = ConditionalBlock(
                 inputs, outputs, condition, resample="double", conv=SpectralConv2d, linear=_spectral_linear
             )
-            self.blocks.append(nn.ModuleList([block, Attention(outputs, SpectralConv2d)] if index == 3 else [block]))
+            self.blocks.append(
+                nn.ModuleList([block, BigGanAttention(outputs, SpectralConv2d)] if index == 3 else [block])
+            )
         self.output_layer = nn.Sequential(PlainNorm(width), nn.ReLU(inplace=True), SpectralConv2d(width, 3, 3))
 
-    def forward(self, latent: Tensor, classes: Tensor) -> Reference:
+    def forward(self, latent: Tensor, classes: Tensor) -> GeneratorOutput:
         """Return what latent vectors ``(N, 120)`` stand for in classes ``(N)``; the last number of each is unused."""
         first, *rest = torch.split(latent[:, : _CHUNK * (len(self.blocks) + 1)], _CHUNK, dim=1)
-        embedded = self.shared(classes)
+        embedding = self.shared(classes)
         x = self.linear(first).view(len(latent), -1, 4, 4)
-        maps = _through(self.blocks, x, [torch.cat([embedded, chunk], dim=1) for chunk in rest])
-        return Reference(torch.tanh(self.output_layer(maps[-1])), *maps[-3:])
+        maps = _run_blocks(self.blocks, x, [torch.cat([embedding, chunk], dim=1) for chunk in rest])
+        return GeneratorOutput(torch.tanh(self.output_layer(maps[-1])), *maps[-3:])
 
 
 class Discriminator(nn.Module):
@@ -284,17 +286,19 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList()
         for index, (inputs, outputs) in enumerate(pairwise(channels)):
             block = _FeatureBlock(inputs, outputs, first=index == 0, last=index == 6)
-            self.blocks.append(nn.ModuleList([block, Attention(outputs, SpectralConv2d)] if index == 1 else [block]))
+            self.blocks.append(
+                nn.ModuleList([block, BigGanAttention(outputs, SpectralConv2d)] if index == 1 else [block])
+            )
         self.linear = SpectralLinear(channels[-1], 1)
         self.embed = SpectralWeight(CLASSES, channels[-1], bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return maps of S / 4 and of S / 8 of a picture ``(N, 3, S, S)`` or L ``(N, 1, S, S)``, -1..1."""
-        _, quarter, eighth = _through(self.blocks[:3], x.expand(-1, 3, -1, -1))
+        _, quarter, eighth = _run_blocks(self.blocks[:3], x.expand(-1, 3, -1, -1))
         return quarter, eighth
 
 
-def _through(blocks: nn.ModuleList, x: Tensor, conditions: list[Tensor] | None = None) -> list[Tensor]:
+def _run_blocks(blocks: nn.ModuleList, x: Tensor, conditions: list[Tensor] | None = None) -> list[Tensor]:
     """Return the map behind each block, a block being what alone takes the condition and perhaps an attention."""
     maps = []
     for index, layers in enumerate(blocks):

@@ -17,13 +17,13 @@ from workers.models.parts.axial import (
     AxialAttention,
     AxialEncoder,
     ConditionalFeedForward,
-    ConditionalNorm,
+    ConditionalLayerNorm,
     Positions,
     Widths,
 )
 
-COLOURS = 512
-_GREYS = 256
+COLORS = 512
+_GRAYS = 256
 
 
 class OuterLayer(nn.Module):
@@ -33,13 +33,13 @@ class OuterLayer(nn.Module):
         super().__init__()
         hidden = widths.hidden
         self.row_att = AxialAttention(widths, side, hidden)
-        self.cln_row_att = ConditionalNorm(hidden, side, side)
+        self.cln_row_att = ConditionalLayerNorm(hidden, side, side)
         self.row_ff = ConditionalFeedForward(widths, hidden)
-        self.cln_row_ff = ConditionalNorm(hidden, side, side)
+        self.cln_row_ff = ConditionalLayerNorm(hidden, side, side)
         self.col_att = AxialAttention(widths, side, hidden)
-        self.cln_col_att = ConditionalNorm(hidden, side, side)
+        self.cln_col_att = ConditionalLayerNorm(hidden, side, side)
         self.col_ff = ConditionalFeedForward(widths, hidden)
-        self.cln_col_ff = ConditionalNorm(hidden, side, side)
+        self.cln_col_ff = ConditionalLayerNorm(hidden, side, side)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Return ``(N, H, W, hidden)``; ``z`` is the encoded grey picture, of the same shape."""
@@ -58,9 +58,9 @@ class InnerLayer(nn.Module):
         super().__init__()
         hidden = widths.hidden
         self.row_att = AxialAttention(widths, side, 2 * hidden)
-        self.cln_row_att = ConditionalNorm(hidden, side, side)
+        self.cln_row_att = ConditionalLayerNorm(hidden, side, side)
         self.row_ff = ConditionalFeedForward(widths, 2 * hidden)
-        self.cln_row_ff = ConditionalNorm(hidden, side, side)
+        self.cln_row_ff = ConditionalLayerNorm(hidden, side, side)
 
     def forward(self, x: Tensor, z: Tensor, context: Tensor) -> Tensor:
         """Return ``(N, H, W, hidden)``; ``context`` ``(N, H, W, 2 x hidden)`` is ``z`` and the rows above."""
@@ -77,9 +77,9 @@ class OuterDecoder(nn.Module):
         self.positions = Positions(widths.hidden, side, side)
         self.layers = nn.ModuleList(OuterLayer(widths, side) for _ in range(2))
 
-    def forward(self, colours: Tensor, z: Tensor) -> Tensor:
+    def forward(self, colors: Tensor, z: Tensor) -> Tensor:
         """Return ``(N, H, W, hidden)`` of embedded colours and encoded grey; row 0 has nothing above and is zero."""
-        x: Tensor = self.positions(colours) + z
+        x: Tensor = self.positions(colors) + z
         for layer in self.layers:
             x = layer(x, z)
         return functional.pad(x, (0, 0, 0, 0, 1, -1))
@@ -93,9 +93,9 @@ class InnerDecoder(nn.Module):
         self.positions = Positions(widths.hidden, side, side)
         self.layers = nn.ModuleList(InnerLayer(widths, side) for _ in range(2))
 
-    def forward(self, colours: Tensor, z: Tensor, above: Tensor) -> Tensor:
+    def forward(self, colors: Tensor, z: Tensor, above: Tensor) -> Tensor:
         """Return ``(N, H, W, hidden)`` of embedded colours, encoded grey and what the outer decoder gave."""
-        x: Tensor = self.positions(functional.pad(colours, (0, 0, 1, -1))) + z + above
+        x: Tensor = self.positions(functional.pad(colors, (0, 0, 1, -1))) + z + above
         context = torch.cat([z, above], dim=-1)
         for layer in self.layers:
             x = layer(x, z, context)
@@ -117,24 +117,24 @@ class Colorizer(nn.Module):
     def __init__(self, widths: Widths, side: int) -> None:
         super().__init__()
         hidden = widths.hidden
-        self.gray_embedding = nn.Embedding(_GREYS, hidden)
+        self.gray_embedding = nn.Embedding(_GRAYS, hidden)
         self.gray_bias = nn.Parameter(torch.zeros(hidden))
         self.encoder = AxialEncoder(widths, 4, side, side)
-        self.parallel_logits = nn.Linear(hidden, COLOURS, bias=False)
-        self.pixel_embedding = nn.Embedding(COLOURS, hidden)
+        self.parallel_logits = nn.Linear(hidden, COLORS, bias=False)
+        self.pixel_embedding = nn.Embedding(COLORS, hidden)
         self.outer = OuterDecoder(widths, side)
         self.inner = InnerDecoder(widths, side)
         self.final_norm = nn.LayerNorm(hidden, eps=NORM_EPS)
-        self.auto_logits = nn.Linear(hidden, COLOURS)
+        self.auto_logits = nn.Linear(hidden, COLORS)
 
     def forward(self, gray: Tensor, bins: Tensor) -> ColorizerLogits:
         """Return logits for grey ``(N, H, W, 1)`` 0..255, given the colour bins ``(N, H, W)`` of every place."""
-        z = self.encoded(gray)
-        colours = self.pixel_embedding(bins.long())
-        above = self.outer(colours, z)
-        return ColorizerLogits(self.logits(self.inner(colours, z, above)), self.parallel_logits(z))
+        z = self.encode(gray)
+        colors = self.pixel_embedding(bins.long())
+        above = self.outer(colors, z)
+        return ColorizerLogits(self.logits(self.inner(colors, z, above)), self.parallel_logits(z))
 
-    def encoded(self, gray: Tensor) -> Tensor:
+    def encode(self, gray: Tensor) -> Tensor:
         """Return what the encoder makes of grey: ``(N, H, W, hidden)``."""
         out: Tensor = self.encoder(self.gray_embedding(gray[..., 0].long()) + self.gray_bias)
         return out
@@ -152,21 +152,21 @@ class Upsampler(nn.Module):
         super().__init__()
         self.levels = levels
         self.channel_embedding = nn.Embedding(3 * levels, widths.hidden)
-        self.gray_embedding = nn.Embedding(_GREYS, widths.hidden)
+        self.gray_embedding = nn.Embedding(_GRAYS, widths.hidden)
         self.input_dense = nn.Linear(2 * widths.hidden, widths.hidden)
         self.encoder = AxialEncoder(widths, layers, side, side)
         self.logits = nn.Linear(widths.hidden, 256)
 
     def forward(self, picture: Tensor, gray: Tensor) -> Tensor:
         """Return logits ``(N, H, W, 3, 256)`` for a picture ``(N, H, W, 3)`` and its grey ``(N, H, W, 1)`` 0..255."""
-        return torch.stack([self.channel(picture, gray, channel) for channel in range(3)], dim=3)
+        return torch.stack([self.channel_logits(picture, gray, channel) for channel in range(3)], dim=3)
 
-    def picture(self, picture: Tensor, gray: Tensor) -> Tensor:
+    def likeliest_picture(self, picture: Tensor, gray: Tensor) -> Tensor:
         """Return the likeliest picture, uint8 ``(N, H, W, 3)``."""
-        best = [self.channel(picture, gray, channel).argmax(-1) for channel in range(3)]
+        best = [self.channel_logits(picture, gray, channel).argmax(-1) for channel in range(3)]
         return torch.stack(best, dim=-1).byte()
 
-    def channel(self, picture: Tensor, gray: Tensor, channel: int) -> Tensor:
+    def channel_logits(self, picture: Tensor, gray: Tensor, channel: int) -> Tensor:
         """Return the logits ``(N, H, W, 256)`` of one channel."""
         coarse = self.channel_embedding(picture[..., channel].long() + self.levels * channel)
         x = self.input_dense(torch.cat([coarse, self.gray_embedding(gray[..., 0].long())], dim=-1))

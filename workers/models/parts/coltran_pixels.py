@@ -14,7 +14,7 @@ COARSE_LEVELS = 8
 _COARSE_STEP = 256 // COARSE_LEVELS
 
 
-def central_square(pictures: Tensor) -> Tensor:
+def center_crop(pictures: Tensor) -> Tensor:
     """Cut the middle out, as long and as wide as the shorter side."""
     height, width = pictures.shape[1:3]
     side = min(height, width)
@@ -22,13 +22,13 @@ def central_square(pictures: Tensor) -> Tensor:
     return pictures[:, top : top + side, left : left + side]
 
 
-def area_resized(pictures: Tensor, height: int, width: int) -> Tensor:
+def resize_area(pictures: Tensor, height: int, width: int) -> Tensor:
     """Return each pixel as the mean of what it covers, rounded half to even; when enlarging, pixels are repeated."""
     down = _overlaps(pictures.shape[1], height).to(pictures.device)
     across = _overlaps(pictures.shape[2], width).to(pictures.device)
     sums = torch.einsum("ij,njkc,lk->nilc", down, pictures.double(), across)
-    covered = (pictures.shape[1] / height) * (pictures.shape[2] / width)
-    return (sums / covered).round().byte()
+    area = (pictures.shape[1] / height) * (pictures.shape[2] / width)
+    return (sums / area).round().byte()
 
 
 def _overlaps(size: int, new_size: int) -> Tensor:
@@ -39,13 +39,13 @@ def _overlaps(size: int, new_size: int) -> Tensor:
     return (torch.minimum(pixel + 1, start + step) - torch.maximum(pixel, start)).clamp_min(0)
 
 
-def grey(pictures: Tensor) -> Tensor:
+def to_gray(pictures: Tensor) -> Tensor:
     """Return the grey ``(N, H, W, 1)`` that is published for colour: cut off, so that neutral loses one level."""
     red, green, blue = pictures.float().unbind(-1)
     return (_RED * red + _GREEN * green + _BLUE * blue).byte()[..., None]
 
 
-def greys(pictures: Tensor, *sides: int) -> list[Tensor]:
+def gray_pyramid(pictures: Tensor, *sides: int) -> list[Tensor]:
     """Return a picture in grey in several square sizes, each made from the one before and rounded.
 
     Neutral pictures ``(N, H, W, 3)`` are taken as they are; coloured ones become grey at each size.
@@ -54,24 +54,24 @@ def greys(pictures: Tensor, *sides: int) -> list[Tensor]:
     current = pictures[..., :1] if neutral else pictures
     out = []
     for side in sides:
-        current = area_resized(current, side, side)
-        out.append(current if neutral else grey(current))
+        current = resize_area(current, side, side)
+        out.append(current if neutral else to_gray(current))
     return out
 
 
-def bins_of(pictures: Tensor) -> Tensor:
+def color_bins(pictures: Tensor) -> Tensor:
     """Return the colour bin ``(N, H, W)``, 0..511, of every pixel ``(N, H, W, 3)``."""
     red, green, blue = (pictures.long() // _COARSE_STEP).unbind(-1)
     return (red * COARSE_LEVELS + green) * COARSE_LEVELS + blue
 
 
-def coarse_of(bins: Tensor) -> Tensor:
+def bins_to_coarse(bins: Tensor) -> Tensor:
     """Return three-bit red, green and blue ``(..., 3)``, 0..7, of colour bins ``(...)``."""
     green = bins.div(COARSE_LEVELS, rounding_mode="floor")
     red = green.div(COARSE_LEVELS, rounding_mode="floor")
     return torch.stack([red, green % COARSE_LEVELS, bins % COARSE_LEVELS], dim=-1)
 
 
-def shown(coarse: Tensor) -> Tensor:
+def coarse_picture(coarse: Tensor) -> Tensor:
     """Return three-bit colours as a picture: multiples of 32."""
     return (coarse * _COARSE_STEP).byte()

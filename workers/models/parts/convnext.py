@@ -28,7 +28,7 @@ class ChannelNorm(nn.LayerNorm):
         return pixels.permute(0, 3, 1, 2)
 
 
-class Block(nn.Module):
+class ConvNeXtBlock(nn.Module):
     """A depthwise 7x7 convolution and two pixelwise layers, around which the input is carried on."""
 
     def __init__(self, channels: int) -> None:
@@ -64,7 +64,8 @@ class ConvNeXt(nn.Module):
         ]
         self.downsample_layers = nn.ModuleList([stem, *steps])
         self.stages = nn.ModuleList(
-            nn.Sequential(*[Block(width) for _ in range(depth)]) for depth, width in zip(depths, widths, strict=True)
+            nn.Sequential(*[ConvNeXtBlock(width) for _ in range(depth)])
+            for depth, width in zip(depths, widths, strict=True)
         )
         for stage, width in enumerate(widths):
             self.add_module(f"norm{stage}", ChannelNorm(width))

@@ -26,11 +26,11 @@ class DeformableConv(nn.Module):
 
         The first 18 channels asked for are shifts in pixels, down and right for each tap, row by row; the last 9 weigh.
         """
-        asked: Tensor = self.conv_offset(condition)
+        offsets: Tensor = self.conv_offset(condition)
         # The operator turns shifts into addresses unchecked: weights that blow up must not lead it out of the picture.
         # Farther than the picture is large, every tap reads 0 anyway.
         reach = max(x.shape[-2:]) + 2
-        shifts = asked[:, : 2 * _TAPS].nan_to_num(0).clamp(-reach, reach)
-        masks = asked[:, 2 * _TAPS :].sigmoid()
+        shifts = offsets[:, : 2 * _TAPS].nan_to_num(0).clamp(-reach, reach)
+        masks = offsets[:, 2 * _TAPS :].sigmoid()
         out: Tensor = deform_conv2d(x, shifts, self.weight, self.bias, padding=1, mask=masks)
         return out

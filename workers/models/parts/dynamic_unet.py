@@ -83,10 +83,10 @@ class UpBlock(nn.Module):
         larger: Tensor = self.shuf(x)
         if larger.shape[-2:] != skip.shape[-2:]:
             larger = functional.interpolate(larger, skip.shape[-2:], mode="nearest")
-        joined = torch.relu_(torch.cat([larger, self.bn(skip)], dim=1))
+        features = torch.relu_(torch.cat([larger, self.bn(skip)], dim=1))
         for name in self._names:
-            joined = self.get_submodule(name)(joined)
-        return joined
+            features = self.get_submodule(name)(features)
+        return features
 
 
 def wide_blocks(encoder: Sequence[int]) -> list[UpBlock]:

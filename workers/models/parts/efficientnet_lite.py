@@ -2,7 +2,7 @@
 
 Three sizes, one layout: a stem, seven stages of inverted residual blocks, a head. ``workers.models.lite_unet`` looks at
 grey pictures through one, and a course compares colours as several see them. Files are those that were converted from
-TensorFlow's, with their names (``_blocks.0._expand_conv.weight``). Colours go in as RGB, :func:`centred`.
+TensorFlow's, with their names (``_blocks.0._expand_conv.weight``). Colours go in as RGB, :func:`normalize_levels`.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class EfficientNetLite(nn.Module):
         self.classes = nn.Linear(HEAD, _CLASSES)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return logits ``(N, 1000)`` for RGB ``(N, 3, H, W)`` as :func:`centred` returns it."""
-        return self.seen(pictures)[1]
+        """Return logits ``(N, 1000)`` for RGB ``(N, 3, H, W)`` as :func:`normalize_levels` returns it."""
+        return self.features_and_logits(pictures)[1]
 
-    def seen(self, pictures: Tensor) -> tuple[list[Tensor], Tensor]:
+    def features_and_logits(self, pictures: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return what each stage makes of pictures, and the logits."""
         stages = self.trunk(pictures)
         last = functional.relu6(self.head_norm(self.head(stages[-1])))
@@ -66,16 +66,16 @@ class Trunk(nn.Module):
     def __init__(self, size: str, inputs: int = 3) -> None:
         """Build one of a size for pictures of so many channels."""
         super().__init__()
-        self.stem = Conv(inputs, _STEM, 3, 2)
+        self.stem = PaddedConv(inputs, _STEM, 3, 2)
         self.stages = nn.ModuleList()
         self.channels: list[int] = []
         channels = _STEM
-        for stage, count in zip(_STAGES, _counts(size), strict=True):
-            wide = _eights(stage.channels * _SIZES[size][0])
+        for stage, count in zip(_STAGES, _block_counts(size), strict=True):
+            wide = _round_to_eight(stage.channels * _SIZES[size][0])
             blocks = []
             for place in range(count):
                 stride = stage.stride if place == 0 else 1
-                blocks.append(Inverted(channels, wide, stage.growth, stage.kernel, stride))
+                blocks.append(InvertedResidual(channels, wide, stage.growth, stage.kernel, stride))
                 channels = wide
             self.stages.append(nn.Sequential(*blocks))
             self.channels.append(wide)
@@ -90,7 +90,7 @@ class Trunk(nn.Module):
         return out
 
 
-class Conv(nn.Module):
+class PaddedConv(nn.Module):
     """A convolution padded as TensorFlow pads, its norm, and a rectifier that ends at 6."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -100,17 +100,17 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features ``(N, outputs, ceil(H / stride), ceil(W / stride))``."""
-        return functional.relu6(self.norm(self.conv(_padded(x, self.conv))))
+        return functional.relu6(self.norm(self.conv(_pad_same(x, self.conv))))
 
 
-class Inverted(nn.Module):
+class InvertedResidual(nn.Module):
     """A block that is wide inside and narrow outside (Sandler et al. 2018)."""
 
     def __init__(self, inputs: int, outputs: int, growth: int, kernel: int, stride: int) -> None:
         super().__init__()
         wide = inputs * growth
-        self.expand = Conv(inputs, wide, 1) if growth > 1 else nn.Identity()
-        self.depthwise = Conv(wide, wide, kernel, stride, groups=wide)
+        self.expand = PaddedConv(inputs, wide, 1) if growth > 1 else nn.Identity()
+        self.depthwise = PaddedConv(wide, wide, kernel, stride, groups=wide)
         self.project = nn.Conv2d(wide, outputs, 1, bias=False)
         self.norm = _norm(outputs)
         self.adds = stride == 1 and inputs == outputs
@@ -121,12 +121,12 @@ class Inverted(nn.Module):
         return x + out if self.adds else out
 
 
-def centred(levels: Tensor) -> Tensor:
+def normalize_levels(levels: Tensor) -> Tensor:
     """Return levels of 0..255 as the networks take them."""
     return (levels - 127) / 128
 
 
-def size_of(state: Mapping[str, Tensor]) -> str:
+def lite_size(state: Mapping[str, Tensor]) -> str:
     """Return which of the sizes a published file holds: ``lite0``, ``lite1`` or ``lite2``.
 
     Raises:
@@ -135,19 +135,19 @@ def size_of(state: Mapping[str, Tensor]) -> str:
     blocks = {key.split(".")[1] for key in state if key.startswith("_blocks.")}
     head = state.get("_conv_head.weight")
     for size in _SIZES:
-        trunk = sum(_counts(size)), _eights(_STAGES[-1].channels * _SIZES[size][0])
+        trunk = sum(_block_counts(size)), _round_to_eight(_STAGES[-1].channels * _SIZES[size][0])
         if head is not None and (len(blocks), head.shape[1]) == trunk:
             return size
     raise ValueError("it is of another network")
 
 
-def own_names(state: Mapping[str, Tensor], size: str) -> dict[str, Tensor]:
+def convert_keys(state: Mapping[str, Tensor], size: str) -> dict[str, Tensor]:
     """Return the tensors of a published file under the names that :class:`EfficientNetLite` gives them.
 
     Raises:
         KeyError: A name is not one of such a file's.
     """
-    places = [(stage, block) for stage, count in enumerate(_counts(size)) for block in range(count)]
+    places = [(stage, block) for stage, count in enumerate(_block_counts(size)) for block in range(count)]
     top = {
         "_conv_stem": "trunk.stem.conv", "_bn0": "trunk.stem.norm", "_conv_head": "head", "_bn1": "head_norm",
         "_fc": "classes",
@@ -156,18 +156,18 @@ def own_names(state: Mapping[str, Tensor], size: str) -> dict[str, Tensor]:
         "_expand_conv": "expand.conv", "_bn0": "expand.norm", "_depthwise_conv": "depthwise.conv",
         "_bn1": "depthwise.norm", "_project_conv": "project", "_bn2": "norm",
     }  # fmt: skip
-    named = {}
+    tensors = {}
     for key, value in state.items():
         first, *rest = key.split(".")
         if first == "_blocks" and len(rest) == 3 and rest[0].isdecimal() and int(rest[0]) < len(places):
             stage, block = places[int(rest[0])]
-            named[f"trunk.stages.{stage}.{block}.{inner[rest[1]]}.{rest[2]}"] = value
+            tensors[f"trunk.stages.{stage}.{block}.{inner[rest[1]]}.{rest[2]}"] = value
         else:
-            named[f"{top[first]}.{'.'.join(rest)}"] = value
-    return named
+            tensors[f"{top[first]}.{'.'.join(rest)}"] = value
+    return tensors
 
 
-def _counts(size: str) -> list[int]:
+def _block_counts(size: str) -> list[int]:
     """How many blocks each stage has."""
     inner = [math.ceil(stage.blocks * _SIZES[size][1]) for stage in _STAGES[1:-1]]
     return [_STAGES[0].blocks, *inner, _STAGES[-1].blocks]
@@ -177,13 +177,13 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=_EPS, momentum=0.01)
 
 
-def _eights(channels: float) -> int:
+def _round_to_eight(channels: float) -> int:
     """Round to a multiple of 8, by a tenth down at most."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near + 8 if near < 0.9 * channels else near
 
 
-def _padded(x: Tensor, conv: nn.Conv2d) -> Tensor:
+def _pad_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """Pad so that ``ceil(size / stride)`` places come out; what cannot be halved goes to the far side."""
     kernel, stride = conv.kernel_size[0], conv.stride[0]
     high, wide = (max(0, (math.ceil(length / stride) - 1) * stride + kernel - length) for length in x.shape[-2:])

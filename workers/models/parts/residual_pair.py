@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Pair(nn.Module):
+class ResidualPair(nn.Module):
     """What two 3x3 convolutions add (He et al. 2016), without normalisation, which restorers do better without."""
 
     def __init__(self, channels: int) -> None:

@@ -58,7 +58,7 @@ class Bottleneck(nn.Module):
         return torch.relu_(self.bn3(self.conv3(inner)) + self.downsample(x))
 
 
-class Encoder(nn.Sequential):
+class ResNetEncoder(nn.Sequential):
     """A ResNet without its pooling and classifier; the children are numbered.
 
     Args:

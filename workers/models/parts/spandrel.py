@@ -1,8 +1,8 @@
 """Networks that spandrel reads: several dozen that take out noise, blur or blocks, or enlarge.
 
-How large such a network is stands in its file alone, so there is no ``build``: :func:`recognised` says which family the
-weights belong to, :func:`from_sets` makes the network of them. Nobody knows how far one looks, and some look at means
-over all they are shown; so large pictures go through in tiles that fade into each other.
+How large such a network is stands in its file alone, so there is no ``build``: :func:`recognized_family` says which
+family the weights belong to, :func:`from_sets` makes the network of them. Nobody knows how far one looks, and some look
+at means over all they are shown; so large pictures go through in tiles that fade into each other.
 
 Files are hostile: spandrel takes numbers of layers from keys and channels from shapes, and builds before it compares.
 What it may allocate meanwhile is bounded by the weights' own size.
@@ -48,11 +48,11 @@ class SpandrelNetwork(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """Return one picture ``(1, C, H * scale, W * scale)``, 0..1, of ``(1, C, H, W)`` float32 0..1."""
-        made: Tensor = self._descriptor(picture)
-        return made
+        output: Tensor = self._descriptor(picture)
+        return output
 
 
-def recognised(sets: Sets) -> str:
+def recognized_family(sets: Sets) -> str:
     """Return the family that a file's weights belong to: ``spandrel``, ``spandrel-x2`` …; empty for unknown ones.
 
     Args:
@@ -61,8 +61,8 @@ def recognised(sets: Sets) -> str:
     Raises:
         ValueError: spandrel knows such networks, but this one cannot be built or is of no use here.
     """
-    architecture, state = _known(sets)
-    return _family(_described(architecture, state).scale) if state else ""
+    architecture, state = _detect_architecture(sets)
+    return _family(_load_descriptor(architecture, state).scale) if state else ""
 
 
 def from_sets(build: str, sets: Sets) -> nn.Module:
@@ -75,16 +75,16 @@ def from_sets(build: str, sets: Sets) -> nn.Module:
     Raises:
         ValueError: spandrel does not know it, or it is of another family.
     """
-    architecture, state = _known(sets)
+    architecture, state = _detect_architecture(sets)
     if not state:
         raise ValueError("spandrel knows no network with such keys")
-    descriptor = _described(architecture, state)
+    descriptor = _load_descriptor(architecture, state)
     if _family(descriptor.scale) != build:
         raise ValueError(f"{architecture.id}: it is of the family {_family(descriptor.scale)}, not {build}")
     return SpandrelNetwork(descriptor).eval()
 
 
-def restored(network: nn.Module, pictures: Tensor) -> Tensor:
+def restore(network: nn.Module, pictures: Tensor) -> Tensor:
     """Return pictures ``(N, C, H * scale, W * scale)`` for ``(N, C, H, W)`` float32 0..1, clipped to 0..1.
 
     A network of three channels is given grey thrice and the mean of its answer is taken; one of a single channel is
@@ -93,13 +93,13 @@ def restored(network: nn.Module, pictures: Tensor) -> Tensor:
     assert isinstance(network, SpandrelNetwork)
     channels = pictures.shape[1]
     planes = pictures.float()
-    shown = planes.flatten(0, 1)[:, None] if network.channels == 1 else planes.expand(-1, 3, -1, -1)
+    inputs = planes.flatten(0, 1)[:, None] if network.channels == 1 else planes.expand(-1, 3, -1, -1)
     device = next(network.parameters()).device
     # One at a time on every device, as spandrel wants it: bits depend on no other picture.
-    made = torch.cat([tiles.faded(one[None].to(device), network.scale, network) for one in shown])
+    outputs = torch.cat([tiles.blend_tiles(one[None].to(device), network.scale, network) for one in inputs])
     if network.channels == 1:
-        return made.view(len(pictures), channels, *made.shape[-2:])
-    return made.mean(dim=1, keepdim=True) if channels == 1 else made
+        return outputs.view(len(pictures), channels, *outputs.shape[-2:])
+    return outputs.mean(dim=1, keepdim=True) if channels == 1 else outputs
 
 
 def _family(scale: int) -> str:
@@ -109,7 +109,7 @@ def _family(scale: int) -> str:
 # -- what a file holds
 
 
-def _known(sets: Sets) -> tuple[Any, dict[str, Tensor]]:
+def _detect_architecture(sets: Sets) -> tuple[Any, dict[str, Tensor]]:
     """Return spandrel's architecture and the weights as it wants them; none and no weights for unknown ones."""
     import spandrel  # it takes a second, and is asked only about files that nothing here knows
 
@@ -123,29 +123,29 @@ def _known(sets: Sets) -> tuple[Any, dict[str, Tensor]]:
     return None, {}
 
 
-def _described(architecture: Any, state: Mapping[str, Tensor]) -> Any:
+def _load_descriptor(architecture: Any, state: Mapping[str, Tensor]) -> Any:
     """Return spandrel's description of a network with its weights."""
     name = architecture.id
     for key, value in state.items():
-        if not _plain(value):
+        if not _is_plain(value):
             raise ValueError(f"{name}: {key:.80} is no plain tensor of numbers")
         if any(part.isdecimal() and int(part[:9]) > _MOST_LAYERS for part in key.split(".")):
             raise ValueError(f"{name}: {key:.80} is deeper than any known network")
-    with _bounded(sum(value.nbytes for value in state.values())), warnings.catch_warnings():
+    with _limit_memory(sum(value.nbytes for value in state.values())), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch says of others' code helps nobody here
         try:
             descriptor = architecture.load(dict(state))
         except Exception as error:
-            raise ValueError(f"spandrel reads it as {name}, but cannot build it: {_why(error)}") from error
+            raise ValueError(f"spandrel reads it as {name}, but cannot build it: {_load_failure(error)}") from error
     _check_useful(name, descriptor)
     own = descriptor.model.state_dict()
-    whole = [
+    integer_keys = [
         key
         for key, value in state.items()
         if key in own and own[key].is_floating_point() and not value.is_floating_point()
     ]
-    if whole:
-        raise ValueError(f"{name}: {whole[0]:.80} has whole numbers where fractions are wanted")
+    if integer_keys:
+        raise ValueError(f"{name}: {integer_keys[0]:.80} has whole numbers where fractions are wanted")
     return descriptor
 
 
@@ -163,18 +163,18 @@ def _check_useful(name: str, descriptor: Any) -> None:
         raise ValueError(f"{name} makes {channels} channels; 1 to 1 or 3 to 3 are wanted")
 
 
-def _why(error: Exception) -> str:
+def _load_failure(error: Exception) -> str:
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         return "it would be far larger than its weights"
     return f"{' '.join(str(error).split()) or type(error).__name__:.200}"
 
 
-def _plain(value: Tensor) -> bool:
+def _is_plain(value: Tensor) -> bool:
     return value.layout is torch.strided and not value.is_quantized and not value.is_complex()
 
 
 @contextlib.contextmanager
-def _bounded(weights_bytes: int) -> Iterator[None]:
+def _limit_memory(weights_bytes: int) -> Iterator[None]:
     """Let this process take so much more memory and no more, where the system can be told so."""
     status = Path("/proc/self/statm")
     if not status.exists():
@@ -182,8 +182,8 @@ def _bounded(weights_bytes: int) -> Iterator[None]:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     now = int(status.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    wanted = now + 3 * weights_bytes + _ROOM_BYTES
-    bound = wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+    limit = now + 3 * weights_bytes + _ROOM_BYTES
+    bound = limit if soft == resource.RLIM_INFINITY else min(soft, limit)
     resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
     try:
         yield

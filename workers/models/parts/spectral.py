@@ -52,7 +52,7 @@ class SpectralConv(nn.Module):
         if self.training:
             self._iterate()
         sigma = torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
-        return _convolved(x, self.weight_orig / sigma, self.bias)
+        return _convolve(x, self.weight_orig / sigma, self.bias)
 
     @torch.no_grad()
     def _iterate(self) -> None:
@@ -62,7 +62,7 @@ class SpectralConv(nn.Module):
         self.weight_u = functional.normalize(torch.mv(matrix, self.weight_v), dim=0)
 
 
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     convolution = functional.conv1d if weight.ndim == 3 else functional.conv2d
     padding = weight.shape[-1] // 2
     if padding == 0 or weight.shape[1] < _MANY_CHANNELS:

@@ -19,7 +19,7 @@ _APART = -100.0
 _GROUPS = 4
 
 
-class Attention(nn.Module):
+class SwinAttention(nn.Module):
     """Attention inside windows, with a bias that depends on how far apart two positions are.
 
     Args:
@@ -37,7 +37,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
 
-    def attended(self, windows: Tensor, mask: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
+    def attend(self, windows: Tensor, mask: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
         """Return windows ``(N, windows, positions, C)`` of the same shape.
 
         Args:
@@ -55,8 +55,8 @@ class Attention(nn.Module):
             key, more = (each.expand(-1, windows.shape[1], -1, -1, -1) for each in self._heads(beside, 2))
             scores = torch.cat([scores, query @ key.transpose(-2, -1)], dim=-1)
             value = torch.cat([value, more], dim=-2)
-        found = scores.softmax(dim=-1) @ value
-        out: Tensor = self.proj(found.transpose(-3, -2).flatten(-2))
+        context = scores.softmax(dim=-1) @ value
+        out: Tensor = self.proj(context.transpose(-3, -2).flatten(-2))
         return out
 
     def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
@@ -65,18 +65,18 @@ class Attention(nn.Module):
         return apart.permute(3, 0, 1, 4, 2, 5).unbind(0)
 
 
-class ShiftedAttention(Attention):
+class ShiftedAttention(SwinAttention):
     """Attention in windows that are shifted by half their side."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape, sides multiples of the window's."""
         height, width = x.shape[1:3]
-        mask = _mask(height, width, x.device)
-        windows = self.attended(_windows(x.roll((-_SHIFT, -_SHIFT), (1, 2))), mask=mask)
-        return _map(windows, height, width).roll((_SHIFT, _SHIFT), (1, 2))
+        mask = _shift_mask(height, width, x.device)
+        windows = self.attend(_to_windows(x.roll((-_SHIFT, -_SHIFT), (1, 2))), mask=mask)
+        return _to_map(windows, height, width).roll((_SHIFT, _SHIFT), (1, 2))
 
 
-class GlobalAttention(Attention):
+class GlobalAttention(SwinAttention):
     """Attention in windows, each of which also sees the whole map, shrunk to a few positions.
 
     Args:
@@ -94,11 +94,11 @@ class GlobalAttention(Attention):
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape, sides multiples of the window's."""
         shrunk = functional.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), self.grid).flatten(2).transpose(1, 2)
-        windows = self.attended(_windows(x), beside=self.kv(self.norm(shrunk))[:, None])
-        return _map(windows, *x.shape[1:3])
+        windows = self.attend(_to_windows(x), beside=self.kv(self.norm(shrunk))[:, None])
+        return _to_map(windows, *x.shape[1:3])
 
 
-class Mlp(nn.Module):
+class SwinMlp(nn.Module):
     """Two pixelwise layers."""
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -112,15 +112,15 @@ class Mlp(nn.Module):
         return out
 
 
-class Block(nn.Module):
+class SwinBlock(nn.Module):
     """Attention in windows, then two pixelwise layers; the input is carried on around both."""
 
-    def __init__(self, channels: int, attention: Attention) -> None:
+    def __init__(self, channels: int, attention: SwinAttention) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
         self.attn = attention
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = Mlp(channels, 4 * channels)
+        self.mlp = SwinMlp(channels, 4 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape ``(N, H, W, C)``."""
@@ -132,7 +132,7 @@ class Block(nn.Module):
         return out
 
 
-class Stage(nn.Module):
+class SwinStage(nn.Module):
     """Blocks of one width, and what halves the size behind them.
 
     Args:
@@ -149,8 +149,8 @@ class Stage(nn.Module):
         for index in range(depth):
             whole = index % 2 == 0
             attention = GlobalAttention(channels, heads, grid) if whole else ShiftedAttention(channels, heads)
-            self.blocks.append(Block(channels, attention))
-        self.downsample = nn.Identity() if last else _Merge(channels)
+            self.blocks.append(SwinBlock(channels, attention))
+        self.downsample = nn.Identity() if last else _PatchMerging(channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return a map of the same shape ``(N, H, W, C)``, and what the next stage is given."""
@@ -170,10 +170,10 @@ class Swin(nn.Module):
 
     def __init__(self, width: int, depths: Sequence[int], heads: Sequence[int], grids: Sequence[int]) -> None:
         super().__init__()
-        self.patch_embed = _Patches(width)
+        self.patch_embed = _PatchProjection(width)
         widths = [width << stage for stage in range(len(depths))]
         self.layers = nn.ModuleList(
-            Stage(*facts, last=facts[0] == widths[-1]) for facts in zip(widths, depths, heads, grids, strict=True)
+            SwinStage(*facts, last=facts[0] == widths[-1]) for facts in zip(widths, depths, heads, grids, strict=True)
         )
         for stage, channels in enumerate(widths):
             self.add_module(f"norm{stage}", nn.LayerNorm(channels))
@@ -184,13 +184,13 @@ class Swin(nn.Module):
         """Return maps ``(N, C, h, w)`` at 1/4 to 1/32 of normalised RGB ``(N, 3, H, W)``, and shares ``(N, 4)``."""
         x, maps = self.patch_embed(x), []
         for index, stage in enumerate(self.layers):
-            here, x = stage(x)
-            maps.append(cast(Tensor, self.get_submodule(f"norm{index}")(here)))
+            stage_map, x = stage(x)
+            maps.append(cast(Tensor, self.get_submodule(f"norm{index}")(stage_map)))
         means = self.norm_cls(maps[-1]).flatten(1, 2).mean(dim=1)
         return [each.permute(0, 3, 1, 2) for each in maps], self.head_cls(means).softmax(dim=-1)
 
 
-class _Patches(nn.Module):
+class _PatchProjection(nn.Module):
     """Makes one position of every 4 x 4 pixels."""
 
     def __init__(self, channels: int) -> None:
@@ -205,7 +205,7 @@ class _Patches(nn.Module):
         return out
 
 
-class _Merge(nn.Module):
+class _PatchMerging(nn.Module):
     """Makes one position of every 2 x 2, twice as wide."""
 
     def __init__(self, channels: int) -> None:
@@ -229,25 +229,25 @@ def _offsets() -> Tensor:
     return rows.reshape(_WINDOW**2, _WINDOW**2)
 
 
-def _windows(x: Tensor) -> Tensor:
+def _to_windows(x: Tensor) -> Tensor:
     """Return a map ``(N, H, W, C)`` as windows ``(N, windows, positions, C)``, row by row."""
     count, height, width, channels = x.shape
     tiled = x.reshape(count, height // _WINDOW, _WINDOW, width // _WINDOW, _WINDOW, channels)
     return tiled.transpose(2, 3).reshape(count, -1, _WINDOW**2, channels)
 
 
-def _map(windows: Tensor, height: int, width: int) -> Tensor:
+def _to_map(windows: Tensor, height: int, width: int) -> Tensor:
     """Return windows as the map that they came of."""
     count, channels = len(windows), windows.shape[-1]
     tiled = windows.reshape(count, height // _WINDOW, width // _WINDOW, _WINDOW, _WINDOW, channels)
     return tiled.transpose(2, 3).reshape(count, height, width, channels)
 
 
-def _mask(height: int, width: int, device: torch.device) -> Tensor:
+def _shift_mask(height: int, width: int, device: torch.device) -> Tensor:
     """Return what keeps apart, in a shifted map, positions that were not neighbours: ``(windows, 1, 49, 49)``."""
     down, across = _bands(height, device), _bands(width, device)
     region = (3 * down[:, None] + across)[None, :, :, None]
-    numbers = _windows(region)[0, :, None, :, 0]
+    numbers = _to_windows(region)[0, :, None, :, 0]
     return torch.where(numbers[..., None] == numbers[..., None, :], 0.0, _APART)
 
 

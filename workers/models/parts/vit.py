@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Attention(nn.Module):
+class VitAttention(nn.Module):
     """Self-attention of several heads over tokens ``(N, T, width)``."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -29,7 +29,7 @@ class Attention(nn.Module):
         return out
 
 
-class Mlp(nn.Module):
+class VitMlp(nn.Module):
     """Two linear layers with an exact GELU between them."""
 
     def __init__(self, width: int, inner: int) -> None:
@@ -43,18 +43,18 @@ class Mlp(nn.Module):
         return out
 
 
-class Block(nn.Module):
+class VitBlock(nn.Module):
     """Attention and MLP, each behind a layer norm and around a residual."""
 
     def __init__(self, width: int, heads: int, inner: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads)
-        self.mlp = Mlp(width, inner)
+        self.attn = VitAttention(width, heads)
+        self.mlp = VitMlp(width, inner)
 
     def forward(self, tokens: Tensor, attends: Tensor | None = None) -> Tensor:
-        """Return tokens ``(N, T, width)``; ``attends`` as in :class:`Attention`."""
+        """Return tokens ``(N, T, width)``; ``attends`` as in :class:`VitAttention`."""
         tokens = tokens + self.attn(self.norm1(tokens), attends)
         out: Tensor = tokens + self.mlp(self.norm2(tokens))
         return out
@@ -73,7 +73,7 @@ class PatchEmbed(nn.Module):
         return grid.flatten(2).transpose(1, 2)
 
 
-class Encoder(nn.Module):
+class VitEncoder(nn.Module):
     """A ViT without its use: class token, learnt positions, blocks, norm. The classifying head is kept but never run.
 
     Positions are learnt for ``side x side`` patches and resized bilinearly for other grids.
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + side * side, width))
         self.patch_embed = PatchEmbed(width, patch_px)
-        self.blocks = nn.ModuleList(Block(width, heads, inner) for _ in range(layers))
+        self.blocks = nn.ModuleList(VitBlock(width, heads, inner) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from db.errors import InputError
 from db.settings import Settings
 from workers.on_demand.evaluation import references
-from workers.on_demand.evaluation.references import Entry, Levels, Place
+from workers.on_demand.evaluation.references import Levels, MediaLocation, ReferenceEntry
 
-_SHOWN_PROBLEMS = 200
-Made = Callable[[str], Place | None]
+_MAX_PROBLEM_ROWS = 200
+FindOutput = Callable[[str], MediaLocation | None]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Problems:
     def add(self, name: str, error: InputError) -> None:
         """Write one down."""
         self.count += 1
-        if len(self.rows) < _SHOWN_PROBLEMS:
+        if len(self.rows) < _MAX_PROBLEM_ROWS:
             self.rows.append({"id": name, "code": error.code, "message": error.message})
 
 
-class Desk:
+class CaseReader:
     """Reads the cases of one evaluation."""
 
     def __init__(self, settings: Settings, scratch: Path, size_px: int | None) -> None:
@@ -58,64 +58,66 @@ class Desk:
         self._settings, self._scratch, self._size_px = settings, scratch, size_px
         self.problems = Problems()
 
-    def cases(self, entries: Sequence[Entry], made: Made | None = None) -> Iterator[Case]:
+    def cases(self, entries: Sequence[ReferenceEntry], find_output: FindOutput | None = None) -> Iterator[Case]:
         """Yield what can be read of a set, in order.
 
         Args:
             entries: The references.
-            made: Says where that lies which was made already for an id; none when a model makes it.
+            find_output: Says where that lies which was made already for an id; none when a model makes it.
         """
         for entry in entries:
             try:
-                yield from self._of(entry, made)
+                yield from self._entry_cases(entry, find_output)
             except InputError as error:
                 self.problems.add(entry.id, error)
 
-    def _of(self, entry: Entry, made: Made | None) -> Iterator[Case]:
-        own = made(entry.id) if made is not None else None
-        if made is not None and own is None:
+    def _entry_cases(self, entry: ReferenceEntry, find_output: FindOutput | None) -> Iterator[Case]:
+        output = find_output(entry.id) if find_output is not None else None
+        if find_output is not None and output is None:
             raise InputError(f"{entry.id}: nothing was made for this reference", code="OUTPUT_MISSING")
-        places = (entry.reference, entry.given, own)
-        if not any(place.film for place in places if place):
-            true, given, finished = (self._picture(place) if place else None for place in places)
-            yield self._case(entry.id, true, given, finished)
+        places = (entry.reference, entry.given, output)
+        if not any(place.is_film for place in places if place):
+            true, model_input, finished = (self._picture(place) if place else None for place in places)
+            yield self._case(entry.id, true, model_input, finished)
             return
         streams = [self._frames(place) if place else None for place in places]
-        for number, (true, given, finished) in enumerate(_together(entry.id, streams)):
-            yield self._case(f"{entry.id}#{number}", true, given, finished, entry.id)
+        for number, (true, model_input, finished) in enumerate(_zip_frames(entry.id, streams)):
+            yield self._case(f"{entry.id}#{number}", true, model_input, finished, entry.id)
 
-    def _case(self, name: str, true: Levels | None, given: Levels | None, made: Levels | None, film: str = "") -> Case:
+    def _case(
+        self, name: str, true: Levels | None, model_input: Levels | None, output: Levels | None, film: str = ""
+    ) -> Case:
         assert true is not None
         if self._size_px:
-            true = references.resized(true, self._size_px)
-            made = references.resized(made, self._size_px) if made is not None else None
-        return Case(name, true, given, made, film)
+            true = references.resize_square(true, self._size_px)
+            output = references.resize_square(output, self._size_px) if output is not None else None
+        return Case(name, true, model_input, output, film)
 
-    def _picture(self, place: Place) -> Levels:
-        return references.picture(place, self._settings, self._scratch)
+    def _picture(self, place: MediaLocation) -> Levels:
+        return references.read_picture(place, self._settings, self._scratch)
 
-    def _frames(self, place: Place) -> Iterator[Levels]:
-        return references.frames(place, self._settings) if place.film else iter([self._picture(place)])
+    def _frames(self, place: MediaLocation) -> Iterator[Levels]:
+        return references.read_frames(place, self._settings) if place.is_film else iter([self._picture(place)])
 
 
-def alike(name: str, true: Levels, made: Levels) -> tuple[Levels, Levels]:
+def match_channels(name: str, true: Levels, output: Levels) -> tuple[Levels, Levels]:
     """Return both with as many channels: grey stands for three equal ones.
 
     Raises:
         InputError: ``SIZE_MISMATCH``.
     """
-    if true.shape[:2] != made.shape[:2]:
-        sizes = " and ".join(f"{picture.shape[1]} x {picture.shape[0]}" for picture in (true, made))
+    if true.shape[:2] != output.shape[:2]:
+        sizes = " and ".join(f"{picture.shape[1]} x {picture.shape[0]}" for picture in (true, output))
         raise InputError(f"{name}: reference and output are {sizes}", code="SIZE_MISMATCH")
-    return (true, made) if true.shape == made.shape else (colour(true), colour(made))
+    return (true, output) if true.shape == output.shape else (to_color(true), to_color(output))
 
 
-def colour(picture: Levels) -> Levels:
+def to_color(picture: Levels) -> Levels:
     """Return three channels of a picture with one or three."""
     return picture if picture.shape[2] == 3 else np.repeat(picture, 3, axis=2)
 
 
-def noisy(case: Case, sigma: float, seed: int) -> NDArray[np.float32]:
+def add_noise(case: Case, sigma: float, seed: int) -> NDArray[np.float32]:
     """Return the reference ``(H, W, C)`` of 0..255 with Gaussian noise, not clipped; the same for the same name."""
     name = int.from_bytes(hashlib.sha256(case.id.encode(errors="surrogatepass")).digest()[:8], "little")
     chance = np.random.default_rng([seed, name])
@@ -135,15 +137,15 @@ def batches(cases: Iterator[Case], most: int) -> Iterator[list[Case]]:
             yield batch
 
 
-def _together(name: str, streams: list[Iterator[Levels] | None]) -> Iterator[list[Levels | None]]:
+def _zip_frames(name: str, streams: list[Iterator[Levels] | None]) -> Iterator[list[Levels | None]]:
     """Walk through films of one length side by side."""
     number = 0
     while True:
         frames = [next(stream, None) if stream else None for stream in streams]
-        here = [frame is not None for frame, stream in zip(frames, streams, strict=True) if stream]
-        if not any(here):
+        present = [frame is not None for frame, stream in zip(frames, streams, strict=True) if stream]
+        if not any(present):
             return
-        if not all(here):
+        if not all(present):
             raise InputError(f"{name}: one of the films ends after {number} frames", code="SIZE_MISMATCH")
         yield frames
         number += 1

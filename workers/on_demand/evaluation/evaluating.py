@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 from torch import nn
 
-from db.catalog.measures import MEASURES, RELIABLE_ABOVE, usual
+from db.catalog.measures import MEASURES, RELIABLE_ABOVE, default_measures
 from db.errors import InputError
 from db.settings import Settings
 from db.store import open_store
@@ -26,8 +26,8 @@ from workers.on_demand.evaluation import cases as reading
 from workers.on_demand.evaluation import gauges, references, runs, sheets
 from workers.on_demand.evaluation.cases import Case
 from workers.on_demand.evaluation.gauges import Gauge, Shown
-from workers.on_demand.evaluation.order import Order
-from workers.on_demand.evaluation.references import Entry, Levels, Place
+from workers.on_demand.evaluation.order import EvaluateOrder
+from workers.on_demand.evaluation.references import Levels, MediaLocation, ReferenceEntry
 from workers.workbench import Workbench
 
 _BATCH = 8
@@ -43,11 +43,11 @@ class Figures:
         """Begin with nothing measured."""
         self.names, self.judges, self.crop = names, judges, crop
         self._gauges: dict[tuple[str, str], Gauge] = {}
-        self.rows: list[sheets.Row] = []
+        self.rows: list[sheets.ValueRow] = []
         self.count = 0
         self.films: set[str] = set()
 
-    def add(self, made: Sequence[runs.Made]) -> None:
+    def add(self, made: Sequence[runs.CaseResult]) -> None:
         """Add a batch."""
         films = [each.case.film for each in made]
         true = Shown([each.case.true for each in made], films)
@@ -59,7 +59,7 @@ class Figures:
             for subject, shown in (subjects | of_reference).items():
                 values = self._gauge(name, subject).add(shown, true)
                 self.rows += [
-                    sheets.Row(each.case.id, subject, name, value)
+                    sheets.ValueRow(each.case.id, subject, name, value)
                     for each, value in zip(made, values or (), strict=values is not None)
                 ]
         self.count += len(made)
@@ -101,7 +101,7 @@ class Figures:
         return self._gauges[name, subject]
 
 
-def evaluate(order: Order, settings: Settings, moved: Moved = lambda done, total: None) -> dict[str, Any]:
+def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda done, total: None) -> dict[str, Any]:
     """Judge what an order names.
 
     Args:
@@ -118,19 +118,21 @@ def evaluate(order: Order, settings: Settings, moved: Moved = lambda done, total
     """
     began = time.monotonic()
     sheets.check(order.out, order.references)
-    entries = references.listed(order.references, order.inputs)
+    entries = references.reference_entries(order.references, order.inputs)
     entries = _some(entries, order.limit)
     device = devices.open_device(settings.device)
-    devices.settle(device)
+    devices.make_deterministic(device)
     with TemporaryDirectory(prefix="reelwright-evaluate-") as scratch:
         bench = Workbench(open_store(settings), Path(scratch), settings, "evaluate", device)
-        desk = reading.Desk(settings, Path(scratch), order.size_px)
+        desk = reading.CaseReader(settings, Path(scratch), order.size_px)
         if order.prepare:
-            return _prepared(entries, desk, Path(order.prepare), runs.given(order))
+            return _prepared(entries, desk, Path(order.prepare), runs.input_filler(order))
         made = _made(order, bench, entries, desk.problems)
-        run = runs.opened(order, bench, lambda: reading.Desk(settings, Path(scratch), order.size_px).cases(entries))
+        run = runs.open_run(
+            order, bench, lambda: reading.CaseReader(settings, Path(scratch), order.size_px).cases(entries)
+        )
         judges = {name: registered.network(pin, bench) for name, pin in order.judges.items()}
-        names = order.metrics or usual(run.task, judges)
+        names = order.metrics or default_measures(run.task, judges)
         figures = Figures(names, {name: judge.eval() for name, judge in judges.items()}, run.crop)
         _walk(run, desk, entries, made, figures, moved, 1 if device == "cpu" else _BATCH)
     if not figures.count:
@@ -154,9 +156,9 @@ def evaluate(order: Order, settings: Settings, moved: Moved = lambda done, total
 
 def _walk(
     run: runs.Run,
-    desk: reading.Desk,
-    entries: Sequence[Entry],
-    made: reading.Made | None,
+    desk: reading.CaseReader,
+    entries: Sequence[ReferenceEntry],
+    made: reading.FindOutput | None,
     figures: Figures,
     moved: Moved,
     most: int,
@@ -182,7 +184,7 @@ def _walk(
             figures.add(found)
 
 
-def _alone(run: runs.Run, case: Case, desk: reading.Desk) -> list[runs.Made]:
+def _alone(run: runs.Run, case: Case, desk: reading.CaseReader) -> list[runs.CaseResult]:
     try:
         return run.make([case])
     except InputError as error:
@@ -190,23 +192,25 @@ def _alone(run: runs.Run, case: Case, desk: reading.Desk) -> list[runs.Made]:
         return []
 
 
-def _made(order: Order, bench: Workbench, entries: Sequence[Entry], problems: reading.Problems) -> reading.Made | None:
+def _made(
+    order: EvaluateOrder, bench: Workbench, entries: Sequence[ReferenceEntry], problems: reading.Problems
+) -> reading.FindOutput | None:
     """Return what says where finished pictures lie, by the id of their reference; writes down those that have none."""
     if order.model is not None and order.outputs is None:
         return None
     if order.made is not None:
-        listed = {each.id: each.reference for each in references.listed(order.made)}
+        listed = {each.id: each.reference for each in references.reference_entries(order.made)}
         _without_reference(listed, order, entries, problems)
         return listed.get
     if order.outputs is None:
         raise InputError("Name a model, a job or finished pictures", code="BAD_PARAMETER")
-    blobs = {references.same_id(each.id): each.blob for each in order.outputs}
+    blobs = {references.id_without_suffix(each.id): each.blob for each in order.outputs}
     _without_reference(blobs, order, entries, problems)
-    return lambda name: Place(bench.fetch(blobs[name])) if name in blobs else None
+    return lambda name: MediaLocation(bench.fetch(blobs[name])) if name in blobs else None
 
 
 def _without_reference(
-    made: Collection[str], order: Order, entries: Sequence[Entry], problems: reading.Problems
+    made: Collection[str], order: EvaluateOrder, entries: Sequence[ReferenceEntry], problems: reading.Problems
 ) -> None:
     if order.limit is not None:
         return  # it was asked for
@@ -216,7 +220,7 @@ def _without_reference(
 
 
 def _prepared(
-    entries: Sequence[Entry], desk: reading.Desk, folder: Path, given: Callable[[Case], Case]
+    entries: Sequence[ReferenceEntry], desk: reading.CaseReader, folder: Path, given: Callable[[Case], Case]
 ) -> dict[str, Any]:
     """Write references, and what a model is given instead, as PNG, each under its id."""
     count = 0
@@ -247,13 +251,13 @@ def _write(picture: Levels, path: Path) -> None:
         raise InputError(f"{path}: cannot be written", code="STORE_FAILED")
 
 
-def _some(entries: list[Entry], limit: int | None) -> list[Entry]:
+def _some(entries: list[ReferenceEntry], limit: int | None) -> list[ReferenceEntry]:
     if limit is None or limit >= len(entries):
         return entries
     return [entries[number * len(entries) // limit] for number in range(limit)]
 
 
-def _size_notes(order: Order) -> list[str]:
+def _size_notes(order: EvaluateOrder) -> list[str]:
     if order.size_px is None:
         return ["size: each reference's own"]
     return [f"size: {order.size_px} x {order.size_px}, references stretched, by areas where they shrink (OpenCV)"]

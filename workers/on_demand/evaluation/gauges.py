@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from db.catalog.measures import MEASURES
 from workers.metrics import color_consistency
-from workers.on_demand.evaluation.cases import colour
+from workers.on_demand.evaluation.cases import to_color
 from workers.on_demand.evaluation.measures import colour as colours
 from workers.on_demand.evaluation.measures import frechet, likeness, naturalness, semantic, steadiness
 from workers.on_demand.evaluation.measures.frechet import Mode, Moments
@@ -60,8 +60,8 @@ def opened(name: str, judges: Mapping[str, nn.Module], crop: int) -> Gauge:
     pairs: dict[str, Callable[[Levels, Levels], float]] = {
         "psnr": likeness.psnr,
         "ssim": likeness.ssim,
-        "psnr_y": lambda made, true: likeness.luma_psnr(colour(made), colour(true), crop),
-        "ssim_y": lambda made, true: likeness.luma_ssim(colour(made), colour(true), crop),
+        "psnr_y": lambda made, true: likeness.luma_psnr(to_color(made), to_color(true), crop),
+        "ssim_y": lambda made, true: likeness.luma_ssim(to_color(made), to_color(true), crop),
     }
     if name in pairs:
         return _Mean(lambda made, true: _each(pairs[name], made.pictures, true.pictures))
@@ -254,7 +254,7 @@ def _colorfulness(convention: colours.Convention) -> Callable[[Shown, Shown], li
 
 
 def _rgb(pictures: Sequence[Levels]) -> list[Levels]:
-    return [colour(picture) for picture in pictures]
+    return [to_color(picture) for picture in pictures]
 
 
 @torch.inference_mode()

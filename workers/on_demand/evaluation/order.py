@@ -17,7 +17,7 @@ class Output(Record):
     blob: Blob
 
 
-class Order(Record):
+class EvaluateOrder(Record):
     """What is judged, by which references, and how. One of ``model``, ``made`` and ``outputs`` says what.
 
     Outputs that a model has made are judged as the model's own: then both are given.

@@ -38,7 +38,7 @@ _MOST_MEMBER_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
-class Place:
+class MediaLocation:
     """Where one file lies: by itself, or inside a shard."""
 
     path: Path
@@ -53,22 +53,22 @@ class Place:
         return str(self.path)
 
     @property
-    def film(self) -> bool:
+    def is_film(self) -> bool:
         """Whether it is called as films are."""
         return (self.suffix or self.path.suffix).lower() in _FILMS
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReferenceEntry:
     """One reference, and what the model is given for it."""
 
     id: str
-    reference: Place
-    given: Place | None = None
+    reference: MediaLocation
+    given: MediaLocation | None = None
     """The input, where it is not made of the reference."""
 
 
-def listed(source: str, inputs: str | None = None) -> list[Entry]:
+def reference_entries(source: str, inputs: str | None = None) -> list[ReferenceEntry]:
     """Return the references of a set, each with its input where ``inputs`` is another set.
 
     Raises:
@@ -81,11 +81,15 @@ def listed(source: str, inputs: str | None = None) -> list[Entry]:
     _check_ids(source, entries)
     if inputs is None:
         return entries
-    given = _entries(inputs)
-    _check_ids(inputs, given)
-    by_id = {each.id: each.reference for each in given}
+    input_entries = _entries(inputs)
+    _check_ids(inputs, input_entries)
+    by_id = {each.id: each.reference for each in input_entries}
     if not by_id.keys() & {entry.id for entry in entries}:
-        ids = f"{entries[0].id!r:.100} and the like, {given[0].id!r:.100} and the like" if given else "none"
+        ids = (
+            f"{entries[0].id!r:.100} and the like, {input_entries[0].id!r:.100} and the like"
+            if input_entries
+            else "none"
+        )
         raise InputError(f"{source} and {inputs} have no id in common ({ids})", code="OUTPUT_MISSING", remedy=_PATTERN)
     return [replace(entry, given=by_id.get(entry.id)) for entry in entries]
 
@@ -93,130 +97,142 @@ def listed(source: str, inputs: str | None = None) -> list[Entry]:
 _PATTERN = "Give both sets the same names, or patterns with one star each: 'set/*_HR.png', 'set/*_LR.png'."
 
 
-def same_id(name: str) -> str:
+def id_without_suffix(name: str) -> str:
     """Return an id without the suffix of a picture or film at its end: job items keep theirs."""
     path = PurePath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in _STILLS | _FILMS else name
 
 
-def picture(place: Place, settings: Settings, scratch: Path) -> Levels:
+def read_picture(place: MediaLocation, settings: Settings, scratch: Path) -> Levels:
     """Return a picture, 8-bit ``(H, W, 3)`` sRGB or ``(H, W, 1)`` grey, upright.
 
     Raises:
         InputError: ``FILE_MISSING``, ``ZERO_BYTE``, ``UNKNOWN_FORMAT``, ``CORRUPT``, ``TRUNCATED``, ``TOO_LARGE`` …
     """
-    path = place.path if place.count is None else _unpacked(place, scratch)
+    path = place.path if place.count is None else _extract_member(place, scratch)
     check_file(path)
     stills.header(path, settings)
-    return eight_bits(stills.to_picture(stills.read(path, settings)))
+    return to_levels(stills.to_picture(stills.read(path, settings)))
 
 
-def frames(place: Place, settings: Settings) -> Iterator[Levels]:
-    """Yield the frames of a film in order, as :func:`picture` does; raises alike, and where a frame is damaged."""
+def read_frames(place: MediaLocation, settings: Settings) -> Iterator[Levels]:
+    """Yield the frames of a film in order, as :func:`read_picture` does; raises alike, and where a frame is damaged."""
     check_file(place.path)
     damages: list[str] = []
-    with container.opened(place.path) as (film, stream):
+    with container.open_film(place.path) as (film, stream):
         film_scan.check_size(stream.codec_context.width, stream.codec_context.height, settings, str(place))
         for frame in container.frames(film, stream, damages.append):
             if damages:
                 break
             layout = film_scan.layout_of(frame, stream.codec_context.name, str(place))
-            yield eight_bits(pixels.to_picture(planes.to_planes(frame, layout), layout))
+            yield to_levels(pixels.to_picture(planes.to_planes(frame, layout), layout))
     if damages:
         raise InputError(f"{place}: {damages[0]}", code="CORRUPT")
 
 
-def eight_bits(planes: NDArray[np.float32]) -> Levels:
+def to_levels(planes: NDArray[np.float32]) -> Levels:
     """Return ``(H, W, C)`` 8-bit numbers of a picture ``(C, H, W)`` of 0..1, clipped and rounded."""
     return np.ascontiguousarray(likeness.levels(planes.transpose(1, 2, 0)))
 
 
-def resized(picture: Levels, side_px: int) -> Levels:
+def resize_square(picture: Levels, side_px: int) -> Levels:
     """Return a picture stretched to a square, by areas where it shrinks."""
     if picture.shape[:2] == (side_px, side_px):
         return picture
     shrinks = min(picture.shape[:2]) >= side_px
-    made = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return np.asarray(made.reshape(side_px, side_px, -1), np.uint8)
+    output = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.asarray(output.reshape(side_px, side_px, -1), np.uint8)
 
 
 # -- the kinds of sets
 
 
-def _entries(source: str) -> list[Entry]:
+def _entries(source: str) -> list[ReferenceEntry]:
     path = Path(source)
     if "*" in path.name and not path.exists():
-        return _matching(path)
+        return _pattern_entries(path)
     if path.is_dir():
-        found = sorted(path.glob("*.tar"))
-        return [entry for shard in found for entry in _members(shard)] if found else _in_folder(path)
+        shard_paths = sorted(path.glob("*.tar"))
+        return (
+            [entry for shard in shard_paths for entry in _shard_entries(shard)]
+            if shard_paths
+            else _folder_entries(path)
+        )
     if not path.is_file():
         raise InputError(f"{source}: there is no such file or folder", code="FILE_MISSING")
     if path.suffix.lower() == ".tar":
-        return _members(path)
+        return _shard_entries(path)
     if path.suffix.lower() in _STILLS | _FILMS:
-        return [Entry(path.stem, Place(path))]
-    return _in_manifest(path)
+        return [ReferenceEntry(path.stem, MediaLocation(path))]
+    return _manifest_entries(path)
 
 
-def _in_folder(folder: Path) -> list[Entry]:
+def _folder_entries(folder: Path) -> list[ReferenceEntry]:
     files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in _STILLS | _FILMS and each.is_file())
-    return [Entry(each.relative_to(folder).with_suffix("").as_posix(), Place(each)) for each in files]
+    return [ReferenceEntry(each.relative_to(folder).with_suffix("").as_posix(), MediaLocation(each)) for each in files]
 
 
-def _matching(pattern: Path) -> list[Entry]:
+def _pattern_entries(pattern: Path) -> list[ReferenceEntry]:
     before, _, after = pattern.name.partition("*")
     if "*" in after or not pattern.parent.is_dir():
         raise InputError(f"{pattern}: a pattern has one star, in a folder that is there", code="FILE_MISSING")
     names = sorted(each.name for each in pattern.parent.glob(pattern.name) if each.is_file())
     if names and all(name.lower().endswith(".tar") for name in names):
-        return [entry for name in names for entry in _members(pattern.parent / name)]
-    return [Entry(name[len(before) : len(name) - len(after)], Place(pattern.parent / name)) for name in names]
-
-
-def _members(shard: Path) -> list[Entry]:
-    try:
-        found = shards.members(shard, _STILLS)
-    except ValueError as error:
-        raise InputError(f"{shard}: no tar shard of pictures ({error})", code="MANIFEST_UNREADABLE") from error
+        return [entry for name in names for entry in _shard_entries(pattern.parent / name)]
     return [
-        Entry(
-            str(PurePath(each.name).with_suffix("")), Place(shard, each.start, each.count, PurePath(each.name).suffix)
-        )
-        for each in found
+        ReferenceEntry(name[len(before) : len(name) - len(after)], MediaLocation(pattern.parent / name))
+        for name in names
     ]
 
 
-def _in_manifest(manifest: Path) -> list[Entry]:
+def _shard_entries(shard: Path) -> list[ReferenceEntry]:
+    try:
+        members = shards.members(shard, _STILLS)
+    except ValueError as error:
+        raise InputError(f"{shard}: no tar shard of pictures ({error})", code="MANIFEST_UNREADABLE") from error
+    return [
+        ReferenceEntry(
+            str(PurePath(each.name).with_suffix("")),
+            MediaLocation(shard, each.start, each.count, PurePath(each.name).suffix),
+        )
+        for each in members
+    ]
+
+
+def _manifest_entries(manifest: Path) -> list[ReferenceEntry]:
     try:
         lines = manifest.read_text("utf-8-sig").splitlines()
         if manifest.suffix.lower() in {".jsonl", ".ndjson"}:
             rows = [json.loads(line) for line in lines if line.strip()]
         else:
             rows = list(csv.DictReader(lines))
-        return [_row(row, manifest.parent) for row in rows]
+        return [_manifest_entry(row, manifest.parent) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, csv.Error) as error:
         message = f"{manifest}: no manifest of references; it wants one of the columns {', '.join(_REFERENCE)}"
         raise InputError(message, code="MANIFEST_UNREADABLE") from error
 
 
-def _row(row: dict[str, str], folder: Path) -> Entry:
+def _manifest_entry(row: dict[str, str], folder: Path) -> ReferenceEntry:
     column = next((name for name in _REFERENCE if row.get(name)), None)
     if column is None:
         raise KeyError("no reference")
-    name, given = str(row[column]), row.get("input")
-    return Entry(str(row.get("id") or same_id(name)), Place(folder / name), Place(folder / given) if given else None)
+    name, input_path = str(row[column]), row.get("input")
+    return ReferenceEntry(
+        str(row.get("id") or id_without_suffix(name)),
+        MediaLocation(folder / name),
+        MediaLocation(folder / input_path) if input_path else None,
+    )
 
 
-def _check_ids(source: str, entries: Sequence[Entry]) -> None:
-    seen: set[str] = set()
+def _check_ids(source: str, entries: Sequence[ReferenceEntry]) -> None:
+    ids: set[str] = set()
     for entry in entries:
-        if entry.id in seen:
+        if entry.id in ids:
             raise InputError(f"{source}: two references have the id {entry.id!r:.200}", code="DUPLICATE_ID")
-        seen.add(entry.id)
+        ids.add(entry.id)
 
 
-def _unpacked(place: Place, scratch: Path) -> Path:
+def _extract_member(place: MediaLocation, scratch: Path) -> Path:
     assert place.count is not None
     if place.count > _MOST_MEMBER_BYTES:
         raise InputError(f"{place}: a member of {place.count:,} bytes", code="TOO_LARGE")

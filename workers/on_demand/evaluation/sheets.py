@@ -19,7 +19,7 @@ _SUFFIXES = (".json", ".parquet")
 
 
 @dataclass(frozen=True)
-class Row:
+class ValueRow:
     """One value of one picture."""
 
     id: str
@@ -46,7 +46,7 @@ def check(out: str | None, source: str) -> None:
         raise InputError(f"{path.parent}: there is no such folder", code="FILE_MISSING")
 
 
-def write(out: str | None, document: dict[str, Any], rows: Sequence[Row]) -> None:
+def write(out: str | None, document: dict[str, Any], rows: Sequence[ValueRow]) -> None:
     """Write the sheet that its suffix names, whole or not at all.
 
     Raises:
@@ -68,15 +68,15 @@ def write(out: str | None, document: dict[str, Any], rows: Sequence[Row]) -> Non
         raise InputError(f"{out}: cannot be written ({error.strerror})", code="STORE_FAILED") from error
 
 
-def _by_picture(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float | None]]]:
-    found: dict[str, dict[str, dict[str, float | None]]] = {}
+def _by_picture(rows: Sequence[ValueRow]) -> dict[str, dict[str, dict[str, float | None]]]:
+    values: dict[str, dict[str, dict[str, float | None]]] = {}
     for row in rows:
         value = row.value if math.isfinite(row.value) else None
-        found.setdefault(row.id, {}).setdefault(row.subject, {})[row.metric] = value
-    return found
+        values.setdefault(row.id, {}).setdefault(row.subject, {})[row.metric] = value
+    return values
 
 
-def _parquet(path: Path, document: dict[str, Any], rows: Sequence[Row]) -> None:
+def _parquet(path: Path, document: dict[str, Any], rows: Sequence[ValueRow]) -> None:
     """One row a value; the document with figures and conventions is the file's own metadata."""
     columns = {name: [getattr(row, name) for row in rows] for name in ("id", "subject", "metric", "value")}
     schema = pa.schema(

@@ -1,30 +1,30 @@
 """Courses: what one architecture learns, from which views, by which losses, and how it is judged.
 
-A course is a class ``Course`` in a module here; :class:`workers.training.task.Course` says what it must do.
+A course is a class in a module here; :class:`workers.training.task.TrainingTask` says what it must do.
 """
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from workers.training.errors import TrainingError
-from workers.training.task import Course
+from workers.training.task import TrainingTask
 
 NETWORKS = {
-    "lite-unet": "lite_unet",
-    "folded-cnn": "folded_cnn",
-    "subpixel-cnn": "subpixel_cnn",
-    "ddcolor-tiny": "ddcolor",
-    "ddcolor-large": "ddcolor",
+    "lite-unet": "lite_unet:LiteUNetTask",
+    "folded-cnn": "folded_cnn:FoldedCnnTask",
+    "subpixel-cnn": "subpixel_cnn:SubpixelCnnTask",
+    "ddcolor-tiny": "ddcolor:DDColorTask",
+    "ddcolor-large": "ddcolor:DDColorTask",
 }
-"""Networks that can be trained, and the module of their course."""
+"""Networks that can be trained, and the module and class of their course."""
 
 
-def course(network: str, seed: int = 0, **options: Any) -> Course[Any]:
+def training_task(network: str, seed: int = 0, **options: Any) -> TrainingTask[Any]:
     """Return the course of a network, which starts from the seed.
 
     Args:
@@ -37,22 +37,24 @@ def course(network: str, seed: int = 0, **options: Any) -> Course[Any]:
             with a file.
     """
     if network not in NETWORKS:
-        known = ", ".join(NETWORKS)
+        names = ", ".join(NETWORKS)
         raise TrainingError(
-            f"{network!r:.60} is not trained here.", code="UNKNOWN_MODEL", remedy=f"Take one of {known}."
+            f"{network!r:.60} is not trained here.", code="UNKNOWN_MODEL", remedy=f"Take one of {names}."
         )
-    kind = importlib.import_module(f"workers.training.tasks.{NETWORKS[network]}").Course
-    given = {name: value for name, value in options.items() if value is not None}
+    task_class = pkgutil.resolve_name(f"workers.training.tasks.{NETWORKS[network]}")
+    overrides = {name: value for name, value in options.items() if value is not None}
     torch.manual_seed(seed)
-    strange = sorted(given.keys() - kind.OPTIONS)
+    strange = sorted(overrides.keys() - task_class.OPTIONS)
     if strange:
         raise TrainingError(f"The course of {network} takes no {', '.join(strange)}", code="BAD_PARAMETER")
-    made = cast(Course[Any], kind(**({"name": network} if "name" in kind.OPTIONS else {}) | given))
-    made.given = {name: _said(value) for name, value in given.items()}
-    return made
+    task = cast(
+        TrainingTask[Any], task_class(**({"name": network} if "name" in task_class.OPTIONS else {}) | overrides)
+    )
+    task.option_values = {name: _option_text(value) for name, value in overrides.items()}
+    return task
 
 
-def _said(value: Any) -> str | bool | int:
+def _option_text(value: Any) -> str | bool | int:
     """Return an option as a card tells it: files by their names."""
     if isinstance(value, (bool, int)):
         return value

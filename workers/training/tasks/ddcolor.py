@@ -19,22 +19,22 @@ from torch.nn import functional
 from workers.models import ddcolor
 from workers.ops import lab
 from workers.training import init, task, validation
-from workers.training.critic import PatchCritic, judged
+from workers.training.critic import PatchCritic, adversarial_loss
 from workers.training.errors import TrainingError
 from workers.training.perceptual import VggDistance
 from workers.training.photos import Photos, Picture
-from workers.training.task import Batch, Habits
+from workers.training.task import Batch, Defaults
 
 _PIXELS, _PERCEPTION, _CRITIC, _COLORFULNESS = 0.1, 5.0, 1.0, 0.5
-_ENRICHED = 1.2
+_SATURATION = 1.2
 """Factor on the saturation of what is aimed at."""
 
 
-class Course(task.Course[ddcolor.DDColor]):
+class DDColorTask(task.TrainingTask[ddcolor.DDColor]):
     """Trains :class:`workers.models.ddcolor.DDColor`."""
 
     OPTIONS = frozenset({"name", "perception", "encoder", "start", "side", "colorfulness", "untaught"})
-    habits = Habits(
+    defaults = Defaults(
         steps=400_000, batch=16, rate=1e-4, betas=(0.9, 0.99), weight_decay=0.01, schedule="halved",
         halved_at=tuple(at / 400 for at in range(80, 400, 40)), ema=0.0,
     )  # fmt: skip
@@ -72,10 +72,10 @@ class Course(task.Course[ddcolor.DDColor]):
                 remedy="Get torchvision's vgg16_bn-6c64b313.pth and give it with --perception.",
             )  # fmt: skip
         self.name = name
-        built = ddcolor.build(name)
-        assert isinstance(built, ddcolor.DDColor)
-        self.network = built
-        self.learner: nn.Module = built
+        network = ddcolor.build(name)
+        assert isinstance(network, ddcolor.DDColor)
+        self.network = network
+        self.learner: nn.Module = network
         self.critic = PatchCritic()
         self._distance = VggDistance(perception[0] if perception else None)
         self._encoder, self._start, self._side, self._colorfulness = encoder, start, side, colorfulness
@@ -84,54 +84,56 @@ class Course(task.Course[ddcolor.DDColor]):
     def prepare(self, photos: Photos) -> None:
         """Start from files, where they are given."""
         if self._encoder is not None:
-            own = self.network.encoder["arch"].state_dict()
-            found = {key.removeprefix("model."): value for key, value in init.read(self._encoder).items()}
-            inner = {key: value for key, value in found.items() if key in own}
-            init.fill(self.network.encoder["arch"], inner, self._encoder)
+            state = self.network.encoder["arch"].state_dict()
+            tensors = {key.removeprefix("model."): value for key, value in init.read_weights(self._encoder).items()}
+            inner = {key: value for key, value in tensors.items() if key in state}
+            init.fill_weights(self.network.encoder["arch"], inner, self._encoder)
         if self._start is not None:
-            init.from_file(self.network, self._start)
+            init.load_weights(self.network, self._start)
 
     def view(self, picture: Picture, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """``grey`` and ``wanted`` sRGB ``(3, S, S)`` 0..1, ``light`` ``(1, S, S)`` and the ``ab`` that is aimed at."""
         square = cv2.resize(picture, (self._side, self._side), interpolation=cv2.INTER_AREA)
         rgb = (square[:, ::-1] if rng.random() < 0.5 else square).astype(np.float32) / 255
         hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
-        hsv[..., 1] = np.minimum(hsv[..., 1] * _ENRICHED, 1)
-        wanted = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-        planes = cv2.cvtColor(wanted, cv2.COLOR_RGB2LAB)
+        hsv[..., 1] = np.minimum(hsv[..., 1] * _SATURATION, 1)
+        target = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+        planes = cv2.cvtColor(target, cv2.COLOR_RGB2LAB)
         light, ab = planes[..., :1].copy(), planes[..., 1:].copy()
         planes[..., 1:] = 0
-        grey = cv2.cvtColor(planes, cv2.COLOR_LAB2RGB)
-        shown = {"grey": grey, "wanted": wanted, "light": light, "ab": ab}
+        gray = cv2.cvtColor(planes, cv2.COLOR_LAB2RGB)
+        shown = {"grey": gray, "wanted": target, "light": light, "ab": ab}
         return {name: np.ascontiguousarray(value.transpose(2, 0, 1)) for name, value in shown.items()}
 
     def loss(self, learner: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The four losses of the recipe."""
         assert self.critic is not None
         ab = learner(batch["grey"]).float()
-        made = lab.lab_to_rgb(torch.cat([batch["light"], ab], dim=1))
-        self._distance.to(made.device)
+        output = lab.lab_to_rgb(torch.cat([batch["light"], ab], dim=1))
+        self._distance.to(output.device)
         parts = {
             "pixels": _PIXELS * functional.l1_loss(ab, batch["ab"]),
-            "perception": _PERCEPTION * self._distance(made, batch["wanted"]),
-            "critic": _CRITIC * judged(self.critic(made), real=True),
+            "perception": _PERCEPTION * self._distance(output, batch["wanted"]),
+            "critic": _CRITIC * adversarial_loss(self.critic(output), real=True),
         }
         if self._colorfulness:
-            parts["colorfulness"] = _COLORFULNESS * (1 - colorfulness(made).mean() / 100)
-        self._made.append(made.detach())
+            parts["colorfulness"] = _COLORFULNESS * (1 - colorfulness(output).mean() / 100)
+        self._made.append(output.detach())
         return torch.stack(list(parts.values())).sum(), {name: float(each.detach()) for name, each in parts.items()}
 
     def critic_loss(self, critic: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Tell photographs from what the network just made of them."""
-        made = self._made.popleft()
-        scores = critic(torch.cat([batch["wanted"], made]))
+        output = self._made.popleft()
+        scores = critic(torch.cat([batch["wanted"], output]))
         true, false = scores.chunk(2)
-        off = judged(true, real=True) + judged(false, real=False)
+        off = adversarial_loss(true, real=True) + adversarial_loss(false, real=False)
         return off, {"critic_off": float(off.detach())}
 
-    def judged(self, network: nn.Module, photos: Photos) -> dict[str, float]:
+    def figures(self, network: nn.Module, photos: Photos) -> dict[str, float]:
         """PSNR, colorfulness and where leaving the picture grey stands."""
-        return validation.colorizer(lambda pictures: ddcolor.chroma(network, pictures, input_size=self._side), photos)
+        return validation.colorizer_figures(
+            lambda pictures: ddcolor.chroma(network, pictures, input_size=self._side), photos
+        )
 
 
 def colorfulness(pictures: Tensor) -> Tensor:

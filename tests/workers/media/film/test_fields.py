@@ -93,7 +93,7 @@ def test_every_field_can_become_a_frame(at: House, tmp_path: Path) -> None:
 def test_grey_of_odd_depths_stays_within_its_depth(bits: int) -> None:
     moments = _scenes(12, bits, grain=0.3)
     frames = [tuple(_woven(moments[n], moments[n + 1])) for n in range(0, 12, 2)]
-    made = list(fields.whole(frames, Layout("gray", bits), fields.Weave("video", "top")))
+    made = list(fields.deinterlace(frames, Layout("gray", bits), fields.Weave("video", "top")))
     assert len(made) == 6
     assert max(int(frame[0].max()) for frame in made) <= 2**bits - 1
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from db.errors import InputError
 from db.recipe import Recipe
-from db.records import Item, ItemResult, Substitute
+from db.records import ItemResult, ItemView, Substitute
 from tests.support import reels, sequences, tint
 from tests.support.reels import House, house, planes_of, whole_life
 from tests.support.sequences import numbered
@@ -33,7 +33,7 @@ KINDS: list[tuple[str, int, int]] = [
 ]  # fmt: skip
 
 
-def item(folder: Path, recipe: str, **more: Any) -> Item:
+def item(folder: Path, recipe: str, **more: Any) -> ItemView:
     """A reel whose batch grid allows any cut."""
     return reels.item(folder, recipe, **{"batch_frames": 1, **more})
 
@@ -192,7 +192,7 @@ def _scan(folder: Path, numbers: Any, transfer: int = 1, channels: int = 3, **fi
         dpx_made(folder / f"f_{number:04d}.dpx", ">", samples, b"end", **{**known, **fields})
 
 
-def _heads(paths: list[Path]) -> list[dpx.Header]:
+def _heads(paths: list[Path]) -> list[dpx.DpxHeader]:
     return [dpx.header(path) for path in paths]
 
 

@@ -22,7 +22,7 @@ def made(path: Path, order: str = "<", samples: Any = None, tail: bytes = b"", *
     """A file of ours with a whole header."""
     samples = sequences.samples(1, 3, 10) if samples is None else samples
     height, width, channels = samples.shape
-    head = dpx.Header((b"SDPX" if order == ">" else b"XPDS") + bytes(2044), width, height, channels, 10, 0)
+    head = dpx.DpxHeader((b"SDPX" if order == ">" else b"XPDS") + bytes(2044), width, height, channels, 10, 0)
     values = {
         "offset": 2048, "version": b"V2.0", "elements": 1, "width": width, "height": height,
         "descriptor": {1: 6, 3: 50, 4: 51}[channels], "bits": 10, "packing": 1, "picture_offset": 2048, **fields,
@@ -31,7 +31,7 @@ def made(path: Path, order: str = "<", samples: Any = None, tail: bytes = b"", *
     count, bits = width * channels, values["bits"]
     stride = {8: count, 16: 2 * count, 12: 2 * count if values["packing"] else -(-count * 12 // 32) * 4}.get(bits)
     stride = stride or (-(-count // 3) * 4 if values["packing"] else -(-count * 10 // 32) * 4)
-    dpx.write(path, dpx.Header(raw, width, height, channels, bits, stride, tail), samples)
+    dpx.write(path, dpx.DpxHeader(raw, width, height, channels, bits, stride, tail), samples)
     return path
 
 

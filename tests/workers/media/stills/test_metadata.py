@@ -176,6 +176,6 @@ def test_hostile_luggage_costs_a_note_and_no_sample(tmp_path: Path, suffix: str)
             broken[int(rng.integers(4, len(broken)))] = int(rng.integers(256))
         source.write_bytes(broken)
         target.write_bytes(plain.read_bytes())
-        noted += bool(still_metadata.carry(source, target))
+        noted += bool(still_metadata.copy_metadata(source, target))
         assert np.array_equal(sequences.read(target), expected)
     assert noted or suffix == "jp2"

@@ -61,7 +61,7 @@ def test_a_packet_is_carried_byte_for_byte_and_moves_no_pixel(tmp_path: Path, su
     source, target = _picture(tmp_path / f"a{suffix}"), _picture(tmp_path / f"b{suffix}")
     before = np.asarray(Image.open(target))
     assert xmp.write(source, xmp.Packet(BODY))
-    assert xmp.carry(source, target, {}) == ()
+    assert xmp.copy_xmp(source, target, {}) == ()
     assert _seen_by_pillow(target) == BODY
     assert np.array_equal(np.asarray(Image.open(target)), before)
 
@@ -71,7 +71,7 @@ def test_a_mark_joins_what_was_there(tmp_path: Path, suffix: str) -> None:
     source, target = _picture(tmp_path / f"a{suffix}"), _picture(tmp_path / f"b{suffix}")
     xmp.write(source, xmp.Packet(BODY))
     for _ in range(2):  # a second time it stands there once all the same
-        assert xmp.carry(source, target, MARK | {xmp.AI_SYSTEM: "a < b & c"}) == ()
+        assert xmp.copy_xmp(source, target, MARK | {xmp.AI_SYSTEM: "a < b & c"}) == ()
         source = target
     seen = _seen_by_pillow(target)
     assert seen is not None
@@ -87,9 +87,9 @@ def test_a_mark_joins_what_was_there(tmp_path: Path, suffix: str) -> None:
 def test_a_file_without_a_packet_gets_one_for_the_mark_alone(tmp_path: Path, suffix: str) -> None:
     source, target = _picture(tmp_path / f"a{suffix}"), _picture(tmp_path / f"b{suffix}")
     before = target.read_bytes()
-    xmp.carry(source, target, {})
+    xmp.copy_xmp(source, target, {})
     assert target.read_bytes() == before
-    xmp.carry(source, target, MARK)
+    xmp.copy_xmp(source, target, MARK)
     seen = _seen_by_pillow(target)
     assert seen is not None
     assert _values(seen, "DigitalSourceType") == [MARK[xmp.SOURCE_TYPE]]
@@ -99,7 +99,7 @@ def test_a_file_without_a_packet_gets_one_for_the_mark_alone(tmp_path: Path, suf
 def test_openimageio_reads_the_file_and_the_packet(tmp_path: Path, suffix: str) -> None:
     path = _picture(tmp_path / f"a{suffix}")
     samples = np.asarray(oiio.ImageBuf(str(path)).get_pixels(oiio.UINT8))
-    xmp.write(path, xmp.marked(xmp.Packet(BODY), MARK))
+    xmp.write(path, xmp.with_mark(xmp.Packet(BODY), MARK))
     again = oiio.ImageBuf(str(path))
     assert np.array_equal(np.asarray(again.get_pixels(oiio.UINT8)), samples)
     assert again.spec().get_string_attribute("dc:source") == "box 4"
@@ -112,13 +112,13 @@ def test_an_older_mark_is_replaced_also_where_it_is_an_attribute(written: str) -
         f'<rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about="" xmlns:dc="d" xmlns:e="{EXTENSION}" {written}>'
         "<e:DigitalSourceType>older</e:DigitalSourceType><e:Other>kept</e:Other></rdf:Description></rdf:RDF>"
     ).encode()
-    made = xmp.marked(xmp.Packet(body), MARK)
+    made = xmp.with_mark(xmp.Packet(body), MARK)
     assert xmp.properties(made) == MARK | {"Other": "kept"}
     assert b"old" not in made.body
 
 
 def test_sixteen_bit_text_is_understood() -> None:
-    made = xmp.marked(xmp.Packet(BODY.decode().encode("utf-16")), MARK)
+    made = xmp.with_mark(xmp.Packet(BODY.decode().encode("utf-16")), MARK)
     assert _values(made.body, "DigitalSourceType") == [MARK[xmp.SOURCE_TYPE]]
 
 
@@ -130,7 +130,7 @@ def test_sixteen_bit_text_is_understood() -> None:
 def test_a_packet_that_is_none_costs_a_note_and_never_the_mark(tmp_path: Path, hostile: bytes) -> None:
     source, target = _picture(tmp_path / "a.png"), _picture(tmp_path / "b.png")
     xmp.write(source, xmp.Packet(hostile))
-    (note,) = xmp.carry(source, target, MARK)
+    (note,) = xmp.copy_xmp(source, target, MARK)
     assert "not carried over" in note
     assert xmp.properties(xmp.read(target)) == MARK
 
@@ -138,7 +138,7 @@ def test_a_packet_that_is_none_costs_a_note_and_never_the_mark(tmp_path: Path, h
 def test_a_packet_too_long_for_jpeg_gives_way_to_the_mark(tmp_path: Path) -> None:
     source, target = _picture(tmp_path / "a.png"), _picture(tmp_path / "b.jpg")
     xmp.write(source, xmp.Packet(BODY.replace(b" " * 400, b" " * 70_000)))
-    (note,) = xmp.carry(source, target, MARK)
+    (note,) = xmp.copy_xmp(source, target, MARK)
     assert "no room" in note
     assert xmp.properties(xmp.read(target)) == MARK
 
@@ -147,7 +147,7 @@ def test_segments_that_continue_a_packet_stay_as_they_are(tmp_path: Path) -> Non
     source, target = _picture(tmp_path / "a.jpg"), _picture(tmp_path / "b.jpg")
     more = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", 5, 0) + b"hello"
     xmp.write(source, xmp.Packet(BODY, (more,)))
-    xmp.carry(source, target, MARK)
+    xmp.copy_xmp(source, target, MARK)
     found = xmp.read(target)
     assert found is not None
     assert found.more == (more,)
@@ -160,7 +160,7 @@ def test_every_kind_of_tiff_takes_a_packet(tmp_path: Path, big: bool, order: str
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, samples, bigtiff=big, byteorder=order, description="a street")  # type: ignore[arg-type]
     xmp.write(path, xmp.Packet(BODY))
-    xmp.write(path, xmp.marked(xmp.read(path), MARK))
+    xmp.write(path, xmp.with_mark(xmp.read(path), MARK))
     with tifffile.TiffFile(path) as opened:
         assert np.array_equal(opened.asarray(), samples)
         tags = opened.pages[0].tags  # type: ignore[union-attr]
@@ -172,7 +172,7 @@ def test_a_film_in_mp4_takes_a_mark_and_still_plays(tmp_path: Path) -> None:
     frames = [[plane[0], plane[0][::2, ::2], plane[0][::2, ::2]] for plane in moving(4)]
     path = film(tmp_path / "a.mp4", frames, "yuv420p", codec="libx264")
     for _ in range(2):
-        xmp.carry(None, path, MARK)
+        xmp.copy_xmp(None, path, MARK)
     assert xmp.properties(xmp.read(path)) == MARK
     with av.open(str(path)) as opened:
         assert len(list(opened.decode(video=0))) == 4
@@ -188,7 +188,7 @@ def test_a_file_cut_short_has_no_packet_and_no_traceback(tmp_path: Path, suffix:
 
 
 def test_what_is_written_is_plain_rdf() -> None:
-    made = xmp.marked(None, MARK)
+    made = xmp.with_mark(None, MARK)
     tree = ET.fromstring(made.body)
     assert tree.tag == "{adobe:ns:meta/}xmpmeta"
     assert tree.find(f"{{{RDF}}}RDF/{{{RDF}}}Description/{{{EXTENSION}}}DigitalSourceType") is not None

@@ -35,7 +35,7 @@ SINGLE = (
 
 def empty(name: str) -> dict[str, torch.Tensor]:
     """A state of the right keys and shapes that takes no room: one number seen as many."""
-    shapes = loading._expected(name)[""]
+    shapes = loading._key_shapes(name)[""]
     return {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
 
 
@@ -61,7 +61,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_file_is_recognised_by_its_keys(tmp_path: Path, name: str) -> None:
-    assert loading.recognise([saved(tmp_path, {"params": empty(name)})]) == name  # type: ignore[dict-item]
+    assert loading.recognize([saved(tmp_path, {"params": empty(name)})]) == name  # type: ignore[dict-item]
 
 
 def test_weights_of_any_type_of_file_are_loaded_whole(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_another_systems_file_is_said_to_look_like_it(tmp_path: Path) -> None:
 
 def test_the_classifier_that_some_ddcolor_files_carry_is_left_out(tmp_path: Path) -> None:
     spare = {"encoder.arch.head_cls.weight": torch.zeros(4, 768), "encoder.arch.head_cls.bias": torch.zeros(4)}
-    assert loading.recognise([saved(tmp_path, {**empty("ddcolor-tiny"), **spare})]) == "ddcolor-tiny"
+    assert loading.recognize([saved(tmp_path, {**empty("ddcolor-tiny"), **spare})]) == "ddcolor-tiny"
 
 
 @pytest.mark.parametrize("made", ["int", "bool", "cfloat", "to_sparse"])
@@ -161,7 +161,7 @@ def test_files_of_a_system_are_assigned_by_their_names_and_lacking_ones_are_name
     found = loading.assign(card, paths)
     assert set(found) == {"biggan_E", "biggan_G", "biggan_D", "net_corr", "net_gen"}
     assert found["net_corr"] == found["net_gen"] == tmp_path / "colorization_model.pth"
-    assert loading.recognise(paths) == "gcp"
+    assert loading.recognize(paths) == "gcp"
     with pytest.raises(InputError, match=r"biggan_D_256\.pth is lacking"):
         loading.assign(card, [path for path in paths if "_D_" not in path.name])
     with pytest.raises(InputError, match=r"readme\.txt is none of its files"):
@@ -183,7 +183,7 @@ def test_the_one_file_that_is_left_is_the_one_that_is_lacking(tmp_path: Path) ->
 def instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as InstColorization is published, its numbers told apart by network: 1, 2 and 3."""
     folder = tmp_path_factory.mktemp("coco_finetuned_mask_256_ffs")
-    expected = loading._expected("instcolorization")
+    expected = loading._key_shapes("instcolorization")
     for number, (name, shapes) in enumerate(expected.items(), start=1):
         state = {key: torch.tensor(float(number)).expand(shape) for key, shape in shapes.items()}
         torch.save({"state_dict": state}, folder / f"latest_net_{name}.pth")
@@ -194,7 +194,7 @@ def test_a_system_of_several_networks_is_loaded_from_its_folder(instances: Path)
     network = models.load(instances)
     assert network.architecture == "instcolorization"
     first = {name: float(child.state_dict()["model1.0.bias"][0]) for name, child in network.named_children()}
-    assert first == {name: number for number, name in enumerate(loading._expected("instcolorization"), start=1)}
+    assert first == {name: number for number, name in enumerate(loading._key_shapes("instcolorization"), start=1)}
 
 
 def test_a_system_of_several_networks_is_loaded_from_files_that_are_named(instances: Path) -> None:
@@ -217,7 +217,7 @@ def test_an_outside_system_that_cannot_be_built_here_keeps_no_other_from_being_r
     monkeypatch.setitem(cast("dict[str, Card]", CARDS), "broken", card)
     loading._single_networks.cache_clear()
     try:
-        assert loading.recognise([tint.weights(tmp_path)]) == "tint"
+        assert loading.recognize([tint.weights(tmp_path)]) == "tint"
         assert "a_module_that_is_not_there" in caplog.text
         with pytest.raises(WorkError) as caught:
             models.build("broken")
@@ -253,13 +253,13 @@ def test_a_copy_of_weights_from_s3_that_was_damaged_is_fetched_again(tmp_path: P
     pin = tint.pin(store, tmp_path, warmth=0.25)
     kept = home.weights_folder / pin.files[0].sha256 / "tint.pth"
     for _ in range(2):
-        registered._loaded.clear()
+        registered._networks.clear()
         network = registered.network(pin, bench)
         assert registered.network(pin, bench) is network
         assert float(network.state_dict()["0.weight"].sum()) == pytest.approx(0.375)
-        assert loading.sha256_of(kept) == pin.files[0].sha256
+        assert loading.file_sha256(kept) == pin.files[0].sha256
         kept.write_bytes(b"damaged")
-    registered._loaded.clear()
+    registered._networks.clear()
 
 
 def test_what_is_neither_file_nor_card_is_named(tmp_path: Path) -> None:

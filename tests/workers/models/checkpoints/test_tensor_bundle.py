@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from db.errors import InputError
 from tests.support import tf_bundle
 from workers.models.checkpoints import tensor_bundle
-from workers.models.checkpoints.crc32c import crc32c, masked
+from workers.models.checkpoints.crc32c import crc32c, mask_checksum
 from workers.models.checkpoints.tensor_bundle import Bundle
 
 DRAWN = np.random.Generator(np.random.PCG64(0))
@@ -78,7 +78,7 @@ def test_a_compressed_index_is_smaller_and_unpacks_to_the_same() -> None:
     block = tf_bundle.pairs({f"some/long/scope/{number}": b"abcabcabcabcabc" * 9 for number in range(300)})
     packed = tf_bundle.packed(block)
     assert len(packed) < len(block) / 4
-    assert tensor_bundle._unpacked(packed) == block
+    assert tensor_bundle._decompress_snappy(packed) == block
 
 
 def test_a_wrong_name_is_refused_with_the_nearest(prefix: Path) -> None:
@@ -157,10 +157,10 @@ def test_an_index_that_cannot_be_true_is_refused(tmp_path: Path, messages: dict[
 
 def test_a_block_that_unpacks_to_more_than_it_says_is_refused() -> None:
     bomb = tf_bundle.varint(100) + b"\x00a" + b"\xfe\x01\x00" * 1000
-    with pytest.raises(tensor_bundle._Damaged, match="longer than it says"):
-        tensor_bundle._unpacked(bomb)
-    with pytest.raises(tensor_bundle._Damaged, match="too large"):
-        tensor_bundle._unpacked(tf_bundle.varint(1 << 40) + b"\x00a")
+    with pytest.raises(tensor_bundle._DamagedIndex, match="longer than it says"):
+        tensor_bundle._decompress_snappy(bomb)
+    with pytest.raises(tensor_bundle._DamagedIndex, match="too large"):
+        tensor_bundle._decompress_snappy(tf_bundle.varint(1 << 40) + b"\x00a")
 
 
 @pytest.mark.parametrize("snappy", [False, True])
@@ -198,12 +198,12 @@ def _checksums_put_right(content: bytearray) -> bytes:
     try:
         numbers = []
         for _ in range(4):
-            number, at = tensor_bundle._varint(bytes(content[-48:]), at)
+            number, at = tensor_bundle._read_varint(bytes(content[-48:]), at)
             numbers.append(number)
-    except tensor_bundle._Damaged:
+    except tensor_bundle._DamagedIndex:
         return bytes(content)
     (meta, meta_size), (index, index_size) = numbers[:2], numbers[2:]
     for start, end in ((0, meta - 5), (meta, meta + meta_size), (index, index + index_size)):
         if 0 <= start < end and end + 5 <= len(content) - 48:
-            struct.pack_into("<I", content, end + 1, masked(crc32c(bytes(content[start : end + 1]))))
+            struct.pack_into("<I", content, end + 1, mask_checksum(crc32c(bytes(content[start : end + 1]))))
     return bytes(content)

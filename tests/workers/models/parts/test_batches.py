@@ -16,7 +16,7 @@ def test_how_many_go_at_once_depends_on_the_device_and_their_order_is_kept(devic
         return first + second
 
     inputs = [(torch.full((1, 4), float(n)), torch.ones(1, 4)) for n in range(3)]
-    out = batches.predicted(network, inputs, run)
+    out = batches.predict(network, inputs, run)
     assert sizes == expected
     assert out.shape == (3, 4)
     if device == "cpu":

@@ -73,25 +73,25 @@ def _same_numbers() -> None:
 def test_a_network_is_known_by_its_keys_and_does_what_its_family_does(name: str, tmp_path: Path) -> None:
     family, made = NETWORKS[name]
     path = file_of(tmp_path, made())
-    assert loading.recognise([path]) == family
+    assert loading.recognize([path]) == family
     found = inspect_weights.examine([str(path)], None, tmp_path)
     assert found["card"] == f"{family}:some-network-v2-1"
     assert found["trained"]["summary"].endswith(card(family + ":x").summary)
     network, scale = models.load(path), card(found["card"]).scale
     for channels in (1, 3):
         pictures = torch.rand(2, channels, 21, 34)
-        restored = models.restored(network, pictures)
+        restored = models.restore(network, pictures)
         assert restored.shape == (2, channels, 21 * scale, 34 * scale)
         assert restored.dtype == torch.float32
         assert 0 <= float(restored.min()) <= float(restored.max()) <= 1
-        assert torch.equal(restored[1:], models.restored(network, pictures[1:]))
+        assert torch.equal(restored[1:], models.restore(network, pictures[1:]))
 
 
 def test_what_comes_out_is_what_spandrel_makes_of_it(tmp_path: Path) -> None:
     network, picture = swin().eval(), torch.rand(1, 3, 24, 32)
     with torch.inference_mode():
         wanted = network(picture).clamp(0, 1)
-    assert torch.equal(models.restored(models.load(file_of(tmp_path, network)), picture), wanted)
+    assert torch.equal(models.restore(models.load(file_of(tmp_path, network)), picture), wanted)
 
 
 def test_the_average_of_a_training_is_taken_before_its_last_step(tmp_path: Path) -> None:
@@ -186,11 +186,11 @@ def test_a_network_that_was_made_up_and_cannot_run_is_refused(tmp_path: Path, mo
     def broken(*_: object, **__: object) -> Tensor:
         raise RuntimeError("shapes\ndo not fit")
 
-    monkeypatch.setattr(loading, "restored", broken)
+    monkeypatch.setattr(loading, "restore", broken)
     with pytest.raises(InputError, match="cannot be run: shapes do not fit") as caught:
         inspect_weights.examine([str(path)], None, tmp_path)
     assert caught.value.code == "BAD_CHECKPOINT"
-    monkeypatch.setattr(loading, "restored", lambda network, pictures: pictures[..., :32, :32])
+    monkeypatch.setattr(loading, "restore", lambda network, pictures: pictures[..., :32, :32])
     with pytest.raises(InputError, match="of 64 pixels the network makes 32, not 64"):
         inspect_weights.examine([str(path)], None, tmp_path)
 
@@ -198,7 +198,7 @@ def test_a_network_that_was_made_up_and_cannot_run_is_refused(tmp_path: Path, mo
 def test_large_pictures_go_through_in_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = models.load(file_of(tmp_path, SPAN(num_in_ch=3, num_out_ch=3, feature_channels=4, upscale=2)))
     picture = torch.rand(1, 3, 150, 130)
-    whole = models.restored(network, picture)
+    whole = models.restore(network, picture)
     for name, value in {"_FADED_PX": 64, "_AROUND_PX": 32, "_FADE_PX": 16}.items():
         monkeypatch.setattr(tiles, name, value)
-    torch.testing.assert_close(models.restored(network, picture), whole, rtol=0, atol=1e-3)
+    torch.testing.assert_close(models.restore(network, picture), whole, rtol=0, atol=1e-3)

@@ -25,7 +25,7 @@ from tests.support.reels import film
 from tests.workers.on_demand.evaluation import sets
 from workers.on_demand.evaluation.evaluating import evaluate
 from workers.on_demand.evaluation.measures import colour, likeness
-from workers.on_demand.evaluation.order import Order, Output
+from workers.on_demand.evaluation.order import EvaluateOrder, Output
 
 
 @dataclass
@@ -41,7 +41,7 @@ def at(tmp_path: Path) -> House:
 
 
 def judged(at: House, references: object, **more: Any) -> dict[str, Any]:
-    found = evaluate(Order(references=str(references), **more), at.settings)
+    found = evaluate(EvaluateOrder(references=str(references), **more), at.settings)
     found["by"] = {figure["metric"]: figure for figure in found["figures"]}
     return found
 
@@ -197,7 +197,7 @@ def test_a_set_that_cannot_be_judged_at_all_ends_in_a_code(
     order = {"references": "true", "made": "true"} | change
     places = {key: str(tmp_path / value) for key, value in order.items() if value is not None}
     with pytest.raises(InputError) as caught:
-        evaluate(Order(**places), at.settings)  # type: ignore[arg-type]
+        evaluate(EvaluateOrder(**places), at.settings)  # type: ignore[arg-type]
     assert caught.value.code == code
 
 
@@ -279,7 +279,7 @@ def test_a_sheet_never_replaces_the_references(at: House, tmp_path: Path) -> Non
 def test_part_of_a_set_is_spread_evenly_and_progress_is_told(at: House, tmp_path: Path) -> None:
     references = sets.folder(tmp_path / "true", 6)
     told: list[tuple[int, int]] = []
-    order = Order(references=str(references), made=str(references), limit=3, out=str(tmp_path / "out.json"))
+    order = EvaluateOrder(references=str(references), made=str(references), limit=3, out=str(tmp_path / "out.json"))
     found = evaluate(order, at.settings, lambda done, total: told.append((done, total)))
     assert found["pictures"] == 3
     assert list(json.loads((tmp_path / "out.json").read_text())["values"]) == ["p0", "p2", "p4"]
@@ -289,7 +289,7 @@ def test_part_of_a_set_is_spread_evenly_and_progress_is_told(at: House, tmp_path
 def test_references_are_written_out_at_their_size_for_a_job(at: House, tmp_path: Path) -> None:
     references, here = sets.folder(tmp_path / "true", 2), tmp_path / "here"
     pin = placeholders.pin(at.store, tmp_path, "reelwright-color")
-    order = Order(references=str(references), model=pin, size_px=32, prepare=str(here))
+    order = EvaluateOrder(references=str(references), model=pin, size_px=32, prepare=str(here))
     assert evaluate(order, at.settings)["prepared"] == 2
     with Image.open(here / "references" / "p1.png") as picture:
         assert picture.size == (32, 32)
@@ -301,7 +301,7 @@ def test_references_are_written_out_at_their_size_for_a_job(at: House, tmp_path:
 def test_what_an_upscaler_is_given_is_written_out_too(at: House, tmp_path: Path) -> None:
     references, here = sets.folder(tmp_path / "true", 2, height=41, width=31), tmp_path / "here"
     pin = placeholders.pin(at.store, tmp_path, "subpixel-cnn:trial")
-    order = Order(references=str(references), model=pin, prepare=str(here))
+    order = EvaluateOrder(references=str(references), model=pin, prepare=str(here))
     assert evaluate(order, at.settings)["prepared"] == 2
     sizes = {}
     for name in ("references", "inputs"):
@@ -331,7 +331,7 @@ def test_no_reference_is_written_outside_the_folder(at: House, tmp_path: Path) -
         f"id,path\n../out,{references.name}/p0.png\n{tmp_path}/out,{references.name}/p1.png\nfine,{references.name}/p1.png\n"
     )
     pin = placeholders.pin(at.store, tmp_path, "reelwright-color")
-    order = Order(references=str(tmp_path / "set.csv"), model=pin, prepare=str(tmp_path / "here"))
+    order = EvaluateOrder(references=str(tmp_path / "set.csv"), model=pin, prepare=str(tmp_path / "here"))
     found = evaluate(order, at.settings)
     assert found["prepared"] == 1
     assert [row["code"] for row in found["problems"]] == ["PATH_UNSAFE", "PATH_UNSAFE"]

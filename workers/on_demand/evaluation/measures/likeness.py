@@ -67,7 +67,7 @@ def grey(picture: Levels) -> Levels:
     """
     planes = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / _PEAK
     light = lab.lightness(planes)
-    plain = lab.in_gamut(light, torch.zeros(1, 2, *light.shape[-2:]))
+    plain = lab.clip_to_gamut(light, torch.zeros(1, 2, *light.shape[-2:]))
     return levels(plain[0].permute(1, 2, 0).numpy())
 
 

@@ -27,9 +27,9 @@ def warp_error(made: tuple[Levels, Levels], true: tuple[Levels, Levels]) -> floa
         true: The references' frames at the same places, of the same size.
     """
     before, after = (_small(frame) for frame in true)
-    codes = [flow.code(planes.luma(frame)) for frame in (before, after)]
+    codes = [flow.to_code(planes.luma(frame)) for frame in (before, after)]
     there, back = flow.motion(codes[0], codes[1]), flow.motion(codes[1], codes[0])
-    seen = flow.agrees(there, back) & ~edges(there)
+    seen = flow.consistency_mask(there, back) & ~edges(there)
     if not seen.any():
         return 0.0
     earlier, later = (_small(frame) for frame in made)
