@@ -15,11 +15,9 @@ class JobState(StrEnum):
     READY = "ready"
     RUNNING = "running"
     PAUSED = "paused"
-    FINISHING = "finishing"
     DONE = "done"
     DONE_WITH_FAILURES = "done_with_failures"
     CANCELLED = "cancelled"
-    FAILED = "failed"
 
 
 class ItemState(StrEnum):
@@ -76,16 +74,17 @@ class Outcome(StrEnum):
 
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.INGESTING: frozenset({JobState.READY, JobState.CANCELLED, JobState.FAILED}),
-    JobState.READY: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.CANCELLED}),
-    JobState.RUNNING: frozenset({JobState.PAUSED, JobState.FINISHING, JobState.CANCELLED}),
+    JobState.INGESTING: frozenset({JobState.READY, JobState.CANCELLED}),
+    # Over before anything ran: every line of the manifest was bad, or there was none.
+    JobState.READY: frozenset(
+        {JobState.RUNNING, JobState.PAUSED, JobState.DONE, JobState.DONE_WITH_FAILURES, JobState.CANCELLED}
+    ),
+    JobState.RUNNING: frozenset({JobState.PAUSED, JobState.DONE, JobState.DONE_WITH_FAILURES, JobState.CANCELLED}),
     JobState.PAUSED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
-    JobState.FINISHING: frozenset({JobState.DONE, JobState.DONE_WITH_FAILURES}),
     # A rerun opens a finished job again: its items carry the next generation.
     JobState.DONE: frozenset({JobState.RUNNING}),
     JobState.DONE_WITH_FAILURES: frozenset({JobState.RUNNING}),
     JobState.CANCELLED: frozenset({JobState.RUNNING}),
-    JobState.FAILED: frozenset(),
 }
 
 ITEM_MOVES: dict[ItemState, frozenset[ItemState]] = {
@@ -119,7 +118,7 @@ TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     TaskState.CANCELLED: frozenset(),
 }
 
-JOB_OVER = frozenset({JobState.DONE, JobState.DONE_WITH_FAILURES, JobState.CANCELLED, JobState.FAILED})
+JOB_OVER = frozenset({JobState.DONE, JobState.DONE_WITH_FAILURES, JobState.CANCELLED})
 ITEM_OVER = frozenset({ItemState.DONE, ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED})
 ITEM_LIVE = frozenset({ItemState.PENDING, ItemState.RUNNING})
 TASK_LIVE = frozenset({TaskState.WAITING, TaskState.READY, TaskState.QUEUED, TaskState.RUNNING})

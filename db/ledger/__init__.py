@@ -2,7 +2,8 @@
 
 ``submission`` brings jobs and items in, ``dispatching`` rings doorbells, ``leasing`` hands tasks out, ``completing``
 accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``weights`` registers
-networks, ``upkeep`` is the leader's housekeeping. ``counting`` keeps the counters for all of them.
+networks, ``maintenance`` is the leader's housekeeping. For all of them ``job_states`` moves jobs, and ``counting`` keeps
+the counters.
 """
 
 from db.ledger.completing import complete_item, complete_still, complete_task, finish_bundle

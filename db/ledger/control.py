@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from db.errors import CODES, InputError
 from db.ledger.counting import add_delta, count_states
+from db.ledger.job_states import lock_job, move_job
 from db.ledger.leasing import CHUNK, cancel_tasks
 from db.ledger.maintenance import add_sweep
 from db.ledger.submission import add_bundles, add_probes
 from db.recipe import Recipe
 from db.session import Database
-from db.states import ITEM_LIVE, ITEM_OVER, JOB_MOVES, ItemKind, ItemState, JobState, TaskState
+from db.states import ITEM_LIVE, ITEM_OVER, JOB_OVER, ItemKind, ItemState, JobState, TaskState
 from db.store.keys import item_prefix
 from db.tables import Item, Job, Task
 
@@ -36,8 +37,7 @@ def pause_job(db: Database, job_id: int, *, reason: str = "paused by a person") 
         InputError: ``UNKNOWN_JOB`` or ``WRONG_STATE``.
     """
     with db.write() as connection:
-        _move(connection, job_id, JobState.PAUSED)
-        connection.execute(update(Job).where(Job.id == job_id).values(epoch=Job.epoch + 1, pause_reason=reason[:300]))
+        move_job(connection, job_id, JobState.PAUSED, epoch=Job.epoch + 1, pause_reason=reason[:300])
         connection.execute(
             update(Task).where(Task.job_id == job_id, Task.state == TaskState.QUEUED).values(state=TaskState.READY)
         )
@@ -46,20 +46,16 @@ def pause_job(db: Database, job_id: int, *, reason: str = "paused by a person") 
 def resume_job(db: Database, job_id: int) -> None:
     """Go on with a paused job; raises as :func:`pause_job`."""
     with db.write() as connection:
-        row = _job(connection, job_id)
-        if row.state != JobState.PAUSED:
-            raise InputError(f"Job {job_id} is {row.state}, not paused", code="WRONG_STATE")
-        _move(connection, job_id, JobState.RUNNING)
-        connection.execute(update(Job).where(Job.id == job_id).values(pause_reason=""))
+        state = lock_job(connection, job_id)
+        if state is not JobState.PAUSED:
+            raise InputError(f"Job {job_id} is {state}, not paused", code="WRONG_STATE")
+        move_job(connection, job_id, JobState.RUNNING, pause_reason="")
 
 
 def cancel_job(db: Database, job_id: int) -> None:
     """End a job: what is done stays, the rest is cancelled; raises as :func:`pause_job`."""
     with db.write() as connection:
-        _move(connection, job_id, JobState.CANCELLED)
-        connection.execute(
-            update(Job).where(Job.id == job_id).values(epoch=Job.epoch + 1, pause_reason="", finished_at=db.now)
-        )
+        move_job(connection, job_id, JobState.CANCELLED, epoch=Job.epoch + 1, pause_reason="", finished_at=db.now)
         cancel_tasks(db, connection, Task.job_id == job_id)
         live = (Item.job_id == job_id, Item.state.in_(ITEM_LIVE))
         counts = connection.execute(select(Item.state, func.count()).where(*live).group_by(Item.state)).all()
@@ -87,7 +83,7 @@ def cancel_job(db: Database, job_id: int) -> None:
 def set_priority(db: Database, job_id: int, priority: int) -> None:
     """Change a job's priority; what is queued already keeps its place. Raises ``UNKNOWN_JOB``."""
     with db.write() as connection:
-        _job(connection, job_id)
+        lock_job(connection, job_id)
         connection.execute(update(Job).where(Job.id == job_id).values(priority=priority))
 
 
@@ -100,9 +96,9 @@ def rerun(
         InputError: ``UNKNOWN_JOB``, ``NOTHING_SELECTED``, or ``WRONG_STATE`` while the job takes in its manifest.
     """
     with db.write() as connection:
-        job = _job(connection, job_id)
-        if job.state in {JobState.INGESTING, JobState.FAILED}:
-            raise InputError(f"Job {job_id} is {job.state}", code="WRONG_STATE")
+        state = lock_job(connection, job_id)
+        if state is JobState.INGESTING:
+            raise InputError(f"Job {job_id} is {state}", code="WRONG_STATE")
         rows = connection.execute(
             select(Item.id, Item.kind, Item.state, Item.generation, Item.frames_done, Item.frames_total)
             .where(Item.job_id == job_id, Item.source_json.is_not(None), *_conditions(selection))
@@ -110,9 +106,8 @@ def rerun(
         ).all()
         if not rows:
             raise InputError(f"No finished item of job {job_id} fits the selection", code="NOTHING_SELECTED")
-        if JobState(job.state) in {JobState.DONE, JobState.DONE_WITH_FAILURES, JobState.CANCELLED}:
-            _move(connection, job_id, JobState.RUNNING)
-            connection.execute(update(Job).where(Job.id == job_id).values(finished_at=None))
+        if state in JOB_OVER:
+            move_job(connection, job_id, JobState.RUNNING, finished_at=None)
         _restart(connection, job_id, rows, recipe, bundle_stills)
         return len(rows)
 
@@ -163,17 +158,3 @@ def _restart(
         frames_total=-sum(row.frames_total for row in reels),
         **changes,
     )
-
-
-def _job(connection: Connection, job_id: int) -> Row[*tuple[Any, ...]]:
-    row = connection.execute(select(Job.id, Job.state).where(Job.id == job_id).with_for_update(key_share=True)).first()
-    if row is None:
-        raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
-    return row
-
-
-def _move(connection: Connection, job_id: int, state: JobState) -> None:
-    row = _job(connection, job_id)
-    if state not in JOB_MOVES[JobState(row.state)]:
-        raise InputError(f"Job {job_id} is {row.state} and cannot become {state}", code="WRONG_STATE")
-    connection.execute(update(Job).where(Job.id == job_id).values(state=state))

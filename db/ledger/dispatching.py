@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
+from db.ledger.job_states import move_job
 from db.ledger.leasing import live_slots
 from db.ledger.submission import FINISH, LIGHT, RESTORE
 from db.session import Database
@@ -55,7 +56,7 @@ def dispatch(db: Database, lease_seconds: float) -> list[Doorbell]:
                 break
             rung = _dispatch_job(db, connection, job.id, job.epoch, room)
             if rung and job.state == JobState.READY:
-                connection.execute(update(Job).where(Job.id == job.id).values(state=JobState.RUNNING))
+                move_job(connection, job.id, JobState.RUNNING)
             bells += rung
         return bells
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Integer, delete, func, insert, or_, select, u
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.exc import IntegrityError
 
+from db.ledger.job_states import lock_job, move_job
 from db.session import Database
 from db.states import ITEM_LIVE, ItemState, JobState, TaskState
 from db.tables import COUNTERS, CounterDelta, Item, Job, JobProgress, Leader, Sweep, Task
@@ -18,7 +19,7 @@ FOLD_AT_ONCE = 10_000
 """Deltas that one transaction folds."""
 RATE_MEMORY_SECONDS = 30.0
 """Time over which the frame rate is smoothed."""
-_UNDER_WAY = Job.state.in_((JobState.READY, JobState.RUNNING))
+_UNDER_WAY = (JobState.READY, JobState.RUNNING)
 
 
 def lead(db: Database, holder: str, term_seconds: float) -> bool:
@@ -92,20 +93,22 @@ def finish_jobs(db: Database) -> int:
     nearly = JobProgress.items_pending + JobProgress.items_running <= 0
     with db.write() as connection:
         job_ids = connection.scalars(
-            select(Job.id).join(JobProgress, JobProgress.job_id == Job.id).where(_UNDER_WAY, nearly).order_by(Job.id)
+            select(Job.id)
+            .join(JobProgress, JobProgress.job_id == Job.id)
+            .where(Job.state.in_(_UNDER_WAY), nearly)
+            .order_by(Job.id)
         ).all()
         return sum(_finish_job(db, connection, job_id) for job_id in job_ids)
 
 
 def _finish_job(db: Database, connection: Connection, job_id: int) -> bool:
     # Locked before the items are looked at: a rerun or a cancel in between would be overwritten.
-    job = select(Job.id).where(Job.id == job_id, _UNDER_WAY).with_for_update(key_share=True)
+    state = lock_job(connection, job_id)
     of_job = select(Item.id).where(Item.job_id == job_id).limit(1)
-    if connection.execute(job).first() is None or connection.execute(of_job.where(Item.state.in_(ITEM_LIVE))).first():
+    if state not in _UNDER_WAY or connection.execute(of_job.where(Item.state.in_(ITEM_LIVE))).first():
         return False
     bad = connection.execute(of_job.where(Item.state != ItemState.DONE)).first()
-    state = JobState.DONE_WITH_FAILURES if bad else JobState.DONE
-    connection.execute(update(Job).where(Job.id == job_id).values(state=state, finished_at=db.now))
+    move_job(connection, job_id, JobState.DONE_WITH_FAILURES if bad else JobState.DONE, finished_at=db.now)
     return True
 
 

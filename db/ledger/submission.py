@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db.errors import InputError
 from db.ledger.counting import add_delta, count_states
+from db.ledger.job_states import lock_job, move_job
 from db.recipe import Recipe
 from db.records import Source
 from db.session import Database
@@ -124,13 +125,12 @@ def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_sti
 def close_ingest(db: Database, job_id: int) -> None:
     """Let the job begin: its waiting tasks become ready."""
     with db.write() as connection:
-        update_result = connection.execute(
-            update(Job).where(Job.id == job_id, Job.state == JobState.INGESTING).values(state=JobState.READY)
+        if lock_job(connection, job_id) is not JobState.INGESTING:
+            return  # another submission of the same manifest was quicker, or a person cancelled it
+        move_job(connection, job_id, JobState.READY)
+        connection.execute(
+            update(Task).where(Task.job_id == job_id, Task.state == TaskState.WAITING).values(state=TaskState.READY)
         )
-        if update_result.rowcount:
-            connection.execute(
-                update(Task).where(Task.job_id == job_id, Task.state == TaskState.WAITING).values(state=TaskState.READY)
-            )
 
 
 def add_bundles(connection: Connection, job_id: int, state: TaskState, count: int, *, lost_count: int = 0) -> list[int]:
