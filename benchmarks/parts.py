@@ -15,13 +15,13 @@ import torch
 from benchmarks.restore import FRAMES, SIZE
 from db.recipe import Recipe
 from db.records import Blob, ReelFacts
-from workers import device, metrics, stages
+from workers import device, stages
 from workers.frames import Clip, Reel
 from workers.media import planes
 from workers.media.film import ffv1
 from workers.media.pixels import Layout, to_picture, to_planes
 from workers.ops import exposure
-from workers.tasks import step_changes
+from workers.tasks import scoring, step_changes
 
 CELL = 8
 HALF_CODE = 0.5 / 255
@@ -62,7 +62,7 @@ def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:
         output = Clip(stages.apply(step, clip, cell.start, cell.stop, around), cell.start, cell.sources)
         step_changes.measure(clip.frames, output.frames, HALF_CODE)
         clip = output
-    metrics.score(clip, cell)
+    scoring.score(clip, cell)
     return clip
 
 

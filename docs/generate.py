@@ -17,8 +17,7 @@ import typer.main
 from db import recipe as recipes
 from db.catalog import shipped, trained
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
-from db.catalog.measures import MEASURES
-from db.catalog.metrics import METRICS
+from db.catalog.metrics import METRICS, MetricSpec
 from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
 from db.catalog.weights import CARDS, FAMILIES, Card
 from db.errors import CODES
@@ -79,15 +78,16 @@ def scores() -> Iterator[str]:
     yield _table(
         ("metric", "what", "unit", "range", "better", "definition"),
         [
-            (f"`{each.name}`", each.summary, each.unit, f"{each.low:g} to {each.high:g}", _better(each), each.source)
+            (f"`{each.name}`", each.summary, each.unit, _range(each), _better(each), each.convention)
             for each in METRICS.values()
+            if each.in_jobs and not each.outside
         ],
     )
 
 
 def evaluation() -> Iterator[str]:
     yield _table(
-        ("measure", "what", "how", "unit", "better", "taken for", "judge"),
+        ("metric", "what", "how", "unit", "better", "taken for", "judge"),
         [
             (
                 f"`{each.name}`",
@@ -98,9 +98,14 @@ def evaluation() -> Iterator[str]:
                 ", ".join(each.tasks) or "on request",
                 f"[`{each.judge}`](models/{CARDS[each.judge].architecture}.md)" if each.judge else "–",
             )
-            for each in MEASURES.values()
+            for each in METRICS.values()
+            if each.in_evaluation and not each.outside
         ],
     )
+
+
+def _range(spec: MetricSpec) -> str:
+    return f"{spec.low:g} to {spec.high:g}" if spec.high is not None else f"from {spec.low:g}"
 
 
 def errors() -> Iterator[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from db import progress
-from db.catalog import measures
 from db.catalog.architectures import ARCHITECTURES
+from db.catalog.metrics import METRICS, select_metrics
 from db.catalog.weights import CARDS, Card, card, find
 from db.errors import InputError, nearest
 from db.progress import ProgressRow, WeightsRow
@@ -132,8 +132,8 @@ def resolve(name: str) -> Card:
 
 def _order(request: EvaluateRequest, registered: Mapping[str, WeightsRow]) -> dict[str, Any]:
     judges = {name: row.pin for name, row in registered.items() if ARCHITECTURES[row.pin.architecture].task == "judge"}
-    metrics = measures.select_measures(request.metrics, judges)
-    judge_names = {spec.judge for name, spec in measures.MEASURES.items() if metrics is None or name in metrics}
+    metrics = select_metrics(request.metrics, judges)
+    judge_names = {spec.judge for name, spec in METRICS.items() if metrics is None or name in metrics}
     return {
         "references": request.references,
         "inputs": request.inputs,

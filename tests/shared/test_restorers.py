@@ -17,7 +17,7 @@ from tests.support.reels import House, house
 from workers import models, stages
 from workers.frames import STILL
 from workers.on_demand import inspect_weights
-from workers.on_demand.evaluation.measures import likeness
+from workers.ops import likeness
 from workers.ops.resample import Bytes
 
 pytestmark = pytest.mark.shared

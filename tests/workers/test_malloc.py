@@ -24,10 +24,10 @@ def resident():
         return int(file.read().split()[1]) * resource.getpagesize()
 
 without = faults(4)
-malloc.keep()
+malloc.keep_freed()
 faults(1)
 kept, held = faults(4), resident()
-malloc.give_back()
+malloc.trim()
 print(without, kept, held - resident())
 """
 

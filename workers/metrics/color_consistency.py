@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.ops import reduce
 from workers.ops.planes import Planes
 
 DISTANCES = (1, 2, 4)
@@ -24,10 +25,15 @@ def observe(picture: Planes) -> Histograms:
     return np.stack([np.bincount(plane.ravel(), minlength=_LEVELS) / plane.size for plane in levels])
 
 
-def compare(earlier: Histograms, later: Histograms) -> float:
+def update(earlier: Histograms, later: Histograms) -> float:
     """Return the divergence of two frames' histograms, 0 for equal ones, at most log 2."""
     middle = (earlier + later) / 2
     return float(np.mean((_divergence(earlier, middle) + _divergence(later, middle)) / 2))
+
+
+def compute(values: NDArray[np.float64]) -> float:
+    """Return the mean over distances ``(D, N)`` of the mean over all pairs of one distance."""
+    return reduce.mean_of_rows(values)
 
 
 def _divergence(some: Histograms, middle: Histograms) -> Histograms:

@@ -18,9 +18,9 @@ LUMA_ONLY = True
 _LEAST_CUT, _STANDS_OUT = 0.02, 6.0
 
 
-def update(restored: Planes, source: Planes) -> float:
-    """Return the mean luma of one restored frame; ``source`` is not looked at."""
-    return float(cv2.mean(planes.luma(restored))[0])
+def update(picture: Planes) -> float:
+    """Return the mean luma of one picture."""
+    return float(cv2.mean(planes.luma(picture))[0])
 
 
 def compute(values: NDArray[np.float64]) -> float:

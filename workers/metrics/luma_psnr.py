@@ -13,9 +13,9 @@ LUMA_ONLY = True
 _MOST_DB = 100.0
 
 
-def update(restored: Planes, source: Planes) -> float:
+def update(picture: Planes, source: Planes) -> float:
     """Return the PSNR of one frame's BT.601 luma, full scale 1."""
-    one, other = planes.luma(restored), planes.luma(source)
+    one, other = planes.luma(picture), planes.luma(source)
     squared = cv2.norm(one, other, cv2.NORM_L2SQR) / one.size
     return float(min(_MOST_DB, -10 * np.log10(max(squared, 1e-12))))
 

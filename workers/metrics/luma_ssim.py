@@ -18,9 +18,9 @@ _SIDE, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
-def update(restored: Planes, source: Planes) -> float:
+def update(picture: Planes, source: Planes) -> float:
     """Return the mean SSIM of one frame's BT.601 luma."""
-    one, other = planes.luma(restored), planes.luma(source)
+    one, other = planes.luma(picture), planes.luma(source)
     # Every new array costs as much as the sums in it, so five are made and used again. Only the sum of the two
     # variances is asked for, so one filtering serves both.
     spare = one * other

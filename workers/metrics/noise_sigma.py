@@ -14,9 +14,9 @@ from workers.ops.planes import Planes
 LUMA_ONLY = True
 
 
-def update(restored: Planes, source: Planes) -> float:
-    """Return the noise of one restored frame's luma; ``source`` is not looked at."""
-    return noise.immerkaer_sigma(planes.luma(restored))
+def update(picture: Planes) -> float:
+    """Return the noise of one picture's luma."""
+    return noise.immerkaer_sigma(planes.luma(picture))
 
 
 def compute(values: NDArray[np.float64]) -> float:

@@ -12,9 +12,9 @@ from workers.ops.planes import Planes
 LUMA_ONLY = True
 
 
-def update(restored: Planes, source: Planes) -> float:
-    """Return the sharpness of one restored frame (4-neighbour Laplacian); ``source`` is not looked at."""
-    detail = cv2.Laplacian(planes.luma(restored), cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REFLECT_101)
+def update(picture: Planes) -> float:
+    """Return the sharpness of one picture (4-neighbour Laplacian)."""
+    detail = cv2.Laplacian(planes.luma(picture), cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REFLECT_101)
     return float(100 * cv2.meanStdDev(detail)[1].item() ** 2)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.ops import flow, planes
+from workers.ops import flow, planes, reduce
 from workers.ops.flow import Code
 from workers.ops.planes import Planes
 
@@ -22,31 +22,29 @@ _SIDE_PX = 480
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameView:
     """A frame as it is compared."""
 
     picture: Planes
     code: Code
 
 
-def observe(picture: Planes) -> Look:
+def observe(picture: Planes) -> FrameView:
     """Return the frame at its size for comparing, and as motion estimation wants it."""
     small = planes.resize_to_fit(picture, _SIDE_PX)
-    return Look(small, flow.to_code(planes.luma(small)))
+    return FrameView(small, flow.to_code(planes.luma(small)))
 
 
-def compare(earlier: Look, later: Look) -> float:
+def update(earlier: FrameView, later: FrameView) -> float:
     """Return the mean squared difference where both show the same thing; 0 where nothing can be compared."""
     there, back = flow.motion(earlier.code, later.code), flow.motion(later.code, earlier.code)
-    seen = flow.consistency_mask(there, back) & ~_edges_of_motion(there)
+    seen = flow.consistency_mask(there, back) & ~flow.motion_edges(there)
     if not seen.any():
         return 0.0
     difference = flow.warp(later.picture, there) - earlier.picture
     return float(np.mean(difference[:, seen] ** 2, dtype=np.float64))
 
 
-def _edges_of_motion(there: NDArray[np.float32]) -> NDArray[np.bool_]:
-    across, down = np.gradient(there, axis=1), np.gradient(there, axis=0)
-    steep = (across**2 + down**2).sum(axis=2)
-    edges: NDArray[np.bool_] = steep > 0.01 * (there**2).sum(axis=2) + 0.002
-    return edges
+def compute(values: NDArray[np.float64]) -> float:
+    """Return the mean over distances ``(D, N)`` of the mean over all pairs of one distance."""
+    return reduce.mean_of_rows(values)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workers.on_demand.evaluation.measures.naturalness import FEATURES, Pristine
+from workers.ops.naturalness import FEATURES, Pristine
 
 _ARRAYS = {"mu_pris_param": (1, FEATURES), "cov_pris_param": (FEATURES, FEATURES), "gaussian_window": (7, 7)}
 
@@ -41,7 +41,7 @@ class NiqeTable(nn.Module):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
 
     def pristine(self) -> Pristine:
-        """Return the table as the measure wants it."""
+        """Return the table as the metric wants it."""
         mean, covariance, window = (each.cpu().numpy() for each in (self.mean, self.covariance, self.window))
         return Pristine(mean.ravel(), covariance, window)
 

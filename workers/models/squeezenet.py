@@ -1,6 +1,6 @@
 """SqueezeNet 1.0 (Iandola et al. 2016), the classifier that says what is seen in a picture: a judge.
 
-``workers.on_demand.evaluation.measures.semantic`` prepares pictures for it. The small colorizer is made of its modules.
+``workers.metrics.semantic`` prepares pictures for it. The small colorizer is made of its modules.
 """
 
 from __future__ import annotations

@@ -68,3 +68,10 @@ def _estimator() -> cv2.DISOpticalFlow:
 def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return columns, rows
+
+
+def motion_edges(there: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return ``(H, W)``: where a flow ``(H, W, 2)`` changes too fast to be believed (Ruder and others 2016)."""
+    across, down = np.gradient(there, axis=1), np.gradient(there, axis=0)
+    edges: NDArray[np.bool_] = (across**2 + down**2).sum(axis=2) > 0.01 * (there**2).sum(axis=2) + 0.002
+    return edges

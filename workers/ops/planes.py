@@ -57,6 +57,22 @@ def with_luma(planes: Planes, old: Plane, new: Plane) -> Planes:
     return np.stack([plane * ratio + offset for plane in planes])
 
 
+def from_levels(levels: NDArray[np.uint8]) -> Planes:
+    """Return planes of an 8-bit picture ``(H, W, C)``."""
+    return np.ascontiguousarray(levels.transpose(2, 0, 1), np.float32) / np.float32(255)
+
+
+def to_levels(planes: Planes) -> NDArray[np.uint8]:
+    """Return the 8-bit picture ``(H, W, C)`` of planes: clipped, then rounded; undoes :func:`from_levels` exactly."""
+    levels = np.rint(np.clip(planes, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(1, 2, 0))
+
+
+def to_rgb(planes: Planes) -> Planes:
+    """Return three channels of planes with one or three."""
+    return planes if len(planes) == 3 else np.repeat(planes, 3, axis=0)
+
+
 def resize_to_fit(planes: Planes, side_px: int) -> Planes:
     """Return planes made smaller so that no side is longer than ``side_px``; small ones as they are."""
     height, width = planes.shape[1:]

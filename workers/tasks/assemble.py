@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from db.errors import InputError, WorkError
 from db.records import Assignment, Blob, ItemResult, ItemView, Part, ReelFacts
-from workers import metrics, stages
+from workers import stages
 from workers.media import index, planes
 from workers.media.film import access_copy, container, ffv1, framemd5, remux, side_streams
 from workers.media.film.sound import SoundVerifier
@@ -28,7 +28,7 @@ from workers.media.reel import layout_of
 from workers.media.sequences import write as sequence_write
 from workers.media.source import locate, locate_sound
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, step_changes
+from workers.tasks import ai_marking, scoring, step_changes
 from workers.workbench import Workbench
 
 
@@ -44,7 +44,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
         WorkError: The segments do not add up to the reel.
         InputError: The source's sound cannot be read any more.
     """
-    item, facts = _item_of(assignment)
+    item, facts = assignment.reel, _facts_of(assignment.reel)
     _check_parts(assignment.parts, facts)
     master = bench.scratch / "master.mkv"
     plan = _master_plan(item, facts, bench)
@@ -59,7 +59,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     values, outputs["scores"] = _write_scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
     return ItemResult(
         outputs=outputs,
-        scores=metrics.summarize(values),
+        scores=scoring.summarize(values),
         facts={
             **facts.model_dump(mode="json"),
             "copied_sound": verifier.verify(),
@@ -71,10 +71,10 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     )
 
 
-def _item_of(assignment: Assignment) -> tuple[ItemView, ReelFacts]:
-    if assignment.item is None or assignment.item.facts is None:
+def _facts_of(item: ItemView) -> ReelFacts:
+    if item.facts is None:
         raise InputError("An assemble task came without a probed reel", code="BAD_VALUE")
-    return assignment.item, assignment.item.facts
+    return item.facts
 
 
 def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
@@ -182,7 +182,7 @@ def _store_sound_file(plan: remux.MasterPlan, codecs: list[str], notes: list[str
 
 def _decode_master(
     master: Path, item: ItemView, plan: remux.MasterPlan, verifier: SoundVerifier,
-    notes: list[str], pairs: metrics.Pairs | None, bench: Workbench,
+    notes: list[str], pairs: scoring.NeighborScores | None, bench: Workbench,
 ) -> dict[str, Blob]:  # fmt: skip
     """Decode the master once: hash and compare its frames, and encode the access copy where it is wanted."""
     sums = bench.scratch / "master.framemd5"
@@ -202,15 +202,17 @@ def _decode_master(
     return outputs | {"framemd5": bench.put("master.framemd5", sums)}
 
 
-def _pairs(item: ItemView, layout: Layout, bench: Workbench) -> metrics.Pairs | None:
+def _pairs(item: ItemView, layout: Layout, bench: Workbench) -> scoring.NeighborScores | None:
     """Return what compares neighbouring frames, for film in colour: in grey nothing of it can be seen."""
     if layout.channels == 1 or "scores" not in item.recipe.outputs:
         return None
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else {}
-    return metrics.Pairs(frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else ())
+    return scoring.NeighborScores(frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else ())
 
 
-def _compare_neighbors(frames: Iterator[VideoFrame], layout: Layout, pairs: metrics.Pairs) -> Iterator[VideoFrame]:
+def _compare_neighbors(
+    frames: Iterator[VideoFrame], layout: Layout, pairs: scoring.NeighborScores
+) -> Iterator[VideoFrame]:
     for frame in frames:
         pairs.add(to_picture(planes.to_planes(frame, layout), layout))
         yield frame

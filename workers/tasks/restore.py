@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from db.errors import InputError, WorkError
+from db.errors import WorkError
 from db.recipe import Recipe, Step
 from db.records import Assignment, ItemResult, ItemView, TaskResult
-from workers import background, metrics, stages
+from workers import background, stages
 from workers.frames import Clip, Reel
 from workers.media import index, reel
 from workers.media.film import ffv1
@@ -33,7 +33,7 @@ from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import xmp
 from workers.ops import exposure, luma
-from workers.tasks import ai_marking, step_changes
+from workers.tasks import ai_marking, scoring, step_changes
 from workers.workbench import Workbench
 
 Span = tuple[int, int]
@@ -53,7 +53,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
         InputError: The source cannot be read, or is not the one that was probed.
         OutOfMemoryError: The machine was too small for the batch.
     """
-    item, span = _item_of(assignment), (assignment.start_frame, assignment.stop_frame)
+    item, span = assignment.reel, (assignment.start_frame, assignment.stop_frame)
     source_reel = reel.open_reel(item, bench)
     assert item.facts is not None
     path = bench.scratch / "chunk.mkv"
@@ -75,7 +75,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
 
         with background.write_behind(encode, item.batch_frames) as put:
             for restored, source in _restore_cells(source_reel, item, span, recorder, bench):
-                values.append(metrics.score(restored, source))
+                values.append(scoring.score(restored, source))
                 for number, frame in enumerate(restored.frames, restored.start):
                     put((number, _to_picture(frame, layout)))
                 bench.advance()
@@ -122,7 +122,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
     if len(page_records) < first.pages:
         notes.append(f"{first.pages - len(page_records)} more pages of the file were left out.")
     notes = list(dict.fromkeys((*notes, *losses)))
-    return ItemResult(outputs=outputs, scores=metrics.summarize(values), facts=facts, notes=tuple(notes))
+    return ItemResult(outputs=outputs, scores=scoring.summarize(values), facts=facts, notes=tuple(notes))
 
 
 def _write_still(
@@ -161,7 +161,7 @@ def _restore_page(photo: stills.Photo, item: ItemView, bench: Workbench) -> tupl
     recorder = step_changes.ChangeRecorder(item.recipe, photo.depth_bits)
     clip = _apply_steps(item.recipe, source, context, recorder, bench)
     output = stills.with_picture(photo, clip.frames[0].cpu().numpy())
-    values = metrics.score(clip, source) | recorder.values()
+    values = scoring.score(clip, source) | recorder.values()
     return output, _Page(values, (*photo.notes, *stages.notes(item.recipe, is_colored)), is_colored)
 
 
@@ -171,7 +171,7 @@ def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
     Yields:
         The frame that is touched next; handles are among them. The picture that comes out is thrown away.
     """
-    item, span = _item_of(assignment), (assignment.start_frame, assignment.stop_frame)
+    item, span = assignment.reel, (assignment.start_frame, assignment.stop_frame)
     source_reel = reel.open_reel(item, bench)
     context = reel_context(source_reel, item)
     first, last = step_spans(item, span)[0]
@@ -303,9 +303,3 @@ def _to_picture(frame: torch.Tensor, layout: Layout) -> Picture:
 
 def _to_tensor(frames: NDArray[np.float32], bench: Workbench) -> torch.Tensor:
     return torch.from_numpy(frames).to(bench.device)
-
-
-def _item_of(assignment: Assignment) -> ItemView:
-    if assignment.item is None:
-        raise InputError("A reel's task came without its item", code="BAD_VALUE")
-    return assignment.item

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from workers.models.parts import lab_planes
-from workers.on_demand.evaluation.measures import colour, likeness
-from workers.on_demand.evaluation.measures.likeness import Levels
-from workers.ops import lab
+from workers.ops import colorfulness, lab, likeness
+from workers.ops import planes as plane_ops
+from workers.ops.likeness import Levels
 from workers.training.photos import Photos
 
 
@@ -25,8 +25,8 @@ def colorizer_figures(chroma: Callable[[Tensor], Tensor], photos: Photos) -> dic
     for _, picture in photos:
         planes = lab_planes.to_unit_range(picture)
         output = to_levels(lab.merge_chroma(lab.lightness(planes), chroma(planes).float().cpu()))
-        colorfulness = (colour.colorfulness(each, "absolute") for each in (output, picture))
-        rows.append((likeness.psnr(output, picture), likeness.psnr(likeness.grey(picture), picture), *colorfulness))
+        vividness = (colorfulness.absolute(plane_ops.from_levels(each)) for each in (output, picture))
+        rows.append((likeness.psnr(output, picture), likeness.psnr(likeness.grey(picture), picture), *vividness))
     output_psnr, gray_psnr, output_colorfulness, true_colorfulness = np.mean(rows, axis=0).tolist()
     return {
         "psnr": output_psnr,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from db import progress
-from db.catalog import measures
+from db.catalog.metrics import METRICS, default_metrics, select_metrics
 from db.errors import InputError
 from db.session import Database
 from db.settings import Settings
@@ -184,24 +184,27 @@ def test_names_stand_for_weights_as_in_recipes() -> None:
 
 
 def test_metrics_are_chosen_by_name_task_and_judge() -> None:
-    assert measures.select_measures((), []) is None
-    assert measures.select_measures(("ssim", "psnr", "ssim"), []) == ("ssim", "psnr")
-    everything = measures.select_measures(("all",), ["niqe"])
+    assert select_metrics((), []) is None
+    assert select_metrics(("ssim", "psnr", "ssim"), []) == ("ssim", "psnr")
+    everything = select_metrics(("all",), ["niqe"])
     assert everything is not None
     assert "niqe" in everything
     assert "semantic" not in everything
-    assert measures.default_measures("upscaler", []) == ("psnr_y", "ssim_y", "cdc", "warp_error")
-    assert "semantic" in measures.default_measures("colorizer", ["squeezenet"])
+    assert default_metrics("upscaler", []) == ("psnr_y", "ssim_y", "color_consistency", "reference_warp_error")
+    assert "semantic" in default_metrics("colorizer", ["squeezenet"])
+    assert select_metrics(("cdc",), []) == ("color_consistency",), "a name of the release before"
+    with pytest.raises(InputError, match="jobs take it"):
+        select_metrics(("luma_psnr",), [])
     with pytest.raises(InputError, match="Did you mean 'psnr'") as caught:
-        measures.select_measures(("psnrr",), [])
+        select_metrics(("psnrr",), [])
     assert caught.value.code == "UNKNOWN_METRIC"
 
 
-def test_every_measure_says_what_it_is_and_which_judge_it_asks() -> None:
+def test_every_metric_says_what_it_is_and_which_judge_it_asks() -> None:
     from db.catalog.architectures import ARCHITECTURES
     from db.catalog.weights import CARDS
 
-    for name, spec in measures.MEASURES.items():
+    for name, spec in METRICS.items():
         assert spec.name == name
         assert spec.summary
         assert spec.convention

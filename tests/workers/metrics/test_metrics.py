@@ -8,8 +8,8 @@ import torch
 
 from db.catalog.metrics import METRICS
 from tests.support.damage import clip, faded, film, with_flicker, with_grain
-from workers import metrics
 from workers.metrics import colorfulness, flicker, luma_psnr, luma_ssim, noise_sigma, sharpness
+from workers.tasks import scoring
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -58,26 +58,26 @@ def test_colourfulness_by_hand() -> None:
     picture = np.zeros((3, 2, 2), np.float32)
     picture[0, 0], picture[2, 1] = 1, 1
     expected = math.hypot(127.5, 191.25) + 0.3 * math.hypot(127.5, -63.75)
-    assert colorfulness.update(picture, picture) == pytest.approx(expected, rel=1e-5)
+    assert colorfulness.update(picture) == pytest.approx(expected, rel=1e-5)
 
 
 def test_grey_has_no_colour() -> None:
     picture = film(1)[0].numpy()
-    assert colorfulness.update(picture, picture) == 0
-    assert colorfulness.update(np.repeat(picture, 3, 0), picture) == pytest.approx(0, abs=1e-4)
+    assert colorfulness.update(picture) == 0
+    assert colorfulness.update(np.repeat(picture, 3, 0)) == pytest.approx(0, abs=1e-4)
 
 
 def test_sharpness_by_hand() -> None:
     # A checkerboard of 0 and 1 answers the Laplacian with +4 and -4 everywhere: variance 16.
     board = grey(np.indices((8, 8)).sum(0) % 2)
-    assert sharpness.update(board, board) == pytest.approx(1600, rel=1e-5)
-    assert sharpness.update(grey(np.full((8, 8), 0.3)), board) == pytest.approx(0, abs=1e-9)
+    assert sharpness.update(board) == pytest.approx(1600, rel=1e-5)
+    assert sharpness.update(grey(np.full((8, 8), 0.3))) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.05, 0.1])
 def test_noise_is_estimated_within_a_tenth(sigma: float) -> None:
     noisy = with_grain(torch.full((1, 1, 128, 128), 0.5), sigma)[0].numpy()
-    assert noise_sigma.update(noisy, noisy) == pytest.approx(sigma, rel=0.1)
+    assert noise_sigma.update(noisy) == pytest.approx(sigma, rel=0.1)
 
 
 def test_flicker_by_hand() -> None:
@@ -113,32 +113,34 @@ def test_a_fade_is_no_flicker_but_jumps_are() -> None:
     clean = film(16)
 
     def measured(frames: torch.Tensor) -> float:
-        return metrics.summarize(metrics.score(clip(frames), clip(frames)))["flicker"]
+        return scoring.summarize(scoring.score(clip(frames), clip(frames)))["flicker"]
 
     assert measured(faded(clean)) < 0.01 < measured(with_flicker(clean))
 
 
 def test_every_metric_of_the_catalogue_is_scored_and_within_its_range() -> None:
     frames = film(4, channels=3)
-    summary = metrics.summarize(metrics.score(clip(with_grain(frames, 0.05)), clip(frames)))
-    assert set(summary) == {name for name, spec in METRICS.items() if spec.scope != "pair"}
+    summary = scoring.summarize(scoring.score(clip(with_grain(frames, 0.05)), clip(frames)))
+    assert set(summary) == {spec.name for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous"}
     for name, value in summary.items():
-        assert METRICS[name].low <= value <= METRICS[name].high
+        high = METRICS[name].high
+        assert high is not None
+        assert METRICS[name].low <= value <= high
 
 
 def test_a_still_has_no_reel_metrics() -> None:
     frames = film(1)
-    summary = metrics.summarize(metrics.score(clip(frames), clip(frames)))
-    assert set(summary) == {name for name, spec in METRICS.items() if spec.scope == "frame"}
+    summary = scoring.summarize(scoring.score(clip(frames), clip(frames)))
+    assert set(summary) == {spec.name for spec in METRICS.values() if spec.in_jobs and spec.reduces == "picture"}
 
 
 def test_values_of_segments_joined_equal_those_of_the_whole() -> None:
     source, restored = film(9), with_grain(film(9), 0.03)
-    whole = metrics.score(clip(restored), clip(source))
-    parts = [metrics.score(clip(restored[a:b], a), clip(source)) for a, b in ((0, 4), (4, 9))]
+    whole = scoring.score(clip(restored), clip(source))
+    parts = [scoring.score(clip(restored[a:b], a), clip(source)) for a, b in ((0, 4), (4, 9))]
     for name, values in whole.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
-    assert set(whole) == {"mean_luma", *(n for n, s in METRICS.items() if s.scope == "frame")}
+    assert set(whole) == {"mean_luma", *(n for n, s in METRICS.items() if s.in_jobs and s.reduces == "picture")}
 
 
 @pytest.mark.parametrize("larger", [1, 2])
@@ -146,20 +148,21 @@ def test_luma_made_once_for_all_gives_what_each_metric_gives_alone(larger: int) 
     source = film(1, 20, 30, channels=3)
     restored = with_grain(source, 0.05).repeat_interleave(larger, 2).repeat_interleave(larger, 3)
     small = torch.nn.functional.avg_pool2d(restored, larger)
-    got = metrics.score(clip(restored), clip(source))
+    got = scoring.score(clip(restored), clip(source))
     for metric, picture in ((luma_psnr, small), (luma_ssim, small), (sharpness, restored), (noise_sigma, restored)):
         name = metric.__name__.rsplit(".", 1)[1]
-        assert got[name][0] == pytest.approx(metric.update(picture[0].numpy(), source[0].numpy()), rel=1e-4)
+        shown = (picture, source) if METRICS[name].compares == "source" else (picture,)
+        assert got[name][0] == pytest.approx(metric.update(*(each[0].numpy() for each in shown)), rel=1e-4)
 
 
 def test_an_enlarged_picture_is_compared_at_the_sources_size() -> None:
     source = film(1, 20, 30)
     larger = source.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    values = metrics.score(clip(larger), clip(source))
+    values = scoring.score(clip(larger), clip(source))
     assert values["luma_psnr"][0] == 100
 
 
 def test_a_coloured_result_is_compared_with_its_grey_source_by_luma() -> None:
     source = film(1)
-    values = metrics.score(clip(source.expand(-1, 3, -1, -1)), clip(source))
+    values = scoring.score(clip(source.expand(-1, 3, -1, -1)), clip(source))
     assert values["luma_psnr"][0] > 90

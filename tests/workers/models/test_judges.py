@@ -17,7 +17,7 @@ from db.errors import InputError
 from tests.support import fill
 from workers import models
 from workers.models.checkpoints import loading
-from workers.on_demand.evaluation.measures import frechet
+from workers.ops import frechet
 
 
 def filled(network: nn.Module) -> nn.Module:
@@ -34,7 +34,7 @@ def test_fids_inception_is_that_of_torch_fidelity(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     with torch.inference_mode():
         wanted = theirs(torch.from_numpy(picture.transpose(2, 0, 1).copy())[None])[0]
-        found = ours(frechet.prepared([picture], "torch_fidelity"))
+        found = ours(frechet.network_input([picture], "torch_fidelity"))
     assert found.shape == (1, 2048)
     assert found.std() > 0
     assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5 * float(wanted.abs().max()))

@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional
 
 from tests.support.damage import clip, film, reel, step
-from workers import metrics, stages
+from workers import stages
 from workers.metrics import colorfulness
+from workers.tasks import scoring
 
 
 def clean(count: int = 14) -> torch.Tensor:
@@ -34,11 +35,11 @@ def steady(frames: torch.Tensor, shots: tuple[tuple[int, int], ...] | None = Non
 
 
 def measured(frames: torch.Tensor) -> dict[str, float]:
-    pairs = metrics.Pairs()
+    pairs = scoring.NeighborScores()
     for frame in frames:
         pairs.add(frame.numpy())
-    colour = float(np.mean([colorfulness.update(frame.numpy(), frame.numpy()) for frame in frames]))
-    return metrics.summarize(pairs.values()) | {"colorfulness": colour}
+    colour = float(np.mean([colorfulness.update(frame.numpy()) for frame in frames]))
+    return scoring.summarize(pairs.values()) | {"colorfulness": colour}
 
 
 @pytest.mark.parametrize("seed", [0, 1])

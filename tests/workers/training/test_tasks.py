@@ -17,8 +17,8 @@ from torchvision.models import vgg16_bn
 
 from tests.workers.training import album, published
 from workers.models import lite_unet
-from workers.on_demand.evaluation.measures import colour
-from workers.ops import lab
+from workers.ops import colorfulness, lab
+from workers.ops import planes as plane_ops
 from workers.training import color_bins, export, packing, photos, tasks
 from workers.training.color_bins import Bins
 from workers.training.errors import TrainingError
@@ -197,9 +197,9 @@ def test_vgg_features_are_those_of_torchvision(tmp_path: Path) -> None:
 
 def test_colourfulness_that_is_learnt_is_the_one_that_is_measured() -> None:
     shown = album.picture(3)
-    planes = torch.from_numpy(shown.copy()).permute(2, 0, 1)[None].double() / 255
-    learnt = float(ddcolor_course.colorfulness(planes))
-    assert learnt == pytest.approx(colour.colorfulness(shown, "absolute"), rel=1e-3)
+    tensor = torch.from_numpy(shown.copy()).permute(2, 0, 1)[None].double() / 255
+    learnt = float(ddcolor_course.colorfulness(tensor))
+    assert learnt == pytest.approx(colorfulness.absolute(plane_ops.from_levels(shown)), rel=1e-3)
 
 
 def test_courses_refuse_what_they_do_not_have(tmp_path: Path) -> None:

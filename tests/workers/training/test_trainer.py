@@ -79,9 +79,9 @@ import torch
 torch.set_num_threads(1)
 from tests.workers.training.dots import DotsTask
 from workers.training import photos
-from workers.training.trainer import Plan, Trainer
-found = photos.opened(sys.argv[1])
-plan = Plan(steps=12, batch=4, rate=0.05, look_every=6, save_every=4, looked_at=1)
+from workers.training.trainer import Trainer, TrainingPlan
+found = photos.open_photos(sys.argv[1])
+plan = TrainingPlan(steps=12, batch=4, rate=0.05, look_every=6, save_every=4, looked_at=1)
 def said(progress):
     print(progress.step, flush=True)
     time.sleep(600 if progress.step == 7 else 0)
@@ -199,14 +199,14 @@ from pathlib import Path
 import torch
 from tests.workers.training.dots import DotsTask
 from workers.training import photos
-from workers.training.trainer import Plan, Trainer
+from workers.training.trainer import Trainer, TrainingPlan
 torch.set_num_threads(1)
 if len(sys.argv) > 3:
     torch.distributed.init_process_group("gloo")
-found = photos.opened(sys.argv[1])
+found = photos.open_photos(sys.argv[1])
 course = DotsTask()
 course.network[0].p = 0.0
-plan = Plan(steps=6, batch=4, rate=0.05, save_every=100)
+plan = TrainingPlan(steps=6, batch=4, rate=0.05, save_every=100)
 run = Trainer(course, found, found.subset(2), Path(sys.argv[2]), plan, device="cpu")
 run.train()
 if len(sys.argv) > 3:

@@ -323,9 +323,9 @@ def _family(sets: Mapping[str, State]) -> tuple[str, str]:
     """Return the family that reads a file, or why none can; both empty where none knows its keys."""
     why = ""
     # Architectures of one library share the function, which builds a network to answer.
-    for recognised in dict.fromkeys(_module(each.architecture).recognised for each in FAMILIES.values()):
+    for family_of in dict.fromkeys(_module(each.architecture).recognized_family for each in FAMILIES.values()):
         try:
-            family = recognised(sets)
+            family = family_of(sets)
         except ValueError as error:
             why = f" {error}."
         else:

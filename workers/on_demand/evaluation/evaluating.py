@@ -16,16 +16,16 @@ from typing import Any
 import cv2
 from torch import nn
 
-from db.catalog.measures import MEASURES, RELIABLE_ABOVE, default_measures
+from db.catalog.metrics import METRICS, MetricSpec, default_metrics
 from db.errors import InputError
 from db.settings import Settings
 from db.store import open_store
 from workers import device as devices
 from workers.models.checkpoints import registered
 from workers.on_demand.evaluation import cases as reading
-from workers.on_demand.evaluation import gauges, references, runs, sheets
+from workers.on_demand.evaluation import references, runs, sheets
 from workers.on_demand.evaluation.cases import Case
-from workers.on_demand.evaluation.gauges import Gauge, Shown
+from workers.on_demand.evaluation.figures import Accumulator, Batch, open_accumulator
 from workers.on_demand.evaluation.order import EvaluateOrder
 from workers.on_demand.evaluation.references import Levels, MediaLocation, ReferenceEntry
 from workers.workbench import Workbench
@@ -37,68 +37,64 @@ Moved = Callable[[int, int], None]
 
 
 class Figures:
-    """Gauges of one evaluation: for every measure one of what was made and one of each thing beside it."""
+    """Figures of one evaluation: for every metric one of what was made and one of each thing beside it."""
 
-    def __init__(self, names: Sequence[str], judges: Mapping[str, nn.Module], crop: int) -> None:
+    def __init__(self, names: Sequence[str], judges: Mapping[str, nn.Module], crop_px: int) -> None:
         """Begin with nothing measured."""
-        self.names, self.judges, self.crop = names, judges, crop
-        self._gauges: dict[tuple[str, str], Gauge] = {}
+        self.specs = [METRICS[name] for name in names]
+        self.judges, self.crop_px = judges, crop_px
+        self._accumulators: dict[tuple[str, str], Accumulator] = {}
         self.rows: list[sheets.ValueRow] = []
         self.count = 0
         self.films: set[str] = set()
 
-    def add(self, made: Sequence[runs.CaseResult]) -> None:
+    def add(self, results: Sequence[runs.CaseResult]) -> None:
         """Add a batch."""
-        films = [each.case.film for each in made]
-        true = Shown([each.case.true for each in made], films)
-        subjects = {_OWN: Shown([each.picture for each in made], films)}
-        for subject in set.intersection(*(set(each.beside) for each in made)):
-            subjects[subject] = Shown([each.beside[subject] for each in made], films)
-        for name in self.names:
-            of_reference = {} if MEASURES[name].needs_reference else {_TRUE: true}
-            for subject, shown in (subjects | of_reference).items():
-                values = self._gauge(name, subject).add(shown, true)
+        films = [each.case.film for each in results]
+        reference = Batch([each.case.true for each in results], films)
+        subjects = {_OWN: Batch([each.picture for each in results], films)}
+        for subject in set.intersection(*(set(each.beside) for each in results)):
+            subjects[subject] = Batch([each.beside[subject] for each in results], films)
+        for spec in self.specs:
+            # What needs no reference, or only as a guide along a film, says something of the reference too.
+            of_reference = {_TRUE: reference} if spec.compares != "reference" or spec.reduces == "reel" else {}
+            for subject, batch in (subjects | of_reference).items():
+                values = self._accumulator(spec, subject).add(batch, reference)
                 self.rows += [
-                    sheets.ValueRow(each.case.id, subject, name, value)
-                    for each, value in zip(made, values or (), strict=values is not None)
+                    sheets.ValueRow(each.case.id, subject, spec.name, value)
+                    for each, value in zip(results, values or (), strict=values is not None)
                 ]
-        self.count += len(made)
+        self.count += len(results)
         self.films |= set(films) - {""}
 
     def document(self) -> list[dict[str, Any]]:
-        """Return each measure's figure, what stands beside it, and how it is computed."""
-        found = []
-        for name in self.names:
-            values = {subject: gauge.value() for (each, subject), gauge in self._gauges.items() if each == name}
-            if name in {"cdc", "warp_error"} and not self.films:
-                continue
-            found.append(self._figure(name, {subject: _plain(value) for subject, value in values.items()}))
-        return found
+        """Return each metric's figure, what stands beside it, and how it is computed."""
+        return [self._figure(spec) for spec in self.specs if self.films or spec.reduces != "reel"]
 
-    def _figure(self, name: str, values: dict[str, float | None]) -> dict[str, Any]:
-        spec = MEASURES[name]
+    def _figure(self, spec: MetricSpec) -> dict[str, Any]:
+        accumulators = {subject: each for (name, subject), each in self._accumulators.items() if name == spec.name}
+        values = {subject: _plain(each.value()) for subject, each in accumulators.items()}
         note = ""
-        if name.startswith("fid_") and self.count <= RELIABLE_ABOVE:
-            note = f"unreliable: {self.count} pictures, and more than {RELIABLE_ABOVE} are needed"
+        if self.count <= spec.reliable_above:
+            note = f"unreliable: {self.count} pictures, and more than {spec.reliable_above} are needed"
         elif values.get(_OWN) is None:
             note = "could not be measured on any picture"
-        convention = spec.convention.replace("crop = scale", f"crop = {self.crop}")
         return {
-            "metric": name,
+            "metric": spec.name,
             "value": values.pop(_OWN, None),
             "beside": values,
             "unit": spec.unit,
             "higher_is_better": spec.higher_is_better,
-            "count": len(self.films) if spec.scope == "reel" else self.count,
+            "count": len(self.films) if spec.reduces == "reel" else self.count,
             "reliable": not note,
             "note": note,
-            "convention": convention,
+            "convention": spec.convention.replace("crop = scale", f"crop = {self.crop_px}"),
         }
 
-    def _gauge(self, name: str, subject: str) -> Gauge:
-        if (name, subject) not in self._gauges:
-            self._gauges[name, subject] = gauges.opened(name, self.judges, self.crop)
-        return self._gauges[name, subject]
+    def _accumulator(self, spec: MetricSpec, subject: str) -> Accumulator:
+        if (spec.name, subject) not in self._accumulators:
+            self._accumulators[spec.name, subject] = open_accumulator(spec, self.judges, self.crop_px)
+        return self._accumulators[spec.name, subject]
 
 
 def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda done, total: None) -> dict[str, Any]:
@@ -132,7 +128,7 @@ def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda don
             order, bench, lambda: reading.CaseReader(settings, Path(scratch), order.size_px).cases(entries)
         )
         judges = {name: registered.network(pin, bench) for name, pin in order.judges.items()}
-        names = order.metrics or default_measures(run.task, judges)
+        names = order.metrics or default_metrics(run.task, judges)
         figures = Figures(names, {name: judge.eval() for name, judge in judges.items()}, run.crop)
         _walk(run, desk, entries, made, figures, moved, 1 if device == "cpu" else _BATCH)
     if not figures.count:

@@ -23,8 +23,7 @@ from workers.media.film import container
 from workers.media.film import scan as film_scan
 from workers.media.source import check_file
 from workers.media.stills import files as stills
-from workers.on_demand.evaluation.measures import likeness
-from workers.ops import shards
+from workers.ops import likeness, shards
 
 Levels = NDArray[np.uint8]
 

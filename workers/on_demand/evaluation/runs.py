@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
-from db.catalog.measures import Task
+from db.catalog.metrics import Task
 from db.catalog.weights import Card, card
 from db.errors import InputError, nearest
 from workers import device as devices
 from workers import models
 from workers.models.checkpoints import registered
 from workers.on_demand.evaluation.cases import Case, add_noise, match_channels, to_color
-from workers.on_demand.evaluation.measures import likeness, resample
 from workers.on_demand.evaluation.order import EvaluateOrder
 from workers.on_demand.evaluation.references import Levels
-from workers.ops import lab
+from workers.ops import bicubic, lab, likeness
 from workers.workbench import Workbench
 
 TUNING_CASES = 4
@@ -174,7 +173,7 @@ def _upscale(restore: Restore, cases: Sequence[Case], scale: int) -> list[CaseRe
     results = []
     for case, small_input, picture in zip(cases, small, restore(cases, lambda: _to_planes(small)), strict=True):
         reference, picture = match_channels(case.id, _crop_to_output(case.id, case.true, picture), picture)
-        plain = resample.bicubic_levels(small_input, scale)
+        plain = bicubic.bicubic_levels(small_input, scale)
         plain = plain if plain.shape[2] == reference.shape[2] else to_color(plain)
         results.append(CaseResult(_with_reference(case, reference), picture, {"bicubic": plain}))
     return results
@@ -188,7 +187,7 @@ def _with_small_input(case: Case, scale: int) -> Case:
     if not height or not width:
         raise InputError(f"{case.id}: smaller than one pixel at 1/{scale}", code="SIZE_MISMATCH")
     true = np.ascontiguousarray(case.true[:height, :width])
-    return replace(case, true=true, given=resample.bicubic_levels(true, 1 / scale))
+    return replace(case, true=true, given=bicubic.bicubic_levels(true, 1 / scale))
 
 
 def _crop_to_output(name: str, reference: Levels, picture: Levels) -> Levels:

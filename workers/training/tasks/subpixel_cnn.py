@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from workers.models import subpixel_cnn
 from workers.models.parts import lab_planes
-from workers.on_demand.evaluation.measures import likeness
+from workers.ops import likeness
 from workers.training import init, task, validation, views
 from workers.training.photos import Photos, Picture
 from workers.training.task import Batch, Defaults

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from db.catalog.measures import MEASURES
+from db.catalog.metrics import METRICS
 from db.errors import InputError
 from db.settings import Settings
 from db.store import open_store
@@ -24,8 +24,8 @@ from tests.support import placeholders
 from tests.support.reels import film
 from tests.workers.on_demand.evaluation import sets
 from workers.on_demand.evaluation.evaluating import evaluate
-from workers.on_demand.evaluation.measures import colour, likeness
 from workers.on_demand.evaluation.order import EvaluateOrder, Output
+from workers.ops import colorfulness, likeness, planes
 
 
 @dataclass
@@ -56,21 +56,25 @@ def test_finished_pictures_are_compared_by_id_and_grey_stands_beside(at: House, 
     floor = [likeness.psnr(likeness.grey(sets.picture(seed)), sets.picture(seed)) for seed in range(3)]
     assert psnr["value"] == pytest.approx((floor[0] + 2 * likeness.MOST_DB) / 3)
     assert psnr["beside"] == {"grey": pytest.approx(np.mean(floor))}
-    true = np.mean([colour.colorfulness(sets.picture(seed), "absolute") for seed in range(3)])
+    true = np.mean([colorfulness.absolute(planes.from_levels(sets.picture(seed))) for seed in range(3)])
     assert found["by"]["colorfulness_absolute"]["beside"]["reference"] == pytest.approx(true)
     assert found["by"]["colorfulness"]["beside"]["grey"] == pytest.approx(0, abs=0.5)
     assert all(figure["convention"] for figure in found["figures"])
     assert "semantic" not in found["by"]
 
 
-def test_every_measure_is_taken_when_its_judge_is_registered(at: House, tmp_path: Path) -> None:
+def test_every_metric_is_taken_when_its_judge_is_registered(at: House, tmp_path: Path) -> None:
     references, made = sets.folder(tmp_path / "true", height=200, width=200), tmp_path / "made"
     sets.folder(made, height=200, width=200)
     names = ("squeezenet", "inception-fid", "inception-imagenet", "lpips-alex", "niqe")
     judges = {name: sets.judge(at.store, tmp_path, name) for name in names}
     # Each distance of 2048 features takes seconds, and the ways of resizing are tested by themselves.
-    left_out = {"lpips_vgg", "cdc", "warp_error", "fid_pytorch_fid", "fid_clean_fid", "fid_imagenet_01"}
-    wanted = tuple(name for name in MEASURES if name not in left_out)
+    left_out = {"lpips_vgg", "fid_pytorch_fid", "fid_clean_fid", "fid_imagenet_01"}
+    wanted = tuple(
+        name
+        for name, spec in METRICS.items()
+        if spec.in_evaluation and spec.reduces != "reel" and not spec.outside and name not in left_out
+    )
     found = judged(at, references, made=str(made), judges=judges, metrics=wanted)
     assert tuple(found["by"]) == wanted
     assert found["by"]["semantic"]["value"] == 1
@@ -232,7 +236,7 @@ def test_films_are_judged_frame_by_frame_and_for_their_steadiness(at: House, tmp
     found = judged(at, tmp_path / "true", made=str(tmp_path / "made"))
     assert (found["films"], found["pictures"]) == (1, 6)
     assert found["by"]["psnr"]["value"] < likeness.MOST_DB
-    for name in ("cdc", "warp_error"):
+    for name in ("color_consistency", "reference_warp_error"):
         assert found["by"][name]["value"] > 0
         assert found["by"][name]["beside"]["reference"] == pytest.approx(0, abs=1e-6)
         assert found["by"][name]["count"] == 1

@@ -1,4 +1,4 @@
-"""How like a picture is to its reference: PSNR, SSIM and the grey floor.
+"""How like a picture is to its reference: PSNR and SSIM of 8-bit pictures, and the grey floor.
 
 PSNR and SSIM are taken of 8-bit pictures, one picture at a time. Luma is MATLAB's ``rgb2ycbcr``, 16 to 235, as all
 tables of super-resolution have it; there as many pixels are cropped from each side as the picture was enlarged.
@@ -31,7 +31,7 @@ def psnr(one: Levels, other: Levels) -> float:
 
 def luma_psnr(one: Levels, other: Levels, crop: int = 0) -> float:
     """Return the PSNR in dB of :func:`luma` of two pictures ``(H, W, 3)``, ``crop`` pixels left out at each side."""
-    return _decibels(cropped(luma(one), crop), cropped(luma(other), crop))
+    return _decibels(crop_sides(luma(one), crop), crop_sides(luma(other), crop))
 
 
 def ssim(one: Levels, other: Levels) -> float:
@@ -47,7 +47,7 @@ def ssim(one: Levels, other: Levels) -> float:
 
 def luma_ssim(one: Levels, other: Levels, crop: int = 0) -> float:
     """Return SSIM of :func:`luma` of two pictures ``(H, W, 3)``, ``crop`` pixels left out at each side."""
-    return _plane_ssim(cropped(luma(one), crop), cropped(luma(other), crop))
+    return _plane_ssim(crop_sides(luma(one), crop), crop_sides(luma(other), crop))
 
 
 def luma(picture: Levels) -> Plane:
@@ -55,7 +55,7 @@ def luma(picture: Levels) -> Plane:
     return np.asarray(picture @ _LUMA + 16, np.float64)
 
 
-def cropped(plane: Plane, crop: int) -> Plane:
+def crop_sides(plane: Plane, crop: int) -> Plane:
     """Return a plane without ``crop`` pixels at each side."""
     return plane[crop : plane.shape[0] - crop, crop : plane.shape[1] - crop]
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workers.on_demand.evaluation.measures import resample
+from workers.ops import bicubic
 
 
 def test_what_is_even_stays_even_and_sides_round_up() -> None:
-    made = resample.bicubic(np.full((5, 7, 3), 90, np.uint8), 0.5)
+    made = bicubic.bicubic(np.full((5, 7, 3), 90, np.uint8), 0.5)
     assert made.shape == (3, 4, 3)
     assert made == pytest.approx(90)
 
 
 def test_a_ramp_stays_a_ramp_within() -> None:
     ramp = np.tile(np.arange(32.0), (4, 1))
-    made = resample.bicubic(ramp, 2)
+    made = bicubic.bicubic(ramp, 2)
     assert made.shape == (8, 64)
     assert made[0, 8:-8] == pytest.approx((np.arange(64)[8:-8] + 0.5) / 2 - 0.5)
 
@@ -29,7 +29,7 @@ def test_away_from_the_edges_it_is_pillows_kernel(scale: float) -> None:
     theirs = np.asarray(Image.fromarray(plane, "F").resize(size, Image.Resampling.BICUBIC))
     edge = round(8 * max(1, scale))
     inside = (slice(edge, -edge), slice(edge, -edge)) if scale > 1 else (slice(3, -3), slice(3, -3))
-    assert resample.bicubic(plane, scale)[inside] == pytest.approx(theirs[inside], abs=1e-3)
+    assert bicubic.bicubic(plane, scale)[inside] == pytest.approx(theirs[inside], abs=1e-3)
 
 
 def test_edges_are_mirrored_with_the_edge_twice() -> None:
@@ -37,4 +37,4 @@ def test_edges_are_mirrored_with_the_edge_twice() -> None:
     weights = [-0.0234375, 0.2265625, 0.8671875, -0.0703125]
     values = np.array([[10.0, 50, 20, 30]])
     wanted = weights[0] * 50 + weights[1] * 10 + weights[2] * 10 + weights[3] * 50
-    assert resample.bicubic(np.repeat(values, 4, axis=0), 2)[2, 0] == pytest.approx(wanted)
+    assert bicubic.bicubic(np.repeat(values, 4, axis=0), 2)[2, 0] == pytest.approx(wanted)

@@ -13,12 +13,14 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.on_demand.evaluation.measures import resample
+from workers.ops import bicubic, planes
+from workers.ops.planes import Planes
 
 Levels = NDArray[np.uint8]
+Features = NDArray[np.float32]
 Rows = NDArray[np.float64]
 Mode = Literal["torch_fidelity", "pytorch_fid", "clean_fid", "imagenet_01", "imagenet_11"]
 
@@ -56,6 +58,27 @@ class Moments:
         return np.asarray((self._products - self.count * np.outer(mean, mean)) / max(1, self.count - 1))
 
 
+MomentsPair = tuple[Moments, Moments]
+"""Of what was made, and of the references."""
+
+
+def add_pairs(state: MomentsPair | None, values: Sequence[tuple[Features, Features]]) -> MomentsPair:
+    """Add a batch of pairs of features to the moments of both sets; begins with None."""
+    moments = state or (Moments(), Moments())
+    for side, column in zip(moments, zip(*values, strict=True), strict=True):
+        side.add(np.stack(column))
+    return moments
+
+
+@torch.inference_mode()
+def features(network: nn.Module, pictures: Sequence[Planes], mode: Mode) -> Sequence[Features]:
+    """Return what a network sees in pictures ``(C, H, W)`` 0..1, 2048 numbers each."""
+    device = next(network.parameters()).device
+    levels = [planes.to_levels(planes.to_rgb(picture)) for picture in pictures]
+    rows: Features = network(network_input(levels, mode).to(device)).float().cpu().numpy()
+    return list(rows)
+
+
 def distance(one: Moments, other: Moments) -> float:
     """Return ``|m1 - m2|^2 + Tr(S1 + S2 - 2 sqrt(S1 S2))``, never below 0.
 
@@ -70,7 +93,7 @@ def distance(one: Moments, other: Moments) -> float:
     return max(0.0, float(apart @ apart + np.trace(first) + np.trace(second) - 2 * shared))
 
 
-def prepared(pictures: Sequence[Levels], mode: Mode) -> Tensor:
+def network_input(pictures: Sequence[Levels], mode: Mode) -> Tensor:
     """Return what the network is fed ``(N, 3, 299, 299)`` float32 for 8-bit sRGB pictures ``(H, W, 3)`` of any sizes.
 
     Args:
@@ -111,19 +134,19 @@ def _pytorch_fid(picture: Levels) -> Tensor:
 
 
 def _clean_fid(picture: Levels) -> Tensor:
-    made = np.clip(resample.pillow_bicubic(picture, SIDE_PX, SIDE_PX), 0, 255).transpose(2, 0, 1)
-    return ((torch.from_numpy(np.ascontiguousarray(made)).float() - 128) / 128)[None]
+    resized = np.clip(bicubic.pillow_bicubic(picture, SIDE_PX, SIDE_PX), 0, 255).transpose(2, 0, 1)
+    return ((torch.from_numpy(np.ascontiguousarray(resized)).float() - 128) / 128)[None]
 
 
 def _imagenet_01(picture: Levels) -> Tensor:
-    return _recentred(_bilinear(_planes(picture) / 255))
+    return _recenter(_bilinear(_planes(picture) / 255))
 
 
 def _imagenet_11(picture: Levels) -> Tensor:
-    return _recentred(_bilinear(_planes(picture) / 255 * 2 - 1))
+    return _recenter(_bilinear(_planes(picture) / 255 * 2 - 1))
 
 
-def _recentred(planes: Tensor) -> Tensor:
+def _recenter(planes: Tensor) -> Tensor:
     mean, std = (torch.tensor(each).view(3, 1, 1) for each in (_IMAGENET_MEAN, _IMAGENET_STD))
     return (planes * 0.5 + 0.5) * (std / 0.5) + (mean - 0.5) / 0.5
 

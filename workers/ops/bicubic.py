@@ -18,7 +18,7 @@ Plane = NDArray[np.float64]
 def bicubic(picture: NDArray[np.generic], scale: float) -> Plane:
     """Return a picture ``(H, W)`` or ``(H, W, C)`` at ``scale`` times its size, sides rounded up, not clipped."""
     down, right = (_weights(side, math.ceil(side * scale), scale) for side in picture.shape[:2])
-    return _resampled(picture, down, right)
+    return _resample(picture, down, right)
 
 
 def bicubic_levels(picture: Levels, scale: float) -> Levels:
@@ -29,25 +29,25 @@ def bicubic_levels(picture: Levels, scale: float) -> Levels:
 def pillow_bicubic(picture: NDArray[np.generic], height: int, width: int) -> Plane:
     """Return a picture ``(H, W, C)`` at another size as Pillow resamples floats, not clipped."""
     sides = zip(picture.shape[:2], (height, width), strict=True)
-    down, right = (_weights(side, count, count / side, mirrored=False) for side, count in sides)
-    return _resampled(picture, down, right)
+    down, right = (_weights(side, count, count / side, mirror=False) for side, count in sides)
+    return _resample(picture, down, right)
 
 
-def _resampled(picture: NDArray[np.generic], down: Plane, right: Plane) -> Plane:
+def _resample(picture: NDArray[np.generic], down: Plane, right: Plane) -> Plane:
     planes = np.atleast_3d(picture).astype(np.float64)
-    made = np.einsum("oh,hwc->owc", down, planes, optimize=True)
-    made = np.einsum("ow,hwc->hoc", right, made, optimize=True)
-    return np.asarray(made.reshape(*made.shape[:2], *picture.shape[2:]), np.float64)
+    rows = np.einsum("oh,hwc->owc", down, planes, optimize=True)
+    resized = np.einsum("ow,hwc->hoc", right, rows, optimize=True)
+    return np.asarray(resized.reshape(*resized.shape[:2], *picture.shape[2:]), np.float64)
 
 
-def _weights(length: int, count: int, scale: float, *, mirrored: bool = True) -> Plane:
+def _weights(length: int, count: int, scale: float, *, mirror: bool = True) -> Plane:
     """Return ``(count, length)``: how much of each place goes into each new one."""
     wide = max(1.0, 1 / scale)
-    centres = (np.arange(count) + 0.5) / scale - 0.5
+    centers = (np.arange(count) + 0.5) / scale - 0.5
     reach = math.ceil(2 * wide) + 1
-    places = np.floor(centres)[:, None] + np.arange(-reach, reach + 1)
-    shares = _keys((centres[:, None] - places) / wide)
-    if not mirrored:
+    places = np.floor(centers)[:, None] + np.arange(-reach, reach + 1)
+    shares = _keys((centers[:, None] - places) / wide)
+    if not mirror:
         shares[(places < 0) | (places >= length)] = 0
     shares /= shares.sum(axis=1, keepdims=True)
     # Mirrored with the edge itself twice: 1 0 | 0 1 2 | 2 1.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from workers.on_demand.evaluation.measures import likeness
+from workers.ops import likeness
 
 
 @pytest.fixture

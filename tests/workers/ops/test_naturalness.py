@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
-from workers.on_demand.evaluation.measures import naturalness
-from workers.on_demand.evaluation.measures.naturalness import Pristine
+from workers.ops import naturalness
+from workers.ops.naturalness import Pristine
 
 
 def photo(seed: int, side: int = 288) -> np.ndarray:
@@ -31,7 +31,7 @@ def pristine() -> Pristine:
 @pytest.mark.parametrize("shape", [0.8, 1.3, 2.0, 3.5])
 def test_a_generalised_gaussian_is_recognised(shape: float) -> None:
     values = stats.gennorm.rvs(shape, scale=0.7, size=400_000, random_state=1)
-    found, left, right = naturalness.fitted(values)
+    found, left, right = naturalness.fit_gaussian(values)
     assert found == pytest.approx(shape, rel=0.02)
     assert (left, right) == (pytest.approx(0.7, rel=0.03), pytest.approx(0.7, rel=0.03))
 
@@ -41,7 +41,7 @@ def test_the_sides_of_an_uneven_one_have_their_own_widths() -> None:
     # Of the asymmetric kind, each side holds as much of the whole as it is wide.
     values[: len(values) // 3] *= -0.5
     values[len(values) // 3 :] *= 1.0
-    shape, left, right = naturalness.fitted(values)
+    shape, left, right = naturalness.fit_gaussian(values)
     assert shape == pytest.approx(2, rel=0.02)
     assert left / right == pytest.approx(0.5, rel=0.01)
 

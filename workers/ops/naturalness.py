@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.on_demand.evaluation.measures import likeness, resample
+from workers.ops import bicubic, likeness
 
 Levels = NDArray[np.uint8]
 Plane = NDArray[np.float64]
@@ -35,6 +36,13 @@ class Pristine:
     """``(36, 36)``."""
     window: Plane
     """``(7, 7)``: the weights of the surroundings, sum 1."""
+
+
+class PristineTable(Protocol):
+    """What knows of photographs without faults."""
+
+    def pristine(self) -> Pristine:
+        """Return what it knows."""
 
 
 def niqe(picture: Levels, pristine: Pristine) -> float:
@@ -59,14 +67,14 @@ def features(picture: Levels, window: Plane) -> Plane:
     luma = luma[: down * BLOCK_PX, : right * BLOCK_PX]
     scales = []
     for block in (BLOCK_PX, BLOCK_PX // 2):
-        plain = _normalised(luma, window)
+        plain = _normalize(luma, window)
         corners = [(row * block, column * block) for column in range(right) for row in range(down)]
         scales.append([_numbers(plain[top : top + block, left : left + block]) for top, left in corners])
-        luma = resample.bicubic(luma / 255, 0.5) * 255 if luma.size else luma
+        luma = bicubic.bicubic(luma / 255, 0.5) * 255 if luma.size else luma
     return np.concatenate([np.array(rows, np.float64).reshape(-1, FEATURES // 2) for rows in scales], axis=1)
 
 
-def _normalised(luma: Plane, window: Plane) -> Plane:
+def _normalize(luma: Plane, window: Plane) -> Plane:
     if not luma.size:
         return luma
     mean = cv2.filter2D(luma, cv2.CV_64F, window, borderType=cv2.BORDER_REPLICATE)
@@ -75,16 +83,16 @@ def _normalised(luma: Plane, window: Plane) -> Plane:
 
 
 def _numbers(block: Plane) -> list[float]:
-    shape, left, right = fitted(block)
-    found = [shape, (left + right) / 2]
+    shape, left, right = fit_gaussian(block)
+    numbers = [shape, (left + right) / 2]
     for shift in _SHIFTS:
-        shape, left, right = fitted(block * np.roll(block, shift, axis=(0, 1)))
+        shape, left, right = fit_gaussian(block * np.roll(block, shift, axis=(0, 1)))
         mean = (right - left) * math.gamma(2 / shape) / math.gamma(1 / shape) if math.isfinite(shape) else math.nan
-        found += [shape, mean, left, right]
-    return found
+        numbers += [shape, mean, left, right]
+    return numbers
 
 
-def fitted(values: Plane) -> tuple[float, float, float]:
+def fit_gaussian(values: Plane) -> tuple[float, float, float]:
     """Return shape and both widths of the asymmetric generalised Gaussian that the values follow."""
     below, above = values[values < 0], values[values > 0]
     if not (below.size and above.size):
@@ -92,9 +100,9 @@ def fitted(values: Plane) -> tuple[float, float, float]:
     left, right = math.sqrt(np.mean(below**2)), math.sqrt(np.mean(above**2))
     ratio = left / right
     spread = np.mean(np.abs(values)) ** 2 / np.mean(values**2)
-    wanted = spread * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
+    target = spread * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
     shapes, ratios = _shapes()
-    shape = float(shapes[np.argmin((ratios - wanted) ** 2)])
+    shape = float(shapes[np.argmin((ratios - target) ** 2)])
     width = math.sqrt(math.gamma(1 / shape) / math.gamma(3 / shape))
     return shape, left * width, right * width
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
-from workers.on_demand.evaluation.measures import frechet
-from workers.on_demand.evaluation.measures.frechet import Moments
+from workers.ops import frechet
+from workers.ops.frechet import Moments
 
 
 def moments(rows: np.ndarray) -> Moments:
@@ -69,7 +69,7 @@ def planes(picture: np.ndarray) -> torch.Tensor:
 
 def test_torch_fidelity_resizes_as_tensorflow_did(picture: np.ndarray) -> None:
     theirs = interpolate_bilinear_2d_like_tensorflow1x(planes(picture), (299, 299), align_corners=False)
-    assert torch.allclose(frechet.prepared([picture], "torch_fidelity"), (theirs - 128) / 128, atol=1e-4)
+    assert torch.allclose(frechet.network_input([picture], "torch_fidelity"), (theirs - 128) / 128, atol=1e-4)
 
 
 def test_clean_fid_resizes_with_pillow_in_floats(picture: np.ndarray) -> None:
@@ -80,12 +80,12 @@ def test_clean_fid_resizes_with_pillow_in_floats(picture: np.ndarray) -> None:
         for number in range(3)
     ]
     theirs = (torch.from_numpy(np.stack(channels)).clamp(0, 255) - 128) / 128
-    assert torch.allclose(frechet.prepared([picture], "clean_fid")[0], theirs, atol=2e-5)
+    assert torch.allclose(frechet.network_input([picture], "clean_fid")[0], theirs, atol=2e-5)
 
 
 def test_pytorch_fid_resizes_with_torch_without_antialiasing(picture: np.ndarray) -> None:
     theirs = functional.interpolate(planes(picture) / 255, (299, 299), mode="bilinear", align_corners=False) * 2 - 1
-    assert torch.allclose(frechet.prepared([picture], "pytorch_fid"), theirs, atol=1e-6)
+    assert torch.allclose(frechet.network_input([picture], "pytorch_fid"), theirs, atol=1e-6)
 
 
 def test_the_fields_two_ways_differ_by_the_range_that_is_fed() -> None:
@@ -94,10 +94,10 @@ def test_the_fields_two_ways_differ_by_the_range_that_is_fed() -> None:
     whole = torch.tensor((0.229, 0.224, 0.225)) / 0.5
     cases = ((white, 1.0, "01"), (black, 0.5, "01"), (white, 1.0, "11"), (black, 0.0, "11"))
     for picture, share, mode in cases:
-        found = frechet.prepared([picture], f"imagenet_{mode}")[0, :, 0, 0]  # type: ignore[arg-type, list-item]
+        found = frechet.network_input([picture], f"imagenet_{mode}")[0, :, 0, 0]  # type: ignore[arg-type, list-item]
         assert torch.allclose(found, share * whole + half, atol=1e-6)
 
 
 def test_a_mode_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="clean_fid"):
-        frechet.prepared([], "bicubic")  # type: ignore[arg-type]
+        frechet.network_input([], "bicubic")  # type: ignore[arg-type]

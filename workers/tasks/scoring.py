@@ -1,0 +1,132 @@
+"""Takes the metrics of jobs: of every frame while it is restored, of neighbouring frames when the reel is finished.
+
+The table ``db.catalog.metrics`` says which; modules in ``workers.metrics``, or of outside packages, compute them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import deque
+from collections.abc import Container, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.catalog.metrics import METRICS, MetricSpec
+from db.errors import WorkError
+from workers.frames import Clip
+from workers.ops import planes
+from workers.ops.planes import Planes
+
+
+def metric_module(spec: MetricSpec) -> ModuleType:
+    """Return the code of a metric.
+
+    Raises:
+        WorkError: ``NO_MODULE`` where this machine lacks it.
+    """
+    try:
+        return importlib.import_module(spec.module_name)
+    except ModuleNotFoundError as error:
+        raise WorkError(f"Metric {spec.name}: {error}", code="NO_MODULE") from error
+
+
+def score(restored: Clip, source: Clip) -> dict[str, NDArray[np.float64]]:
+    """Return per-frame values ``(T,)`` of every metric of single frames, for the frames of ``restored``.
+
+    Where restoration changed the size, frames are compared at the source's: each of its pixels with the mean of the
+    area that it covers.
+
+    Args:
+        restored: Frames ``[start, stop)``.
+        source: At least the same frames, as they came in.
+    """
+    rows = [_frame_values(*_frame_pair(restored, source, number)) for number in range(restored.start, restored.stop)]
+    return {spec.frame_value or spec.name: np.array([row[spec.name] for row in rows]) for spec in _frame_metrics()}
+
+
+def summarize(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Return one number a metric from the values of all frames in order; a still has none of a whole reel."""
+    summary: dict[str, float] = {}
+    for spec in (spec for spec in METRICS.values() if spec.in_jobs):
+        module = metric_module(spec)
+        if hasattr(module, "DISTANCES"):
+            series = _pair_series(spec.name, module, values)
+        else:
+            series = np.asarray(values.get(spec.frame_value or spec.name, ()), np.float64)
+            series = series[np.isfinite(series)]
+        if series.size and series.shape[-1] >= spec.least_pictures:
+            value = float(module.compute(series))
+            summary |= {spec.name: value} if np.isfinite(value) else {}
+    return summary
+
+
+class NeighborScores:
+    """Values of the metrics of neighbouring frames, over a film whose frames are added in order."""
+
+    def __init__(self, shot_starts: Container[int] = ()) -> None:
+        """Take the frames with which a new shot begins: no pair reaches over them."""
+        self._shot_starts = shot_starts
+        self._modules = {spec.name: metric_module(spec) for spec in METRICS.values() if _compares_neighbors(spec)}
+        self._observations: dict[str, deque[Any]] = {
+            name: deque(maxlen=max(module.DISTANCES)) for name, module in self._modules.items()
+        }
+        self._values: dict[str, list[float]] = {}
+        self._count = 0
+
+    def add(self, picture: Planes) -> None:
+        """Add the next frame, ``(C, H, W)`` float32 0..1."""
+        for name, module in self._modules.items():
+            earlier = self._observations[name]
+            if self._count in self._shot_starts:
+                earlier.clear()
+            now = module.observe(picture)
+            for distance in module.DISTANCES:
+                value = module.update(earlier[-distance], now) if len(earlier) >= distance else np.nan
+                self._values.setdefault(f"{name}_{distance}", []).append(value)
+            earlier.append(now)
+        self._count += 1
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """One value a frame and distance: of the pair that ends there, NaN where none does."""
+        return {name: np.array(series, np.float64) for name, series in self._values.items()}
+
+
+def _pair_series(name: str, module: ModuleType, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return ``(D, N)``, a row a distance; empty where no pairs were compared."""
+    rows = [values.get(f"{name}_{distance}", np.empty(0)) for distance in module.DISTANCES]
+    return np.stack(rows) if all(np.isfinite(row).any() for row in rows[:1]) else np.empty((len(rows), 0))
+
+
+def _compares_neighbors(spec: MetricSpec) -> bool:
+    return spec.in_jobs and spec.compares == "previous"
+
+
+def _frame_metrics() -> Iterator[MetricSpec]:
+    return (spec for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous")
+
+
+def _frame_values(restored: Planes, small: Planes, source: Planes) -> dict[str, float]:
+    luma, source_luma = _luma(restored), _luma(source)
+    small_luma = luma if small is restored else _luma(small)
+    row = {}
+    for spec in _frame_metrics():
+        module = metric_module(spec)
+        luma_only = getattr(module, "LUMA_ONLY", False)
+        if spec.compares == "source":
+            row[spec.name] = module.update(*((small_luma, source_luma) if luma_only else (small, source)))
+        else:
+            row[spec.name] = module.update(luma if luma_only else restored)
+    return row
+
+
+def _luma(picture: Planes) -> Planes:
+    luma: Planes = planes.luma(picture)[None]
+    return luma
+
+
+def _frame_pair(restored: Clip, source: Clip, number: int) -> tuple[Planes, Planes, Planes]:
+    full, before = planes.from_frame(restored.frame(number)), planes.from_frame(source.frame(number))
+    return full, planes.resize_area(full, *before.shape[1:]), before
