@@ -14,10 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from db import progress
-from db.ledger.leasing import item_record
+from db.ledger.assignments import item_view
 from db.progress import AttemptRow, JobRow
-from db.records import ItemResult
-from db.records import ItemView as ItemRecord
+from db.records import ItemResult, ItemView
 from db.session import Database
 from db.states import ItemState
 from db.tables import Attempt, Item, Job, Result, Task, Worker
@@ -63,7 +62,7 @@ class Lineage:
     message: str | None
     extra: Mapping[str, Any]
     """Descriptive fields of its line."""
-    record: ItemRecord | None
+    record: ItemView | None
     """The item as workers see it now; none when its line was bad."""
     external_id: str
     uri: str
@@ -171,7 +170,7 @@ def _lineage(
         code=row.error_code,
         message=row.error_message,
         extra=json.loads(row.extra_json),
-        record=item_record(row, job_recipe) if row.source_json else None,
+        record=item_view(row, job_recipe) if row.source_json else None,
         external_id=row.external_id,
         uri=row.uri,
         signature=row.signature,

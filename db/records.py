@@ -213,6 +213,13 @@ class Assignment(Record):
     key_prefix: str
     """Where this attempt's blobs go; no other attempt writes there."""
 
+    @property
+    def reel(self) -> ItemView:
+        """The reel that the task is about; raises ``InputError`` (``BAD_VALUE``) for a bundle of stills."""
+        if self.item is None:
+            raise InputError("A reel's task came without its item", code="BAD_VALUE")
+        return self.item
+
 
 class TaskResult(Record):
     """What a finished probe, inspect, merge or restore task of a reel leaves behind."""

@@ -2,10 +2,13 @@
 
 ``submission`` brings jobs and items in, ``dispatching`` rings doorbells, ``leasing`` hands tasks out, ``completing``
 accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``weights`` registers
-networks, ``maintenance`` is the leader's housekeeping. For all of them ``job_states`` moves jobs, and ``counting`` keeps
-the counters.
+networks, ``worker_registry`` knows the workers, ``maintenance`` is the leader's housekeeping.
+
+All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
+``assignments`` reads rows as records, ``counting`` keeps the counters.
 """
 
+from db.ledger.assignments import read_assignment
 from db.ledger.completing import complete_item, complete_still, complete_task, finish_bundle
 from db.ledger.control import Selection, cancel_job, pause_job, rerun, resume_job, set_priority
 from db.ledger.dispatching import Doorbell, dispatch, ring_again
@@ -20,18 +23,8 @@ from db.ledger.failing import (
     replan_smaller,
     retry,
 )
-from db.ledger.leasing import (
-    Lease,
-    Renewal,
-    WorkerIdentity,
-    heartbeat,
-    lease,
-    read_assignment,
-    register_worker,
-    release,
-    sign_off_worker,
-    slots,
-)
+from db.ledger.fencing import Lease
+from db.ledger.leasing import Renewal, heartbeat, lease, release
 from db.ledger.maintenance import (
     due_sweeps,
     finish_jobs,
@@ -44,9 +37,6 @@ from db.ledger.maintenance import (
 )
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, replan_stranded
 from db.ledger.submission import (
-    FINISH,
-    LIGHT,
-    RESTORE,
     JobRequest,
     LineError,
     NewLine,
@@ -56,11 +46,9 @@ from db.ledger.submission import (
     open_job,
 )
 from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_in_use
+from db.ledger.worker_registry import WorkerIdentity, register_worker, sign_off_worker, slots
 
 __all__ = [
-    "FINISH",
-    "LIGHT",
-    "RESTORE",
     "Doorbell",
     "Failure",
     "JobRequest",

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from db.errors import LeaseLost
 from db.ledger.counting import add_delta
-from db.ledger.leasing import Lease, end_attempt, lock_lease_task, prefix_of
+from db.ledger.fencing import Lease, end_attempt, lock_lease_task, prefix_of
 from db.ledger.maintenance import add_sweep
 from db.records import ItemResult, TaskResult
 from db.session import Database

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from db.errors import CODES, InputError
 from db.ledger.counting import add_delta, count_states
+from db.ledger.fencing import CHUNK, cancel_tasks
 from db.ledger.job_states import lock_job, move_job
-from db.ledger.leasing import CHUNK, cancel_tasks
 from db.ledger.maintenance import add_sweep
 from db.ledger.submission import add_bundles, add_probes
 from db.recipe import Recipe

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, update
 
 from db.ledger.job_states import move_job
-from db.ledger.leasing import live_slots
-from db.ledger.submission import FINISH, LIGHT, RESTORE
+from db.ledger.worker_registry import live_slots
+from db.queues import FINISH, LIGHT, RESTORE, restore_queue
 from db.session import Database
 from db.states import JobState, TaskState
 from db.tables import Job, Task
@@ -92,7 +92,7 @@ def ring_again(db: Database, requeue_seconds: float, lease_seconds: float) -> li
 
 def _room(connection: Connection, slots: dict[str, int]) -> dict[str, int]:
     capacity = dict.fromkeys((FINISH, RESTORE, LIGHT), sum(slots.values()))
-    capacity |= {f"{RESTORE}-{signature}": count for signature, count in slots.items()}
+    capacity |= {restore_queue(signature): count for signature, count in slots.items()}
     queue_lengths = dict(
         connection.execute(
             select(Task.queue, func.count()).where(Task.state == TaskState.QUEUED).group_by(Task.queue)

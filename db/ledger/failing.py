@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select
 
 from db.errors import CODES, LeaseLost
 from db.ledger.counting import move_items
-from db.ledger.leasing import (
+from db.ledger.fencing import (
     Lease,
     cancel_tasks,
     end_attempt,

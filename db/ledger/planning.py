@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
+from db.ledger.assignments import item_view
 from db.ledger.counting import add_delta
-from db.ledger.leasing import CHUNK, cancel_tasks, item_record, lock_tasks, prefix_of
+from db.ledger.fencing import CHUNK, cancel_tasks, lock_tasks, prefix_of
 from db.ledger.maintenance import add_sweep
-from db.ledger.submission import FINISH, RESTORE
-from db.records import ItemView as ItemRecord
+from db.queues import FINISH, restore_queue
+from db.records import ItemView
 from db.session import Database
 from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, Task, Worker
@@ -22,7 +23,7 @@ from db.tables import Item, Job, Task, Worker
 class ReelView:
     """A reel of which a task just finished."""
 
-    item: ItemRecord
+    item: ItemView
     job_options_json: str
     done: dict[TaskKind, int]
     """Accepted tasks of the present generation, by kind."""
@@ -154,7 +155,7 @@ def replan_stranded(db: Database, wait_seconds: float) -> int:
     live = select(Worker.signature).where(Worker.state == "live", Worker.heartbeat_at > db.now - wait_seconds)
     missing = select(Worker.signature).where(Worker.signature.not_in(recent)).distinct()
     with db.write() as connection:
-        queues = [f"{RESTORE}-{signature}" for signature in connection.scalars(missing)]
+        queues = [restore_queue(signature) for signature in connection.scalars(missing)]
         if not queues or connection.execute(live.limit(1)).first() is None:
             return 0
         # Asked job by job and queue by queue, as the partial indexes lie: a job may have millions of ready tasks.
@@ -193,7 +194,7 @@ def _task_counts(connection: Connection, row: Row[Any]) -> tuple[dict[TaskKind, 
 def _view(connection: Connection, row: Row[Any]) -> ReelView:
     done, live = _task_counts(connection, row)
     return ReelView(
-        item=item_record(row, row.job_recipe_json),
+        item=item_view(row, row.job_recipe_json),
         job_options_json=row.options_json,
         done=done,
         live=live,
@@ -203,8 +204,8 @@ def _view(connection: Connection, row: Row[Any]) -> ReelView:
     )
 
 
-def _task_row(job_id: int, item: ItemRecord, signature: str | None, task: NewTask) -> dict[str, Any]:
-    bound = task.kind in {TaskKind.INSPECT, TaskKind.RESTORE} and signature is not None
+def _task_row(job_id: int, item: ItemView, signature: str | None, task: NewTask) -> dict[str, Any]:
+    bound_to = signature if task.kind in {TaskKind.INSPECT, TaskKind.RESTORE} else None
     return {
         "job_id": job_id,
         "item_id": item.id,
@@ -212,8 +213,8 @@ def _task_row(job_id: int, item: ItemRecord, signature: str | None, task: NewTas
         "generation": item.generation,
         "start_frame": task.start_frame,
         "stop_frame": task.stop_frame,
-        "queue": f"{RESTORE}-{signature}" if bound else FINISH,
-        "signature": signature if bound else None,
+        "queue": FINISH if bound_to is None else restore_queue(bound_to),
+        "signature": bound_to,
         "state": TaskState.READY,
     }
 

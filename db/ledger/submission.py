@@ -16,18 +16,12 @@ from sqlalchemy.exc import IntegrityError
 from db.errors import InputError
 from db.ledger.counting import add_delta, count_states
 from db.ledger.job_states import lock_job, move_job
+from db.queues import LIGHT, RESTORE
 from db.recipe import Recipe
 from db.records import Source
 from db.session import Database
 from db.states import ItemKind, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, JobProgress, Task
-
-LIGHT = "light"
-"""Queue of probes, which any worker may do."""
-FINISH = "finish"
-"""Queue of merges and assemblies: beside the others, so that the first reel is whole before the last is restored."""
-RESTORE = "restore"
-"""Queue class of tasks that compute; a reel's carry the compute signature behind it."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from db import ledger, session
+from db import ledger, queues, session
 from db.broker import TASK_NAME, celery_app
 from db.errors import DatabaseUnavailable, InputError
 from db.settings import Settings
@@ -61,8 +61,8 @@ def serve(settings: Settings) -> None:
 def _consume(settings: Settings, context: WorkerContext) -> None:
     from celery.signals import worker_shutting_down
 
-    queues = (ledger.FINISH, f"{ledger.RESTORE}-{context.signature}", ledger.RESTORE, ledger.LIGHT)
-    app = celery_app(settings, queues)
+    names = (queues.FINISH, queues.restore_queue(context.signature), queues.RESTORE, queues.LIGHT)
+    app = celery_app(settings, names)
     _register(app, context)
 
     def on_shutdown(**_: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from db.errors import InputError
 from db.records import Assignment, TaskResult
 from workers.media import index, reel
 from workers.ops import exposure
@@ -21,9 +20,7 @@ def inspect(assignment: Assignment, bench: Workbench) -> TaskResult:
     Raises:
         InputError: The source cannot be read, or is not the one that was probed.
     """
-    if assignment.item is None:
-        raise InputError("A reel's task came without its item", code="BAD_VALUE")
-    source_reel = reel.open_reel(assignment.item, bench)
+    source_reel = reel.open_reel(assignment.reel, bench)
     rows = []
     for _, picture in reel.pictures(source_reel, assignment.start_frame, assignment.stop_frame):
         rows.append(exposure.measure(torch.from_numpy(picture[None])))

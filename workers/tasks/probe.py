@@ -22,6 +22,7 @@ from db.states import ItemKind
 from workers.media import planes
 from workers.media.film import container, sound
 from workers.media.film import scan as film_scan
+from workers.media.index import ReelScan
 from workers.media.pixels import COLOR_SPREAD
 from workers.media.remote import Folder, Place, as_folder, bytes_in, file_in, size_of
 from workers.media.sequences import files as sequence
@@ -39,7 +40,7 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     Raises:
         InputError: The source cannot be restored as it is; the code says why.
     """
-    item = _item_of(assignment)
+    item = assignment.reel
     path = locate(item.source, bench.settings, bench.scratch)
     digest, size = check_fixity(path, item.source, bench)
     if item.source.sequence is not None:
@@ -132,12 +133,6 @@ def _source_facts(
     }  # fmt: skip
 
 
-def _item_of(assignment: Assignment) -> ItemView:
-    if assignment.item is None:
-        raise InputError("A reel's task came without its item", code="BAD_VALUE")
-    return assignment.item
-
-
 def check_fixity(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
     """Check a source against the manifest; returns the digest over all of it and its size in bytes."""
     if source.sequence is None:
@@ -165,14 +160,14 @@ def _deinterlace_params(item: ItemView) -> DeinterlaceParams | None:
     return DeinterlaceParams.model_validate(first.params)
 
 
-def _check_scan(scan: film_scan.ReelScan, source: Source, *, fields_wanted: bool) -> None:
+def _check_scan(scan: ReelScan, source: Source, *, fields_wanted: bool) -> None:
     if scan.damage and not source.accept_damaged:
         raise InputError(f"{source.uri}: {scan.damage}", code="TRUNCATED" if scan.truncated else "CORRUPT")
     if scan.interlaced and not (source.accept_interlaced or fields_wanted):
         raise InputError(f"{source.uri}: {scan.interlaced}", code="INTERLACED")
 
 
-def _reel_facts(scan: film_scan.ReelScan, source: Source, digest: str, size_bytes: int, index: Blob) -> ReelFacts:
+def _reel_facts(scan: ReelScan, source: Source, digest: str, size_bytes: int, index: Blob) -> ReelFacts:
     sideways = scan.rotation_degrees in {90, 270}
     height, width = scan.size[::-1] if sideways else scan.size
     return ReelFacts(
@@ -202,7 +197,7 @@ def _reel_facts(scan: film_scan.ReelScan, source: Source, digest: str, size_byte
     )
 
 
-def _disagreements(scan: film_scan.ReelScan, source: Source) -> Iterator[str]:
+def _disagreements(scan: ReelScan, source: Source) -> Iterator[str]:
     if source.fps and scan.header_rate and source.fps != scan.header_rate:
         yield (
             f"FPS_CONFLICT: the header says {scan.header_rate} frames per second, the manifest {source.fps}; "

@@ -1,0 +1,91 @@
+"""A row becomes the record that a worker is given."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from db.errors import LeaseLost
+from db.ledger.fencing import Lease, fence, prefix_of
+from db.recipe import Recipe
+from db.records import Assignment, Blob, ItemView, Part, ReelFacts, Source, Substitute, TaskResult
+from db.session import Database
+from db.states import ItemState, TaskKind, TaskState
+from db.tables import Item, Job, Task
+
+
+def read_assignment(db: Database, lease: Lease) -> Assignment:
+    """Gather all that an attempt needs to know.
+
+    Raises:
+        LeaseLost: The lease is gone already.
+    """
+    with db.read() as connection:
+        task = connection.execute(select(Task.__table__).where(fence(lease))).first()
+        if task is None:
+            raise LeaseLost(f"task {lease.task_id}, attempt {lease.attempt}: the lease is gone")
+        job_recipe = connection.scalar(select(Job.recipe_json).where(Job.id == task.job_id)) or ""
+        item: ItemView | None = None
+        stills: tuple[ItemView, ...] = ()
+        if task.item_id is not None:
+            row = connection.execute(select(Item.__table__).where(Item.id == task.item_id)).one()
+            item = item_view(row, job_recipe)
+        else:
+            rows = connection.execute(
+                select(Item.__table__)
+                .where(Item.task_id == task.id, Item.state == ItemState.RUNNING)
+                .order_by(Item.seq)
+            )
+            stills = tuple(item_view(row, job_recipe) for row in rows)
+        return Assignment(
+            task_id=task.id,
+            attempt=task.attempt,
+            kind=TaskKind(task.kind),
+            job_id=task.job_id,
+            item=item,
+            stills=stills,
+            start_frame=task.start_frame,
+            stop_frame=task.stop_frame,
+            parts=_parts(connection, task),
+            isolate=task.isolate,
+            key_prefix=prefix_of(task),
+        )
+
+
+def item_view(row: Row[Any], job_recipe_json: str) -> ItemView:
+    """Read an item's row as the record that workers see."""
+    return ItemView(
+        id=row.id,
+        external_id=row.external_id,
+        source=Source.model_validate_json(row.source_json),
+        recipe=Recipe.model_validate_json(row.recipe_json or job_recipe_json),
+        generation=row.generation,
+        facts=ReelFacts.model_validate_json(row.facts_json) if row.facts_json else None,
+        profile=Blob.model_validate_json(row.profile_json) if row.profile_json else None,
+        substitutes=tuple(Substitute.model_validate(entry) for entry in json.loads(row.substitutes_json)),
+        batch_frames=row.batch_frames or 1,
+    )
+
+
+def _parts(connection: Connection, task: Row[Any]) -> tuple[Part, ...]:
+    part_kind = {TaskKind.MERGE: TaskKind.INSPECT, TaskKind.ASSEMBLE: TaskKind.RESTORE}.get(TaskKind(task.kind))
+    if part_kind is None:
+        return ()
+    rows = connection.execute(
+        select(Task.start_frame, Task.stop_frame, Task.result_json)
+        .where(
+            Task.item_id == task.item_id,
+            Task.generation == task.generation,
+            Task.kind == part_kind,
+            Task.state == TaskState.DONE,
+            Task.dropped.is_(False),
+        )
+        .order_by(Task.start_frame)
+    )
+    return tuple(
+        Part(start_frame=row.start_frame, stop_frame=row.stop_frame,
+             outputs=TaskResult.model_validate_json(row.result_json).outputs)
+        for row in rows
+    )  # fmt: skip

@@ -1,0 +1,63 @@
+"""Worker processes, as they introduce themselves and sign off."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from db.session import Database
+from db.tables import Worker
+
+
+@dataclass(frozen=True)
+class WorkerIdentity:
+    """What a worker process says of itself when it starts."""
+
+    boot_id: str
+    host: str
+    pid: int
+    device: str
+    signature: str
+    versions: dict[str, str]
+
+
+def register_worker(db: Database, card: WorkerIdentity) -> None:
+    """Write down that a worker process lives."""
+    with db.write() as connection:
+        connection.execute(
+            insert(Worker).values(
+                boot_id=card.boot_id,
+                host=card.host[:200],
+                pid=card.pid,
+                device=card.device[:100],
+                signature=card.signature,
+                versions_json=json.dumps(card.versions),
+                state="live",
+                started_at=db.now,
+                heartbeat_at=db.now,
+            )
+        )
+
+
+def sign_off_worker(db: Database, boot_id: str) -> None:
+    """Write down that a worker process ends in order."""
+    with db.write() as connection:
+        connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(state="left"))
+
+
+def slots(db: Database, lease_seconds: float) -> dict[str, int]:
+    """Count live workers by compute signature."""
+    with db.read() as connection:
+        return live_slots(db, connection, lease_seconds)
+
+
+def live_slots(db: Database, connection: Connection, lease_seconds: float) -> dict[str, int]:
+    """Count live workers by compute signature, inside a transaction."""
+    rows = connection.execute(
+        select(Worker.signature, func.count())
+        .where(Worker.state == "live", Worker.heartbeat_at > db.now - lease_seconds)
+        .group_by(Worker.signature)
+    )
+    return dict(rows.all())
