@@ -20,6 +20,9 @@ from db.store import open_store
 from db.tables import Attempt, Task
 from orchestrator.embedded import run_job
 
+SIZE, FRAMES = (480, 640), 512
+"""Height, width and length of the film that is restored."""
+
 
 @dataclass
 class Installation:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import torch
 
-from benchmarks.restore import FRAMES, SIZE
+from benchmarks.house import FRAMES, SIZE
 from db.recipe import Recipe
 from db.records import Blob, ReelFacts
 from workers import device, stages

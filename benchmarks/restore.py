@@ -21,11 +21,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from benchmarks.house import open_installation
+from benchmarks.house import FRAMES, SIZE, open_installation
 from benchmarks.rows import ResultRow, at_least, at_most
 from db.recipe import parse
 
-SIZE, FRAMES, SEGMENT = (480, 640), 512, 64
+SEGMENT = 64
 # Decode, compute and encode cost about the same here, so that none of the three hides the others.
 RECIPE = "recipe: [deflicker]\noutputs: [master]"
 ROUNDS = 3

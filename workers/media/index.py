@@ -1,19 +1,23 @@
-"""The index of a reel: what the probe wrote down about every frame."""
+"""What is known of a reel: the index of its frames, which the probe writes down, and all else that a scan finds."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.errors import InputError
+from db.records import AudioTrack
 from workers.media.errors import reading
+from workers.media.pixels import Layout
 
+DEFAULT_RATE = Fraction(24)
+"""Frames a second of a reel that says nothing of it."""
 BLACK = -1
 """In ``Index.shows``: no file stands behind this frame, it is black."""
 
@@ -74,3 +78,37 @@ def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
                 return {name: file[name] for name in file.files}
         except zipfile.BadZipFile as error:
             raise InputError("An index, profile or score blob is no npz file", code="CORRUPT") from error
+
+
+@dataclass
+class ReelScan:
+    """What looking a reel through brought to light."""
+
+    layout: Layout
+    pixel_format: str
+    size: tuple[int, int]
+    """Height and width as stored, before any turning."""
+    tags: dict[str, str]
+    """``matrix``, ``primaries``, ``transfer`` by FFmpeg's names."""
+    rate: Fraction
+    variable_rate: bool = False
+    index: Index = field(init=False)
+    seekable: bool = True
+    """Whether time stamps tell frames apart, so that seeking may be tried."""
+    rotation_degrees: int = 0
+    sample_aspect: Fraction = Fraction(1)
+    audio: tuple[AudioTrack, ...] = ()
+    timecode: str = ""
+    header_rate: Fraction | None = None
+    """What the header says of the rate; none when it says nothing."""
+    left_out: tuple[str, ...] = ()
+    damage: str = ""
+    truncated: bool = False
+    interlaced: str = ""
+    field_order: Literal["top", "bottom"] = "top"
+    """Which field comes first, where frames are woven of two."""
+    color: float = 0.0
+    disagreements: tuple[str, ...] = ()
+    """Where a header contradicts itself."""
+    notes: tuple[str, ...] = ()
+    """What else a person should know of the source."""

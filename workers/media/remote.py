@@ -35,8 +35,8 @@ class RemoteFile:
         return self.uri.rpartition("/")[2]
 
     def open(self, mode: str = "rb") -> BinaryIO:
-        """Open it for reading, by ranges; raises as ``db.store.ranges.Ranges``."""
-        from db.store.ranges import Ranges  # boto3 is only there, and only needed, where sources lie in S3
+        """Open it for reading, by ranges; raises as ``db.sources.Ranges``."""
+        from db.sources import Ranges  # boto3 is only there, and only needed, where sources lie in S3
 
         return cast(BinaryIO, Ranges(self.settings, self.uri, self.version_id))
 
@@ -62,7 +62,7 @@ class RemoteFolder:
             InputError: ``FILE_MISSING`` or ``SOURCE_DENIED``.
             StoreUnavailable: S3 does not answer.
         """
-        from db.store.s3 import list_objects
+        from db.sources import list_objects
 
         if self._sizes is None:
             inside = self._uri.removeprefix("s3://").partition("/")[2] + "/"
@@ -74,7 +74,7 @@ class RemoteFolder:
 
     def file(self, name: str) -> Path:
         """Fetch a file into scratch; raises ``FILE_MISSING``, ``ZERO_BYTE`` and as :meth:`sizes`."""
-        from db.store.s3 import fetch_source
+        from db.sources import fetch_source
 
         with self._lock:
             if name in self._cache:

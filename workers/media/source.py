@@ -68,7 +68,7 @@ def fetch_still(
     """
     if not source.uri.startswith("s3://"):
         return source
-    from db.store.s3 import fetch_source  # boto3 is only there, and only needed, where sources lie in S3
+    from db.sources import fetch_source  # boto3 is only there, and only needed, where sources lie in S3
 
     path = folder / f"source-{safe_name(source.uri.rpartition('/')[2])}"
     if not path.exists():

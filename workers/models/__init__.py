@@ -37,7 +37,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workers.models.checkpoints.loading import boxes, build, chroma, load, reference_output, restore
+    from workers.models.checkpoints.loading import boxes, build, chroma, reference_output, restore
+    from workers.models.checkpoints.registered import load
 
 __all__ = ["boxes", "build", "chroma", "load", "reference_output", "restore"]
 
@@ -48,5 +49,6 @@ def __getattr__(name: str) -> Any:
     Training imports an architecture's module on machines that have PyTorch, but neither records nor settings.
     """
     if name in __all__:
-        return getattr(importlib.import_module("workers.models.checkpoints.loading"), name)
+        module = "registered" if name == "load" else "loading"
+        return getattr(importlib.import_module(f"workers.models.checkpoints.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,8 +16,7 @@ from db.errors import InputError
 from db.records import ItemView, ReelFacts
 from workers.media import planes, timecode
 from workers.media.film import container, ffv1, fields
-from workers.media.film import scan as film_scan
-from workers.media.index import Index
+from workers.media.index import Index, ReelScan
 from workers.media.pixels import Planes
 from workers.media.reel import IndexedReel, layout_of, read_samples, seeks_exactly
 from workers.media.remote import Place
@@ -28,7 +27,7 @@ WHOLE_ALREADY = "deinterlace found no frames that are woven of fields, and left 
 
 
 def make_readable(
-    scan: film_scan.ReelScan,
+    scan: ReelScan,
     facts: ReelFacts,
     path: Place,
     item: ItemView,
@@ -102,7 +101,7 @@ def _progressive_facts(facts: ReelFacts, summary: str, count: int, rate: Fractio
 
 
 def _analyze_fields(
-    reel: IndexedReel, scan: film_scan.ReelScan, start: int, stop: int, step: DeinterlaceParams | None, bench: Workbench
+    reel: IndexedReel, scan: ReelScan, start: int, stop: int, step: DeinterlaceParams | None, bench: Workbench
 ) -> fields.Weave | None:
     """Look at every frame's fields; none when they are to be left alone."""
     if step is None:
@@ -114,9 +113,7 @@ def _analyze_fields(
     return analysis.weave(step)
 
 
-def _write_copy(
-    frames: Iterable[Planes], scan: film_scan.ReelScan, reel: IndexedReel, bench: Workbench
-) -> tuple[Index, Path]:
+def _write_copy(frames: Iterable[Planes], scan: ReelScan, reel: IndexedReel, bench: Workbench) -> tuple[Index, Path]:
     """Write frames into a film whose every frame can be read by itself, and index them.
 
     Samples are kept as they are, so the hashes of frames that were not touched are those of the source.

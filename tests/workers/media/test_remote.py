@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from db import sources
 from db.errors import InputError
 from db.records import Sequence
+from db.s3 import connect
 from db.settings import Settings
+from db.sources import PIECE_BYTES, Ranges
 from db.states import TaskKind
-from db.store import ranges
-from db.store.ranges import PIECE_BYTES, Ranges
-from db.store.s3 import connect
 from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, whole_life
 from tests.support.servers import S3
 from workers.media.remote import MAX_CACHED_FILES
@@ -48,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         )
         return client
 
-    monkeypatch.setattr(ranges, "connect", spied)
+    monkeypatch.setattr(sources, "connect", spied)
     return found
 
 

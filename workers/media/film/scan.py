@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from av.container import InputContainer
@@ -20,14 +19,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from db.errors import InputError
-from db.records import AudioTrack, Source
+from db.records import Source
 from db.settings import Settings
 from workers.media import planes
 from workers.media.film import container, side_streams, slices, sound
-from workers.media.index import Index
+from workers.media.index import DEFAULT_RATE, Index, ReelScan
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.remote import Place, size_of
-from workers.media.sequences import files as sequence
 
 COMBED_SHARE = 0.3
 """Share of combed frames from which a film counts as interlaced though its flags do not say so."""
@@ -46,40 +44,6 @@ _USUAL_RATES = tuple(
 )
 
 
-@dataclass
-class ReelScan:
-    """What looking a reel through brought to light."""
-
-    layout: Layout
-    pixel_format: str
-    size: tuple[int, int]
-    """Height and width as stored, before any turning."""
-    tags: dict[str, str]
-    """``matrix``, ``primaries``, ``transfer`` by FFmpeg's names."""
-    rate: Fraction
-    variable_rate: bool = False
-    index: Index = field(init=False)
-    seekable: bool = True
-    """Whether time stamps tell frames apart, so that seeking may be tried."""
-    rotation_degrees: int = 0
-    sample_aspect: Fraction = Fraction(1)
-    audio: tuple[AudioTrack, ...] = ()
-    timecode: str = ""
-    header_rate: Fraction | None = None
-    """What the header says of the rate; none when it says nothing."""
-    left_out: tuple[str, ...] = ()
-    damage: str = ""
-    truncated: bool = False
-    interlaced: str = ""
-    field_order: Literal["top", "bottom"] = "top"
-    """Which field comes first, where frames are woven of two."""
-    color: float = 0.0
-    disagreements: tuple[str, ...] = ()
-    """Where a header contradicts itself."""
-    notes: tuple[str, ...] = ()
-    """What else a person should know of the source."""
-
-
 def check_size(width: int, height: int, settings: Settings, where: str) -> None:
     """Raise ``TOO_LARGE`` for a picture above the limit, before anything of it is decoded."""
     if width * height > settings.max_pixels or min(width, height) < 1:
@@ -89,7 +53,7 @@ def check_size(width: int, height: int, settings: Settings, where: str) -> None:
 
 def header_rate(stream: VideoStream) -> Fraction:
     """Return the frame rate that the header gives, or 24 when it gives none."""
-    return _rate_in_header(stream) or sequence.DEFAULT_RATE
+    return _rate_in_header(stream) or DEFAULT_RATE
 
 
 def _rate_in_header(stream: VideoStream) -> Fraction | None:

@@ -6,7 +6,6 @@ We enumerate the files ourselves: FFmpeg's own reader stops at the first hole wi
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from workers.media.remote import Folder, file_in, names_in
 from workers.media.stills import files as stills
 from workers.media.stills.photo import Photo
 
-DEFAULT_RATE = Fraction(24)
 _NAMED_NUMBERS = 20
 
 

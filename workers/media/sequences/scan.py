@@ -12,8 +12,7 @@ from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
 from workers.media import planes
-from workers.media.film.scan import ReelScan
-from workers.media.index import BLACK, Index
+from workers.media.index import BLACK, DEFAULT_RATE, Index, ReelScan
 from workers.media.pixels import chroma_spread
 from workers.media.remote import Folder
 from workers.media.sequences import files as sequence
@@ -85,7 +84,7 @@ def scan_sequence(folder: Folder, source: Source, settings: Settings, advance: C
 
 def rate_of(head: StillHeader, source: Source) -> Fraction:
     """Return frames per second: the manifest's, else the header's, else 24."""
-    return source.fps or (head.rates[0] if head.rates else sequence.DEFAULT_RATE)
+    return source.fps or (head.rates[0] if head.rates else DEFAULT_RATE)
 
 
 def _rate_conflicts(head: StillHeader, source: Source) -> Iterator[str]:
@@ -116,7 +115,7 @@ def _new_scan(photo: stills.Photo, size: tuple[int, ...]) -> ReelScan:
     layout = photo.layout()
     tag = "unknown" if layout.transfer == "gamma" else layout.transfer
     tags: dict[str, str] = {"matrix": "unknown", "primaries": "unknown", "transfer": tag}
-    return ReelScan(layout, planes.planar_format(layout), (size[0], size[1]), tags, sequence.DEFAULT_RATE)
+    return ReelScan(layout, planes.planar_format(layout), (size[0], size[1]), tags, DEFAULT_RATE)
 
 
 def _first_header(folder: Folder, source: Source, frames: list[int], settings: Settings) -> StillHeader:

@@ -56,20 +56,15 @@ def load(
     """Return a network with the weights of published files, in eval mode on the CPU.
 
     Args:
-        what: A card that is shipped, or registered in this machine's home; or one file (``.pth``, ``.pt``,
-            ``.safetensors``), a folder or several files of a system of several networks; or files by the network that
-            each holds.
+        what: One file (``.pth``, ``.pt``, ``.safetensors``), a folder or several files of a system of several
+            networks; or files by the network that each holds.
         name: What to build; none recognises it by the keys (and a system of several networks by its files' names).
         sha256: Digest that the one file must have.
 
     Raises:
         InputError: ``BAD_CHECKPOINT`` (the message says which keys differ, and what the file looks like instead),
-            ``UNSAFE_CHECKPOINT``, ``TOO_LARGE``, ``FILE_MISSING``, ``CHECKSUM_MISMATCH``, ``MODEL_MISSING``.
+            ``UNSAFE_CHECKPOINT``, ``TOO_LARGE``, ``FILE_MISSING``, ``CHECKSUM_MISMATCH``.
     """
-    if isinstance(what, str) and find(what) and not os.path.exists(what):
-        from workers.models.checkpoints import registered  # it reads the records; networks from files need none
-
-        return registered.network_from_home(what)
     by_network = dict(what) if isinstance(what, Mapping) else {}
     paths = list(by_network.values()) or _paths(what if not isinstance(what, Mapping) else [])
     if sha256 is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from db import progress
 from db import settings as settings_module
 from db.catalog import shipped
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.weights import card
+from db.catalog.weights import card, find
 from db.errors import InputError
 from db.recipe import Pin, PinnedFile
 from db.session import open_database
@@ -46,6 +46,24 @@ def network(pin: Pin, bench: Workbench) -> nn.Module:
         bench.advance()
     _networks.move_to_end(name)
     return _networks[name]
+
+
+def load(
+    what: str | Path | Sequence[Path] | loading.FilesByNetwork, name: str | None = None, *, sha256: str | None = None
+) -> nn.Module:
+    """Return a network of a card that is shipped or registered in this machine's home, or of files, on the CPU.
+
+    Args:
+        what: The card's name, or what :func:`loading.load` takes.
+        name: Of files: what to build; if omitted, it is recognised by the keys.
+        sha256: Of a file: the digest that it must have.
+
+    Raises:
+        InputError: ``MODEL_MISSING``, or as :func:`loading.load`.
+    """
+    if isinstance(what, str) and find(what) and not os.path.exists(what):
+        return network_from_home(what)
+    return loading.load(what, name, sha256=sha256)
 
 
 def network_from_home(name: str) -> nn.Module:
