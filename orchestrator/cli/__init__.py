@@ -18,16 +18,9 @@ import typer
 from typer.exceptions import TyperException
 
 from db.errors import InputError, OutageError, ReelwrightError, TransientError
+from orchestrator.cli.commands import LazyGroup
 from orchestrator.cli.context import CliContext
-from orchestrator.cli.evaluate import register as add_evaluate
-from orchestrator.cli.installation import register as add_house
-from orchestrator.cli.jobs import register as add_jobs
-from orchestrator.cli.models import register as add_models
-from orchestrator.cli.results import register as add_results
-from orchestrator.cli.services import register as add_services
-from orchestrator.cli.submission import register as add_work
 from orchestrator.cli.terminal import Terminal
-from orchestrator.cli.training import register as add_training
 
 OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 _REFUSALS = frozenset({"WRONG_STATE", "HOME_IN_USE", "DATABASE_OUTDATED"})
@@ -35,6 +28,7 @@ _LACKING = frozenset({"WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING", "C2PA_EXTR
 
 app = typer.Typer(
     name="reelwright",
+    cls=LazyGroup,
     help="Restore large media archives: photos and digitized film reels, frame by frame.",
     epilog="--home and --json may stand before or after the command.",
     no_args_is_help=True,
@@ -42,8 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for add in (add_work, add_jobs, add_results, add_models, add_evaluate, add_training, add_services, add_house):
-    add(app)
 
 
 @app.callback()

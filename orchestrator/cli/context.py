@@ -1,6 +1,6 @@
 """What every command needs first: settings, database, store.
 
-Everything heavy is imported inside the functions, so that ``--help`` is there at once.
+``db.session`` and ``db.settings`` are imported when a command opens them, so that ``--help`` is there at once.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from db.errors import InputError
 from orchestrator.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -63,7 +65,6 @@ class CliContext:
             InputError: There is no home yet, or its schema is another release's.
         """
         from db import session
-        from db.errors import InputError
 
         if settings.lacks_database and not make:
             raise InputError(
@@ -81,8 +82,6 @@ class CliContext:
 
 def missing_modules(extra: str) -> list[str]:
     """Return the modules of an extra that are not installed; nothing is imported."""
-    from importlib.util import find_spec
-
     return [module for module in EXTRAS[extra] if find_spec(module) is None]
 
 
@@ -92,13 +91,11 @@ def require_worker_extra() -> None:
     Raises:
         InputError: ``WORKER_EXTRA_MISSING``.
     """
-    from db.errors import InputError
-
     lacking = missing_modules("worker")
     if lacking:
         raise InputError(f"No workers can run here without {', '.join(lacking)}", code="WORKER_EXTRA_MISSING")
 
 
 def cli_context(context: typer.Context) -> CliContext:
-    """Return the desk of the running command."""
+    """Return the context of the running command."""
     return cast(CliContext, context.find_root().obj)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from db.errors import InputError
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
 from orchestrator.cli.logs import log_to_home
 from orchestrator.cli.terminal import Terminal, format_duration, pluralize
-
-if TYPE_CHECKING:
-    from orchestrator.on_demand.evaluate import EvaluateRequest
+from orchestrator.on_demand import evaluate as evaluation
+from orchestrator.on_demand.evaluate import EvaluateRequest, format_baselines, format_number
 
 _SHOWN_PROBLEMS = 20
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(evaluate)
 
 
 def evaluate(
@@ -47,13 +42,11 @@ def evaluate(
     queue: Annotated[bool, typer.Option("--queue", help="Run the model as a job, shared by all workers.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes of that job.")] = None,
 ) -> None:
-    """Judge a model, a job's outputs or finished pictures by references.
+    """Judge a model, a job or finished pictures by references.
 
     Every figure comes with its convention, and with what leaving the picture alone would score. Leaves with 1 if any
     reference could not be judged.
     """
-    from orchestrator.on_demand.evaluate import EvaluateRequest
-
     require_worker_extra()
     cli = cli_context(context)
     request = EvaluateRequest(
@@ -76,30 +69,24 @@ def evaluate(
 
 
 def _evaluate_here(cli: CliContext, request: EvaluateRequest) -> dict[str, Any]:
-    from orchestrator.on_demand import evaluate as evaluating
-
     with (
         cli.open_existing_database() as (settings, database),
         cli.terminal.show_count("references", timed=True) as count,
     ):
-        return evaluating.evaluate(settings, database, request, moved=count.update)
+        return evaluation.evaluate(settings, database, request, moved=count.update)
 
 
 def _evaluate_in_queue(cli: CliContext, request: EvaluateRequest, workers: int | None) -> dict[str, Any]:
-    from orchestrator.on_demand import evaluate as evaluating
-
     settings = cli.settings(slots=workers)
     with (
         cli.open_database(settings, make=True) as database,
         log_to_home(settings),
         cli.terminal.show_progress() as follow,
     ):
-        return evaluating.evaluate_in_queue(settings, database, request, on_progress=follow)
+        return evaluation.evaluate_in_queue(settings, database, request, on_progress=follow)
 
 
 def _parse_options(texts: list[str]) -> dict[str, Any]:
-    from db.errors import InputError
-
     values: dict[str, Any] = {}
     for each in texts:
         name, equals, value = each.partition("=")
@@ -113,8 +100,6 @@ def _parse_options(texts: list[str]) -> dict[str, Any]:
 
 
 def _parse_size(text: str) -> int | None:
-    from db.errors import InputError
-
     if text == "own":
         return None
     if not text.isdecimal() or not 16 <= int(text) <= 4096:
@@ -123,8 +108,6 @@ def _parse_size(text: str) -> int | None:
 
 
 def _show_report(terminal: Terminal, report: dict[str, Any]) -> None:
-    from orchestrator.on_demand.evaluate import format_baselines, format_number
-
     films = f", {pluralize(report['films'], 'film')}" if report["films"] else ""
     terminal.say(
         f"{report['subject']}: {pluralize(report['pictures'], 'picture')}{films} "

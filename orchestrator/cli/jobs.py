@@ -1,34 +1,27 @@
-"""Commands about jobs that are there: ``status watch failures rerun pause resume cancel priority``.
-
-Used by ``orchestrator.cli`` alone.
-"""
+"""Commands about jobs that are there: ``status watch failures rerun pause resume cancel priority``."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from itertools import islice
+from typing import Annotated
 
 import typer
 
+from db import ledger, progress
+from db.errors import CODES, InputError, nearest
+from db.recipe import resolve
+from db.session import Database
+from db.states import JOB_OVER, ItemState, JobState
 from orchestrator.cli.context import cli_context
-from orchestrator.cli.submission import RecipeName, show_failures
+from orchestrator.cli.options import ItemIds, JobId, RecipeName
 from orchestrator.cli.terminal import Terminal, pluralize, progress_line
-
-if TYPE_CHECKING:
-    from db.session import Database
-    from db.states import ItemState
+from orchestrator.results.report import failure_rows
+from orchestrator.weight_pins import Deposits, available_weights, pin_weights
 
 WATCH_SECONDS = 0.5
-JobId = Annotated[int, typer.Argument(min=1, help="The job's number.")]
-ItemIds = Annotated[list[str] | None, typer.Option("--item", help="An item's id; may be given several times.")]
 States = Annotated[list[str] | None, typer.Option("--state", help="Only items in this state; may be repeated.")]
 Codes = Annotated[list[str] | None, typer.Option("--code", help="Only items with this error code; may be repeated.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    for command in (status, watch, failures, rerun, pause, resume, cancel, priority):
-        app.command()(command)
 
 
 def status(
@@ -51,9 +44,6 @@ def watch(context: typer.Context, job: JobId) -> None:
 
     Leaves with 0 only if everything in it is done.
     """
-    from db import progress
-    from db.states import JOB_OVER, JobState
-
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         with cli.terminal.show_progress() as follow:
@@ -72,9 +62,6 @@ def watch(context: typer.Context, job: JobId) -> None:
 
 def failures(context: typer.Context, job: JobId) -> None:
     """List what failed in a job, with code, cause and remedy."""
-    from db import progress
-    from orchestrator.results.report import failure_rows
-
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         counts = progress.progress(database, job)
@@ -98,10 +85,6 @@ def rerun(
 
     Earlier results stay; each item gets its next generation.
     """
-    from db import ledger
-    from db.recipe import resolve
-    from orchestrator.weight_pins import Deposits, available_weights, pin_weights
-
     cli = cli_context(context)
     settings = cli.settings()
     selection = ledger.Selection(_states(state or []), _codes(code or []), tuple(item or ()))
@@ -122,8 +105,6 @@ def pause(context: typer.Context, job: JobId) -> None:
 
     Nothing new is started; running work stops at a frame boundary, and what is finished is kept.
     """
-    from db import ledger
-
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         ledger.pause_job(database, job)
@@ -132,8 +113,6 @@ def pause(context: typer.Context, job: JobId) -> None:
 
 def resume(context: typer.Context, job: JobId) -> None:
     """Go on with a paused job."""
-    from db import ledger
-
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         ledger.resume_job(database, job)
@@ -142,8 +121,6 @@ def resume(context: typer.Context, job: JobId) -> None:
 
 def cancel(context: typer.Context, job: JobId) -> None:
     """End a job; what is done stays."""
-    from db import ledger
-
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         ledger.cancel_job(database, job)
@@ -154,17 +131,23 @@ def priority(
     context: typer.Context, job: JobId, value: Annotated[int, typer.Argument(help="Higher goes first.")]
 ) -> None:
     """Change a job's priority."""
-    from db import ledger
-
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         ledger.set_priority(database, job, value)
         _show_state(cli.terminal, database, job)
 
 
-def _show_jobs(terminal: Terminal, database: Database) -> None:
-    from db import progress
+def show_failures(terminal: Terminal, database: Database, job_id: int, most: int | None = None) -> None:
+    """List what failed, each with its cause and its remedy; of very many only the first."""
+    rows = progress.failures(database, job_id)
+    for row in islice(rows, most):
+        terminal.say(f"\n{row.external_id}\n  {row.code}: {row.message}\n  {row.remedy}")
+    if next(rows, None):
+        terminal.say(f"\n… and more: `reelwright failures {job_id}` lists them all.")
+    terminal.say()
 
+
+def _show_jobs(terminal: Terminal, database: Database) -> None:
     jobs = [(row, progress.progress(database, row.id)) for row in progress.jobs(database)]
     rows = [(row.id, row.state.value, row.recipe_name, row.name, progress_line(counts)) for row, counts in jobs]
     terminal.table(("job", "state", "recipe", "name", "progress"), rows)
@@ -172,10 +155,6 @@ def _show_jobs(terminal: Terminal, database: Database) -> None:
 
 
 def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[str], limit: int) -> None:
-    from itertools import islice
-
-    from db import progress
-
     job, counts = progress.job(database, job_id), progress.progress(database, job_id)
     items = list(islice(progress.items(database, job_id, states=_states(states)), limit))
     terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
@@ -194,17 +173,12 @@ def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[
 
 
 def _show_state(terminal: Terminal, database: Database, job_id: int) -> None:
-    from db import progress
-
     job = progress.job(database, job_id)
     terminal.say(f"Job {job_id} is {job.state.value}, priority {job.priority}.")
     terminal.document(job)
 
 
 def _states(names: list[str]) -> tuple[ItemState, ...]:
-    from db.errors import InputError, nearest
-    from db.states import ItemState
-
     values = [state.value for state in ItemState]
     for name in names:
         if name not in values:
@@ -215,8 +189,6 @@ def _states(names: list[str]) -> tuple[ItemState, ...]:
 
 
 def _codes(names: list[str]) -> tuple[str, ...]:
-    from db.errors import CODES, InputError, nearest
-
     for name in names:
         if name not in CODES:
             raise InputError(f"There is no code {name!r:.60}.{nearest(name, CODES)}", remedy="docs/errors lists them.")

@@ -8,16 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from db.settings import Settings
+import structlog
+
+from db.settings import Settings
 
 
 def log_to(stream: TextIO, level: str) -> None:
     """Write events of at least ``level`` to ``stream`` from now on."""
-    import structlog
-
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -36,8 +35,6 @@ def log_to_home(settings: Settings) -> Iterator[None]:
     Args:
         settings: Where that is, and the least level.
     """
-    import structlog
-
     before = structlog.get_config()
     settings.logs.mkdir(parents=True, exist_ok=True)
     with (settings.logs / "run.log").open("a", encoding="utf-8") as log:

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from db.catalog import shipped, trained
+from db.catalog.architectures import ARCHITECTURES
+from db.catalog.weights import Card, card
+from db.progress import WeightsRow
+from db.store import open_store
+from orchestrator import weight_pins
 from orchestrator.cli.context import cli_context, require_worker_extra
 from orchestrator.cli.terminal import format_size, pluralize
-
-if TYPE_CHECKING:
-    from db.catalog.weights import Card
-    from db.progress import WeightsRow
+from orchestrator.on_demand import weights, worker_process
 
 CardName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the weights; `models list` shows them.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    group = typer.Typer(help="Networks and their weights.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("list")(list_)
-    for command in (show, add, verify, remove):
-        group.command()(command)
-    app.add_typer(group, name="models")
-    app.command()(compare)
-
-
 def list_(context: typer.Context) -> None:
-    """List the weights that are known, and which of them are registered here."""
-    from orchestrator.on_demand import weights
-
+    """List the weights that are known, and which are registered here."""
     cli = cli_context(context)
     with cli.open_existing_database() as (_, database):
         cards = weights.list_cards(database)
@@ -44,11 +35,10 @@ def list_(context: typer.Context) -> None:
 
 
 def show(context: typer.Context, name: CardName) -> None:
-    """Show all that is known of some weights: system, terms, files, where they are published."""
-    from db.catalog.architectures import ARCHITECTURES
-    from db.catalog.weights import card
-    from orchestrator.on_demand import weights
+    """Show all that is known of some weights.
 
+    System, terms, files, where they are published.
+    """
     cli = cli_context(context)
     with cli.open_existing_database() as (_, database):
         row = {each.name: row for each, row in weights.list_cards(database)}.get(card(name).name)
@@ -96,10 +86,10 @@ def add(
         str | None, typer.Option(help="Terms of weights with a LABEL; none takes the file's own word.")
     ] = None,
 ) -> None:
-    """Register published weights, or such as you trained: loaded completely, kept in the store, pinned by digest."""
-    from db.store import open_store
-    from orchestrator.on_demand import weights
+    """Register weights: published ones, or your own.
 
+    They are loaded completely, kept in the store and pinned by digest.
+    """
     require_worker_extra()
     cli = cli_context(context)
     settings = cli.settings()
@@ -128,13 +118,10 @@ def verify(
         list[str] | None, typer.Argument(metavar="[NAMES]", help="Weights; all registered ones by default.")
     ] = None,
 ) -> None:
-    """Read registered weights back, compare their digests, load them again.
+    """Read registered weights back and compare their digests.
 
-    Leaves with 1 if any are not as they were registered.
+    They are loaded again, too. Leaves with 1 if any are not as they were registered.
     """
-    from db.store import open_store
-    from orchestrator.on_demand import weights
-
     require_worker_extra()
     cli = cli_context(context)
     settings = cli.settings()
@@ -150,10 +137,10 @@ def verify(
 
 
 def remove(context: typer.Context, name: CardName) -> None:
-    """Forget registered weights, and delete their files unless a job that is not over needs them."""
-    from db.store import open_store
-    from orchestrator.on_demand import weights
+    """Forget registered weights and delete their files.
 
+    Files that a job still needs, which is not over, are kept.
+    """
     cli = cli_context(context)
     settings = cli.settings()
     with cli.open_database(settings) as database:
@@ -170,10 +157,7 @@ def compare(
     frames: Annotated[int, typer.Option(min=1, max=24, help="Frames taken of a film, evenly.")] = 3,
     height: Annotated[int, typer.Option(min=64, max=2048, help="Height of a picture on the sheet, in pixels.")] = 320,
 ) -> None:
-    """Put the same pictures through several models and show them side by side on one sheet."""
-    from orchestrator import weight_pins
-    from orchestrator.on_demand import worker_process
-
+    """Show the same pictures through several models on one sheet."""
     require_worker_extra()
     cli = cli_context(context)
     with cli.open_existing_database() as (settings, database):
@@ -225,8 +209,6 @@ def _summary(weights_card: Card, row: WeightsRow | None) -> str:
 
 def _training_facts(weights_card: Card, row: WeightsRow | None) -> Iterator[tuple[str, str]]:
     """Yield what is known of how weights came about."""
-    from db.catalog import shipped, trained
-
     training = trained.from_document(shipped.facts(weights_card.name)) if row and row.shipped else row and row.trained
     if training:
         yield from [("data", training.data)] if training.data else []

@@ -6,26 +6,25 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from db import progress
+from db.errors import InputError
+from db.store import open_store
 from orchestrator.cli.context import CliContext, cli_context, missing_modules
-from orchestrator.cli.jobs import ItemIds, JobId
+from orchestrator.cli.options import ItemIds, JobId
 from orchestrator.cli.terminal import Terminal, format_size, pluralize
-
-if TYPE_CHECKING:
-    from orchestrator.results.signing import Signer
-    from orchestrator.results.verify import Finding, Scope
+from orchestrator.results import verify as verifying
+from orchestrator.results.bag import BagInfo, write_bag
+from orchestrator.results.export import check_folder, export
+from orchestrator.results.sidecars import sidecar_maker
+from orchestrator.results.signing import Signer, open_signer
+from orchestrator.results.verify import Finding, Scope
 
 SHOWN_CHECKS = 200
 """Failed and skipped checks that are listed; more are only counted."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    for command in (get, verify):
-        app.command()(command)
 
 
 def get(
@@ -47,12 +46,6 @@ def get(
     Hard links where the store is a folder on the same disk, else copies whose digests are checked. Files whose colour a
     network invented end in _AIcolor.
     """
-    from db import progress
-    from db.store import open_store
-    from orchestrator.results.bag import BagInfo, write_bag
-    from orchestrator.results.export import check_folder, export
-    from orchestrator.results.sidecars import sidecar_maker
-
     cli = cli_context(context)
     signer = _signer(c2pa_cert, c2pa_key, c2pa_alg, timestamp) if c2pa else None
     settings = cli.settings()
@@ -92,9 +85,6 @@ def verify(
     Digests of all outputs, recipe fingerprints, every frame of every master; on request sources, reruns, folders and
     bags. Leaves with 0 if all holds, with 1 if something does not.
     """
-    from db.errors import InputError
-    from orchestrator.results.verify import Scope
-
     if job is None and bag is None:
         raise InputError("Give a job's number, or --bag with a folder", remedy="See `reelwright verify --help`.")
     cli = cli_context(context)
@@ -113,10 +103,6 @@ def verify(
 def _findings(
     cli: CliContext, job: int | None, items: tuple[str, ...], scope: Scope, bag: Path | None
 ) -> Iterator[Finding]:
-    from db import progress
-    from db.store import open_store
-    from orchestrator.results import verify as verifying
-
     if bag is not None:
         with cli.terminal.show_count("files") as count:
             yield from verifying.verify_bag(bag, count)
@@ -170,9 +156,6 @@ class _FindingSummary:
 
 
 def _signer(certificates: Path | None, key: Path | None, algorithm: str, timestamp: str) -> Signer:
-    from db.errors import InputError
-    from orchestrator.results.signing import open_signer
-
     if certificates is None or key is None:
         raise InputError("--c2pa needs --c2pa-cert and --c2pa-key", remedy="docs/provenance says what they are.")
     return open_signer(certificates, key, algorithm=algorithm, timestamp_url=timestamp)

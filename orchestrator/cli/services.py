@@ -11,14 +11,9 @@ from typing import Annotated
 
 import typer
 
+from orchestrator import loop, supervise
 from orchestrator.cli.context import cli_context, require_worker_extra
 from orchestrator.cli.logs import log_to
-
-
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.command()(worker)
-    app.command()(orchestrate)
 
 
 def worker(
@@ -29,8 +24,6 @@ def worker(
     device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = None,
 ) -> None:
     """Run this machine's workers until stopped."""
-    from orchestrator import supervise
-
     require_worker_extra()
     settings = cli_context(context).settings(slots=slots, device=device)
     log_to(sys.stderr, settings.log_level)
@@ -43,8 +36,6 @@ def orchestrate(context: typer.Context) -> None:
 
     Several may run beside one another; one leads, the others stand by.
     """
-    from orchestrator import loop
-
     cli = cli_context(context)
     settings = cli.settings()
     log_to(sys.stderr, settings.log_level)

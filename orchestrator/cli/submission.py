@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from db import ledger, progress
+from db.errors import InputError
+from db.session import Database
+from db.settings import Settings
+from db.states import JobState
+from db.store import open_store
+from orchestrator import embedded
+from orchestrator import submit as submitting
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
+from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home
+from orchestrator.cli.options import RecipeName
 from orchestrator.cli.terminal import Terminal, format_duration, format_size, pluralize, progress_line
-
-if TYPE_CHECKING:
-    from db.session import Database
-    from db.settings import Settings
-    from orchestrator.on_demand.dry_run import DryRunReport
-    from orchestrator.submit import Submission, SubmitOptions
+from orchestrator.on_demand.dry_run import DryRunReport, dry_run
+from orchestrator.results.export import check_folder, export
+from orchestrator.results.report import write_report
+from orchestrator.submit import Submission, SubmitOptions
 
 SHOWN_PROBLEMS = 50
 """Rows of problems or failures that a person is shown; ``--json`` gives more."""
 
 _MANIFEST_HELP = "A manifest (docs/manifests lists the forms), a folder, one film or photo, or s3://BUCKET/PREFIX."
 ManifestPath = Annotated[str, typer.Argument(help=_MANIFEST_HELP)]
-RecipeName = Annotated[str | None, typer.Option(help="Name of a shipped recipe, or path of a YAML file.")]
 OutFolder = Annotated[Path | None, typer.Option(help="Where results go; by default results/job-N inside the home.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifest if one line is bad.")]
 New = Annotated[bool, typer.Option("--new", help="Make another job even if this manifest was submitted before.")]
@@ -34,12 +41,6 @@ AllowFetch = Annotated[
 ]
 CheckFiles = Annotated[bool, typer.Option("--check-files/--no-check-files", help="Look at the files while reading.")]
 SegmentFrames = Annotated[int | None, typer.Option(min=1, help="Frames in one restore task of a reel.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    for command in (run, submit, plan):
-        app.command()(command)
 
 
 def run(
@@ -63,12 +64,6 @@ def run(
     Submits it, works until it is over, puts the results into a folder and writes a report. Run again, it goes on where
     it stopped.
     """
-    from db import progress
-    from db.errors import InputError
-    from db.store import open_store
-    from orchestrator.results.export import check_folder
-    from orchestrator.submit import SubmitOptions
-
     if (manifest is None) == (job is None):
         raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")
     require_worker_extra()
@@ -101,8 +96,6 @@ def submit(
     check_files: CheckFiles = True,
 ) -> None:
     """Make a job of a manifest for workers elsewhere."""
-    from orchestrator.submit import SubmitOptions
-
     cli = cli_context(context)
     settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
     options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority, tenant)
@@ -124,9 +117,6 @@ def plan(
 
     A dry run: nothing is written down. Leaves with 1 if there are problems.
     """
-    from db import progress
-    from orchestrator.on_demand.dry_run import dry_run
-
     cli = cli_context(context)
     settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
     with cli.open_existing_database() as (_, database), cli.terminal.show_count("lines") as count:
@@ -148,11 +138,6 @@ def plan(
 
 def finish(terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path) -> None:
     """Put out a job's results and its report, say where they are, and leave with 1 unless everything is done."""
-    from db import progress
-    from db.states import JobState
-    from orchestrator.results.export import export
-    from orchestrator.results.report import write_report
-
     with terminal.show_count("items put out") as count:
         summary = export(database, store, job_id, folder, on_item=count)
     report = write_report(database, job_id, folder)
@@ -176,8 +161,6 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
 def _submit_manifest(
     terminal: Terminal, settings: Settings, database: Database, manifest: str, options: SubmitOptions
 ) -> Submission:
-    from orchestrator import submit as submitting
-
     with terminal.show_count("lines") as count:
         submission = submitting.submit(settings, database, manifest, options, on_lines=count)
     for note in submission.notes:
@@ -191,29 +174,10 @@ def _submit_manifest(
 
 
 def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: int) -> None:
-    from db import ledger, progress
-    from db.states import JobState
-    from db.store import open_store
-    from orchestrator import embedded
-
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
     with log_to_home(settings), cli.terminal.show_progress() as follow:
         embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow)
-
-
-def show_failures(terminal: Terminal, database: Database, job_id: int, most: int | None = None) -> None:
-    """List what failed, each with its cause and its remedy; of very many only the first."""
-    from itertools import islice
-
-    from db import progress
-
-    rows = progress.failures(database, job_id)
-    for row in islice(rows, most):
-        terminal.say(f"\n{row.external_id}\n  {row.code}: {row.message}\n  {row.remedy}")
-    if next(rows, None):
-        terminal.say(f"\n… and more: `reelwright failures {job_id}` lists them all.")
-    terminal.say()
 
 
 def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:

@@ -7,16 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.context import cli_context, require_worker_extra
-from orchestrator.cli.terminal import format_duration, pluralize
+from db.store import open_store
+from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
+from orchestrator.cli.terminal import Terminal, format_duration, pluralize
+from orchestrator.on_demand import train as training
+from orchestrator.on_demand import weights
 
 _Photos = Annotated[str, typer.Argument(help="A folder, a manifest, or tar shards ('train-*.tar').")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add this group's commands."""
-    app.command()(train)
-    app.command()(pack)
 
 
 def train(
@@ -54,7 +51,10 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write for TensorBoard beside log.csv.")] = False,
     add: Annotated[bool, typer.Option("--add", help="Register the weights when they are done.")] = False,
 ) -> None:
-    """Train a network on your own photos; the same command goes on with a training that was stopped."""
+    """Train a network on your own photos, or go on with a training.
+
+    The same command goes on with a training that was stopped.
+    """
     require_worker_extra()
     cli = cli_context(context)
     options = {
@@ -84,9 +84,7 @@ def pack(
     megabytes: Annotated[int, typer.Option(min=1, help="Largest size of a shard.")] = 60,
     seed: Annotated[int, typer.Option(help="Of the shuffling.")] = 0,
 ) -> None:
-    """Pack photos into tar shards that travel to a machine with a GPU."""
-    from orchestrator.on_demand import train as training
-
+    """Pack photos into tar shards for a machine with a GPU."""
     require_worker_extra()
     cli = cli_context(context)
     options = {"side": side, "quality": quality, "megabytes": megabytes, "seed": seed}
@@ -103,10 +101,8 @@ def pack(
     cli.terminal.document(summary)
 
 
-def _show_training(terminal: Any, arguments: list[str], processes: int) -> dict[str, Any]:
+def _show_training(terminal: Terminal, arguments: list[str], processes: int) -> dict[str, Any]:
     """Show a training; returns its card."""
-    from orchestrator.on_demand import train as training
-
     card: dict[str, Any] = {}
     for message in training.stream_training(arguments, processes=processes):
         if "begin" in message:
@@ -138,12 +134,9 @@ def _format_figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _register_weights(cli: Any, path: str) -> str:
-    from db.store import open_store
-    from orchestrator.on_demand import weights
-
+def _register_weights(cli: CliContext, path: str) -> str:
     settings = cli.settings()
-    with cli.database(settings, make=True) as database:
+    with cli.open_database(settings, make=True) as database:
         registration = weights.add(settings, database, open_store(settings), [path])
     cli.terminal.say(f"{registration.card} is registered.")
     return registration.card

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -18,9 +19,11 @@ from db.errors import CODES, BrokerUnavailable, InputError, ReelwrightError, Tra
 from db.session import Database
 from db.settings import Settings
 from orchestrator import cli
+from orchestrator.cli.commands import COMMANDS, Group
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "numpy", "cv2", "av", "celery", "sqlalchemy", "alembic", "boto3")
+PIXELS = ("torch", "numpy", "cv2", "av")
+HEAVY = (*PIXELS, "celery", "sqlalchemy", "alembic", "boto3")
 
 
 def test_work_is_submitted_and_looked_at(at_home: Any, archive: Path) -> None:
@@ -197,7 +200,7 @@ def test_help_and_stages_are_there_at_once() -> None:
         "import sys; from orchestrator import cli; code = cli.run(sys.argv[1:]);"
         f"loaded = [name for name in {HEAVY} if name in sys.modules]; sys.exit(f'{{code}} {{loaded}}')"
     )
-    for words in (["--help"], ["run", "--help"], ["stages"], ["stages", "denoise"]):
+    for words in (["--help"], ["models", "--help"], ["stages"], ["stages", "denoise"]):
         begun = time.monotonic()
         found = subprocess.run(
             [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=ROOT, check=False
@@ -206,12 +209,47 @@ def test_help_and_stages_are_there_at_once() -> None:
         assert time.monotonic() - begun < 3.0  # far below on a quiet machine; this one may be busy
 
 
-def test_every_command_and_option_says_what_it_is_for() -> None:
+def test_no_command_imports_what_touches_pixels_or_a_broker() -> None:
+    script = (
+        "import importlib, pkgutil, sys; from orchestrator import cli;"
+        "[importlib.import_module(f'orchestrator.cli.{each.name}') for each in pkgutil.iter_modules(cli.__path__)];"
+        f"sys.exit(str([name for name in {(*PIXELS, 'celery', 'alembic', 'boto3')} if name in sys.modules]))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert found.stderr.strip() == "[]"
+
+
+def all_commands() -> dict[str, Any]:
     group: Any = typer.main.get_command(cli.app)
-    commands = dict(group.commands) | dict(group.commands["db"].commands)
-    for name, command in commands.items():
+    groups = {name: command for name, command in group.commands.items() if hasattr(command, "commands")}
+    inner = {f"{name} {each}": one for name, held in groups.items() for each, one in held.commands.items()}
+    return dict(group.commands) | inner
+
+
+def test_every_command_and_option_says_what_it_is_for() -> None:
+    for name, command in all_commands().items():
         assert command.help, name
         assert all(getattr(parameter, "help", None) for parameter in command.params), name
+
+
+def test_the_list_of_commands_says_what_each_command_says_of_itself() -> None:
+    entries = dict(COMMANDS) | {
+        f"{name} {each}": one
+        for name, group in COMMANDS.items()
+        if isinstance(group, Group)
+        for each, one in group.commands.items()
+    }
+    assert {name: entry.summary for name, entry in entries.items()} == {
+        name: command.help.splitlines()[0] for name, command in all_commands().items()
+    }
+
+
+def test_the_list_of_commands_cuts_no_line_short(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["--help"])
+    shown = capsys.readouterr().out
+    assert "..." not in shown.replace("[ARGS]...", "")
+    for name, entry in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(entry.summary)}$", shown, re.MULTILINE), name
 
 
 def test_the_pages_say_what_the_code_says() -> None:

@@ -1,0 +1,11 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+JobId = Annotated[int, typer.Argument(min=1, help="The job's number.")]
+ItemIds = Annotated[list[str] | None, typer.Option("--item", help="An item's id; may be given several times.")]
+RecipeName = Annotated[str | None, typer.Option(help="Name of a shipped recipe, or path of a YAML file.")]

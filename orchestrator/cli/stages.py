@@ -1,0 +1,46 @@
+"""The command ``stages``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from db.catalog.stages import STAGES
+from db.errors import RecipeError, nearest
+from orchestrator.cli.context import cli_context
+
+
+def stages(
+    context: typer.Context, name: Annotated[str | None, typer.Argument(help="One stage, with its parameters.")] = None
+) -> None:
+    """List the stages, or one with its parameters."""
+    terminal = cli_context(context).terminal
+    if name is None:
+        terminal.table(("stage", "what it does"), [(spec.name, spec.summary) for spec in STAGES.values()])
+        terminal.document([{"name": spec.name, "summary": spec.summary} for spec in STAGES.values()])
+        return
+    if name not in STAGES:
+        raise RecipeError(f"No stage {name!r:.60}.{nearest(name, STAGES)}", code="UNKNOWN_STAGE")
+    spec = STAGES[name]
+    schema = spec.params.model_json_schema()
+    terminal.say(f"{spec.name}: {spec.summary}\n{spec.source}\n")
+    rows = [
+        (field, describe_type(facts), facts.get("default"), facts.get("description", ""))
+        for field, facts in schema["properties"].items()
+    ]
+    terminal.table(("parameter", "values", "default", "meaning"), rows)
+    facts = {"name": spec.name, "summary": spec.summary, "source": spec.source, "parameters": schema["properties"]}
+    terminal.document(facts)
+
+
+def describe_type(facts: dict[str, Any]) -> str:
+    """Say in a few words which values a parameter's JSON schema allows."""
+    if "anyOf" in facts:
+        return " or ".join(describe_type(option) for option in facts["anyOf"])
+    if "enum" in facts or "const" in facts:
+        return ", ".join(map(str, facts.get("enum", [facts.get("const")])))
+    names = {"number": "number", "integer": "whole number", "boolean": "true, false", "null": "none", "array": "list"}
+    low, high = facts.get("minimum"), facts.get("maximum")
+    span = f" {low:g} to {high:g}" if low is not None and high is not None else ""
+    return names.get(str(facts.get("type")), str(facts.get("type", "any"))) + span
