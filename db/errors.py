@@ -19,7 +19,7 @@ The tree::
         ├── WorkCancelled      the job was cancelled or paused
         └── WorkerLeaving      this worker was asked to shut down
 
-Third-party exceptions are translated at their edge: av in ``workers.media``, botocore in ``db.store.s3``, sqlalchemy
+Third-party exceptions are translated at their edge: av in ``workers.media``, botocore in ``db.s3``, sqlalchemy
 in ``db.session``, CUDA memory in ``workers.device``.
 """
 

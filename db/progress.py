@@ -279,20 +279,6 @@ def workers(db: Database) -> list[WorkerRow]:
         ]
 
 
-def recount(db: Database, job_id: int) -> dict[str, int]:
-    """Count a job's counters anew from its items: slow, and what the counters must equal."""
-    with db.read() as connection:
-        states = connection.execute(
-            select(Item.state, func.count()).where(Item.job_id == job_id).group_by(Item.state)
-        ).all()
-        frames = connection.execute(
-            select(func.sum(Item.frames_total), func.sum(Item.frames_done)).where(Item.job_id == job_id)
-        ).one()
-    counters = {f"items_{state}": 0 for state in ItemState}
-    counters |= {f"items_{state}": count for state, count in states}
-    return counters | {"frames_total": int(frames[0] or 0), "frames_done": int(frames[1] or 0)}
-
-
 def _stream_rows(db: Database, job_id: int, statement: Select[Any]) -> Iterator[Row[Any]]:
     after = -1
     while True:

@@ -42,7 +42,7 @@ def read(uri: str, reading: Reading) -> Iterator[ManifestEntry | Problem]:
 def objects(settings: Settings, uri: str) -> Iterator[tuple[str, int, str, str]]:
     """Yield key, size in bytes, ETag and storage class of each object below a prefix; raises as :func:`read`."""
     try:
-        from db.store.s3 import list_objects  # boto3 is only there, and only needed, where sources lie in S3
+        from db.sources import list_objects  # boto3 is only there, and only needed, where sources lie in S3
 
         yield from list_objects(settings, uri)
     except ManifestError:

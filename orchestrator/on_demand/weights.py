@@ -200,7 +200,7 @@ def _fetch_file(address: str, scratch: Path, settings: Settings, moved: Callable
     scratch.mkdir()
     target = scratch / safe_name(urlsplit(address).path.rpartition("/")[2])
     if scheme == "s3":
-        from db.store.s3 import fetch_source  # boto3 is only needed where weights lie in S3
+        from db.sources import fetch_source  # boto3 is only needed where weights lie in S3
 
         fetch_source(settings, address, target, moved)
     elif scheme == "https":

@@ -14,6 +14,7 @@ from db.records import Blob, ItemResult, ReelFacts, Source, TaskResult
 from db.session import Database
 from db.states import ItemKind, TaskKind
 from db.tables import Item, Job, Result, Task
+from tests.support.recount import recount
 
 LEASE_SECONDS = 60.0
 SIGNATURE = "sig"
@@ -127,10 +128,8 @@ class Desk:
     def assert_counted(self, job_id: int) -> None:
         """The counters equal a recount, before and after folding."""
         for _ in range(2):
-            shown = progress.progress(self.db, job_id)
-            assert {name: getattr(shown, name) for name in progress.recount(self.db, job_id)} == progress.recount(
-                self.db, job_id
-            )
+            shown, counted = progress.progress(self.db, job_id), recount(self.db, job_id)
+            assert {name: getattr(shown, name) for name in counted} == counted
             ledger.fold_counters(self.db)
 
 

@@ -9,8 +9,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from db.errors import InputError
+from db.s3 import connect
 from db.settings import Settings
-from db.store.s3 import connect, fetch_source, list_objects
+from db.sources import fetch_source, list_objects
 
 
 @pytest.fixture(scope="module")

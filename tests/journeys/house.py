@@ -33,6 +33,7 @@ from db.store.base import Store
 from db.tables import Item, Result, Task
 from orchestrator import weight_pins
 from orchestrator.loop import Loop, serve
+from tests.support.recount import recount
 from tests.support.servers import wait_until
 
 SIZE = (48, 64)
@@ -166,7 +167,7 @@ class House:
         assert all(task_attempt == result_attempt for task_attempt, result_attempt, _ in accepted)
         ledger.fold_counters(self.database)
         shown = progress.progress(self.database, job_id)
-        counted = progress.recount(self.database, job_id)
+        counted = recount(self.database, job_id)
         assert {name: getattr(shown, name) for name in counted} == counted
 
     def bytes_of(self, blob: Blob) -> bytes:

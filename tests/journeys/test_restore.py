@@ -10,8 +10,8 @@ import pytest
 from db import ledger, progress
 from db.recipe import parse
 from db.records import Source
+from db.s3 import connect
 from db.states import ItemKind
-from db.store.s3 import connect
 from orchestrator.embedded import _release_dead_workers
 from tests.journeys.house import House, embedded, film, photo, restored_in
 from tests.support import servers

@@ -35,6 +35,7 @@ from db.states import (
 from db.tables import COUNTERS, Base, Worker
 from orchestrator import plan
 from tests.db.desk import LEASE_SECONDS, facts, reel, still
+from tests.support.recount import recount
 
 FRAMES = 20
 CUTS = Settings(segment_frames=8, batch_frames=4)
@@ -279,7 +280,7 @@ class Machine(RuleBasedStateMachine):
         ledger.fold_counters(self.db)
         ledger.finish_jobs(self.db)
         for job in self._everything()["jobs"]:
-            shown, recounted = progress.progress(self.db, job.id), progress.recount(self.db, job.id)
+            shown, recounted = progress.progress(self.db, job.id), recount(self.db, job.id)
             assert {name: getattr(shown, name) for name in recounted if name != "frames_done"} == {
                 name: count for name, count in recounted.items() if name != "frames_done"
             }

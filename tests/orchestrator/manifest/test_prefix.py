@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from db.errors import StoreUnavailable
+from db.s3 import connect
 from db.session import Database
 from db.settings import Settings
-from db.store.s3 import connect
 from orchestrator.submit import SubmitOptions, submit
 from tests.orchestrator.manifest.reading import codes, read, refused
 from tests.support.servers import S3, free_port
