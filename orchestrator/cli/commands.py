@@ -67,6 +67,7 @@ COMMANDS: dict[str, Command | Group] = {
     "worker": Command("services", "worker", "Run this machine's workers until stopped."),
     "orchestrate": Command("services", "orchestrate", "Plan, dispatch and reap until stopped."),
     "stages": Command("stages", "stages", "List the stages, or one with its parameters."),
+    "metrics": Command("metrics", "metrics", "List the metrics, or explain one with its convention."),
     "doctor": Command("installation", "doctor", "Check this installation."),
     "models": Group(
         "Networks and their weights.",

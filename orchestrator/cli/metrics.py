@@ -1,0 +1,62 @@
+"""The command ``metrics``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from db.catalog.metrics import METRICS, MetricSpec, find_metric
+from orchestrator.cli.context import cli_context
+
+_COMPARES = {
+    "none": "nothing: it looks at the picture alone",
+    "source": "the frame as it came in",
+    "reference": "a picture that is known to be right",
+    "previous": "earlier frames of the same film",
+}
+_REDUCES = {
+    "picture": "the mean of one value a picture",
+    "reel": "one value of a reel; of several reels the mean",
+    "set": "one value of all pictures",
+}
+_TAKEN_BY = {"jobs": "jobs", "evaluate": "evaluate", "both": "jobs and evaluate"}
+
+
+def metrics(
+    context: typer.Context, name: Annotated[str | None, typer.Argument(help="One metric, explained.")] = None
+) -> None:
+    """List the metrics, or explain one with its convention."""
+    terminal = cli_context(context).terminal
+    if name is None:
+        rows = [(spec.name, _TAKEN_BY[spec.taken_by], spec.unit, spec.summary) for spec in METRICS.values()]
+        terminal.table(("metric", "taken by", "unit", "what it measures"), rows)
+        terminal.document([_facts(spec) for spec in METRICS.values()])
+        return
+    spec = find_metric(name)
+    terminal.say(f"{spec.name}: {spec.summary}\n{spec.convention}\n")
+    terminal.table(("", ""), _rows(spec))
+    terminal.document(_facts(spec))
+
+
+def _rows(spec: MetricSpec) -> list[tuple[str, str]]:
+    better = {True: "higher", False: "lower", None: "neither by itself"}[spec.higher_is_better]
+    reach = f"from {spec.low:g}" if spec.high is None else f"{spec.low:g} to {spec.high:g}"
+    rows = [
+        ("unit", "none" if spec.unit == "1" else spec.unit),
+        ("range", reach),
+        ("better", better),
+        ("compares with", _COMPARES[spec.compares]),
+        ("figure", _REDUCES[spec.reduces]),
+        ("taken by", _TAKEN_BY[spec.taken_by]),
+        ("needs weights", spec.judge or "no"),
+    ]
+    return rows + ([("was called", ", ".join(spec.aliases))] if spec.aliases else [])
+
+
+def _facts(spec: MetricSpec) -> dict[str, Any]:
+    names = (
+        "name", "summary", "convention", "unit", "low", "high", "higher_is_better", "compares", "reduces", "taken_by",
+        "judge", "aliases",
+    )  # fmt: skip
+    return {name: getattr(spec, name) for name in names}
