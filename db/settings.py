@@ -11,12 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from db.errors import InputError
+from db.errors import InputError, nearest
 
 PREFIX = "REELWRIGHT_"
+OTHER_VARIABLES = frozenset({"CONFIG", "BOOT_ID", "PARENT_PID"})
+"""Variables with the prefix that are not settings: the settings file, and what a process tells its workers."""
+HEARTBEATS_IN_A_LEASE = 3
+"""A lease outlasts two heartbeats that were lost."""
+ROUNDS_IN_A_TERM = 3
+"""A leader's term is renewed at a third of its length, so a round must come before the rest is over."""
 DATABASE_FILE = "reelwright.db"
 """The embedded database, inside the home."""
 
@@ -104,6 +110,26 @@ class Settings(BaseSettings):
         """Arguments win over the environment, which wins over nothing else: no dotenv, no secrets folder."""
         return init_settings, env_settings
 
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        """Refuse settings that are allowed one by one and contradict each other."""
+        for name, times, other, reason in _AT_LEAST:
+            value, least = getattr(self, name), times * getattr(self, other)
+            if value < least:
+                raise InputError(
+                    f"Settings {name} and {other}: {name} is {value:g} and {other} {getattr(self, other):g}; {reason}",
+                    code="BAD_SETTING",
+                    remedy=f"Set {name} to {least:g} or more, or {other} to {value / times:.3g} or less.",
+                )
+        if bool(self.s3_access_key) != bool(self.s3_secret_key):
+            given, lacking = ("s3_access_key", "s3_secret_key")[:: 1 if self.s3_access_key else -1]
+            raise InputError(
+                f"Settings s3_access_key and s3_secret_key: {given} is set and {lacking} is empty",
+                code="BAD_SETTING",
+                remedy=f"Set {lacking} too, or leave both empty: boto3 then looks where it always does.",
+            )
+        return self
+
     @property
     def embedded(self) -> bool:
         """Whether database and broker live inside the home."""
@@ -145,12 +171,30 @@ class Settings(BaseSettings):
         return self.home.resolve() / "logs"
 
 
+_AT_LEAST = (
+    (
+        "lease_seconds", HEARTBEATS_IN_A_LEASE, "heartbeat_seconds",
+        "a lease must last for three heartbeats, so that one that is lost costs nothing",
+    ),
+    ("stall_seconds", 1, "heartbeat_seconds", "work can only be seen to stand still from one heartbeat to the next"),
+    (
+        "leader_seconds", ROUNDS_IN_A_TERM, "tick_seconds",
+        "a term must last for three rounds of the loop, or it runs out between them",
+    ),
+    ("requeue_seconds", 1, "tick_seconds", "a doorbell must be left alone for at least one round of the loop"),
+    ("lease_seconds", 1, "tick_seconds", "a round of the loop must come before a lease that was given in it ends"),
+)  # fmt: skip
+"""Settings, how many times another one they must be at least, and why."""
+
+
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read settings from ``REELWRIGHT_CONFIG`` (a TOML file), the environment and ``overrides``, the later winning.
 
     Raises:
-        InputError: A value is not allowed, or the file cannot be read; the message names the setting.
+        InputError: A value is not allowed, two contradict each other, a name is unknown, or the file cannot be read;
+            the message names the settings.
     """
+    _check_variables()
     values: dict[str, Any] = {}
     config = os.environ.get(f"{PREFIX}CONFIG")
     if config:
@@ -180,8 +224,27 @@ def environment(settings: Settings) -> dict[str, str]:
     return out
 
 
+def _check_variables() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    passed = {f"{PREFIX}{name}" for name in OTHER_VARIABLES}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known | passed:
+            raise InputError(
+                f"{name} is not a setting.{nearest(name.upper(), known)}",
+                code="BAD_SETTING",
+                remedy="Correct or unset it; docs/settings lists every setting.",
+            )
+
+
 def _from_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"Settings file {path}: {error}", code="BAD_SETTING") from error
+    for name in values:
+        if name not in Settings.model_fields:
+            raise InputError(
+                f"Settings file {path}: there is no setting {name!r:.60}.{nearest(name, Settings.model_fields)}",
+                code="BAD_SETTING",
+            )
+    return values

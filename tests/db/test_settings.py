@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,84 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value:
     assert name.removeprefix("REELWRIGHT_").lower() in bad.value.message
 
 
+@pytest.mark.parametrize(
+    ("values", "names", "remedy"),
+    [
+        (
+            {"lease_seconds": 5, "heartbeat_seconds": 10},
+            ("lease_seconds is 5", "heartbeat_seconds 10"),
+            "Set lease_seconds to 30 or more, or heartbeat_seconds to 1.67 or less.",
+        ),
+        ({"lease_seconds": 29.9}, ("lease_seconds is 29.9", "heartbeat_seconds 10"), "lease_seconds to 30 or more"),
+        ({"stall_seconds": 9}, ("stall_seconds is 9", "heartbeat_seconds 10"), "stall_seconds to 10 or more"),
+        ({"leader_seconds": 0.5}, ("leader_seconds is 0.5", "tick_seconds 0.25"), "leader_seconds to 0.75 or more"),
+        ({"requeue_seconds": 0.1}, ("requeue_seconds is 0.1", "tick_seconds 0.25"), "requeue_seconds to 0.25 or more"),
+        (
+            {"tick_seconds": 61, "leader_seconds": 200, "requeue_seconds": 100},
+            ("lease_seconds is 60", "tick_seconds 61"),
+            "tick_seconds to 60 or less",
+        ),
+        ({"s3_access_key": "key"}, ("s3_access_key is set", "s3_secret_key is empty"), "Set s3_secret_key too"),
+        ({"s3_secret_key": "hush"}, ("s3_secret_key is set", "s3_access_key is empty"), "Set s3_access_key too"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_both_named(
+    values: dict[str, object], names: tuple[str, str], remedy: str
+) -> None:
+    with pytest.raises(InputError) as bad:
+        settings.load(values)
+    assert bad.value.code == "BAD_SETTING"
+    assert all(name in bad.value.message for name in names)
+    assert remedy in bad.value.remedy
+    assert "hush" not in bad.value.message
+
+
+def test_settings_that_just_agree_are_taken() -> None:
+    found = settings.load({"lease_seconds": 30, "stall_seconds": 10, "leader_seconds": 0.75, "requeue_seconds": 0.25})
+    assert found.lease_seconds == 3 * found.heartbeat_seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("REELWRIGHT_LEASE_SECOND", "REELWRIGHT_LEASE_SECONDS"), ("reelwright_slotz", "REELWRIGHT_SLOTS")],
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(InputError) as bad:
+        settings.load()
+    assert bad.value.code == "BAD_SETTING"
+    assert bad.value.message == f"{name} is not a setting. Did you mean {meant!r}?"
+
+
+def test_variables_that_processes_tell_each_other_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name with the prefix that stands in our code is a setting, or one of the few that are not."""
+    root = Path(__file__).parents[2]
+    text = "".join(
+        path.read_text() for each in ("db", "orchestrator", "workers") for path in (root / each).rglob("*.py")
+    )
+    for name in set(re.findall(r"REELWRIGHT_[A-Z][A-Z0-9_]+", text)):
+        short = name.removeprefix("REELWRIGHT_")
+        assert short.lower() in Settings.model_fields or short in settings.OTHER_VARIABLES, name
+    for name in settings.OTHER_VARIABLES - {"CONFIG"}:
+        monkeypatch.setenv(f"REELWRIGHT_{name}", "1")
+    settings.load()
+
+
+def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "r.toml").write_text("lease = 60\nlease_second = 60\n")
+    monkeypatch.setenv("REELWRIGHT_CONFIG", str(tmp_path / "r.toml"))
+    with pytest.raises(InputError) as bad:
+        settings.load()
+    assert "no setting 'lease'" in bad.value.message
+    (tmp_path / "r.toml").write_text("lease_second = 60\n")
+    with pytest.raises(InputError, match="Did you mean 'lease_seconds'"):
+        settings.load()
+
+
 @pytest.mark.parametrize("text", ["slots = ", "\x00", 'unknown = "x"'])
 def test_a_bad_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (tmp_path / "r.toml").write_text(text)
@@ -57,4 +136,4 @@ def test_settings_are_frozen() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    assert "hush" not in repr(Settings(s3_secret_key="hush"))
+    assert "hush" not in repr(Settings(s3_access_key="key", s3_secret_key="hush"))

@@ -1,7 +1,7 @@
 """What goes in, what comes out, what is kept: the table in ``docs/formats.md``, made anew and held to the page.
 
 Over every odd file of the shared media and over films, photos and sequences that are made here. What came out is
-read by PyAV, Pillow and OpenImageIO alone. With ``REELWRIGHT_WRITE_FORMATS=1`` the page is written, else it must be
+read by PyAV, Pillow and OpenImageIO alone. With ``WRITE_FORMATS=1`` the page is written, else it must be
 the same.
 """
 
@@ -450,7 +450,7 @@ def test_the_table_of_formats_is_what_comes_out(tmp_path: Path) -> None:
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
     wanted = f"{before}{BEGIN}\n\n{made}{END}{after}"
-    if os.environ.get("REELWRIGHT_WRITE_FORMATS"):
+    if os.environ.get("WRITE_FORMATS"):
         PAGE.write_text(wanted, encoding="utf-8")
     assert "**lost" not in made
     assert PAGE.read_text(encoding="utf-8") == wanted, "docs/formats.md is not what comes out"
