@@ -176,7 +176,7 @@ def _step(entry: Any, number: int, name: str) -> Step:
 
 
 def _check_order(steps: tuple[Step, ...], name: str) -> None:
-    whole = [stages.STAGES[step.stage].whole_reel for step in steps]
+    whole = [stages.STAGES[step.stage].done_by_probe for step in steps]
     for number, step in enumerate(steps, start=1):
         if whole[number - 1] and (number > 1):
             before = "must be the first step" if not whole[number - 2] else "stands twice"

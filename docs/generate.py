@@ -53,7 +53,7 @@ def settings() -> Iterator[str]:
 
 def stages() -> Iterator[str]:
     for spec in STAGES.values():
-        yield f"### `{spec.name}`\n\n{spec.summary}\n\nMethod: {spec.source}\n"
+        yield f"### `{spec.name}`\n\n{spec.summary}\n\nMethod: {spec.reference}\n"
         fields = spec.params.model_json_schema()["properties"]
         yield _table(
             ("parameter", "values", "default", "meaning"),
@@ -144,7 +144,7 @@ def model_table(*tasks: str) -> Iterator[str]:
 
 
 def model_page(spec: ArchitectureSpec) -> Iterator[str]:
-    yield f"{spec.paper}.\n"
+    yield f"{spec.reference}.\n"
     yield f"{spec.idea}\n"
     yield f"**When.** {spec.choose}\n"
     yield f"**What it sees.** {spec.size}.\n"

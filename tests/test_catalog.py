@@ -87,7 +87,7 @@ def test_a_stage_is_described_and_its_defaults_are_allowed(name: str) -> None:
     params = spec.params().model_dump(mode="json")
     assert spec.name == name
     assert spec.summary
-    assert spec.source
+    assert spec.reference
     assert spec.temporal_radius(params) >= 0
     assert spec.scale(params) >= 1
     assert all(field.description for field in spec.params.model_fields.values())

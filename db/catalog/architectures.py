@@ -5,11 +5,11 @@ Also what a card is: the facts on one set of weights. The cards themselves are i
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal
+
+from db.catalog.entry_points import load_outside
 
 GROUP = "reelwright.models"
 """Entry points of this group name an ``ArchitectureSpec``; its ``module`` holds the code."""
@@ -72,8 +72,8 @@ class ArchitectureSpec:
     ``judge``: what ``reelwright evaluate`` asks about finished pictures."""
     title: str
     """What the field calls it."""
-    paper: str
-    """Title, authors, year."""
+    reference: str
+    """The paper that it follows: title, authors, year."""
     idea: str
     """How it works, in a sentence or two."""
     choose: str
@@ -105,6 +105,11 @@ class ArchitectureSpec:
         return self.module or f"workers.models.{self.name}"
 
     @property
+    def takes_boxes(self) -> bool:
+        """Whether it wants to know where the objects are."""
+        return "boxes" in self.options
+
+    @property
     def outside(self) -> bool:
         """Whether another package brings it."""
         return not self.module_name.startswith("workers.models.")
@@ -115,7 +120,7 @@ _SHIPPED = (
         name="lite_unet",
         task="colorizer",
         title="Lite U-Net",
-        paper="A network of this project, on EfficientNet-Lite (Tan and Le, 2019), the colour bins of CIC (Zhang, "
+        reference="A network of this project, on EfficientNet-Lite (Tan and Le, 2019), the colour bins of CIC (Zhang, "
         "Isola, Efros 2016) and RAFT's way of enlarging (Teed and Deng 2020)",
         idea="A classifier's light encoder, a light decoder with short cuts, and for every place how likely each bin "
         "of colours is; an annealed mean makes one colour of them, which ends where the picture's edges are.",
@@ -129,7 +134,7 @@ _SHIPPED = (
         name="eccv16",
         task="colorizer",
         title="CIC",
-        paper="Colorful Image Colorization (Zhang, Isola, Efros; ECCV 2016)",
+        reference="Colorful Image Colorization (Zhang, Isola, Efros; ECCV 2016)",
         idea="A plain convolutional network says for every place how likely each of 313 colours is; the colours are "
         "then mixed by their likelihood. Rare colours count more in training, so it dares to be vivid.",
         choose="The quickest of all, and the yardstick that every later paper compares with. Colours are lively but "
@@ -143,7 +148,8 @@ _SHIPPED = (
         name="siggraph17",
         task="colorizer",
         title="Interactive CIC (siggraph17)",
-        paper="Real-Time User-Guided Image Colorization with Learned Deep Priors (Zhang, Zhu, Isola and others, 2017)",
+        reference="Real-Time User-Guided Image Colorization with Learned Deep Priors (Zhang, Zhu, Isola and others, "
+        "2017)",
         idea="A network with short cuts between its two halves, trained with a few true colours given at random "
         "places, so it also takes colours that a person gives.",
         choose="Whenever somebody knows what colour a thing had: it alone takes `hints`. Without them it is calm and "
@@ -158,7 +164,7 @@ _SHIPPED = (
         name="instcolorization",
         task="colorizer",
         title="InstColorization",
-        paper="Instance-aware Image Colorization (Su, Chu, Huang; CVPR 2020)",
+        reference="Instance-aware Image Colorization (Su, Chu, Huang; CVPR 2020)",
         idea="One network colours the whole picture, one each object cut out of it, and a third weighs the two at "
         "every place.",
         choose="Groups of people or animals whose boxes are known, or found by a registered Mask R-CNN. Without boxes "
@@ -173,7 +179,7 @@ _SHIPPED = (
         name="deoldify",
         task="colorizer",
         title="DeOldify",
-        paper="DeOldify (Antic, 2018 to 2019; no paper)",
+        reference="DeOldify (Antic, 2018 to 2019; no paper)",
         idea="A U-Net with self-attention on a ResNet, trained against a critic for short spells only (NoGAN), which "
         "keeps it from flickering.",
         choose="Film: the `deoldify-video` weights are the steadiest of the eight. `deoldify-artistic` is the most "
@@ -187,7 +193,7 @@ _SHIPPED = (
         name="gcp",
         task="colorizer",
         title="GCP",
-        paper="Towards Vivid and Diverse Image Colorization with Generative Color Prior (Wu and others; ICCV 2021)",
+        reference="Towards Vivid and Diverse Image Colorization with Generative Color Prior (Wu and others; ICCV 2021)",
         idea="A generator that knows ImageNet's classes paints a colour picture of the same kind; its features are "
         "laid over the grey picture by likeness and lend it their colour.",
         choose="One clear object of an ImageNet class (bird, car, fruit) and several versions of it. The class must be "
@@ -201,7 +207,7 @@ _SHIPPED = (
         name="coltran",
         task="colorizer",
         title="ColTran",
-        paper="Colorization Transformer (Kumar, Weissenborn, Kalchbrenner; ICLR 2021)",
+        reference="Colorization Transformer (Kumar, Weissenborn, Kalchbrenner; ICLR 2021)",
         idea="An axial transformer draws a coarse 64 x 64 colour picture, one place after the other; two more networks "
         "refine its colours and its size.",
         choose="Several honest guesses of one photo: each `seed` gives another. By far the slowest; not for reels.",
@@ -214,7 +220,7 @@ _SHIPPED = (
         name="ct2",
         task="colorizer",
         title="CT2",
-        paper="CT2: Colorization Transformer via Color Tokens (Weng and others; ECCV 2022)",
+        reference="CT2: Colorization Transformer via Color Tokens (Weng and others; ECCV 2022)",
         idea="A vision transformer compares every patch with 313 colour tokens; a table of which colours occur at "
         "which lightness keeps it from impossible ones.",
         choose="Rich yet even colours where a licence for non-commercial use only is no obstacle.",
@@ -226,8 +232,8 @@ _SHIPPED = (
         name="colorformer",
         task="colorizer",
         title="ColorFormer",
-        paper="ColorFormer: Image Colorization via Color Memory Assisted Hybrid-Attention Transformer (Ji and others; "
-        "ECCV 2022)",
+        reference="ColorFormer: Image Colorization via Color Memory Assisted Hybrid-Attention Transformer (Ji and "
+        "others; ECCV 2022)",
         idea="Attention in windows and over the whole picture at once, and a memory that ties what is seen to typical "
         "colours.",
         choose="Natural, balanced colours at moderate cost: close to DDColor, calmer.",
@@ -239,7 +245,7 @@ _SHIPPED = (
         name="ddcolor",
         task="colorizer",
         title="DDColor",
-        paper="DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders (Kang and others; ICCV 2023)",
+        reference="DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders (Kang and others; ICCV 2023)",
         idea="One decoder rebuilds the picture, another asks it with a hundred learned colour queries; together they "
         "say where which colour goes.",
         choose="The first choice for photos. `ddcolor-artistic` avoids the red spots of the others; `ddcolor-tiny` "
@@ -253,7 +259,7 @@ _SHIPPED = (
         name="folded_cnn",
         task="denoiser",
         title="Folded CNN",
-        paper="A network of this project, folded and told the noise level as FFDNet is (Zhang, Zuo, Zhang 2018)",
+        reference="A network of this project, folded and told the noise level as FFDNet is (Zhang, Zuo, Zhang 2018)",
         idea="Convolutions on the picture folded to half its size, with the noise level as one more plane: one "
         "network for all levels.",
         choose="The default for photos. It takes `sigma` from the recipe or from the picture itself.",
@@ -267,7 +273,7 @@ _SHIPPED = (
         name="subpixel_cnn",
         task="upscaler",
         title="Subpixel CNN",
-        paper="A network of this project, with the last layer of ESPCN (Shi and others, 2016)",
+        reference="A network of this project, with the last layer of ESPCN (Shi and others, 2016)",
         idea="Convolutions at the small size say what bicubic enlarging lacks; channels become pixels at the end.",
         choose="To double a picture with edges clearer than Lanczos makes them, at little cost.",
         default="reelwright-upscale-x2",
@@ -279,8 +285,8 @@ _SHIPPED = (
         name="dncnn",
         task="denoiser",
         title="DnCNN",
-        paper="Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising (Zhang, Zuo, Chen, Meng, "
-        "Zhang; IEEE TIP 2017)",
+        reference="Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising (Zhang, Zuo, Chen, "
+        "Meng, Zhang; IEEE TIP 2017)",
         idea="Seventeen convolutions say what is noise; it is taken off.",
         choose="The yardstick of denoising, for grey pictures with noise of sigma 25 of 255 and no other.",
         default="dncnn-25",
@@ -292,8 +298,8 @@ _SHIPPED = (
         name="dctlsa",
         task="upscaler",
         title="DCTLSA",
-        paper="Densely Connected Transformer With Linear Self-Attention for Lightweight Image Super-Resolution (Zeng "
-        "and others, 2023)",
+        reference="Densely Connected Transformer With Linear Self-Attention for Lightweight Image Super-Resolution "
+        "(Zeng and others, 2023)",
         idea="Attention within windows, dense short cuts between its blocks, and pixels out of channels at the end.",
         choose="Sharper than `subpixel_cnn` and by far slower, two or four times as large.",
         default="dctlsa-x2",
@@ -304,7 +310,8 @@ _SHIPPED = (
         name="spandrel_restorer",
         task="denoiser",
         title="Networks that spandrel reads, size kept",
-        paper="Several dozen, each with a paper of its own: DRUNet, SCUNet, SwinIR, NAFNet, FBCNN, Uformer and others",
+        reference="Several dozen, each with a paper of its own: DRUNet, SCUNet, SwinIR, NAFNet, FBCNN, Uformer and "
+        "others",
         idea="spandrel knows a network by the keys of its file and builds it as large as the file's numbers are.",
         choose="To take out noise, blur or JPEG's blocks with weights that you know and trust. They do what they were "
         "trained for, and take no `sigma`.",
@@ -315,8 +322,8 @@ _SHIPPED = (
         name="spandrel_upscaler",
         task="upscaler",
         title="Networks that spandrel reads, enlarging",
-        paper="Several dozen, each with a paper of its own: ESRGAN and Real-ESRGAN, SwinIR, HAT, DAT, SPAN, RCAN and "
-        "others",
+        reference="Several dozen, each with a paper of its own: ESRGAN and Real-ESRGAN, SwinIR, HAT, DAT, SPAN, RCAN "
+        "and others",
         idea="spandrel knows a network by the keys of its file and builds it as large as the file's numbers are.",
         choose="To enlarge two, three or four times with weights that you know and trust. Those that were trained "
         "against a critic invent detail: fine for viewing copies, no evidence of what was there.",
@@ -327,7 +334,7 @@ _SHIPPED = (
         name="mask_rcnn",
         task="detector",
         title="Mask R-CNN",
-        paper="Mask R-CNN (He, Gkioxari, Dollar, Girshick; ICCV 2017), as built by torchvision",
+        reference="Mask R-CNN (He, Gkioxari, Dollar, Girshick; ICCV 2017), as built by torchvision",
         idea="Proposes regions and says what is in each.",
         choose="To give InstColorization its boxes.",
         default="mask-rcnn",
@@ -337,7 +344,7 @@ _SHIPPED = (
         name="squeezenet",
         task="judge",
         title="SqueezeNet 1.0",
-        paper="SqueezeNet: AlexNet-level accuracy with 50x fewer parameters (Iandola and others, 2016)",
+        reference="SqueezeNet: AlexNet-level accuracy with 50x fewer parameters (Iandola and others, 2016)",
         idea="A small network that says which of ImageNet's thousand things a picture shows.",
         choose="To ask whether a colorized photo is still seen as what it is: `evaluate --metrics semantic`.",
         default="squeezenet",
@@ -347,8 +354,8 @@ _SHIPPED = (
         name="inception_fid",
         task="judge",
         title="Inception of 2015-12-05",
-        paper="GANs Trained by a Two Time-Scale Update Rule (Heusel and others, 2017), on the network of Szegedy and "
-        "others, 2015",
+        reference="GANs Trained by a Two Time-Scale Update Rule (Heusel and others, 2017), on the network of Szegedy "
+        "and others, 2015",
         idea="A classifier whose 2048 features are compared as two clouds.",
         choose="For FID, and for nothing else under that name: `evaluate --metrics fid_torch_fidelity`.",
         default="inception-fid",
@@ -358,7 +365,7 @@ _SHIPPED = (
         name="inception_imagenet",
         task="judge",
         title="Inception v3 of torchvision",
-        paper="Rethinking the Inception Architecture for Computer Vision (Szegedy and others, 2015)",
+        reference="Rethinking the Inception Architecture for Computer Vision (Szegedy and others, 2015)",
         idea="The classifier in whose features several papers of colorization measure what they call FID.",
         choose="Only to compare with those papers: `evaluate --metrics fid_imagenet_01,fid_imagenet_11`.",
         default="inception-imagenet",
@@ -368,7 +375,7 @@ _SHIPPED = (
         name="lpips",
         task="judge",
         title="LPIPS",
-        paper="The Unreasonable Effectiveness of Deep Features as a Perceptual Metric (Zhang and others, 2018)",
+        reference="The Unreasonable Effectiveness of Deep Features as a Perceptual Metric (Zhang and others, 2018)",
         idea="Compares what a classifier's layers see at each place, weighted as people judged.",
         choose="Where PSNR punishes what no eye sees: `evaluate --metrics lpips_alex`.",
         default="lpips-alex",
@@ -378,7 +385,7 @@ _SHIPPED = (
         name="niqe",
         task="judge",
         title="NIQE",
-        paper="Making a Completely Blind Image Quality Analyzer (Mittal, Soundararajan, Bovik; 2013)",
+        reference="Making a Completely Blind Image Quality Analyzer (Mittal, Soundararajan, Bovik; 2013)",
         idea="Compares a picture's statistics with those of pristine photographs, without a reference.",
         choose="As a trend where there is no reference: `evaluate --metrics niqe`. It takes grain for a fault.",
         default="niqe",
@@ -387,18 +394,5 @@ _SHIPPED = (
 )
 
 
-def _load() -> dict[str, ArchitectureSpec]:
-    specs = {spec.name: spec for spec in _SHIPPED}
-    for point in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        try:
-            spec = point.load()
-        except Exception as error:  # an outside package must not take the house down with it
-            logging.getLogger(__name__).warning("outside model %s cannot be loaded: %s", point.name, error)
-            continue
-        if isinstance(spec, ArchitectureSpec) and spec.name == point.name and spec.name not in specs:
-            specs[spec.name] = spec
-    return specs
-
-
-ARCHITECTURES: Mapping[str, ArchitectureSpec] = _load()
+ARCHITECTURES: Mapping[str, ArchitectureSpec] = load_outside(GROUP, ArchitectureSpec, _SHIPPED)
 """All architectures by name: the shipped ones and those of outside packages."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
+from db.catalog.entry_points import load_outside
 from db.catalog.weights import Card, card, find, resolve
 
 GROUP = "reelwright.stages"
@@ -253,9 +252,13 @@ class StageSpec:
     """Whether it uses its weights on stills alone, from the parameters."""
     makes_color: bool = False
     """Whether a single-channel source comes out with colour."""
-    whole_reel: bool = False
+    done_by_probe: bool = False
     """Whether the probe does it, once over the whole reel, since it makes other frames: such steps stand first."""
-    source: str = ""
+    keeps_blank: bool = True
+    """Whether frames of one value stay as they are; a stage that is to change even these, an inversion, says no."""
+    c2pa_action: str = "c2pa.edited"
+    """C2PA's name of what it does, for the sidecars that are signed."""
+    reference: str = ""
     """Paper or method that it follows."""
 
     @property
@@ -288,9 +291,9 @@ _SHIPPED = (
         summary="Makes whole frames of fields: undoes pulldown, or fills in the missing lines of video.",
         params=DeinterlaceParams,
         order=1,
-        whole_reel=True,
-        source="Fields matched by how little they comb and repeated frames dropped from each five, sample for sample; "
-        "FFmpeg's bwdif (BBC's w3fdif filter with motion-adaptive yadif) for video.",
+        done_by_probe=True,
+        reference="Fields matched by how little they comb and repeated frames dropped from each five, sample for "
+        "sample; FFmpeg's bwdif (BBC's w3fdif filter with motion-adaptive yadif) for video.",
     ),
     StageSpec(
         name="deflicker",
@@ -298,7 +301,9 @@ _SHIPPED = (
         params=DeflickerParams,
         order=3,
         reel_needs=frozenset({"exposure"}),
-        source="Luma percentiles per frame, brought onto a line fitted to those of the frames around it in the shot.",
+        c2pa_action="c2pa.color_adjustments",
+        reference="Luma percentiles per frame, brought onto a line fitted to those of the frames around it in the "
+        "shot.",
     ),
     StageSpec(
         name="denoise",
@@ -308,8 +313,9 @@ _SHIPPED = (
         temporal_radius=_denoise_radius,
         weights=_denoise_weights,
         stills_only=lambda params: params["method"] == "auto",
-        source="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for alignment; "
-        "the network's own page.",
+        c2pa_action="c2pa.filtered",
+        reference="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for "
+        "alignment; the network's own page.",
     ),
     StageSpec(
         name="colorize",
@@ -318,7 +324,8 @@ _SHIPPED = (
         order=11,
         weights=_colorizer_weights,
         makes_color=True,
-        source="The network predicts a and b of CIE Lab at its own size; they join the source's own L at full size.",
+        c2pa_action="c2pa.color_adjustments",
+        reference="The network predicts a and b of CIE Lab at its own size; they join the source's own L at full size.",
     ),
     StageSpec(
         name="stabilize_color",
@@ -327,7 +334,8 @@ _SHIPPED = (
         order=12,
         temporal_radius=lambda params: int(params["radius"]),
         reel_needs=frozenset({"exposure"}),
-        source="Chroma averaged along optical flow of luma (dense inverse search, Kroeger et al. 2016) where going "
+        c2pa_action="c2pa.color_adjustments",
+        reference="Chroma averaged along optical flow of luma (dense inverse search, Kroeger et al. 2016) where going "
         "there and back agrees, within the shot.",
     ),
     StageSpec(
@@ -337,8 +345,9 @@ _SHIPPED = (
         order=14,
         scale=lambda params: int(params["scale"]),
         weights=_upscale_weights,
-        source="Sinc windowed by Lanczos, four lobes, held between the neighbours of each pixel; or the network's own "
-        "page.",
+        c2pa_action="c2pa.resized",
+        reference="Sinc windowed by Lanczos, four lobes, held between the neighbours of each pixel; or the network's "
+        "own page.",
     ),
     StageSpec(
         name="color_enhance",
@@ -346,25 +355,16 @@ _SHIPPED = (
         params=ColorEnhanceParams,
         order=15,
         reel_needs=frozenset({"exposure"}),
-        source="CLAHE (Zuiderveld 1994) on BT.601 luma; grey-world cast of the whole shot; chroma scaled about luma.",
+        c2pa_action="c2pa.color_adjustments",
+        reference="CLAHE (Zuiderveld 1994) on BT.601 luma; grey-world cast of the whole shot; chroma scaled about "
+        "luma.",
     ),
 )
 
 
-def _load() -> dict[str, StageSpec]:
-    specs = {spec.name: spec for spec in _SHIPPED}
-    for point in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        try:
-            spec = point.load()
-        except Exception as error:  # an outside package must not take the house down with it
-            logging.getLogger(__name__).warning(
-                "stage %s of an outside package cannot be loaded: %s", point.name, error
-            )
-            continue
-        if isinstance(spec, StageSpec) and spec.name == point.name and spec.name not in specs:
-            specs[spec.name] = spec
+def _in_order(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
     return dict(sorted(specs.items(), key=lambda pair: (pair[1].order, pair[0])))
 
 
-STAGES: Mapping[str, StageSpec] = _load()
+STAGES: Mapping[str, StageSpec] = _in_order(load_outside(GROUP, StageSpec, _SHIPPED))
 """All stages by name, in working order: the shipped ones and those of outside packages."""

@@ -46,7 +46,7 @@ def show(context: typer.Context, name: CardName) -> None:
     spec = ARCHITECTURES[weights_card.architecture]
     say = cli.terminal.say
     say(f"{weights_card.name}: {_summary(weights_card, row)}\n")
-    say(f"  system     {spec.title}. {spec.paper}")
+    say(f"  system     {spec.title}. {spec.reference}")
     say(f"  idea       {spec.idea}")
     say(f"  choose     {spec.choose}")
     say(f"  sees       {spec.size}")

@@ -24,13 +24,13 @@ def stages(
         raise RecipeError(f"No stage {name!r:.60}.{nearest(name, STAGES)}", code="UNKNOWN_STAGE")
     spec = STAGES[name]
     schema = spec.params.model_json_schema()
-    terminal.say(f"{spec.name}: {spec.summary}\n{spec.source}\n")
+    terminal.say(f"{spec.name}: {spec.summary}\n{spec.reference}\n")
     rows = [
         (field, describe_type(facts), facts.get("default"), facts.get("description", ""))
         for field, facts in schema["properties"].items()
     ]
     terminal.table(("parameter", "values", "default", "meaning"), rows)
-    facts = {"name": spec.name, "summary": spec.summary, "source": spec.source, "parameters": schema["properties"]}
+    facts = {"name": spec.name, "summary": spec.summary, "source": spec.reference, "parameters": schema["properties"]}
     terminal.document(facts)
 
 

@@ -266,9 +266,9 @@ class _ItemHistory:
     def _step_event(self, generation: Generation, number: int, row: Mapping[str, Any], step: Step | None) -> Event:
         spec = STAGES.get(str(row["stage"]))
         params = f" {_parameters_text(step)}" if step else ", of an earlier recipe"
-        summary = f" {spec.summary} {spec.source}" if spec else ""
+        summary = f" {spec.summary} {spec.reference}" if spec else ""
         # Whole frames are made of fields while the source is read, before any step is measured.
-        whole = str(generation.result.facts.get("deinterlaced") or "") if row["stage"] == "deinterlace" else ""
+        whole = str(generation.result.facts.get("deinterlaced") or "") if spec and spec.done_by_probe else ""
         return Event(
             id=f"{self.representation_id(generation)}/event/step-{number + 1}-{row['stage']}",
             type="modification",

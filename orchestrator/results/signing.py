@@ -26,12 +26,6 @@ SUFFIX = ".c2pa"
 _HOLDS = ("Valid", "Trusted")
 _STRANGER = "signingCredential.untrusted"
 _SIGNED = ("master", "access", "still", "audio")
-_ACTIONS = {
-    "deinterlace": "c2pa.edited", "upscale": "c2pa.resized", "color_enhance": "c2pa.color_adjustments",
-    "colorize": "c2pa.color_adjustments", "deflicker": "c2pa.color_adjustments", "fading": "c2pa.color_adjustments",
-    "stabilize_color": "c2pa.color_adjustments", "denoise": "c2pa.filtered",
-}  # fmt: skip
-"""C2PA's name of what a stage does; any other one edits."""
 _TYPES = {"mkv": "video/x-matroska", "avi": "video/avi"}
 """Where C2PA's library knows another media type than the IANA."""
 
@@ -165,7 +159,7 @@ def _actions(lineage: Lineage, generation: Generation, source: str, placed: Outp
         step = recipe.steps[number] if recipe and number < len(recipe.steps) else None
         paints = invents_color and spec is not None and spec.makes_color and step is not None and bool(step.cards())
         yield {
-            "action": _ACTIONS.get(row["stage"], "c2pa.edited"),
+            "action": spec.c2pa_action if spec else "c2pa.edited",
             "when": at,
             "description": f"{row['stage']}: {spec.summary if spec else 'a stage of an outside package'}",
             "softwareAgent": {"name": "Reelwright", "version": version("reelwright")},

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages import ColorizeParams
 from workers import models
 from workers.frames import Clip, Reel
@@ -49,7 +50,7 @@ def _colorize(
 
 def _boxes(pictures: Tensor, params: ColorizeParams, reel: Reel, detector: nn.Module | None) -> dict[str, Any]:
     """Return the objects for a colorizer that asks for them: the recipe's, else the manifest's, else found ones."""
-    if params.card.architecture != "instcolorization" or params.boxes is not None:
+    if not ARCHITECTURES[params.card.architecture].takes_boxes or params.boxes is not None:
         return {}
     if reel.boxes:
         return {"boxes": list(reel.boxes)}

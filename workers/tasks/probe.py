@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from db import checksums
-from db.catalog.stages import DeinterlaceParams
+from db.catalog.stages import STAGES, DeinterlaceParams
 from db.errors import InputError
 from db.records import Assignment, Blob, ItemView, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
@@ -155,7 +155,7 @@ def _film_transfer(transfer: str, source: Source) -> str:
 def _deinterlace_params(item: ItemView) -> DeinterlaceParams | None:
     """Return what the recipe says of fields; none when it leaves them alone."""
     first = item.recipe.steps[0] if item.recipe.steps else None
-    if first is None or first.stage != "deinterlace" or not first.params["strength"]:
+    if first is None or not STAGES[first.stage].done_by_probe or not first.params["strength"]:
         return None
     return DeinterlaceParams.model_validate(first.params)
 
