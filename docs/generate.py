@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,32 +15,130 @@ from typing import Any
 
 import typer.main
 
+from db import errors as error_codes
 from db import recipe as recipes
 from db.catalog import shipped, trained
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.metrics import METRICS, MetricSpec
 from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
 from db.catalog.weights import CARDS, FAMILIES, Card
+from db.checksums import HEX_CHARS
 from db.errors import CODES
 from db.settings import PREFIX, Settings
 from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
 from orchestrator.cli import app
 from orchestrator.cli.installation import describe_type
+from orchestrator.manifest.fields import MEANINGS
 
 FOLDER = Path(__file__).parent
 BEGIN, END = "<!-- begin generated -->", "<!-- end generated -->"
+
+
+EXAMPLES = {
+    "run": "run box-12 --recipe silent-film --out restored/box-12",
+    "submit": "submit archive.csv --recipe silent-film --name 'box 12'",
+    "plan": "plan archive.csv",
+    "status": "status 1 --state failed",
+    "watch": "watch 1",
+    "failures": "failures 1",
+    "rerun": "rerun 1 --code FILE_MISSING",
+    "pause": "pause 1",
+    "resume": "resume 1",
+    "cancel": "cancel 1",
+    "priority": "priority 1 10",
+    "get": "get 1 --bag --out /bags/box-12",
+    "verify": "verify 1 --sources",
+    "compare": "compare street.jpg --models ddcolor-tiny,eccv16 --out sheet.png",
+    "evaluate": "evaluate reelwright-denoise photos/ --noise 25",
+    "train": "train folded-cnn photos/ --out my-denoiser --label film-grain",
+    "pack": "pack photos/ shards/ --side 256",
+    "worker": "worker --slots 4",
+    "orchestrate": "orchestrate",
+    "stages": "stages denoise",
+    "metrics": "metrics flicker",
+    "doctor": "doctor",
+    "models list": "models list",
+    "models show": "models show ddcolor-tiny",
+    "models add": "models add ddcolor_paper_tiny.pth",
+    "models verify": "models verify",
+    "models remove": "models remove ddcolor-tiny",
+    "db upgrade": "db upgrade",
+    "db check": "db check",
+}
+"""An example a command, for those whose help ends with none of their own."""
 
 
 def cli() -> Iterator[str]:
     for name, command in _commands(typer.main.get_command(app)):
         arguments = [each for each in command.params if each.param_type_name == "argument"]
         options = [each for each in command.params if each.param_type_name == "option"]
-        words = [f"[{each.name.upper()}]" if not each.required else each.name.upper() for each in arguments]
+        words = [f"[{_shown(each)}]" if not each.required else _shown(each) for each in arguments]
         yield f"### `{' '.join(['reelwright', name, *words])}`\n\n{command.help}\n"
-        rows = [(f"`{each.name.upper()}`", getattr(each, "help", "") or "") for each in arguments]
-        rows += [(", ".join(f"`{word}`" for word in (*each.opts, *each.secondary_opts)), each.help) for each in options]
+        example = command.epilog or f"Example: reelwright {EXAMPLES.get(name, name)}"
+        yield f"```console\n{_as_console(example)}\n```\n"
+        rows = [(f"`{_shown(each)}`", _values(each), _given(each), each.help or "") for each in arguments]
+        rows += [
+            (
+                ", ".join(f"`{word}`" for word in (*each.opts, *each.secondary_opts)),
+                _values(each),
+                _given(each),
+                each.help,
+            )
+            for each in options
+        ]
         if rows:
-            yield _table(("option", "meaning"), rows)
+            yield _table(("argument or option", "values", "default", "meaning"), rows)
+
+
+def _named(arguments: list[Any], options: list[Any]) -> Iterator[tuple[str, Any]]:
+    for each in arguments:
+        yield f"`{_shown(each)}`", each
+    for each in options:
+        yield ", ".join(f"`{word}`" for word in (*each.opts, *each.secondary_opts)), each
+
+
+def _shown(parameter: Any) -> str:
+    name: str = parameter.metavar or parameter.name.rstrip(".").upper()
+    return name.strip("[]") + ("…" if parameter.nargs == -1 else "")
+
+
+def _as_console(example: str) -> str:
+    """Return an epilog's example lines as they are typed."""
+    lines = [line.strip().removeprefix("Example:").removeprefix("Examples:").strip() for line in example.splitlines()]
+    return "\n".join(f"$ {line.removeprefix('$ ')}" for line in lines if line)
+
+
+def _values(parameter: Any) -> str:
+    """Return what an option takes, such as ``whole number, at least 1; repeatable``."""
+    if getattr(parameter, "is_flag", False):
+        return "flag"
+    kind = _KINDS[parameter.bare_type().removeprefix("list[").rstrip("]")]
+    low, high = parameter.min, parameter.max
+    bounds = f" {low} to {high}" if None not in (low, high) else f", at least {low}" if low is not None else ""
+    again = "; several" if parameter.nargs == -1 else "; repeatable" if parameter.multiple else ""
+    return f"{kind}{bounds}{again}"
+
+
+_KINDS = {"int": "whole number", "float": "number", "Path": "path", "str": "text"}
+
+
+def _given(parameter: Any) -> str:
+    """Return the default; options of two words show which of them holds."""
+    if parameter.required:
+        return "required"
+    if getattr(parameter, "is_flag", False):
+        return f"`{parameter.opts[0]}`" if parameter.default else f"`{parameter.secondary_opts[0]}`" if (
+            parameter.secondary_opts
+        ) else "off"  # fmt: skip
+    return "–" if parameter.default in (None, "", []) else f"`{parameter.default}`"
+
+
+def manifest_fields() -> Iterator[str]:
+    rows = [(f"`{name}`", meaning) for name, meaning in MEANINGS.items() if not name.startswith("checksum.")]
+    digests = " ".join(f"`{name}`" for name in HEX_CHARS)
+    rows.append((digests, "Digest of the source, compared while it is read; also as `checksum.md5` and so on."))
+    rows.append(("any name with a dot, such as `dc.title`, or beginning with `x_`", "Carried to the report."))
+    yield _table(("field", "meaning"), rows)
 
 
 def settings() -> Iterator[str]:
@@ -109,10 +208,24 @@ def _range(spec: MetricSpec) -> str:
 
 
 def errors() -> Iterator[str]:
-    yield _table(
-        ("code", "what it means", "what to do"),
-        [(f"`{code}`", facts.meaning, facts.remedy) for code, facts in CODES.items()],
-    )
+    for title, codes in _code_groups().items():
+        yield f"## {title[0].upper()}{title[1:]}\n"
+        yield _table(
+            ("code", "what it means", "what to do"),
+            [(f"`{code}`", CODES[code].meaning, CODES[code].remedy) for code in codes],
+        )
+
+
+def _code_groups() -> dict[str, list[str]]:
+    """Read from the source of the table which codes stand under which heading there."""
+    groups: dict[str, list[str]] = {}
+    for line in Path(error_codes.__file__).read_text(encoding="utf-8").splitlines():
+        if line.startswith("    # -- "):
+            codes = groups.setdefault(line.removeprefix("    # -- "), [])
+        elif found := re.match(r'    "([A-Z0-9_]+)": CodeFacts\(', line):
+            codes.append(found[1])
+    assert [code for codes in groups.values() for code in codes] == list(CODES)
+    return groups
 
 
 def states() -> Iterator[str]:
@@ -217,6 +330,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "colour.md": functools.partial(model_table, "colorizer", "detector"),
     "errors.md": errors,
     "evaluation.md": evaluation,
+    "manifests.md": manifest_fields,
     "recipes.md": recipe_list,
     "restorers.md": functools.partial(model_table, "denoiser", "upscaler"),
     "scores.md": scores,

@@ -288,6 +288,37 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     **{f"checksum.{name}": _digest(name) for name in HEX_CHARS},
 }
 """Every known field and its check."""
+MEANINGS: dict[str, str] = {
+    "id": "Name of the item, unique in the manifest; if omitted, the `uri`.",
+    "uri": "Path relative to the manifest's folder, or `s3://bucket/key`; for a sequence its folder. Required.",
+    "kind": "`image`, `video` or `sequence`; if omitted, what the suffix says.",
+    "fps": "Frame rate that overrides the header's: `18`, `16.667`, `24000/1001`.",
+    "span": "Frames of the source that make the reel, from 0, both included: `0-239`.",
+    "timecode": "Start timecode that overrides the header's: `01:00:00:00`.",
+    "transfer": "How samples stand for light, overriding the header: `gamma`, `linear` or `log`.",
+    "missing": "What stands in for missing frames of a sequence: `error` (the default), `hold` or `black`.",
+    "sequence.prefix": "File names of a sequence: what precedes the number.",
+    "sequence.suffix": "What follows the number, such as `.dpx`.",
+    "sequence.padding": "Digits of the number, filled with zeros; 0 for none.",
+    "sequence.start": "First number.",
+    "sequence.end": "Last number, included.",
+    "sequence.step": "Distance between two numbers; 1 if omitted.",
+    "sound": "Sound file for the reel.",
+    "sound_checksum": "Digests of the sound file: `md5:… sha256:…`.",
+    "bytes": "Size of the source, compared before any work.",
+    "listing": "Digests of a sequence's files, as a report names them in the store.",
+    "version_id": "Version of an object in S3.",
+    "recipe": "A shipped recipe for this line; or, as in a recipe file, a list of steps.",
+    "outputs": "Outputs of this line: `master`, `access`, `scores`, `sequence`.",
+    "params.accept_damaged": "Restore what can be decoded of a damaged source.",
+    "params.accept_interlaced": "Treat interlaced frames as whole.",
+    "params.boxes": "Objects for InstColorization: `[[left, top, right, bottom], …]` in pixels.",
+    "title": "Carried to the report.",
+    "rights": "Carried to the report.",
+    "reel": "Carried to the report.",
+    **{f"checksum.{name}": f"{name} of the source, compared while it is read." for name in HEX_CHARS},
+}
+"""What each known field is for, in the order in which they are listed."""
 _ALIASES = {**{name: f"checksum.{name}" for name in HEX_CHARS}, "sequence.missing": "missing"}
 _CLOSED_HEADS = frozenset(name.partition(".")[0] for name in CHECKS)
 _HEADER = "Begin with a line of column names such as: id,uri,kind,fps,recipe."
