@@ -102,5 +102,14 @@ def test_a_command_that_is_wrong_is_noticed() -> None:
         _parse(["run", "box-12", "--recipes", "silent-film"])
 
 
+@pytest.mark.parametrize("page", sorted((INDEX.parent / "how-to").glob("add-a-*.md")), ids=_name)
+def test_the_packages_that_are_shown_can_be_imported(page: Path) -> None:
+    for language, block in _FENCED.findall(page.read_text(encoding="utf-8")):
+        if language == "python" and block.startswith("# reelwright_"):
+            names: dict[str, Any] = {}
+            exec(compile(block, str(page), "exec"), names)
+            assert names["SPEC"].name in page.read_text(encoding="utf-8")
+
+
 def test_every_field_of_a_manifest_is_explained() -> None:
     assert set(MEANINGS) == set(CHECKS)
