@@ -2,5 +2,3 @@
 
 The floor of the house: imports nothing of ``orchestrator`` or ``workers`` and never a library that touches pixels.
 """
-
-__version__ = "0.1.0"

@@ -26,7 +26,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of programs of a fresh environment."""
     folder = tmp_path_factory.mktemp("base")
     source = folder / "source"
-    for name in ("db", "orchestrator", "workers"):
+    for name in ("db", "orchestrator", "reelwright", "workers"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
@@ -59,6 +59,9 @@ def test_nothing_that_touches_a_pixel_comes_along(base: Path) -> None:
     assert found.stdout.strip() == "[]"
     shown = subprocess.run([base / "reelwright", "--help"], capture_output=True, text=True, env=environment, check=True)
     assert "Restore large media archives" in shown.stdout
+    script = "import reelwright; print(reelwright.__version__, reelwright.StageSpec.__name__)"
+    found = subprocess.run([base / "python", "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert found.stdout.split()[1] == "StageSpec"
 
 
 def test_work_is_planned_submitted_and_looked_at(command: Command, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_an_image_is_built_from_all_that_the_installation_needs_and_no_more(path
     ignored = path.with_name(path.name + ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert ignored[0] == "*"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {"db", "orchestrator", "workers", "pyproject.toml", "constraints.txt", project["readme"]}
+    needed = {"db", "orchestrator", "reelwright", "workers", "pyproject.toml", "constraints.txt", project["readme"]}
     assert {line[1:] for line in ignored if line.startswith("!")} == needed | set(project["license-files"])
 
 

@@ -91,7 +91,9 @@ def test_variables_that_processes_tell_each_other_are_known(monkeypatch: pytest.
     """Every name with the prefix that stands in our code is a setting, or one of the few that are not."""
     root = Path(__file__).parents[2]
     text = "".join(
-        path.read_text() for each in ("db", "orchestrator", "workers") for path in (root / each).rglob("*.py")
+        path.read_text()
+        for each in ("db", "orchestrator", "reelwright", "workers")
+        for path in (root / each).rglob("*.py")
     )
     for name in set(re.findall(r"REELWRIGHT_[A-Z][A-Z0-9_]+", text)):
         short = name.removeprefix("REELWRIGHT_")

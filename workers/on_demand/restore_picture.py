@@ -1,7 +1,7 @@
 """Restores a picture in one call, array in, array out: for notebooks and scripts, outside any queue.
 
->>> from workers.on_demand.restore_picture import restore
->>> colour = restore(grey, "colorize", model="ddcolor")  # doctest: +SKIP
+>>> import reelwright
+>>> colour = reelwright.restore(grey, "colorize", model="ddcolor")  # doctest: +SKIP
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from db.catalog.architectures import ArchitectureSpec, Card, WeightsFile
+from reelwright import ArchitectureSpec, Card, WeightsFile
 
 if TYPE_CHECKING:
     from pathlib import Path

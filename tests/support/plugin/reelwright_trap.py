@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from db.catalog.stages import StageParams, StageSpec
+from reelwright import StageParams, StageSpec
 
 if TYPE_CHECKING:
     import torch
 
-    from workers.frames import Clip, Reel
+    from reelwright import Clip, Reel
 
 
 class TrapParams(StageParams):
@@ -37,7 +37,7 @@ SPEC = StageSpec(
     order=99,
     module="reelwright_trap",
     temporal_radius=lambda params: int(params["radius"]),
-    source="The tests.",
+    reference="The tests.",
 )
 
 
