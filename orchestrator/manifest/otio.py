@@ -9,19 +9,16 @@ import json
 import math
 import os
 import posixpath
-import subprocess
-import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from db.child_process import ChildProcess, LineTooLong
 from db.errors import InputError, ManifestError
 from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
@@ -238,43 +235,19 @@ def _read_clips(path: Path, reading: Reading, left_out: Counter[str]) -> Iterato
         raise ManifestError(f"{where} cannot be read", code="OTIO_EXTRA_MISSING")
     if path.stat().st_size > MAX_BYTES:
         raise ManifestError(f"{where} has more than {MAX_BYTES} bytes")
-    with _clip_reader(path) as answers:
-        while raw := answers.readline(reading.limit_bytes):
-            document = _parse_document(raw)
-            if document is None:
-                raise ManifestError(f"{where}: a clip needs more than {reading.limit_bytes} bytes")
-            if "error" in document:
-                raise ManifestError(f"{where} is no timeline: {visible(str(document['error']))[:300]}")
-            if "end" in document:
-                left_out.update(document["end"])
-                return
-            yield document
-    raise ManifestError(f"{where} ended the process that reads it, or kept it busy for more than {MAX_SECONDS} s")
-
-
-@contextmanager
-def _clip_reader(path: Path) -> Iterator[BinaryIO]:
     environment = {name: value for name, value in os.environ.items() if name != _PLUGINS}
-    command = [sys.executable, "-m", "orchestrator.manifest.otio_clips", str(path)]
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-    )
-    assert child.stdout is not None
-    clock = threading.Timer(MAX_SECONDS, child.kill)
-    clock.start()
-    try:
-        yield child.stdout  # type: ignore[misc]
-    finally:
-        clock.cancel()
-        child.kill()
-        child.stdout.close()
-        child.wait()
-
-
-def _parse_document(raw: bytes) -> dict[str, Any] | None:
-    """Return one answer; none when it was cut off."""
-    try:
-        document = json.loads(raw)
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
+    arguments = ["-m", "orchestrator.manifest.otio_clips", str(path)]
+    with ChildProcess(
+        arguments, environment=environment, mute=True, seconds=MAX_SECONDS, line_bytes=reading.limit_bytes
+    ) as child:
+        try:
+            for document in child.stream():
+                if "error" in document:
+                    raise ManifestError(f"{where} is no timeline: {visible(str(document['error']))[:300]}")
+                if "end" in document:
+                    left_out.update(document["end"])
+                    return
+                yield document
+        except LineTooLong as error:
+            raise ManifestError(f"{where}: a clip needs more than {reading.limit_bytes} bytes") from error
+    raise ManifestError(f"{where} ended the process that reads it, or kept it busy for more than {MAX_SECONDS} s")

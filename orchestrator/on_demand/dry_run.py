@@ -5,10 +5,8 @@ Files are looked into by a worker process; nothing here touches a pixel, and not
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from db.child_process import ChildDied
 from db.errors import CODES, InputError, RecipeError
 from db.recipe import Recipe
 from db.settings import Settings
@@ -23,7 +22,7 @@ from orchestrator import manifest as manifests
 from orchestrator import submit, weight_pins
 from orchestrator.manifest import Line, Problem
 from orchestrator.manifest.lines import problem
-from orchestrator.on_demand import worker_process
+from orchestrator.on_demand.worker_process import WorkerProcess
 from orchestrator.submit import Registered
 
 MAX_PROBLEMS = 10_000
@@ -181,28 +180,15 @@ def _probe_lines(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> I
         message = "Files cannot be probed here: the worker extra is not installed"
         remedy = f"{CODES['WORKER_EXTRA_MISSING'].remedy[:-1]}, or add --no-probe."
         raise InputError(message, code="WORKER_EXTRA_MISSING", remedy=remedy)
-    child: subprocess.Popen[str] | None = None
-    try:
+    with WorkerProcess(settings, "probe") as worker:
         for line in lines:
-            child = child if child is not None and child.poll() is None else worker_process.start(settings, "probe")
-            yield line, _probe_line(child, recipe, line)
-    finally:
-        if child is not None:
-            child.communicate()
+            yield line, _probe_line(worker, recipe, line)
 
 
-def _probe_line(child: subprocess.Popen[str], recipe: Recipe, line: Line) -> dict[str, Any]:
-    assert child.stdin is not None
-    assert child.stdout is not None
+def _probe_line(worker: WorkerProcess, recipe: Recipe, line: Line) -> dict[str, Any]:
     assert line.source is not None
     order = {"source": line.source.model_dump(mode="json"), "recipe": (line.recipe or recipe).model_dump(mode="json")}
     try:
-        child.stdin.write(json.dumps(order) + "\n")
-        child.stdin.flush()
-        answer = child.stdout.readline()
-    except BrokenPipeError:
-        answer = ""
-    if answer:
-        return dict(json.loads(answer))
-    child.wait()
-    return {"code": "DECODER_CRASH", "message": f"{line.source.uri!r:.300} ended the process that looked into it"}
+        return worker.ask(order)
+    except ChildDied:
+        return {"code": "DECODER_CRASH", "message": f"{line.source.uri!r:.300} ended the process that looked into it"}

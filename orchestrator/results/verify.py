@@ -6,13 +6,12 @@ in one :class:`Finding`; nothing is changed, and nothing is mended.
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from db.child_process import ChildDied
 from db.errors import CODES, InputError
 from db.lineage import Generation, Lineage
 from db.records import ItemView
@@ -20,7 +19,7 @@ from db.session import Database
 from db.settings import Settings
 from db.states import ItemKind, ItemState
 from db.store.base import Store
-from orchestrator.on_demand import worker_process
+from orchestrator.on_demand.worker_process import WorkerProcess
 from orchestrator.results import bag, sequence_tar, signing
 from orchestrator.results.export import ExportItem, OutputFile, export_items
 
@@ -85,18 +84,12 @@ def verify(
     Raises:
         InputError: ``UNKNOWN_JOB``, ``UNKNOWN_ITEM``.
     """
-    worker = _WorkerProcess(settings)
-    try:
+    with WorkerProcess(settings, "verify") as worker:
         for count, subject in enumerate(export_items(database, job_id, external_ids=external_ids), start=1):
             yield from _item_findings(subject, store, worker, wish)
             on_item(count)
         if wish.folder is not None:
             yield from _signature_findings(wish.folder)
-    except BaseException:
-        worker.terminate()
-        raise
-    finally:
-        worker.close()
 
 
 def verify_bag(folder: Path, on_file: Callable[[int], None] = lambda count: None) -> Iterator[Finding]:
@@ -110,7 +103,7 @@ def verify_bag(folder: Path, on_file: Callable[[int], None] = lambda count: None
     yield from _signature_findings(folder)
 
 
-def _item_findings(subject: ExportItem, store: Store, worker: _WorkerProcess, scope: Scope) -> Iterator[Finding]:
+def _item_findings(subject: ExportItem, store: Store, worker: WorkerProcess, scope: Scope) -> Iterator[Finding]:
     lineage = subject.lineage
     assert lineage is not None
     generation = lineage.newest
@@ -221,17 +214,17 @@ def _signature_findings(folder: Path) -> Iterator[Finding]:
 # -- what does
 
 
-def _master_finding(lineage: Lineage, generation: Generation, worker: _WorkerProcess) -> Finding:
+def _master_finding(lineage: Lineage, generation: Generation, worker: WorkerProcess) -> Finding:
     outputs, where = generation.result.outputs, f"{lineage.external_id} master"
-    answer = worker.ask({"film": _to_json(outputs["master"]), "sums": _to_json(outputs["framemd5"])})
+    answer = _ask(worker, {"film": _to_json(outputs["master"]), "sums": _to_json(outputs["framemd5"])})
     return _error_finding("frames", where, answer) or _frames_finding("frames", where, answer)
 
 
-def _source_finding(lineage: Lineage, generation: Generation, worker: _WorkerProcess) -> Finding:
+def _source_finding(lineage: Lineage, generation: Generation, worker: WorkerProcess) -> Finding:
     expected, where = generation.result.facts.get("sha256"), f"{lineage.external_id} {lineage.uri}"
     if lineage.record is None or not expected:
         return _skip_finding("source", where, "Its digest was never written down")
-    answer = worker.ask({"source": _to_json(lineage.record.source)})
+    answer = _ask(worker, {"source": _to_json(lineage.record.source)})
     if fault := _error_finding("source", where, answer):
         return fault
     if answer["sha256"] == expected:
@@ -240,7 +233,7 @@ def _source_finding(lineage: Lineage, generation: Generation, worker: _WorkerPro
     return _failure_finding("source", where, "CHECKSUM_MISMATCH", message, "Bring back the source that was restored.")
 
 
-def _rerun_finding(lineage: Lineage, generation: Generation, worker: _WorkerProcess, frames: int) -> Finding:
+def _rerun_finding(lineage: Lineage, generation: Generation, worker: WorkerProcess, frames: int) -> Finding:
     record = lineage.record
     if record is None or record.generation != generation.number or lineage.state in _OURS_TO_FINISH:
         return _skip_finding("rerun", lineage.external_id, "The item is being done again")
@@ -250,7 +243,7 @@ def _rerun_finding(lineage: Lineage, generation: Generation, worker: _WorkerProc
     if sums is None or not (still or spans):
         return _skip_finding("rerun", lineage.external_id, "There is nothing to compare a rerun with")
     where = lineage.external_id if still else f"{lineage.external_id} frames {_format_spans(spans)}"
-    answer = worker.ask({"item": _to_json(record), "spans": spans, "still" if still else "sums": _to_json(sums)})
+    answer = _ask(worker, {"item": _to_json(record), "spans": spans, "still" if still else "sums": _to_json(sums)})
     if fault := _error_finding("rerun", where, answer):
         return fault
     if still:
@@ -306,42 +299,12 @@ def _error_finding(what: str, where: str, answer: dict[str, Any]) -> Finding | N
     return _failure_finding(what, where, code, answer["message"], answer.get("remedy") or "")
 
 
-class _WorkerProcess:
-    """The worker process that does what needs pixels; started by the first order, and again when an order kills it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._child: subprocess.Popen[str] | None = None
-
-    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer to an order: what ``workers.on_demand.verify`` says, or an error's code and message."""
-        if self._child is None or self._child.poll() is not None:
-            self.close()
-            self._child = worker_process.start(self._settings, "verify")
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        try:
-            self._child.stdin.write(json.dumps(order) + "\n")
-            self._child.stdin.flush()
-            answer = self._child.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        if answer:
-            return dict(json.loads(answer))
-        status = self._child.wait()
-        code = "DECODER_CRASH" if status < 0 else "WORKER_FAULT"
-        return {"code": code, "message": f"The process that was asked ended with status {status}"}
-
-    def terminate(self) -> None:
-        """Let the process drop what it is at."""
-        if self._child is not None:
-            self._child.terminate()
-
-    def close(self) -> None:
-        """End the process."""
-        if self._child is not None:
-            self._child.communicate()
-            self._child = None
+def _ask(worker: WorkerProcess, order: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to an order: what ``workers.on_demand.verify`` says, or an error's code and message."""
+    try:
+        return worker.ask(order)
+    except ChildDied as death:
+        return {"code": death.code, "message": str(death)}
 
 
 def _failure_finding(what: str, where: str, code: str, message: str, remedy: str = "") -> Finding:

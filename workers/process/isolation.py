@@ -10,14 +10,14 @@ import ctypes
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from db.child_process import ChildProcess, code_of_death
 from db.errors import (
     CODES,
     InputError,
@@ -67,8 +67,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
         frame = search_outcome["touched"]
         raise PoisonFrameError(f"the process ended with status {search_outcome['status']}", frame=frame)
     span = f"frames {assignment.start_frame} to {assignment.stop_frame - 1}"
-    if outcome["status"] == -signal.SIGKILL:
-        # No frame does it alone, and nothing of ours sends this signal: the system does, when memory runs out.
+    if code_of_death(outcome["status"], spared=True) == "OUT_OF_MEMORY":  # no frame does it alone
         raise OutOfMemoryError(f"The system killed the process that restored {span}")
     raise InputError(f"Restoring {span} kills the process, and no single frame is to blame", code="DECODER_CRASH")
 
@@ -105,29 +104,17 @@ def _run_child(assignment: Assignment, bench: Workbench, *, search: bool) -> dic
     scratch = bench.scratch / ("search" if search else "restore")
     scratch.mkdir()
     order = IsolateOrder(assignment=assignment, device=bench.device, scratch=scratch, search=search)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "workers", "isolate"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=_outer_environment() | environment(bench.settings) | {PARENT: str(os.getpid())},
-    )
-    try:
-        assert child.stdin is not None
-        child.stdin.write(order.model_dump_json() + "\n")
-        child.stdin.close()
-        answer: dict[str, Any] = {}
-        for line in _report_lines(child):
-            if "frames" in line:
-                bench.advance(line["frames"])
+    variables = _outer_environment() | environment(bench.settings) | {PARENT: str(os.getpid())}
+    answer: dict[str, Any] = {}
+    with ChildProcess(["-m", "workers", "isolate"], environment=variables) as child:
+        child.tell(order.model_dump(mode="json"), last=True)
+        for document in child.stream():
+            if "frames" in document:
+                bench.advance(document["frames"])
             else:
                 bench.advance()
-                answer |= line
+                answer |= document
         return answer | {"status": child.wait()}
-    finally:
-        child.kill()
-        child.wait()
 
 
 def _raise_child_error(outcome: dict[str, Any]) -> None:
@@ -135,17 +122,6 @@ def _raise_child_error(outcome: dict[str, Any]) -> None:
     kind = {kind.__name__: kind for kind in kinds}
     if "error" in outcome:
         raise kind.get(outcome["error"], WorkError)(outcome["message"], code=outcome["code"], remedy=outcome["remedy"])
-
-
-def _report_lines(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    assert child.stdout is not None
-    for text in child.stdout:
-        try:
-            line = json.loads(text)
-        except ValueError:  # the child died in the middle of a line
-            continue
-        if isinstance(line, dict):
-            yield line
 
 
 def _open_reporter() -> Callable[..., None]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from db.child_process import ChildProcess
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
 from db.tables import Item
+from orchestrator.on_demand import worker_process
 from orchestrator.results import verify as verifying
 from orchestrator.results.export import export
 from orchestrator.results.verify import Finding, Scope
@@ -104,18 +104,15 @@ def test_a_process_that_dies_is_a_failure_and_the_next_order_gets_another(
 ) -> None:
     started = []
 
-    def start(_: Settings, errand: str) -> subprocess.Popen[str]:
+    def start(_: Settings, errand: str) -> ChildProcess:
         started.append(errand)
-        script = f"import os, sys\nif sys.stdin.readline() != '1\\n': {end}\nprint('{{}}', flush=True)"
-        return subprocess.Popen(
-            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        script = f"import os, sys\nif 'good' not in sys.stdin.readline(): {end}\nprint('{{}}', flush=True)"
+        return ChildProcess(["-c", script])
 
-    monkeypatch.setattr(verifying.worker_process, "start", start)
-    clerk = verifying._WorkerProcess(settings)
-    assert clerk.ask({})["code"] == code
-    assert clerk.ask(1) == {}  # type: ignore[arg-type]
-    clerk.close()
+    monkeypatch.setattr(worker_process, "start", start)
+    with worker_process.WorkerProcess(settings, "verify") as worker:
+        assert verifying._ask(worker, {})["code"] == code
+        assert verifying._ask(worker, {"good": 1}) == {}
     assert started == ["verify", "verify"]
 
 
