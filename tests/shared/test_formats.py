@@ -48,9 +48,26 @@ class Row:
     kept: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
-    def line(self) -> str:
-        cells = (f"`{self.name}`", self.source, self.result, ", ".join(self.kept), "; ".join(self.told))
+    def line(self, notes: list[str]) -> str:
+        """Return the row of the table; what was told is named by its number among ``notes``, which gains it."""
+        notes += [note for note in self.told if note not in notes]
+        numbers = ", ".join(str(notes.index(note) + 1) for note in self.told)
+        cells = (f"`{self.name}`", self.source, self.result, numbers)
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def section(title: str, rows: list[Row]) -> str:
+    """Return one section of the page: rows with the same things kept stand together, and notes stand below once."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(f"Kept: {', '.join(row.kept)}." if row.kept else "Refused.", []).append(row)
+    parts, notes = [f"### {title}\n\n"], list[str]()
+    for kept in sorted(groups, key=lambda words: (words == "Refused.", -len(groups[words]))):
+        parts.append(f"{kept}\n\n| file | in | out | notes |\n| --- | --- | --- | --- |\n")
+        parts += [f"{row.line(notes)}\n" for row in groups[kept]]
+        parts.append("\n")
+    parts += [f"{number}. {note}.\n" for number, note in enumerate(notes, 1)]
+    return "".join(parts) + ("\n" if notes else "")
 
 
 # -- films
@@ -441,10 +458,7 @@ def _rows(at: House, folder: Path) -> Iterator[tuple[str, list[Row]]]:
 def test_the_table_of_formats_is_what_comes_out(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     folder.mkdir()
-    parts = []
-    for title, rows in _rows(house(tmp_path), folder):
-        parts.append(f"### {title}\n\n| file | in | out | kept | told |\n| --- | --- | --- | --- | --- |\n")
-        parts.append("".join(f"{row.line()}\n" for row in rows) + "\n")
+    parts = [section(title, rows) for title, rows in _rows(house(tmp_path), folder)]
     made = "".join(parts).replace(str(tmp_path), "…").replace(str(ODD), "…")
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
