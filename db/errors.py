@@ -54,14 +54,16 @@ CODES: dict[str, CodeFacts] = {
     ),
     "BAD_VALUE": CodeFacts("A field has a value that is not allowed.", "Correct the field named in the message."),
     "UNKNOWN_FIELD": CodeFacts(
-        "A field is not known.", "Use the nearest name offered, or put free values under params."
+        "A field is not known.",
+        "Use the nearest name offered; for a value of your own take a name with `x_` before it or a dot in it, such as "
+        "`x_note` or `dc.title`.",
     ),
     "DUPLICATE_ID": CodeFacts("Two lines have the same id.", "Give every line an id of its own."),
     "DUPLICATE_CONTENT": CodeFacts("Two lines name the same source.", "Remove one of the lines."),
     "UNICODE_CLASH": CodeFacts("Two names differ only in Unicode form or letter case.", "Rename one of them."),
     "PATH_UNSAFE": CodeFacts(
         "A path leaves the manifest's folder or is not a plain path.",
-        "Give a path inside the folder, or allow its root with --source-root.",
+        "Give a path inside the folder, or allow its root with `--source-root` or the setting `source_roots`.",
     ),
     "FILE_MISSING": CodeFacts("The source is not there.", "Check the path, or send the file."),
     "ZERO_BYTE": CodeFacts("The source is empty.", "Replace the file with a good copy."),
@@ -81,57 +83,62 @@ CODES: dict[str, CodeFacts] = {
     ),
     "FETCH_REFUSED": CodeFacts(
         "A bag wants files to be fetched from elsewhere; nothing is ever fetched.",
-        "Complete the bag, or take what is there of it with --allow-fetch.",
+        "Complete the bag, or take what is there of it with `--allow-fetch`.",
     ),
     "SOURCE_ARCHIVED": CodeFacts(
         "The object lies in a storage class that must be restored before it can be read.",
-        "Restore it in S3, then rerun the item.",
+        "Restore it in S3, then `reelwright rerun JOB --item ID`.",
     ),
     "SEQUENCE_GAP": CodeFacts(
-        "Frames are missing in an image sequence.", "Send the missing frames, or set missing to hold or black."
+        "Frames are missing in an image sequence.",
+        "Send the missing frames, or set the field `missing` to `hold` or `black`.",
     ),
     "MIXED_GEOMETRY": CodeFacts(
         "Frames of one reel differ in size, depth or channels.", "Split the reel where the size changes."
     ),
     "FPS_CONFLICT": CodeFacts(
-        "Header and manifest give different frame rates.", "Say which is right with the fps field."
+        "Header and manifest give different frame rates.", "Say which is right with the field `fps`."
     ),
     "NO_SPACE": CodeFacts(
-        "There is not enough room for the work.", "Free some space, or move the home or the scratch folder."
+        "There is not enough room for the work.",
+        "Free some space, or choose another disk with the settings `home` and `scratch`.",
     ),
     # -- recipes
     "RECIPE_UNREADABLE": CodeFacts(
-        "The recipe cannot be read.", "Check the YAML: a list of steps, each `stage: {parameters}`."
+        "The recipe cannot be read.", "Check the YAML; docs/recipes shows how one is written."
     ),
-    "UNKNOWN_RECIPE": CodeFacts("There is no recipe of that name.", "Use a shipped name or the path of a YAML file."),
+    "UNKNOWN_RECIPE": CodeFacts(
+        "There is no recipe of that name.", "Use the path of a YAML file, or a shipped name; docs/recipes lists them."
+    ),
     "UNKNOWN_STAGE": CodeFacts("There is no stage of that name.", "See `reelwright stages` for the names."),
     "BAD_PARAMETER": CodeFacts(
         "A stage's parameter is unknown or out of range.", "See `reelwright stages NAME` for the parameters."
     ),
     # -- media, found by a worker
     "UNKNOWN_FORMAT": CodeFacts(
-        "The file is no kind of picture or film that can be read here.",
-        "Convert it to a supported format; docs/quickstart lists them.",
+        "The file is not a kind of picture or film that can be read here.",
+        "Convert it to a supported format; docs/formats lists them.",
     ),
     "TRUNCATED": CodeFacts(
         "The file ends before its header says it should.",
-        "Send the file again, or accept it with params: {accept_damaged: true}.",
+        "Send the file again, or set the field `params.accept_damaged` to true and submit it anew.",
     ),
     "CORRUPT": CodeFacts("The file's contents cannot be decoded.", "Send a good copy."),
     "TOO_LARGE": CodeFacts(
         "The picture has more pixels or the file more bytes than the limit allows.",
-        "Raise the limit in the settings if the file is trusted.",
+        "If the file is trusted, raise the setting `max_pixels` or `max_still_bytes`.",
     ),
     "NO_PICTURE": CodeFacts("The file has no picture stream.", "Name a film or a photo; sound alone is not restored."),
     "INTERLACED": CodeFacts(
         "The film is interlaced or telecined; stages need whole frames.",
-        "Begin the recipe with `deinterlace`, or set params: {accept_interlaced: true}.",
+        "Begin the recipe with `deinterlace`, or set the field `params.accept_interlaced` to true.",
     ),
     "UNSUPPORTED_PIXELS": CodeFacts(
         "The pixel layout is not supported.", "Convert the file to grey, RGB or YUV of 8 to 16 bits."
     ),
     "CHANGED_DURING_WORK": CodeFacts(
-        "The source changed while it was being read.", "Stop whatever writes to it, then rerun the item."
+        "The source changed while it was being read.",
+        "Stop whatever writes to it, then `reelwright rerun JOB --item ID`.",
     ),
     "DECODER_CRASH": CodeFacts(
         "Reading or restoring the source kills the worker's process.",
@@ -146,20 +153,27 @@ CODES: dict[str, CodeFacts] = {
         "The work did not fit into memory even in the smallest pieces.",
         "Use a machine with more memory or a smaller picture.",
     ),
-    "STALLED": CodeFacts("The work stopped moving.", "Rerun the item; if it stalls again, look at the worker's log."),
+    "STALLED": CodeFacts(
+        "The work stopped moving.",
+        "Rerun the item; if it stalls again, read `logs/worker-N.log` in the home.",
+    ),
     "STORE_FAILED": CodeFacts(
-        "The object storage refused a write or read.", "Check the storage's rights and space, then rerun."
+        "The object storage refused a write or read.",
+        "Check the storage's rights and space, then `reelwright rerun JOB`.",
     ),
     "NO_MODULE": CodeFacts(
         "The worker lacks a stage or metric that the catalogue lists.", "Install the same release on every worker."
     ),
     "WORKER_FAULT": CodeFacts(
-        "The worker met an error that it does not know.", "See the attempt's log; report it with the log if it is ours."
+        "The worker met an error that it does not know.",
+        "Read the worker's log, `logs/worker-N.log` in the home; if the fault is ours, report it with the log.",
     ),
     "TOO_MANY_ATTEMPTS": CodeFacts(
-        "The work failed every time it was tried.", "See the last error, mend its cause, then rerun."
+        "The work failed every time it was tried.", "Mend the cause of the last error, then `reelwright rerun JOB`."
     ),
-    "CANCELLED": CodeFacts("The job was cancelled.", "Rerun the item if it is wanted after all."),
+    "CANCELLED": CodeFacts(
+        "The job was cancelled.", "If the item is wanted after all, `reelwright rerun JOB --state cancelled`."
+    ),
     # -- running
     "UNKNOWN_JOB": CodeFacts("There is no such job.", "See `reelwright status` for the jobs."),
     "UNKNOWN_ITEM": CodeFacts("There is no such item in the job.", "See `reelwright status JOB` for the items."),
@@ -167,7 +181,7 @@ CODES: dict[str, CodeFacts] = {
     "NOTHING_SELECTED": CodeFacts(
         "The selection matches no item.", "Widen the selection; `reelwright failures JOB` lists what failed."
     ),
-    "HOME_IN_USE": CodeFacts("Another run works in this home.", "Wait for it, stop it, or use another --home."),
+    "HOME_IN_USE": CodeFacts("Another run works in this home.", "Wait for it, stop it, or use another `--home`."),
     "WORKER_EXTRA_MISSING": CodeFacts(
         "This machine cannot touch pixels: the worker extra is not installed.",
         "Install it with: pip install 'reelwright[worker]'.",
@@ -182,56 +196,64 @@ CODES: dict[str, CodeFacts] = {
         "A setting has a value that is not allowed.", "Correct it; docs/settings lists every setting."
     ),
     "OUTPUT_ON_SOURCE": CodeFacts("An output would overwrite a source.", "Choose another place for the output."),
-    "DATABASE_UNAVAILABLE": CodeFacts("The database does not answer.", "Start it, or correct REELWRIGHT_DATABASE_URL."),
+    "DATABASE_UNAVAILABLE": CodeFacts(
+        "The database does not answer.", "Start it, or correct `REELWRIGHT_DATABASE_URL`."
+    ),
     "DATABASE_OUTDATED": CodeFacts(
         "The database has another schema than this release.", "Run `reelwright db upgrade`."
     ),
-    "STORE_UNAVAILABLE": CodeFacts("The object storage does not answer.", "Start it, or correct REELWRIGHT_STORE_URI."),
+    "STORE_UNAVAILABLE": CodeFacts(
+        "The object storage does not answer.", "Start it, or correct `REELWRIGHT_STORE_URI`."
+    ),
     "BROKER_UNAVAILABLE": CodeFacts(
-        "The message broker does not answer.", "Start it, or correct REELWRIGHT_BROKER_URL."
+        "The message broker does not answer.", "Start it, or correct `REELWRIGHT_BROKER_URL`."
     ),
     "BLOB_MISSING": CodeFacts(
-        "A blob that a record points to is not in the store.", "Restore the store from its backup, or rerun the item."
+        "A blob that a record points to is not in the store.",
+        "Restore the store from its backup, or rerun the item; docs/how-to/back-up says how.",
     ),
     "UNKNOWN_MODEL": CodeFacts("There is no model of that name.", "See `reelwright models list` for the names."),
     "MODEL_MISSING": CodeFacts(
         "The weights are not registered here.",
-        "Register them: `reelwright models add FILE`; `models show NAME` says where they are.",
+        "Register them with `reelwright models add FILE`; `reelwright models show NAME` says where they are published.",
     ),
     "BAD_CHECKPOINT": CodeFacts(
         "The file does not hold the weights that it should.",
-        "Download it again from its authors, or name the right card.",
+        "Download it again from its authors, or name the weights that it holds with `--card`.",
     ),
     "UNSAFE_CHECKPOINT": CodeFacts(
         "The file would run code of its own when it is read; nothing of it was run.",
         "Do not trust it. Take the file from its authors, or one in safetensors form.",
     ),
     "LICENCE_NOT_ACCEPTED": CodeFacts(
-        "The terms of these weights must be accepted first.", "Read them, then add --accept-licence."
+        "The terms of these weights must be accepted first.", "Read them, then add `--accept-license`."
     ),
-    "BAD_SHARD": CodeFacts("A file is no tar shard of pictures, or is cut off.", "Copy or pack the shard again."),
+    "BAD_SHARD": CodeFacts("A file is not a tar shard of pictures, or is cut off.", "Copy or pack the shard again."),
     "TRAINING_DIFFERS": CodeFacts(
         "The folder holds another training.", "Give a folder of its own, or the options that it was begun with."
     ),
     "NOT_FINITE": CodeFacts(
-        "The loss of a training is no number any more.", "Lower --rate and go on from the last save."
+        "The loss of a training is not a number any more.", "Train again in an empty folder with a lower `--rate`."
     ),
     "ALREADY_THERE": CodeFacts("What would be written is there already.", "Give an empty folder."),
-    "UNKNOWN_METRIC": CodeFacts("Nothing is measured under that name.", "docs/evaluation lists the names."),
+    "UNKNOWN_METRIC": CodeFacts(
+        "Nothing is measured under that name.", "Take another; docs/evaluation lists the names."
+    ),
     "OUTPUT_MISSING": CodeFacts(
         "A reference has no output, or an output no reference, to be compared with.",
         "Give both the same id, or leave the reference out.",
     ),
     "SIZE_MISMATCH": CodeFacts(
         "Pictures that should be compared differ in size or channels.",
-        "Compare pictures of one size; see --size of `reelwright evaluate`.",
+        "Compare pictures of one size, or bring references to one with `reelwright evaluate --size`.",
     ),
     "FRAMES_DIFFER": CodeFacts(
         "Decoded frames are not those that were written down.",
         "Restore the file from its backup, or rerun the item; if a rerun differs on the same machine, report it.",
     ),
     "RECORD_DIFFERS": CodeFacts(
-        "A record contradicts another one.", "Restore the database from its backup, or rerun the item."
+        "A record contradicts another one.",
+        "Restore the database from its backup, or rerun the item; docs/how-to/back-up says how.",
     ),
     "SIGNING_FAILED": CodeFacts(
         "An output cannot be signed with this key and certificate.",

@@ -81,10 +81,13 @@ def add(
             "--card", "--as", help="Which weights they are, or BASE:LABEL for own ones; else known by names and keys."
         ),
     ] = None,
-    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="I accept their terms.")] = False,
+    accept_license: Annotated[bool, typer.Option("--accept-license", help="Accept their terms.")] = False,
     licence: Annotated[
-        str | None, typer.Option(help="Terms of weights with a LABEL; none takes the file's own word.")
+        str | None, typer.Option(help="Terms of weights with a LABEL; if omitted, those that the file states.")
     ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", hidden=True, help="Old spelling of --accept-license, for one release.")
+    ] = False,
 ) -> None:
     """Register weights: published ones, or your own.
 
@@ -97,7 +100,7 @@ def add(
         byte_sum = _ByteSum(count)
         registration = weights.add(
             settings, database, open_store(settings), files,
-            name=card, accept_licence=accept_licence, licence=licence, moved=byte_sum,
+            name=card, accept_licence=accept_license or accept_licence, licence=licence, moved=byte_sum,
         )  # fmt: skip
     total = format_size(sum(file.bytes for file in registration.files))
     cli.terminal.say(

@@ -168,15 +168,16 @@ def test_a_folder_is_taken_whole_and_an_equals_sign_may_be_part_of_a_path(at_hom
     assert (code, made["card"]) == (0, "tint")
 
 
+@pytest.mark.parametrize("option", ["--accept-license", "--accept-licence"])
 def test_terms_that_must_be_accepted_are_not_passed_over(
-    at_home: Any, settings: Settings, home_database: Database, tmp_path: Path
+    at_home: Any, settings: Settings, home_database: Database, tmp_path: Path, option: str
 ) -> None:
     path = tint.weights(tmp_path).rename(tmp_path / "tint_nc.pth")
     code, refused = at_home("models", "add", path)
     assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "LICENCE_NOT_ACCEPTED")
     assert "Not for money. CC BY-NC 4.0" in refused["error"]["message"]
     assert progress.weights(home_database) == {}
-    code, made = at_home("models", "add", path, "--card", "tint-nc", "--accept-licence")
+    code, made = at_home("models", "add", path, "--card", "tint-nc", option)
     assert (code, made["licence"]) == (0, "CC BY-NC 4.0")
     assert progress.weights(home_database)["tint-nc"].licence_accepted
     assert at_home("models", "add", "gone.pth", "--card", "ct2")[1]["error"]["code"] == "LICENCE_NOT_ACCEPTED"
