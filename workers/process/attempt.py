@@ -1,6 +1,6 @@
 """The whole life of one attempt: take, read, work, answer.
 
-``run`` is the story; everything else is one step of it. The only place that catches broadly.
+``run`` is the story; everything else is one step of it. Whatever a task raises becomes its outcome here.
 """
 
 from __future__ import annotations
