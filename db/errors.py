@@ -21,6 +21,10 @@ The tree::
 
 Third-party exceptions are translated at their edge: av in ``workers.media``, botocore in ``db.s3``, sqlalchemy
 in ``db.session``, CUDA memory in ``workers.device``.
+
+Whatever comes is caught in two sorts of places alone: where a process, a thread or an attempt ends, and where code or
+data that is not ours may raise anything (outside packages, files of weights). ``tests/db/test_errors.py`` names each
+with its reason.
 """
 
 from __future__ import annotations
