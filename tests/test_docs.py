@@ -66,7 +66,7 @@ def _commands(page: Path) -> Iterator[list[str]]:
         if language != "console":
             continue
         for line in re.sub(r" *\\\n\s*", " ", block).splitlines():
-            found = re.match(r"\s*\S*\$ (?:.*[\s/])?reelwright (.*)$", re.sub(r"\s#.*", "", line))
+            found = re.match(r"\s*\S*\$ (?:.*\s)?(?:\S*bin/)?reelwright (.*)$", re.sub(r"\s#.*", "", line))
             if found:
                 yield shlex.split(found[1])
 
