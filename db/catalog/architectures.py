@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from db.catalog.entry_points import load_outside
+from db.catalog.entry_points import Catalog, with_outside
 
 GROUP = "reelwright.models"
 """Entry points of this group name an ``ArchitectureSpec``; its ``module`` holds the code."""
@@ -394,5 +394,5 @@ _SHIPPED = (
 )
 
 
-ARCHITECTURES: Mapping[str, ArchitectureSpec] = load_outside(GROUP, ArchitectureSpec, _SHIPPED)
+ARCHITECTURES: Mapping[str, ArchitectureSpec] = Catalog(lambda: with_outside(GROUP, ArchitectureSpec, _SHIPPED))
 """All architectures by name: the shipped ones and those of outside packages."""

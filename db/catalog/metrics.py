@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from db.catalog.entry_points import load_outside
+from db.catalog.entry_points import Catalog, with_outside
 from db.errors import InputError, nearest
 
 GROUP = "reelwright.metrics"
@@ -232,11 +232,8 @@ _SHIPPED = (
     ),
 )  # fmt: skip
 
-METRICS: Mapping[str, MetricSpec] = load_outside(GROUP, MetricSpec, _SHIPPED)
+METRICS: Mapping[str, MetricSpec] = Catalog(lambda: with_outside(GROUP, MetricSpec, _SHIPPED))
 """All metrics by name: the shipped ones and those of outside packages."""
-
-ALIASES: Mapping[str, str] = {alias: spec.name for spec in METRICS.values() for alias in spec.aliases}
-"""Names of earlier releases, and what they are called now."""
 
 
 def find_metric(name: str) -> MetricSpec:
@@ -245,7 +242,7 @@ def find_metric(name: str) -> MetricSpec:
     Raises:
         InputError: ``UNKNOWN_METRIC``, with the nearest name.
     """
-    spec = METRICS.get(ALIASES.get(name, name))
+    spec = METRICS.get(name) or next((each for each in METRICS.values() if name in each.aliases), None)
     if spec is None:
         message = f"Nothing is measured under the name {name!r:.40}.{nearest(name, METRICS)}"
         raise InputError(message, code="UNKNOWN_METRIC")

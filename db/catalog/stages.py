@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
-from db.catalog.entry_points import load_outside
+from db.catalog.entry_points import Catalog, with_outside
 from db.catalog.weights import Card, card, find, resolve
 
 GROUP = "reelwright.stages"
@@ -362,9 +362,9 @@ _SHIPPED = (
 )
 
 
-def _in_order(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
-    return dict(sorted(specs.items(), key=lambda pair: (pair[1].order, pair[0])))
+def _in_working_order() -> list[StageSpec]:
+    return sorted(with_outside(GROUP, StageSpec, _SHIPPED), key=lambda spec: (spec.order, spec.name))
 
 
-STAGES: Mapping[str, StageSpec] = _in_order(load_outside(GROUP, StageSpec, _SHIPPED))
+STAGES: Mapping[str, StageSpec] = Catalog(_in_working_order)
 """All stages by name, in working order: the shipped ones and those of outside packages."""

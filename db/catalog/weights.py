@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from db.catalog.architectures import ARCHITECTURES, Card, WeightsFile
+from db.catalog.entry_points import Catalog
 from db.errors import InputError, nearest
 
 _UNSTATED = "no separate terms are stated for the weights"
@@ -161,9 +162,9 @@ _SHIPPED = (
     ),
 )  # fmt: skip
 
-CARDS: Mapping[str, Card] = {
-    card.name: card for card in (*(card for spec in ARCHITECTURES.values() for card in spec.cards), *_SHIPPED)
-}
+CARDS: Mapping[str, Card] = Catalog(
+    lambda: [*(card for spec in ARCHITECTURES.values() for card in spec.cards), *_SHIPPED]
+)
 """All cards by name: the shipped ones and those that outside architectures bring along."""
 
 
