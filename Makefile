@@ -1,6 +1,6 @@
 # Every target says what it does: `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-shared lint types bench docs
+.PHONY: help setup demo test coverage test-shared lint types bench docs
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,6 +22,9 @@ demo: setup ## Restore five photos and a film reel; results and report in demo-h
 # Two at a time, each file of tests in one process: servers are started once for each.
 test: setup ## Run the tests
 	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile
+
+coverage: setup ## Print which lines and branches of db and orchestrator the tests leave out
+	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile --cov --cov-report=term tests/db tests/orchestrator tests/journeys
 
 test-shared: setup ## Run the tests that need the shared media folder
 	$(BIN)/pytest -m shared
