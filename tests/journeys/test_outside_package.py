@@ -62,7 +62,8 @@ def test_an_outside_stage_metric_and_network_take_part_in_a_job(environment: dic
     assert all(np.isnan(steps[:2]))
     assert steps[2:6] == [0, 0, 0, 0]
     assert steps[6] == steps[7] > 0.3
-    rows = list(csv.DictReader((results / "report.csv").open(encoding="utf-8")))
+    with (results / "report.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     scores = json.loads(rows[0]["x_scores"])
     assert scores["highlight_share"] == pytest.approx(2 / 8, abs=0.01)
     assert scores["luma_step"] == pytest.approx(2 * steps[6] / 6)
