@@ -80,10 +80,10 @@ CODES: dict[str, CodeFacts] = {
     ),
     "FILE_UNEXPECTED": CodeFacts(
         "A file is there that the list of digests beside it does not name.",
-        "Add it to the list if it belongs there, else take it away.",
+        "Add it to the list if it belongs there, or remove it.",
     ),
     "BAG_INCOMPLETE": CodeFacts(
-        "A bag does not hold what its own papers say.", "Send the bag again, or let its owner repair it."
+        "A bag does not contain what its own manifests list.", "Send the bag again, or let its owner repair it."
     ),
     "FETCH_REFUSED": CodeFacts(
         "A bag wants files to be fetched from elsewhere; nothing is ever fetched.",
@@ -120,7 +120,7 @@ CODES: dict[str, CodeFacts] = {
     ),
     # -- media, found by a worker
     "UNKNOWN_FORMAT": CodeFacts(
-        "The file is not a kind of picture or film that can be read here.",
+        "The file is not a picture or film of a kind that can be read here.",
         "Convert it to a supported format; docs/formats lists them.",
     ),
     "TRUNCATED": CodeFacts(
@@ -173,7 +173,7 @@ CODES: dict[str, CodeFacts] = {
         "Read the worker's log, `logs/worker-N.log` in the home; if the fault is ours, report it with the log.",
     ),
     "TOO_MANY_ATTEMPTS": CodeFacts(
-        "The work failed every time it was tried.", "Mend the cause of the last error, then `reelwright rerun JOB`."
+        "The work failed every time it was tried.", "Correct the cause of the last error, then `reelwright rerun JOB`."
     ),
     "CANCELLED": CodeFacts(
         "The job was cancelled.", "If the item is wanted after all, `reelwright rerun JOB --state cancelled`."
@@ -239,7 +239,7 @@ CODES: dict[str, CodeFacts] = {
     "NOT_FINITE": CodeFacts(
         "The loss of a training is not a number any more.", "Train again in an empty folder with a lower `--rate`."
     ),
-    "ALREADY_THERE": CodeFacts("What would be written is there already.", "Give an empty folder."),
+    "ALREADY_THERE": CodeFacts("What would be written exists already.", "Give an empty folder."),
     "UNKNOWN_METRIC": CodeFacts(
         "Nothing is measured under that name.", "Take another; docs/evaluation lists the names."
     ),
@@ -266,7 +266,7 @@ CODES: dict[str, CodeFacts] = {
     ),
     "SIGNATURE_INVALID": CodeFacts(
         "A sidecar's signature does not hold for the file beside it.",
-        "Put both out again with `reelwright get`; if the file was changed on purpose, sign it anew.",
+        "Write both again with `reelwright get`; if the file was changed on purpose, sign it again.",
     ),
     "C2PA_EXTRA_MISSING": CodeFacts(
         "Nothing can be signed here: C2PA's library is not installed.",
@@ -371,7 +371,7 @@ class BrokerUnavailable(OutageError):
 
 
 class StopWork(Exception):
-    """The attempt must end now; that is no failure."""
+    """The attempt must end now; that is not a failure."""
 
 
 class LeaseLost(StopWork):

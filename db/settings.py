@@ -35,38 +35,43 @@ class Settings(BaseSettings):
     home: Path = Field(
         Path("reelwright-home"), description="Folder of the embedded database, store, messages and logs."
     )
-    database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite inside the home.")
-    broker_url: str = Field("", description="Celery broker URL; empty means message files inside the home.")
+    database_url: str = Field("", description="SQLAlchemy URL; if omitted, SQLite in the home.")
+    broker_url: str = Field("", description="Celery broker URL; if omitted, message files in the home.")
     store_uri: str = Field(
-        "", description="Folder, `file://` or `s3://bucket/prefix`; empty means `store` inside the home."
+        "", description="Folder, `file://` or `s3://bucket/prefix`; if omitted, `store` in the home."
     )
     s3_endpoint_url: str = Field("", description="Address of an S3 server other than Amazon's.")
-    s3_access_key: str = Field("", description="S3 access key; empty leaves it to boto3's own chain.")
-    s3_secret_key: str = Field("", description="S3 secret key; empty leaves it to boto3's own chain.", repr=False)
+    s3_access_key: str = Field("", description="S3 access key; if omitted, boto3 looks where it always does.")
+    s3_secret_key: str = Field(
+        "", description="S3 secret key; if omitted, boto3 looks where it always does.", repr=False
+    )
     s3_region: str = Field("us-east-1", description="S3 region.")
-    scratch: Path | None = Field(None, description="Folder for files in work; none means `scratch` inside the home.")
+    scratch: Path | None = Field(None, description="Folder for temporary files; if omitted, `scratch` in the home.")
     scratch_quota_bytes: int = Field(
-        0, ge=0, description="Most that one attempt may keep in the scratch folder, in bytes; 0 sets no limit."
+        0, ge=0, description="Most that one attempt may keep in the scratch folder, in bytes; 0 means no limit."
     )
     weights_cache: Path | None = Field(
-        None, description="Folder for weights fetched from S3; none means `weights` inside the home."
+        None, description="Folder for weights fetched from S3; if omitted, `weights` in the home."
     )
     source_roots: tuple[Path, ...] = Field(
         (), description="Folders outside the manifest's own from which sources may be read."
     )
 
     allow_fetch: bool = Field(
-        False, description="Whether bags with a `fetch.txt` are taken as far as they are there; nothing is fetched."
+        False, description="Whether incomplete bags with a `fetch.txt` are accepted; nothing is fetched."
     )
 
     slots: int = Field(
-        0, ge=0, le=256, description="Worker processes on this machine; 0 means one per GPU, else one per core."
+        0,
+        ge=0,
+        le=256,
+        description="Worker processes on this machine; 0 means one per GPU, or one per core without a GPU.",
     )
     codec_threads: int = Field(
         0,
         ge=0,
         le=16,
-        description="Threads to decode with, and to encode with; 0: this worker's share of the cores.",
+        description="Threads to decode with, and to encode with; 0 means this worker's share of the cores.",
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:N`."
@@ -77,11 +82,13 @@ class Settings(BaseSettings):
     batch_frames: int = Field(8, ge=1, le=1024, description="Frames in one cell of the batch grid.")
     bundle_stills: int = Field(32, ge=1, le=1024, description="Stills that travel in one task.")
 
-    lease_seconds: float = Field(60.0, gt=0, description="How long a lease lasts without a heartbeat.")
+    lease_seconds: float = Field(
+        60.0, gt=0, description="How long a lease lasts without a heartbeat; at least three heartbeats."
+    )
     heartbeat_seconds: float = Field(10.0, gt=0, description="Pause between heartbeats, varied by a tenth.")
-    stall_seconds: float = Field(300.0, gt=0, description="Work that does not move for so long gives its lease up.")
+    stall_seconds: float = Field(300.0, gt=0, description="Work that has not moved for so long gives up its lease.")
     tick_seconds: float = Field(0.25, gt=0, description="Pause between the loop's rounds when nothing is happening.")
-    requeue_seconds: float = Field(30.0, gt=0, description="A doorbell unanswered for so long is rung again.")
+    requeue_seconds: float = Field(30.0, gt=0, description="A message that nobody answered for so long is sent again.")
     leader_seconds: float = Field(15.0, gt=0, description="Length of the loop leader's term.")
     signature_wait_seconds: float = Field(
         600.0, ge=0, description="How long a reel waits for a worker like the one that it was planned for."
@@ -91,12 +98,12 @@ class Settings(BaseSettings):
     failure_threshold: float = Field(
         0.5, ge=0, le=1, description="Share of failed items above which a job pauses itself."
     )
-    failure_threshold_items: int = Field(1000, ge=1, description="Finished items before that share is looked at.")
+    failure_threshold_items: int = Field(1000, ge=1, description="Finished items before that share counts.")
 
     max_pixels: int = Field(400_000_000, ge=1, description="Largest picture that is decoded, in pixels.")
     max_still_bytes: int = Field(4_000_000_000, ge=1, description="Largest still that is opened, in bytes.")
     max_manifest_line_bytes: int = Field(1_000_000, ge=1024, description="Longest line of a manifest that is read.")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
 
     @classmethod
     def settings_customise_sources(

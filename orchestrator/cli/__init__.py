@@ -30,7 +30,7 @@ app = typer.Typer(
     name="reelwright",
     cls=LazyGroup,
     help="Restore large media archives: photos and digitized film reels, frame by frame.",
-    epilog="--home and --json may stand before or after the command.",
+    epilog="--home and --json may be given before or after the command.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -48,7 +48,7 @@ def _global(
 
 
 def main() -> None:
-    """Run the command that the process was started with, and leave with its exit code."""
+    """Run the command that the process was started with, and exit with its code."""
     sys.exit(run(sys.argv[1:]))
 
 
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
         terminal.fail(error, **_details(error))
         return exit_code(error)
     except (KeyboardInterrupt, typer.Abort):
-        terminal.say("Interrupted; nothing is lost. The same command goes on where it stopped.")
+        terminal.say("Interrupted; nothing is lost. The same command continues where it stopped.")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; the interpreter's own last flush must not complain about it.

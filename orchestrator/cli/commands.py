@@ -5,6 +5,7 @@ So ``reelwright --help`` is there at once, and the modules of commands import wh
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,11 +25,14 @@ class Command:
     function: str
     summary: str
     """The first line of the function's docstring."""
+    example: str
+    """Words behind ``reelwright`` that somebody would type; the help ends with them."""
 
     def load(self, name: str) -> Any:
         """Import the command's module and return what runs it."""
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name)(getattr(import_module(f"orchestrator.cli.{self.module}"), self.function))
+        function = getattr(import_module(f"orchestrator.cli.{self.module}"), self.function)
+        app.command(name, epilog=f"Example: reelwright {self.example}")(function)
         return typer.main.get_command(app)
 
 
@@ -47,43 +51,83 @@ class Group:
 
 
 COMMANDS: dict[str, Command | Group] = {
-    "run": Command("submission", "run", "Restore a manifest or folder here and now."),
-    "submit": Command("submission", "submit", "Make a job of a manifest for workers elsewhere."),
-    "plan": Command("submission", "plan", "Find all problems of a manifest and estimate the work."),
-    "status": Command("jobs", "status", "Show all jobs, or one job with its items and workers."),
-    "watch": Command("jobs", "watch", "Follow a job until it is over or paused."),
-    "failures": Command("jobs", "failures", "List what failed in a job, with code, cause and remedy."),
-    "rerun": Command("jobs", "rerun", "Start items again, by default all that failed."),
-    "pause": Command("jobs", "pause", "Pause a job."),
-    "resume": Command("jobs", "resume", "Go on with a paused job."),
-    "cancel": Command("jobs", "cancel", "End a job; what is done stays."),
-    "priority": Command("jobs", "priority", "Change a job's priority."),
-    "get": Command("results", "get", "Put a job's results into a folder."),
-    "verify": Command("results", "verify", "Hold results against what was written down."),
-    "compare": Command("models", "compare", "Show the same pictures through several models on one sheet."),
-    "evaluate": Command("evaluate", "evaluate", "Judge a model, a job or finished pictures by references."),
-    "train": Command("training", "train", "Train a network on your own photos, or go on with a training."),
-    "pack": Command("training", "pack", "Pack photos into tar shards for a machine with a GPU."),
-    "worker": Command("services", "worker", "Run this machine's workers until stopped."),
-    "orchestrate": Command("services", "orchestrate", "Plan, dispatch and reap until stopped."),
-    "stages": Command("stages", "stages", "List the stages, or one with its parameters."),
-    "metrics": Command("metrics", "metrics", "List the metrics, or explain one with its convention."),
-    "doctor": Command("installation", "doctor", "Check this installation."),
+    "run": Command(
+        "submission",
+        "run",
+        "Restore a manifest or folder here and now.",
+        "run box-12 --recipe silent-film --out restored/box-12",
+    ),
+    "submit": Command(
+        "submission",
+        "submit",
+        "Submit a manifest as a job for workers elsewhere.",
+        "submit archive.csv --recipe silent-film --name box-12",
+    ),
+    "plan": Command("submission", "plan", "Find all problems of a manifest and estimate the work.", "plan archive.csv"),
+    "status": Command(
+        "jobs", "status", "Show all jobs, or one job with its items and workers.", "status 1 --state failed"
+    ),
+    "watch": Command("jobs", "watch", "Follow a job until it ends or is paused.", "watch 1"),
+    "failures": Command("jobs", "failures", "List what failed in a job, with code, cause and remedy.", "failures 1"),
+    "rerun": Command(
+        "jobs",
+        "rerun",
+        "Start items again: the failed ones, unless others are selected.",
+        "rerun 1 --code FILE_MISSING",
+    ),
+    "pause": Command("jobs", "pause", "Pause a job.", "pause 1"),
+    "resume": Command("jobs", "resume", "Continue a paused job.", "resume 1"),
+    "cancel": Command("jobs", "cancel", "Cancel a job; finished results are kept.", "cancel 1"),
+    "priority": Command("jobs", "priority", "Change a job's priority.", "priority 1 10"),
+    "get": Command("results", "get", "Copy a job's results into a folder.", "get 1 --bag --out /bags/box-12"),
+    "verify": Command("results", "verify", "Verify a job's results against its records.", "verify 1 --sources"),
+    "compare": Command(
+        "models",
+        "compare",
+        "Show the same pictures through several models on one sheet.",
+        "compare a.jpg b.mkv --models ddcolor-tiny,eccv16",
+    ),
+    "evaluate": Command(
+        "evaluate",
+        "evaluate",
+        "Judge a model, a job or finished pictures by references.",
+        "evaluate reelwright-denoise photos/ --noise 25",
+    ),
+    "train": Command(
+        "training",
+        "train",
+        "Train a network on your own photos.",
+        "train folded-cnn photos/ --out my-denoiser --label grain",
+    ),
+    "pack": Command(
+        "training", "pack", "Pack photos into tar shards for a machine with a GPU.", "pack photos/ shards/ --side 256"
+    ),
+    "worker": Command("services", "worker", "Run this machine's workers until stopped.", "worker --slots 4"),
+    "orchestrate": Command("services", "orchestrate", "Plan, dispatch and reap until stopped.", "orchestrate"),
+    "stages": Command("stages", "stages", "List the stages, or one with its parameters.", "stages denoise"),
+    "metrics": Command("metrics", "metrics", "List the metrics, or explain one with its convention.", "metrics psnr"),
+    "doctor": Command("installation", "doctor", "Check this installation.", "doctor"),
     "models": Group(
         "Networks and their weights.",
         {
-            "list": Command("models", "list_", "List the weights that are known, and which are registered here."),
-            "show": Command("models", "show", "Show all that is known of some weights."),
-            "add": Command("models", "add", "Register weights: published ones, or your own."),
-            "verify": Command("models", "verify", "Read registered weights back and compare their digests."),
-            "remove": Command("models", "remove", "Forget registered weights and delete their files."),
+            "list": Command("models", "list_", "List the known weights, and which are registered here.", "models list"),
+            "show": Command("models", "show", "Show what is known about some weights.", "models show ddcolor-tiny"),
+            "add": Command(
+                "models", "add", "Register weights: published ones, or your own.", "models add ddcolor_paper_tiny.pth"
+            ),
+            "verify": Command(
+                "models", "verify", "Read registered weights back and compare their digests.", "models verify"
+            ),
+            "remove": Command(
+                "models", "remove", "Remove registered weights and delete their files.", "models remove ddcolor-tiny"
+            ),
         },
     ),
     "db": Group(
         "The database's schema.",
         {
-            "upgrade": Command("installation", "upgrade", "Bring the database to this release's schema."),
-            "check": Command("installation", "check", "Say whether the database has this release's schema."),
+            "upgrade": Command("installation", "upgrade", "Bring the database to this release's schema.", "db upgrade"),
+            "check": Command("installation", "check", "Check that the database has this release's schema.", "db check"),
         },
     ),
 }
@@ -101,6 +145,16 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of the table."""
         return list(self.entries)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help to a person who names no command; a program is told that one is missing."""
+        if args or ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        cli = ctx.find_root().obj
+        if cli is not None and cli.terminal.as_json:
+            ctx.fail("Missing command.")
+        print(ctx.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write names and summaries."""

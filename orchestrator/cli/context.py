@@ -62,7 +62,7 @@ class CliContext:
             make: Whether a database inside the home is made, or brought to this release's schema.
 
         Raises:
-            InputError: There is no home yet, or its schema is another release's.
+            InputError: There is no home yet, or its schema belongs to another release.
         """
         from db import session
 
@@ -70,7 +70,7 @@ class CliContext:
             raise InputError(
                 f"There is no Reelwright home in {settings.home.resolve()}",
                 code="BAD_SETTING",
-                remedy="Name it with --home, or begin one with `reelwright run` or `reelwright db upgrade`.",
+                remedy="Name it with `--home`, or create one with `reelwright run` or `reelwright db upgrade`.",
             )
         with session.open_database(settings) as database:
             if make and not settings.database_url:

@@ -21,30 +21,43 @@ _SHOWN_PROBLEMS = 20
 def evaluate(
     context: typer.Context,
     subject: Annotated[
-        str, typer.Argument(metavar="MODEL|JOB|PATH", help="Registered weights, a job's number, or finished pictures.")
+        str,
+        typer.Argument(
+            metavar="MODEL|JOB|PATH", help="Name of registered weights, number of a job, or path of finished pictures."
+        ),
     ],
     references: Annotated[
         str,
         typer.Argument(
-            help="A folder, a pattern ('set/*_HR.png'), a CSV or JSON Lines manifest, tar shards, one file."
+            help="A folder, a pattern ('set/*_HR.png'), a CSV or JSON Lines manifest, tar shards, or one file."
         ),
     ],
-    inputs: Annotated[str | None, typer.Option(help="What the model is given, in the same forms.")] = None,
-    metrics: Annotated[
-        str | None, typer.Option(help="Names with commas between, or `all`; docs/evaluation lists them.")
+    inputs: Annotated[
+        str | None, typer.Option(help="What the model is given, in the same forms; if omitted, made of the references.")
     ] = None,
-    size: Annotated[str, typer.Option(help="`own`, or the side of a square to bring references to.")] = "own",
-    noise: Annotated[float | None, typer.Option(min=0, help="Sigma (of 255) of noise that is added.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take so many references, evenly spread.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A .json or .parquet with every picture's values.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names separated by commas, or `all`; docs/evaluation lists them.")
+    ] = None,
+    size: Annotated[
+        str, typer.Option(help="`own`, or the side in pixels of a square that references are brought to.")
+    ] = "own",
+    noise: Annotated[
+        float | None, typer.Option(min=0, help="Standard deviation (of 255) of noise that is added to the inputs.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the noise.")] = 0,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the model as NAME=VALUE; may be repeated.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Number of references to take, evenly spread; if omitted, all.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for every picture's values: .json or .parquet.")] = None,
     queue: Annotated[bool, typer.Option("--queue", help="Run the model as a job, shared by all workers.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes of that job.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With --queue: number of worker processes.")] = None,
 ) -> None:
     """Judge a model, a job or finished pictures by references.
 
-    Every figure comes with its convention, and with what leaving the picture alone would score. Leaves with 1 if any
+    Every figure comes with its convention, and with the score of leaving the picture alone. Exits with 1 if any
     reference could not be judged.
     """
     require_worker_extra()
@@ -91,7 +104,7 @@ def _parse_options(texts: list[str]) -> dict[str, Any]:
     for each in texts:
         name, equals, value = each.partition("=")
         if not equals:
-            raise InputError(f"{each!r:.100}: an option is NAME=VALUE")
+            raise InputError(f"{each!r:.100} is not an option of the form NAME=VALUE")
         try:
             values[name] = json.loads(value)
         except ValueError:
@@ -103,7 +116,7 @@ def _parse_size(text: str) -> int | None:
     if text == "own":
         return None
     if not text.isdecimal() or not 16 <= int(text) <= 4096:
-        raise InputError(f"--size is `own` or 16 to 4096, not {text!r:.40}")
+        raise InputError(f"--size must be `own` or a number from 16 to 4096, not {text!r:.40}")
     return int(text)
 
 

@@ -23,7 +23,7 @@ _LOW_SPACE_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor saw in one place."""
+    """What the doctor found in one place."""
 
     what: str
     ok: bool
@@ -35,7 +35,7 @@ class Diagnosis:
 def doctor(context: typer.Context) -> None:
     """Check this installation.
 
-    Leaves with 3 if something that is needed is away.
+    Exits with 3 if something that is needed is missing or does not answer.
     """
     cli = cli_context(context)
     settings = cli.settings()
@@ -56,17 +56,17 @@ def upgrade(context: typer.Context) -> None:
     with session.open_database(cli.settings()) as database:
         session.upgrade(database)
         revision, _ = session.revision(database)
-    cli.terminal.say(f"The database's schema is {revision}.")
+    cli.terminal.say(f"The database now has the schema {revision}.")
     cli.terminal.document({"revision": revision})
 
 
 def check(context: typer.Context) -> None:
-    """Say whether the database has this release's schema."""
+    """Check that the database has this release's schema."""
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         session.check(database)
         revision, _ = session.revision(database)
-    cli.terminal.say(f"The database's schema is {revision}, as it should be.")
+    cli.terminal.say(f"The database has this release's schema, {revision}.")
     cli.terminal.document({"revision": revision})
 
 
@@ -94,7 +94,7 @@ def _run_check(what: str, look: Callable[[], Diagnosis]) -> Diagnosis:
 
 def _check_database(cli: CliContext, settings: Settings) -> Diagnosis:
     if settings.lacks_database:
-        return Diagnosis("database", True, "none yet; the first run makes it")
+        return Diagnosis("database", True, "none yet; the first run creates it")
     with cli.open_database(settings) as database:
         session.check(database)
         revision, _ = session.revision(database)

@@ -26,9 +26,11 @@ Codes = Annotated[list[str] | None, typer.Option("--code", help="Only items with
 
 def status(
     context: typer.Context,
-    job: Annotated[int | None, typer.Argument(help="One job, with its items.")] = None,
+    job: Annotated[
+        int | None, typer.Argument(help="Number of a job to show with its items; if omitted, all jobs.")
+    ] = None,
     state: States = None,
-    limit: Annotated[int, typer.Option(min=0, help="Most items that are shown.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="Largest number of items to show.")] = 50,
 ) -> None:
     """Show all jobs, or one job with its items and workers."""
     cli = cli_context(context)
@@ -40,9 +42,9 @@ def status(
 
 
 def watch(context: typer.Context, job: JobId) -> None:
-    """Follow a job until it is over or paused.
+    """Follow a job until it ends or is paused.
 
-    Leaves with 0 only if everything in it is done.
+    Exits with 0 only if everything in it is done.
     """
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
@@ -81,9 +83,9 @@ def rerun(
     item: ItemIds = None,
     recipe: RecipeName = None,
 ) -> None:
-    """Start items again, by default all that failed.
+    """Start items again: the failed ones, unless others are selected.
 
-    Earlier results stay; each item gets its next generation.
+    Earlier results are kept; each item gets its next generation.
     """
     cli = cli_context(context)
     settings = cli.settings()
@@ -94,9 +96,9 @@ def rerun(
             new_recipe = pin_weights(new_recipe, available_weights(new_recipe, database))
             Deposits(settings).put(new_recipe)
         count = ledger.rerun(database, job, selection, recipe=new_recipe, bundle_stills=settings.bundle_stills)
-    cli.terminal.say(f"{pluralize(count, 'item')} of job {job} to do again.")
+    cli.terminal.say(f"{pluralize(count, 'item')} of job {job} will be done again.")
     if settings.embedded:
-        cli.terminal.say(f"Work on them with `reelwright run --job {job}`.")
+        cli.terminal.say(f"Start the work with `reelwright run --job {job}`.")
     cli.terminal.document({"job_id": job, "items": count})
 
 
@@ -112,7 +114,7 @@ def pause(context: typer.Context, job: JobId) -> None:
 
 
 def resume(context: typer.Context, job: JobId) -> None:
-    """Go on with a paused job."""
+    """Continue a paused job."""
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         ledger.resume_job(database, job)
@@ -120,7 +122,7 @@ def resume(context: typer.Context, job: JobId) -> None:
 
 
 def cancel(context: typer.Context, job: JobId) -> None:
-    """End a job; what is done stays."""
+    """Cancel a job; finished results are kept."""
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         ledger.cancel_job(database, job)
@@ -128,7 +130,9 @@ def cancel(context: typer.Context, job: JobId) -> None:
 
 
 def priority(
-    context: typer.Context, job: JobId, value: Annotated[int, typer.Argument(help="Higher goes first.")]
+    context: typer.Context,
+    job: JobId,
+    value: Annotated[int, typer.Argument(help="Jobs with a higher number go first.")],
 ) -> None:
     """Change a job's priority."""
     cli = cli_context(context)
@@ -167,7 +171,7 @@ def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[
     ]
     terminal.table(("item", "state", "frames", "generation", "code"), rows)
     if not states and counts.items_total > len(items):
-        terminal.say(f"… {counts.items_total} items in all; --limit shows more")
+        terminal.say(f"… {counts.items_total} items in total; --limit shows more")
     workers = progress.workers(database)
     terminal.document({"job": job, "progress": counts, "items": items, "workers": workers})
 
@@ -183,7 +187,7 @@ def _states(names: list[str]) -> tuple[ItemState, ...]:
     for name in names:
         if name not in values:
             raise InputError(
-                f"No item is ever {name!r:.60}.{nearest(name, values)}", remedy=f"One of: {', '.join(values)}."
+                f"Unknown state {name!r:.60}.{nearest(name, values)}", remedy=f"One of: {', '.join(values)}."
             )
     return tuple(ItemState(name) for name in names)
 
@@ -191,5 +195,5 @@ def _states(names: list[str]) -> tuple[ItemState, ...]:
 def _codes(names: list[str]) -> tuple[str, ...]:
     for name in names:
         if name not in CODES:
-            raise InputError(f"There is no code {name!r:.60}.{nearest(name, CODES)}", remedy="docs/errors lists them.")
+            raise InputError(f"Unknown code {name!r:.60}.{nearest(name, CODES)}", remedy="docs/errors lists them.")
     return tuple(names)

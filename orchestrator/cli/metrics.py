@@ -24,7 +24,8 @@ _TAKEN_BY = {"jobs": "jobs", "evaluate": "evaluate", "both": "jobs and evaluate"
 
 
 def metrics(
-    context: typer.Context, name: Annotated[str | None, typer.Argument(help="One metric, explained.")] = None
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Name of a metric to explain; if omitted, all.")] = None,
 ) -> None:
     """List the metrics, or explain one with its convention."""
     terminal = cli_context(context).terminal

@@ -18,11 +18,13 @@ from orchestrator.cli.context import cli_context, require_worker_extra
 from orchestrator.cli.terminal import format_size, pluralize
 from orchestrator.on_demand import weights, worker_process
 
-CardName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the weights; `models list` shows them.")]
+CardName = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the weights; `reelwright models list` shows them.")
+]
 
 
 def list_(context: typer.Context) -> None:
-    """List the weights that are known, and which are registered here."""
+    """List the known weights, and which are registered here."""
     cli = cli_context(context)
     with cli.open_existing_database() as (_, database):
         cards = weights.list_cards(database)
@@ -35,9 +37,9 @@ def list_(context: typer.Context) -> None:
 
 
 def show(context: typer.Context, name: CardName) -> None:
-    """Show all that is known of some weights.
+    """Show what is known about some weights.
 
-    System, terms, files, where they are published.
+    Model, licence, files, and where they are published.
     """
     cli = cli_context(context)
     with cli.open_existing_database() as (_, database):
@@ -73,15 +75,19 @@ def add(
     context: typer.Context,
     files: Annotated[
         list[str],
-        typer.Argument(help="Files, NETWORK=FILE, s3:// or https:// addresses, or one folder with all of a system."),
+        typer.Argument(
+            help="Files, NETWORK=FILE, s3:// or https:// addresses, or one folder with all files of a model."
+        ),
     ],
     card: Annotated[
         str | None,
         typer.Option(
-            "--card", "--as", help="Which weights they are, or BASE:LABEL for own ones; else known by names and keys."
+            "--card",
+            "--as",
+            help="Name of the weights, or BASE:LABEL for your own; if omitted, told from names and keys.",
         ),
     ] = None,
-    accept_license: Annotated[bool, typer.Option("--accept-license", help="Accept their terms.")] = False,
+    accept_license: Annotated[bool, typer.Option("--accept-license", help="Accept the terms of the weights.")] = False,
     licence: Annotated[
         str | None, typer.Option(help="Terms of weights with a LABEL; if omitted, those that the file states.")
     ] = None,
@@ -104,7 +110,7 @@ def add(
         )  # fmt: skip
     total = format_size(sum(file.bytes for file in registration.files))
     cli.terminal.say(
-        f"{registration.card}: {registration.parameters:,} numbers "
+        f"{registration.card}: {registration.parameters:,} parameters "
         f"in {pluralize(len(registration.files), 'file')}, {total}."
     )
     cli.terminal.say(f"Licence: {registration.licence}.")
@@ -118,12 +124,13 @@ def add(
 def verify(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAMES]", help="Weights; all registered ones by default.")
+        list[str] | None,
+        typer.Argument(metavar="[NAMES]", help="Names of weights; if omitted, all that are registered."),
     ] = None,
 ) -> None:
     """Read registered weights back and compare their digests.
 
-    They are loaded again, too. Leaves with 1 if any are not as they were registered.
+    They are loaded again, too. Exits with 1 if any differ from what was registered.
     """
     require_worker_extra()
     cli = cli_context(context)
@@ -140,24 +147,30 @@ def verify(
 
 
 def remove(context: typer.Context, name: CardName) -> None:
-    """Forget registered weights and delete their files.
+    """Remove registered weights and delete their files.
 
-    Files that a job still needs, which is not over, are kept.
+    Files are kept while a job that has not ended needs them.
     """
     cli = cli_context(context)
     settings = cli.settings()
     with cli.open_database(settings) as database:
         file_count = weights.remove(database, open_store(settings), name)
-    cli.terminal.say(f"{name} is forgotten; {pluralize(file_count, 'file')} deleted.")
+    cli.terminal.say(f"{name} is no longer registered; {pluralize(file_count, 'file')} deleted.")
     cli.terminal.document({"card": name, "files_deleted": file_count})
 
 
 def compare(
     context: typer.Context,
     sources: Annotated[list[Path], typer.Argument(help="Photos and films.")],
-    models: Annotated[str, typer.Option(help="Models or weights, with commas between; one may be a recipe's name.")],
-    out: Annotated[Path, typer.Option(help="The sheet: a PNG; an HTML page is put beside it.")] = Path("compare.png"),
-    frames: Annotated[int, typer.Option(min=1, max=24, help="Frames taken of a film, evenly.")] = 3,
+    models: Annotated[
+        str, typer.Option(help="Models or weights, separated by commas; a recipe's name may be among them.")
+    ],
+    out: Annotated[Path, typer.Option(help="PNG file for the sheet; an HTML page is written beside it.")] = Path(
+        "compare.png"
+    ),
+    frames: Annotated[
+        int, typer.Option(min=1, max=24, help="Number of frames to take from each film, evenly spread.")
+    ] = 3,
     height: Annotated[int, typer.Option(min=64, max=2048, help="Height of a picture on the sheet, in pixels.")] = 320,
 ) -> None:
     """Show the same pictures through several models on one sheet."""

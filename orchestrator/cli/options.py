@@ -7,5 +7,5 @@ from typing import Annotated
 import typer
 
 JobId = Annotated[int, typer.Argument(min=1, help="The job's number.")]
-ItemIds = Annotated[list[str] | None, typer.Option("--item", help="An item's id; may be given several times.")]
+ItemIds = Annotated[list[str] | None, typer.Option("--item", help="Only the item with this id; may be repeated.")]
 RecipeName = Annotated[str | None, typer.Option(help="Name of a shipped recipe, or path of a YAML file.")]

@@ -31,20 +31,22 @@ def get(
     context: typer.Context,
     job: JobId,
     item: ItemIds = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; by default results/job-N inside the home.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; if omitted, results/job-N in the home.")
+    ] = None,
     premis: Annotated[bool, typer.Option("--premis", help="Write a PREMIS 3 record beside each item's files.")] = False,
     bag: Annotated[bool, typer.Option("--bag", help="Make the folder a BagIt bag, with PREMIS records in it.")] = False,
     organization: Annotated[str, typer.Option(help="With --bag: Source-Organization of the bag.")] = "",
-    c2pa: Annotated[bool, typer.Option("--c2pa", help="Sign every picture and film: a C2PA sidecar each.")] = False,
+    c2pa: Annotated[bool, typer.Option("--c2pa", help="Sign every picture and film with a C2PA sidecar.")] = False,
     c2pa_cert: Annotated[Path | None, typer.Option(help="With --c2pa: PEM file of your certificates.")] = None,
     c2pa_key: Annotated[Path | None, typer.Option(help="With --c2pa: PEM file of your private key.")] = None,
     c2pa_alg: Annotated[str, typer.Option(help="With --c2pa: es256, es384, es512, ps256 … or ed25519.")] = "es256",
     timestamp: Annotated[str, typer.Option(help="With --c2pa: URL of a time-stamping authority.")] = "",
 ) -> None:
-    """Put a job's results into a folder.
+    """Copy a job's results into a folder.
 
-    Hard links where the store is a folder on the same disk, else copies whose digests are checked. Files whose colour a
-    network invented end in _AIcolor.
+    They are hard links where the store is a folder on the same disk, and otherwise copies whose digests are checked.
+    Files whose colour a network invented end in _AIcolor.
     """
     cli = cli_context(context)
     signer = _signer(c2pa_cert, c2pa_key, c2pa_alg, timestamp) if c2pa else None
@@ -71,19 +73,24 @@ def verify(
     context: typer.Context,
     job: Annotated[int | None, typer.Argument(min=1, help="The job's number.")] = None,
     item: ItemIds = None,
-    sources: Annotated[bool, typer.Option("--sources", help="Read every source again as well.")] = False,
+    sources: Annotated[bool, typer.Option("--sources", help="Also read every source again.")] = False,
     frames: Annotated[
         bool, typer.Option("--decode/--no-decode", help="Decode masters and compare every frame with its checksum.")
     ] = True,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Restore stills and parts of reels again.")] = False,
-    rerun_frames: Annotated[int, typer.Option("--frames", min=1, help="With --rerun: frames of each reel.")] = 32,
-    out: Annotated[Path | None, typer.Option(help="Look at this folder too, into which the job was put out.")] = None,
-    bag: Annotated[Path | None, typer.Option(help="Look at this bag; with or without a job.")] = None,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Also restore stills and parts of reels again.")] = False,
+    rerun_frames: Annotated[
+        int, typer.Option("--frames", min=1, help="With --rerun: number of frames of each reel.")
+    ] = 32,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Also check this folder, into which results were written."),
+    ] = None,
+    bag: Annotated[Path | None, typer.Option(help="Check this bag, with or without a job.")] = None,
 ) -> None:
-    """Hold results against what was written down.
+    """Verify a job's results against its records.
 
-    Digests of all outputs, recipe fingerprints, every frame of every master; on request sources, reruns, folders and
-    bags. Leaves with 0 if all holds, with 1 if something does not.
+    Digests of all outputs, recipe fingerprints, every frame of every master; on request also sources, reruns, folders
+    and bags. Exits with 0 if everything is verified, with 1 if anything differs.
     """
     if job is None and bag is None:
         raise InputError("Give a job's number, or --bag with a folder", remedy="See `reelwright verify --help`.")
@@ -94,7 +101,7 @@ def verify(
     for finding in _findings(cli, job, tuple(item or ()), scope, bag):
         summary.add(finding)
     if not pixels:
-        summary.note("This machine cannot touch pixels: no source, frame or rerun was looked at.")
+        summary.note("This machine cannot touch pixels: no source, frame or rerun was checked.")
     summary.show(cli.terminal)
     if summary.failure_count:
         raise typer.Exit(1)
@@ -148,7 +155,9 @@ class _FindingSummary:
         for note in self.notes:
             terminal.say(f"\n{note}")
         terminal.say(
-            "\nAll holds." if not self.failure_count else f"\n{pluralize(self.failure_count, 'check')} failed."
+            "\nEverything verified."
+            if not self.failure_count
+            else f"\n{pluralize(self.failure_count, 'check')} failed."
         )
         counts = {what: {state: self.counts[what, state] for state in states} for what in kinds}
         document = {"holds": not self.failure_count, "checks": counts, "findings": self.listed, "notes": self.notes}
@@ -157,5 +166,5 @@ class _FindingSummary:
 
 def _signer(certificates: Path | None, key: Path | None, algorithm: str, timestamp: str) -> Signer:
     if certificates is None or key is None:
-        raise InputError("--c2pa needs --c2pa-cert and --c2pa-key", remedy="docs/provenance says what they are.")
+        raise InputError("--c2pa needs --c2pa-cert and --c2pa-key", remedy="docs/provenance explains what they are.")
     return open_signer(certificates, key, algorithm=algorithm, timestamp_url=timestamp)

@@ -19,9 +19,10 @@ from orchestrator.cli.logs import log_to
 def worker(
     context: typer.Context,
     slots: Annotated[
-        int | None, typer.Option(help="Worker processes; by default one per GPU, else one per core.")
+        int | None,
+        typer.Option(help="Number of worker processes; if omitted, one per GPU, or one per core without a GPU."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N; if omitted, the setting.")] = None,
 ) -> None:
     """Run this machine's workers until stopped."""
     require_worker_extra()
@@ -34,7 +35,7 @@ def worker(
 def orchestrate(context: typer.Context) -> None:
     """Plan, dispatch and reap until stopped.
 
-    Several may run beside one another; one leads, the others stand by.
+    Several may run at once; one leads, and the others stand by.
     """
     cli = cli_context(context)
     settings = cli.settings()
@@ -45,7 +46,7 @@ def orchestrate(context: typer.Context) -> None:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[threading.Event]:
-    """Set an event on the first SIGTERM or SIGINT: what is in work is handed back in order, and the exit code is 0."""
+    """Set an event on the first SIGTERM or SIGINT: work in progress is handed back in order, and the exit code is 0."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -12,7 +12,10 @@ from orchestrator.cli.context import cli_context
 
 
 def stages(
-    context: typer.Context, name: Annotated[str | None, typer.Argument(help="One stage, with its parameters.")] = None
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a stage to show with its parameters; if omitted, all stages.")
+    ] = None,
 ) -> None:
     """List the stages, or one with its parameters."""
     terminal = cli_context(context).terminal

@@ -1,4 +1,4 @@
-"""Commands that take work in: ``run``, ``submit``, ``plan``."""
+"""Commands that take in work: ``run``, ``submit``, ``plan``."""
 
 from __future__ import annotations
 
@@ -30,26 +30,37 @@ SHOWN_PROBLEMS = 50
 
 _MANIFEST_HELP = "A manifest (docs/manifests lists the forms), a folder, one film or photo, or s3://BUCKET/PREFIX."
 ManifestPath = Annotated[str, typer.Argument(help=_MANIFEST_HELP)]
-OutFolder = Annotated[Path | None, typer.Option(help="Where results go; by default results/job-N inside the home.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifest if one line is bad.")]
-New = Annotated[bool, typer.Option("--new", help="Make another job even if this manifest was submitted before.")]
-Name = Annotated[str, typer.Option(help="What to call the job.")]
-Priority = Annotated[int, typer.Option(help="Higher goes first.")]
-SourceRoots = Annotated[list[Path] | None, typer.Option("--source-root", help="Another folder to read sources from.")]
-AllowFetch = Annotated[
-    bool, typer.Option("--allow-fetch", help="Take a bag that is not complete, as far as it is there.")
+OutFolder = Annotated[Path | None, typer.Option(help="Folder for the results; if omitted, results/job-N in the home.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifest if any line is bad.")]
+New = Annotated[bool, typer.Option("--new", help="Submit this manifest again even if it is a job already.")]
+Name = Annotated[str, typer.Option(help="Name of the job; if omitted, that of the manifest.")]
+Priority = Annotated[int, typer.Option(help="Jobs with a higher number go first.")]
+SourceRoots = Annotated[
+    list[Path] | None,
+    typer.Option("--source-root", help="Another folder to read sources from; may be repeated."),
 ]
-CheckFiles = Annotated[bool, typer.Option("--check-files/--no-check-files", help="Look at the files while reading.")]
-SegmentFrames = Annotated[int | None, typer.Option(min=1, help="Frames in one restore task of a reel.")]
+AllowFetch = Annotated[
+    bool, typer.Option("--allow-fetch", help="Accept an incomplete bag, with those files that are there.")
+]
+CheckFiles = Annotated[
+    bool,
+    typer.Option("--check-files/--no-check-files", help="Whether to look at the files while reading the manifest."),
+]
+SegmentFrames = Annotated[
+    int | None, typer.Option(min=1, help="Number of frames in one restore task of a reel; if omitted, the setting.")
+]
 
 
 def run(
     context: typer.Context,
     manifest: Annotated[str | None, typer.Argument(help=_MANIFEST_HELP)] = None,
-    job: Annotated[int | None, typer.Option(help="Go on with this job instead of a manifest.")] = None,
+    job: Annotated[int | None, typer.Option(help="Continue this job instead of reading a manifest.")] = None,
     recipe: RecipeName = None,
     out: OutFolder = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of worker processes; if omitted, one per GPU, or one per core without a GPU."),
+    ] = None,
     segment_frames: SegmentFrames = None,
     strict: Strict = False,
     new: New = False,
@@ -61,8 +72,8 @@ def run(
 ) -> None:
     """Restore a manifest or folder here and now.
 
-    Submits it, works until it is over, puts the results into a folder and writes a report. Run again, it goes on where
-    it stopped.
+    Submits it, works until the job ends, copies the results into a folder and writes a report. Run again, it
+    continues where it stopped.
     """
     if (manifest is None) == (job is None):
         raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")
@@ -90,12 +101,12 @@ def submit(
     new: New = False,
     name: Name = "",
     priority: Priority = 0,
-    tenant: Annotated[str, typer.Option(help="Whose job it is.")] = "default",
+    tenant: Annotated[str, typer.Option(help="Whom the job belongs to.")] = "default",
     source_root: SourceRoots = None,
     allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
 ) -> None:
-    """Make a job of a manifest for workers elsewhere."""
+    """Submit a manifest as a job for workers elsewhere."""
     cli = cli_context(context)
     settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
     options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority, tenant)
@@ -108,14 +119,16 @@ def plan(
     context: typer.Context,
     manifest: ManifestPath,
     recipe: RecipeName = None,
-    probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Look into the files.")] = True,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Whether to open the files and estimate the work.")
+    ] = True,
     source_root: SourceRoots = None,
     allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
 ) -> None:
     """Find all problems of a manifest and estimate the work.
 
-    A dry run: nothing is written down. Leaves with 1 if there are problems.
+    A dry run: nothing is stored. Exits with 1 if there are problems.
     """
     cli = cli_context(context)
     settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
@@ -137,8 +150,8 @@ def plan(
 
 
 def finish(terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path) -> None:
-    """Put out a job's results and its report, say where they are, and leave with 1 unless everything is done."""
-    with terminal.show_count("items put out") as count:
+    """Write a job's results and its report, say where they are, and exit with 1 unless everything is done."""
+    with terminal.show_count("items written") as count:
         summary = export(database, store, job_id, folder, on_item=count)
     report = write_report(database, job_id, folder)
     job = progress.job(database, job_id)
@@ -152,7 +165,7 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
         terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
-        terminal.say(f"Mend the causes, then `reelwright rerun {job_id}`; or correct and run {report.failed_path}")
+        terminal.say(f"Correct the causes, then `reelwright rerun {job_id}`; or correct and run {report.failed_path}")
     terminal.document({"job": job, "exported": summary, "report": report})
     if job.state is not JobState.DONE:
         raise typer.Exit(1)
@@ -169,7 +182,7 @@ def _submit_manifest(
         bad = f", {submission.bad_lines} of them bad" if submission.bad_lines else ""
         terminal.say(f"Job {submission.job_id}: {pluralize(submission.lines, 'item')}{bad}.")
     else:
-        terminal.say(f"Job {submission.job_id} was made of this manifest before; --new makes another.")
+        terminal.say(f"This manifest is already job {submission.job_id}; --new submits it again.")
     return submission
 
 
@@ -186,12 +199,12 @@ def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:
         terminal.table(("line", "code", "problem", "remedy"), rows)
     if report.problem_count > SHOWN_PROBLEMS:
         counts = ", ".join(f"{code} {count}" for code, count in report.problems_by_code.most_common())
-        terminal.say(f"… {report.problem_count} problems in all: {counts}")
+        terminal.say(f"… {report.problem_count} problems in total: {counts}")
     for note in report.notes:
         terminal.say(f"Note: {note}")
     kinds = f"{pluralize(report.stills, 'still')}, {pluralize(report.reels, 'reel')}"
     terminal.say(f"{pluralize(report.lines, 'line')}, {report.good_lines} good: {kinds}")
     if report.probed:
-        cost = f"{format_size(report.expected_bytes)} of room and {format_duration(report.wall_seconds)}"
+        cost = f"{format_size(report.expected_bytes)} of disk space and {format_duration(report.wall_seconds)}"
         terminal.say(f"{pluralize(report.frames, 'frame')}, {format_size(report.source_bytes)} of sources")
         terminal.say(f"With recipe {report.recipe_name} about {cost} on {pluralize(report.slots, 'worker')}")

@@ -20,40 +20,58 @@ def train(
     context: typer.Context,
     network: Annotated[str, typer.Argument(help="lite-unet, folded-cnn, subpixel-cnn, ddcolor-tiny or ddcolor-large.")],
     photos: _Photos,
-    out: Annotated[Path, typer.Option(help="Folder of this training; one that is there already goes on.")],
-    held_out: Annotated[str | None, typer.Option(help="Photos to judge by; none holds out every twentieth.")] = None,
-    label: Annotated[str, typer.Option(help="The weights are called NETWORK:LABEL.")] = "mine",
-    only: Annotated[list[str] | None, typer.Option(help="COLUMN=VALUE of index.csv beside the shards.")] = None,
-    encoder: Annotated[Path | None, typer.Option(help="Classifier's weights that the encoder starts as.")] = None,
-    perception: Annotated[
-        list[Path] | None, typer.Option(help="Classifier that compares pictures; may be given several times.")
+    out: Annotated[Path, typer.Option(help="Folder of this training; if it holds one already, that one continues.")],
+    held_out: Annotated[
+        str | None, typer.Option(help="Photos to judge by; if omitted, every twentieth is held out.")
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="Weights of the network to go on from.")] = None,
-    side: Annotated[int | None, typer.Option(help="Side of what DDColor sees, in pixels.")] = None,
-    colorfulness: Annotated[bool, typer.Option(help="Whether DDColor's loss on colourfulness counts.")] = True,
-    steps: Annotated[int | None, typer.Option(min=1, help="How many; none takes the course's own.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Photos a step.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Learning rate at its highest.")] = None,
-    seed: Annotated[int, typer.Option(help="Of all drawing.")] = 0,
-    accumulate: Annotated[int, typer.Option(min=1, help="Parts into which a step is cut to fit the memory.")] = 1,
-    ema: Annotated[float | None, typer.Option(min=0, max=1, help="How slowly the kept average follows.")] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="Processes that train together, one a GPU.")] = 1,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda …; none takes a GPU where there is one.")] = None,
-    amp: Annotated[bool, typer.Option(help="Half precision on a GPU.")] = True,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; none takes all.")] = None,
-    readers: Annotated[int | None, typer.Option(min=0, help="Processes that prepare photos ahead.")] = None,
-    look_every: Annotated[int | None, typer.Option(min=1, help="Steps between looks at held-out photos.")] = None,
+    label: Annotated[str, typer.Option(help="The weights will be called NETWORK:LABEL.")] = "mine",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only photos with COLUMN=VALUE in index.csv beside the shards; may be repeated."),
+    ] = None,
+    encoder: Annotated[Path | None, typer.Option(help="Weights of a classifier with which the encoder starts.")] = None,
+    perception: Annotated[
+        list[Path] | None, typer.Option(help="Weights of a classifier that compares pictures; may be repeated.")
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights of the network to start from.")] = None,
+    side: Annotated[int | None, typer.Option(help="Side of the pictures that DDColor sees, in pixels.")] = None,
+    colorfulness: Annotated[bool, typer.Option(help="Whether DDColor's colourfulness loss counts.")] = True,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of training steps; if omitted, the network's own.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Batch size: photos per step; if omitted, the network's own.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Peak learning rate; if omitted, the network's own.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="Number of parts into which a step is split to fit into memory.")
+    ] = 1,
+    ema: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Decay of the weights' moving average; if omitted, the network's own."),
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="Number of processes that train together, one per GPU.")] = 1,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda …; if omitted, a GPU where there is one.")] = None,
+    amp: Annotated[bool, typer.Option(help="Whether to use half precision on a GPU.")] = True,
+    threads: Annotated[int | None, typer.Option(min=1, help="Number of CPU threads; if omitted, all.")] = None,
+    readers: Annotated[
+        int | None, typer.Option(min=0, help="Number of processes that prepare photos in advance.")
+    ] = None,
+    look_every: Annotated[int | None, typer.Option(min=1, help="Steps between evaluations on held-out photos.")] = None,
     save_every: Annotated[int | None, typer.Option(min=1, help="Steps between saves.")] = None,
-    max_bad: Annotated[float | None, typer.Option(help="Share of photos that may be unreadable.")] = None,
-    summary: Annotated[str, typer.Option(help="What the card says of the weights.")] = "Trained here.",
-    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "not stated",
-    data: Annotated[str, typer.Option(help="What the photos are, and under which terms.")] = "",
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write for TensorBoard beside log.csv.")] = False,
-    add: Annotated[bool, typer.Option("--add", help="Register the weights when they are done.")] = False,
+    max_bad: Annotated[float | None, typer.Option(help="Largest share of photos that may be unreadable.")] = None,
+    summary: Annotated[str, typer.Option(help="One sentence about the weights.")] = "Trained here.",
+    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "not stated",
+    data: Annotated[str, typer.Option(help="What the photos are, and under which licence.")] = "",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard beside log.csv.")
+    ] = False,
+    add: Annotated[bool, typer.Option("--add", help="Register the weights when the training is done.")] = False,
 ) -> None:
-    """Train a network on your own photos, or go on with a training.
+    """Train a network on your own photos.
 
-    The same command goes on with a training that was stopped.
+    The same command continues a training that was stopped.
     """
     require_worker_extra()
     cli = cli_context(context)
@@ -79,10 +97,10 @@ def pack(
     context: typer.Context,
     photos: _Photos,
     out: Annotated[Path, typer.Argument(help="Folder for the shards.")],
-    side: Annotated[int, typer.Option(min=16, help="Short side in pixels to which larger photos are brought.")] = 256,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 90,
-    megabytes: Annotated[int, typer.Option(min=1, help="Largest size of a shard.")] = 60,
-    seed: Annotated[int, typer.Option(help="Of the shuffling.")] = 0,
+    side: Annotated[int, typer.Option(min=16, help="Short side in pixels to which larger photos are reduced.")] = 256,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEG files.")] = 90,
+    megabytes: Annotated[int, typer.Option(min=1, help="Largest size of a shard, in megabytes.")] = 60,
+    seed: Annotated[int, typer.Option(help="Random seed of the shuffling.")] = 0,
 ) -> None:
     """Pack photos into tar shards for a machine with a GPU."""
     require_worker_extra()
@@ -97,7 +115,7 @@ def pack(
             cli.terminal.say(f"{message['done']} of {message['total']} photos")
     cli.terminal.say(f"{pluralize(summary['pictures'], 'photo')} in {pluralize(len(summary['shards']), 'shard')}.")
     if summary["unreadable"]:
-        cli.terminal.say(f"Note: {pluralize(summary['unreadable'], 'photo')} cannot be read and were left out.")
+        cli.terminal.say(f"Note: {pluralize(summary['unreadable'], 'photo')} could not be read and were left out.")
     cli.terminal.document(summary)
 
 
@@ -106,7 +124,7 @@ def _show_training(terminal: Terminal, arguments: list[str], processes: int) -> 
     card: dict[str, Any] = {}
     for message in training.stream_training(arguments, processes=processes):
         if "begin" in message:
-            where = f"goes on at step {message['step']}" if message["step"] else pluralize(message["photos"], "photo")
+            where = f"continues at step {message['step']}" if message["step"] else pluralize(message["photos"], "photo")
             terminal.say(
                 f"{message['begin']} on {message['device']}: {where}, {message['steps']} steps of {message['batch']}."
             )
@@ -126,7 +144,7 @@ def _show_training(terminal: Terminal, arguments: list[str], processes: int) -> 
     ]
     terminal.table(("held-out photos", "before", "after"), rows)
     terminal.say(f"{facts['card']}: {card['path']}")
-    terminal.say(f"To use it: reelwright models add {card['path']}")
+    terminal.say(f"To use it, run `reelwright models add {card['path']}`.")
     return card
 
 

@@ -169,7 +169,7 @@ def test_a_folder_is_restored_and_nothing_in_it_is_touched(person: Person, archi
     }  # fmt: skip
 
     again = person.run("run", archive, "--out", out)
-    assert "was made of this manifest before" in again
+    assert "This manifest is already job 1; --new submits it again." in again
     assert [item["state"] for item in person.ask("status", 1)["items"]] == ["done"] * 3
     assert person.ask("failures", 1) == []
     assert person.ask("get", 1, "--item", "film.mkv", "--out", tmp_path / "one")["items"] == 1
@@ -197,7 +197,7 @@ def test_an_interrupted_and_a_killed_run_go_on_where_they_were(person: Person, a
     interrupted.send_signal(signal.SIGINT)
     said, complained = interrupted.communicate(timeout=40)
     assert interrupted.returncode == 130, complained
-    assert "The same command goes on" in said
+    assert "The same command continues" in said
     assert complained == ""
     assert len(workers) == 1
     assert all(map(gone, workers))

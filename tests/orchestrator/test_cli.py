@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -242,6 +243,28 @@ def test_the_list_of_commands_says_what_each_command_says_of_itself() -> None:
     assert {name: entry.summary for name, entry in entries.items()} == {
         name: command.help.splitlines()[0] for name, command in all_commands().items()
     }
+
+
+def test_every_command_shows_an_example_that_it_understands(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, command in all_commands().items():
+        if hasattr(command, "commands"):
+            continue
+        words = shlex.split(command.epilog.removeprefix("Example: "))
+        depth = 1 + len(name.split())
+        assert words[:depth] == ["reelwright", *name.split()]
+        command.make_context(name, words[depth:])
+        assert cli.run([*name.split(), "--help"]) == 0
+        assert re.search(rf"^  {re.escape(command.epilog)}$", capsys.readouterr().out, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("words", [[], ["models"], ["db"]])
+def test_a_group_without_a_command_shows_its_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(words) == cli.BAD_INPUT
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"Usage: {' '.join(['reelwright', *words])} [OPTIONS] COMMAND")
+    assert "BAD_VALUE" not in shown.err
+    assert cli.run([*words, "--json"]) == cli.BAD_INPUT
+    assert json.loads(capsys.readouterr().out)["error"]["message"] == "Missing command."
 
 
 def test_the_list_of_commands_cuts_no_line_short(capsys: pytest.CaptureFixture[str]) -> None:

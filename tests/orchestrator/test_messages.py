@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+from db.errors import CODES
 from db.progress import ProgressRow
+from db.settings import Settings
 from orchestrator import cli
 from orchestrator.cli.terminal import format_duration, format_size, progress_line
 from orchestrator.terminal_text import visible
 
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+_TRANSLATED = re.compile(
+    r"\bleaves? with\b|\bnone (takes|means|leaves|holds)\b|(?<!there )\b(is|are) no (?!longer)|\bput out\b|^Of ",
+    re.IGNORECASE,
+)
+"""Turns of phrase that no English program has: exits with, if omitted, is not a, written, Random seed of."""
+
+
+def texts_of(command: Any) -> Iterator[str]:
+    yield command.help or ""
+    yield from (parameter.help or "" for parameter in command.params)
+    for inner in getattr(command, "commands", {}).values():
+        yield from texts_of(inner)
+
+
+def test_help_is_plain_english() -> None:
+    texts = [*texts_of(typer.main.get_command(cli.app))]
+    texts += [field.description or "" for field in Settings.model_fields.values()]
+    texts += [text for facts in CODES.values() for text in (facts.meaning, facts.remedy)]
+    assert [text for text in texts if _TRANSLATED.search(text)] == []
 
 
 def test_hostile_names_are_spelled_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

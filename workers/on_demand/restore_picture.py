@@ -35,14 +35,14 @@ def restore(image: Image, stage: str, *, home: str | Path | None = None, **param
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` RGB; uint8, uint16, or float of 0..1.
         stage: Name of a stage, as in a recipe.
-        home: Folder in which weights are registered; none takes ``REELWRIGHT_HOME``.
+        home: Folder in which weights are registered; if omitted, ``REELWRIGHT_HOME``.
         **params: The stage's parameters, as in a recipe.
 
     Returns:
         The same type of number, ``(H', W')`` or ``(H', W', 3)``.
 
     Raises:
-        InputError: The array is no picture, the stage or a parameter is unknown, or weights are not registered.
+        InputError: The array is not a picture, the stage or a parameter is unknown, or weights are not registered.
     """
     settings = settings_module.load({"home": home})
     picture = _picture(image)
@@ -64,9 +64,9 @@ def _pin_weights(step: Step, settings: Settings) -> Step:
 def _picture(image: Image) -> Picture:
     array = np.asarray(image)
     if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {1, 3}) or 0 in array.shape:
-        raise InputError(f"An image is (H, W) or (H, W, 3), not {array.shape}")
+        raise InputError(f"An image must be (H, W) or (H, W, 3), not {array.shape}")
     if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
-        raise InputError(f"An image is uint8, uint16 or float of 0..1, not {array.dtype}")
+        raise InputError(f"An image must be uint8, uint16 or float of 0..1, not {array.dtype}")
     planes = np.atleast_3d(array).transpose(2, 0, 1)
     if array.dtype.kind == "f":
         return np.ascontiguousarray(planes, np.float32)
