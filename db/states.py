@@ -88,7 +88,7 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 }
 
 ITEM_MOVES: dict[ItemState, frozenset[ItemState]] = {
-    ItemState.PENDING: frozenset({ItemState.RUNNING, ItemState.FAILED, ItemState.CANCELLED}),
+    ItemState.PENDING: frozenset({ItemState.RUNNING, ItemState.CANCELLED}),
     ItemState.RUNNING: frozenset({ItemState.DONE, ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED}),
     # Terminal for their generation; a rerun starts the next one at pending.
     ItemState.DONE: frozenset({ItemState.PENDING}),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import deque
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +31,14 @@ def metric_module(spec: MetricSpec) -> ModuleType:
         return importlib.import_module(spec.module_name)
     except ModuleNotFoundError as error:
         raise WorkError(f"Metric {spec.name}: {error}", code="NO_MODULE") from error
+
+
+def value_or_nan(update: Callable[..., Any], *views: Any, **options: Any) -> Any:
+    """Return a metric's value of one picture, NaN where it says that it cannot measure it."""
+    try:
+        return update(*views, **options)
+    except ValueError:  # too small or too flat for this metric
+        return np.nan
 
 
 def score(restored: Clip, source: Clip) -> dict[str, NDArray[np.float64]]:
@@ -116,9 +124,10 @@ def _frame_values(restored: Planes, small: Planes, source: Planes) -> dict[str, 
         module = metric_module(spec)
         luma_only = getattr(module, "LUMA_ONLY", False)
         if spec.compares == "source":
-            row[spec.name] = module.update(*((small_luma, source_luma) if luma_only else (small, source)))
+            pictures = [small_luma, source_luma] if luma_only else [small, source]
         else:
-            row[spec.name] = module.update(luma if luma_only else restored)
+            pictures = [luma if luma_only else restored]
+        row[spec.name] = value_or_nan(module.update, *pictures)
     return row
 
 

@@ -39,6 +39,7 @@ def colorizer(settings: Settings, home_database: Database, tmp_path: Path) -> st
     return weights.add(settings, home_database, open_store(settings), [str(tint.weights(tmp_path))]).card
 
 
+@pytest.mark.real_process
 def test_a_registered_model_is_judged_and_every_figure_says_how(at_home: Any, colorizer: str, tmp_path: Path) -> None:
     references = sets.folder(tmp_path / "true")
     code, found = at_home("evaluate", colorizer, references, "--size", 32, "--out", tmp_path / "out.json")

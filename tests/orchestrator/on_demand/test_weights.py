@@ -66,6 +66,7 @@ def test_people_are_told_the_terms_and_what_is_registered(
     assert "(optional)" in said("show", "gcp")
 
 
+@pytest.mark.real_process
 def test_weights_are_added_shown_verified_and_removed(at_home: Any, settings: Settings, tmp_path: Path) -> None:
     path = tint.weights(tmp_path)
     code, made = at_home("models", "add", path)
@@ -219,6 +220,7 @@ def test_the_same_file_under_two_cards_is_kept_once_and_until_both_are_gone(
     assert list(store.keys("weights/")) == []
 
 
+@pytest.mark.real_process
 def test_models_are_put_side_by_side_from_the_command_line(at_home: Any, settings: Settings, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(np.random.default_rng(0).integers(40, 200, (48, 60), np.uint8)).save(photo)
@@ -341,6 +343,7 @@ def test_weights_come_from_s3_and_are_kept_and_verified_there(tmp_path: Path, s3
     assert list(store.keys("weights/")) == []
 
 
+@pytest.mark.real_process
 def test_a_process_that_dies_on_its_errand_is_no_answer(settings: Settings) -> None:
     with pytest.raises(WorkError, match="ended with status 2"):
         worker_process.run(settings.model_copy(update={"device": "abacus"}), "weights", {})

@@ -18,7 +18,7 @@ from db.catalog.metrics import MetricSpec
 from workers.on_demand.evaluation.references import Levels
 from workers.ops import planes
 from workers.ops.planes import Planes
-from workers.tasks.scoring import metric_module
+from workers.tasks.scoring import metric_module, value_or_nan
 
 
 class Batch:
@@ -79,7 +79,7 @@ class _OverPictures:
         columns = [self._views(output)]
         if self._spec.compares == "reference":
             columns.append(self._views(reference))
-        values = [self._measure(*views) for views in zip(*columns, strict=True)]
+        values = [value_or_nan(self._module.update, *views, **self._options) for views in zip(*columns, strict=True)]
         self._count += len(values)
         if hasattr(self._module, "accumulate"):
             self._state = self._module.accumulate(self._state, values)
@@ -103,12 +103,6 @@ class _OverPictures:
             views: Sequence[Any] = self._module.observe(pictures, self._judge)
             return views
         return [self._module.observe(picture) for picture in pictures]
-
-    def _measure(self, *views: Any) -> Any:
-        try:
-            return self._module.update(*views, **self._options)
-        except ValueError:  # too small or too flat for this metric
-            return np.nan
 
 
 class _OverFilms:
