@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -55,3 +56,19 @@ def worst(actual: Tensor, expected: NDArray[Any]) -> float:
     stored = torch.from_numpy(expected)
     assert actual.shape == stored.shape
     return float((actual - stored).abs().max() / stored.abs().max())
+
+
+def to_planes(picture: NDArray[np.uint8]) -> Tensor:
+    """Return an 8-bit picture ``(H, W, 3)`` as ``(1, 3, H, W)`` of 0..1."""
+    return torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32) / 255)[None]
+
+
+def opencv_lab(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return L, a and b ``(H, W, 3)`` by OpenCV, which is not ours."""
+    return np.asarray(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def is_in_gamut(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Say of which pixels ``(H, W)`` no channel stands at its end, where it may have been clipped."""
+    inside: NDArray[np.bool_] = ((picture > 0) & (picture < 255)).all(axis=2)
+    return inside

@@ -109,8 +109,14 @@ def test_another_name_is_refused() -> None:
         instcolorization.build("G")
 
 
-def test_the_published_picture_is_the_square_of_the_network(network: nn.Module) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (21, 34, 3), np.uint8)
-    out = instcolorization.reference_output(network, picture)
+@torch.inference_mode()
+def test_the_published_picture_is_the_networks_square_with_the_pictures_lightness(network: nn.Module) -> None:
+    picture = np.full((21, 34, 3), 128, np.uint8)
+    out = instcolorization.reference_output(network, picture, boxes=[BOX])
     assert out.shape == (256, 256, 3)
-    assert out.dtype == np.uint8
+    chroma = instcolorization.chroma(network, golden.to_planes(picture), boxes=[[BOX]])
+    colored, shown = golden.opencv_lab(out), golden.is_in_gamut(out)
+    assert shown.mean() > 0.2
+    # L of sRGB 128 is 53.6.
+    assert np.abs(colored[..., 0] - 53.585)[shown].max() < 0.5
+    assert np.abs(colored[..., 1:] - chroma[0].permute(1, 2, 0).numpy())[shown].max() < 2
