@@ -241,7 +241,7 @@ CODES: dict[str, CodeFacts] = {
     ),
     "ALREADY_THERE": CodeFacts("What would be written exists already.", "Give an empty folder."),
     "UNKNOWN_METRIC": CodeFacts(
-        "Nothing is measured under that name.", "Take another; docs/evaluation lists the names."
+        "Nothing is measured under that name.", "Take another; `reelwright metrics` lists the names."
     ),
     "OUTPUT_MISSING": CodeFacts(
         "A reference has no output, or an output no reference, to be compared with.",

@@ -119,7 +119,7 @@ class WeightsRow:
     card: str
     files: tuple[PinnedFile, ...]
     source: str
-    licence_accepted: bool
+    license_accepted: bool
     added_at: float
     trained: Trained | None = None
     """What came with the file, where somebody trained it."""
@@ -127,9 +127,9 @@ class WeightsRow:
     """Whether they come with Reelwright and no row is kept of them."""
 
     @property
-    def licence(self) -> str:
+    def license(self) -> str:
         """The terms: those that came with the file, else the card's."""
-        return (self.trained and self.trained.licence) or card(self.card).licence
+        return (self.trained and self.trained.license) or card(self.card).license
 
     @property
     def pin(self) -> Pin:
@@ -352,7 +352,7 @@ def weights_at_hand(db: Database | None) -> dict[str, WeightsRow]:
 
 def _row_of_shipped(name: str) -> WeightsRow:
     file = PinnedFile(**shipped.blob(name).model_dump())
-    return WeightsRow(name, (file,), "shipped with Reelwright", licence_accepted=False, added_at=0, shipped=True)
+    return WeightsRow(name, (file,), "shipped with Reelwright", license_accepted=False, added_at=0, shipped=True)
 
 
 def _weights_row(row: Row[Any]) -> WeightsRow:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from db.blob import Blob, Record
 from db.catalog import stages
@@ -51,6 +51,14 @@ class Step(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     pins: tuple[Pin, ...] = Field((), exclude_if=lambda pins: not pins)
     """In the order in which the stage's entry names its weights; empty until the job is submitted."""
+
+    @model_validator(mode="after")
+    def _rename_params(self) -> Step:
+        """Bring steps that were stored by the release before to the names of today."""
+        spec = stages.STAGES.get(self.stage)
+        if spec is not None and not self.params.keys().isdisjoint(spec.params.RENAMED):
+            object.__setattr__(self, "params", spec.params.rename(self.params))
+        return self
 
     @property
     def has_effect(self) -> bool:

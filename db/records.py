@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer
 
 from db.blob import Blob as Blob
 from db.blob import Record as Record
@@ -154,7 +154,7 @@ class ReelFacts(Record):
     """What else a person should know of the source, in words."""
     sound: SoundFile | None = None
     """The sound file that the manifest names; none when there is none."""
-    already_colour: bool = False
+    already_colored: bool = Field(False, validation_alias=AliasChoices("already_colored", "already_colour"))
     """Whether the pictures have colour of their own."""
 
 

@@ -282,7 +282,7 @@ class Weights(Base):
     """A list of ``db.recipe.PinnedFile``."""
     source: Mapped[str] = mapped_column(Text)
     """Where a person took them from, for people."""
-    licence_accepted: Mapped[bool] = mapped_column(Boolean)
+    license_accepted: Mapped[bool] = mapped_column("licence_accepted", Boolean)
     """Whether a person accepted terms that must be accepted."""
     added_at: Mapped[float] = mapped_column(Float)
     card_json: Mapped[str | None] = mapped_column(Text)

@@ -27,54 +27,20 @@ from db.errors import CODES
 from db.settings import PREFIX, Settings
 from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
 from orchestrator.cli import app
-from orchestrator.cli.installation import describe_type
+from orchestrator.cli.stages import describe_type
 from orchestrator.manifest.fields import MEANINGS
 
 FOLDER = Path(__file__).parent
 BEGIN, END = "<!-- begin generated -->", "<!-- end generated -->"
 
 
-EXAMPLES = {
-    "run": "run box-12 --recipe silent-film --out restored/box-12",
-    "submit": "submit archive.csv --recipe silent-film --name 'box 12'",
-    "plan": "plan archive.csv",
-    "status": "status 1 --state failed",
-    "watch": "watch 1",
-    "failures": "failures 1",
-    "rerun": "rerun 1 --code FILE_MISSING",
-    "pause": "pause 1",
-    "resume": "resume 1",
-    "cancel": "cancel 1",
-    "priority": "priority 1 10",
-    "get": "get 1 --bag --out /bags/box-12",
-    "verify": "verify 1 --sources",
-    "compare": "compare street.jpg --models ddcolor-tiny,eccv16 --out sheet.png",
-    "evaluate": "evaluate reelwright-denoise photos/ --noise 25",
-    "train": "train folded-cnn photos/ --out my-denoiser --label film-grain",
-    "pack": "pack photos/ shards/ --side 256",
-    "worker": "worker --slots 4",
-    "orchestrate": "orchestrate",
-    "stages": "stages denoise",
-    "metrics": "metrics flicker",
-    "doctor": "doctor",
-    "models list": "models list",
-    "models show": "models show ddcolor-tiny",
-    "models add": "models add ddcolor_paper_tiny.pth",
-    "models verify": "models verify",
-    "models remove": "models remove ddcolor-tiny",
-    "db upgrade": "db upgrade",
-    "db check": "db check",
-}
-"""An example a command, for those whose help ends with none of their own."""
-
-
 def cli() -> Iterator[str]:
     for name, command in _commands(typer.main.get_command(app)):
         arguments = [each for each in command.params if each.param_type_name == "argument"]
-        options = [each for each in command.params if each.param_type_name == "option"]
+        options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
         words = [f"[{_shown(each)}]" if not each.required else _shown(each) for each in arguments]
         yield f"### `{' '.join(['reelwright', name, *words])}`\n\n{command.help}\n"
-        example = command.epilog or f"Example: reelwright {EXAMPLES.get(name, name)}"
+        example = command.epilog or f"Example: reelwright {name}"
         yield f"```console\n{_as_console(example)}\n```\n"
         rows = [(f"`{_shown(each)}`", _values(each), _given(each), each.help or "") for each in arguments]
         rows += [
@@ -271,7 +237,7 @@ def model_page(spec: ArchitectureSpec) -> Iterator[str]:
     for card in _cards(spec):
         yield f"### `{card.name}`\n\n{card.summary}\n"
         yield from _facts_if_shipped(card)
-        yield f"- **Licence:** {card.licence}.{f' {card.accept} `--accept-licence` accepts it.' if card.accept else ''}"
+        yield f"- **Licence:** {card.license}.{f' {card.accept} `--accept-license` accepts it.' if card.accept else ''}"
         yield f"- **Published:** {card.published}."
         for file in card.files:
             holds = f", holds {', '.join(f'`{name}`' for name in file.networks)}" if file.networks else ""
@@ -305,7 +271,7 @@ def _use(spec: ArchitectureSpec) -> str:
     card = next(card for card in _cards(spec) if card.name == spec.default)
     files = " ".join(file.name for file in card.files if not file.optional)
     argument = files if len(card.files) == 1 else f"folder-with-{card.name}/"
-    accept = " --accept-licence" if card.accept else ""
+    accept = " --accept-license" if card.accept else ""
     add = "" if card.shipped else f"```console\n$ reelwright models add {argument}{accept}\n```\n"
     if spec.task in ("denoiser", "upscaler"):
         return f"{add}\n{_step_of_restorer(spec, card.name)}".lstrip()

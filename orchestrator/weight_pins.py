@@ -113,7 +113,7 @@ def single_step(chosen: Card, options: Mapping[str, Any]) -> dict[str, Any]:
     stage, parameters = {
         "denoiser": ("denoise", {"method": "network"}),
         "upscaler": ("upscale", {"method": "network"}),
-    }.get(ARCHITECTURES[chosen.architecture].task, ("colorize", {"already_coloured": "recolor"}))
+    }.get(ARCHITECTURES[chosen.architecture].task, ("colorize", {"already_colored": "recolor"}))
     return {stage: {"weights": chosen.name, **parameters, **options}}
 
 
@@ -122,6 +122,6 @@ def _recipe_of(name: str) -> Recipe:
         return recipes.resolve(name)
     weights_card = find(name)
     step = (
-        single_step(weights_card, {}) if weights_card else {"colorize": {"model": name, "already_coloured": "recolor"}}
+        single_step(weights_card, {}) if weights_card else {"colorize": {"model": name, "already_colored": "recolor"}}
     )
     return recipes.from_document([step], name)

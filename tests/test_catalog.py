@@ -70,7 +70,7 @@ def test_every_architecture_has_its_module_and_every_module_its_architecture() -
 def test_a_card_is_complete_and_of_a_known_architecture(card: Card) -> None:
     assert card.architecture in ARCHITECTURES
     assert card.summary
-    assert card.licence
+    assert card.license
     assert card.published
     assert card.files
 

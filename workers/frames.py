@@ -59,7 +59,7 @@ class Reel:
     """Whether the source had one channel."""
     cell_frames: int = 1
     """Frames in a cell of the batch grid: what an accelerator is given at once."""
-    already_coloured: bool = False
+    already_colored: bool = False
     """Whether the source has colours of its own; a tint over all (sepia) is none."""
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     """Objects that the manifest names: left, top, right, bottom in pixels."""

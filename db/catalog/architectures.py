@@ -43,7 +43,7 @@ class Card:
     files: tuple[WeightsFile, ...]
     published: str
     """Where the authors publish them."""
-    licence: str
+    license: str
     """The terms, as far as they are stated."""
     accept: str = ""
     """Why a person must accept the terms before the weights are registered; empty where nothing stands against use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,12 +24,25 @@ class StageParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+    """What parameters were called in the release before, and are called now; old names are read for one release."""
+
     strength: float = Field(
         1.0, ge=0, le=1, description="How much of the stage's change is kept; 0 leaves frames untouched."
     )
     shots: list[tuple[int, int]] | None = Field(
         None, description="Half-open frame ranges to which the stage is limited; none means the whole reel."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any) -> Any:
+        return cls.rename(values) if isinstance(values, Mapping) else values
+
+    @classmethod
+    def rename(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters under the names of today."""
+        return {cls.RENAMED.get(name, name): value for name, value in values.items()}
 
 
 class ColorParams(StageParams):
@@ -146,11 +159,13 @@ class UpscaleParams(StageParams):
 class ColorizeParams(ColorParams):
     """Parameters of ``colorize``. Those that not every system has are none unless given: then the published default."""
 
+    RENAMED = {"already_coloured": "already_colored"}
+
     model: str | None = Field(
         None, description="Architecture, or weights by name; see `reelwright models list`. None takes reelwright-color."
     )
     weights: str | None = Field(None, description="Weights by name; none takes those that stand for the model.")
-    already_coloured: Literal["keep", "recolor"] = Field(
+    already_colored: Literal["keep", "recolor"] = Field(
         "keep", description="Sources that have colour of their own are left as they are, or coloured anew."
     )
     input_size: int | None = Field(
@@ -199,7 +214,7 @@ class ColorizeParams(ColorParams):
         return dict(self.card.defaults) | {name: value for name, value in values.items() if value is not None}
 
 
-_CHOICE = {*ColorParams.model_fields, "model", "weights", "already_coloured"}
+_CHOICE = {*ColorParams.model_fields, "model", "weights", "already_colored"}
 _OPTIONS = tuple(name for name in ColorizeParams.model_fields if name not in _CHOICE)
 """Parameters that only some systems have."""
 

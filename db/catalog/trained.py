@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
 from db.blob import Record
 from db.errors import InputError
@@ -35,7 +35,7 @@ class Trained(Record):
     card: Word = ""
     """Name that the weights want, ``BASE:LABEL``."""
     summary: Text = ""
-    licence: Text = ""
+    license: Text = Field("", validation_alias=AliasChoices("license", "licence"))
     data: Text = ""
     """What they were trained on, and under which terms."""
     figures: dict[Word, Number] = Field(default_factory=dict, max_length=_MAX_FACTS)

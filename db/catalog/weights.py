@@ -236,7 +236,7 @@ def _card_for_label(name: str, base: Card) -> Card:
         for file in base.files
     )  # fmt: skip
     return replace(
-        base, name=name, files=files, shipped=False, published="by whoever trained them", licence="as registered",
+        base, name=name, files=files, shipped=False, published="by whoever trained them", license="as registered",
         summary=f"Somebody's own weights for the network of {base.name}.",
     )  # fmt: skip
 

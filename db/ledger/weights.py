@@ -24,7 +24,7 @@ class NewWeights:
     files: tuple[PinnedFile, ...]
     source: str
     """Where a person took them from, for people."""
-    licence_accepted: bool
+    license_accepted: bool
     trained: Trained | None = None
     """What the file says of itself, where somebody trained it."""
 
@@ -40,7 +40,7 @@ def add_weights(db: Database, weights: NewWeights) -> None:
             "card": weights.card,
             "files_json": to_json([file.model_dump(mode="json") for file in weights.files]).decode(),
             "source": weights.source,
-            "licence_accepted": weights.licence_accepted,
+            "license_accepted": weights.license_accepted,
             "added_at": db.now,
             "card_json": weights.trained and weights.trained.model_dump_json(),
         }

@@ -16,7 +16,6 @@ from db.errors import ReelwrightError
 from db.settings import Settings
 from db.store import open_store
 from orchestrator.cli.context import EXTRAS, CliContext, cli_context, missing_modules
-from orchestrator.cli.stages import describe_type as describe_type  # docs/generate.py takes it from here
 
 _LOW_SPACE_BYTES = 2_000_000_000
 

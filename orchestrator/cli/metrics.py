@@ -36,7 +36,7 @@ def metrics(
         return
     spec = find_metric(name)
     terminal.say(f"{spec.name}: {spec.summary}\n{spec.convention}\n")
-    terminal.table(("", ""), _rows(spec))
+    terminal.table(("fact", "value"), _rows(spec))
     terminal.document(_facts(spec))
 
 

@@ -54,7 +54,7 @@ def show(context: typer.Context, name: CardName) -> None:
     say(f"  sees       {spec.size}")
     say(f"  options    {', '.join(spec.options) or 'none'}")
     say(
-        f"  licence    {row.licence if row else weights_card.licence}"
+        f"  licence    {row.license if row else weights_card.license}"
         f"{f'. {weights_card.accept}' if weights_card.accept else ''}"
     )
     say(f"  published  {weights_card.published}")
@@ -88,8 +88,11 @@ def add(
         ),
     ] = None,
     accept_license: Annotated[bool, typer.Option("--accept-license", help="Accept the terms of the weights.")] = False,
-    licence: Annotated[
-        str | None, typer.Option(help="Terms of weights with a LABEL; if omitted, those that the file states.")
+    license_text: Annotated[
+        str | None,
+        typer.Option(
+            "--license", "--licence", help="Terms of weights with a LABEL; if omitted, those that the file states."
+        ),
     ] = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", hidden=True, help="Old spelling of --accept-license, for one release.")
@@ -106,14 +109,14 @@ def add(
         byte_sum = _ByteSum(count)
         registration = weights.add(
             settings, database, open_store(settings), files,
-            name=card, accept_licence=accept_license or accept_licence, licence=licence, moved=byte_sum,
+            name=card, accept_license=accept_license or accept_licence, license_text=license_text, moved=byte_sum,
         )  # fmt: skip
     total = format_size(sum(file.bytes for file in registration.files))
     cli.terminal.say(
         f"{registration.card}: {registration.parameters:,} parameters "
         f"in {pluralize(len(registration.files), 'file')}, {total}."
     )
-    cli.terminal.say(f"Licence: {registration.licence}.")
+    cli.terminal.say(f"Licence: {registration.license}.")
     for file in registration.files:
         cli.terminal.say(f"  sha256 {file.sha256}  {file.name}")
     for note in registration.notes:
@@ -216,7 +219,7 @@ def _size(weights_card: Card, row: WeightsRow | None) -> str:
 
 
 def _terms(weights_card: Card, row: WeightsRow | None) -> str:
-    return (row.licence if row else weights_card.licence).partition(";")[0]
+    return (row.license if row else weights_card.license).partition(";")[0]
 
 
 def _summary(weights_card: Card, row: WeightsRow | None) -> str:
@@ -237,7 +240,7 @@ def _facts(weights_card: Card, row: WeightsRow | None) -> dict[str, Any]:
         "name": weights_card.name,
         "model": weights_card.architecture,
         "summary": weights_card.summary,
-        "licence": row.licence if row else weights_card.licence,
+        "license": row.license if row else weights_card.license,
         "shipped": weights_card.shipped,
     }
     facts |= {

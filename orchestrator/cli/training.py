@@ -62,7 +62,7 @@ def train(
     save_every: Annotated[int | None, typer.Option(min=1, help="Steps between saves.")] = None,
     max_bad: Annotated[float | None, typer.Option(help="Largest share of photos that may be unreadable.")] = None,
     summary: Annotated[str, typer.Option(help="One sentence about the weights.")] = "Trained here.",
-    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "not stated",
+    license_text: Annotated[str, typer.Option("--license", "--licence", help="Licence of the weights.")] = "not stated",
     data: Annotated[str, typer.Option(help="What the photos are, and under which licence.")] = "",
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard beside log.csv.")
@@ -79,7 +79,7 @@ def train(
         "held-out": held_out, "label": label, "out": out, "encoder": encoder, "start": start, "side": side,
         "steps": steps, "batch": batch, "rate": rate, "seed": seed, "accumulate": accumulate, "ema": ema,
         "device": device, "threads": threads, "readers": readers, "look-every": look_every, "save-every": save_every,
-        "max-bad": max_bad, "summary": summary, "licence": licence, "data": data,
+        "max-bad": max_bad, "summary": summary, "license": license_text, "data": data,
     }  # fmt: skip
     flags = {"no-colorfulness": not colorfulness, "no-amp": not amp, "tensorboard": tensorboard}
     arguments = ["train", network, photos]

@@ -36,7 +36,7 @@ class Registration:
     card: str
     files: tuple[PinnedFile, ...]
     parameters: int
-    licence: str
+    license: str
     notes: tuple[str, ...]
     trained: Trained | None = None
     """What the file says of itself, where somebody trained it."""
@@ -49,8 +49,8 @@ def add(
     sources: Sequence[str],
     *,
     name: str | None = None,
-    accept_licence: bool = False,
-    licence: str | None = None,
+    accept_license: bool = False,
+    license_text: str | None = None,
     moved: Callable[[int], None] = lambda count: None,
 ) -> Registration:
     """Examine files of weights and register them.
@@ -61,8 +61,8 @@ def add(
         store: Where the files go.
         sources: Paths, ``NETWORK=PATH``, ``s3://`` or ``https://`` addresses; or one folder.
         name: The card; none takes what the file says of itself, or recognises it by names and keys.
-        accept_licence: Whether the caller accepts terms that must be accepted.
-        licence: The terms of weights that have a label; none takes what the file says.
+        accept_license: Whether the caller accepts terms that must be accepted.
+        license_text: The terms of weights that have a label; none takes what the file says.
         moved: Called with the number of bytes of each piece that is fetched or stored.
 
     Raises:
@@ -70,9 +70,9 @@ def add(
             or their terms are on their card, or what is wrong with a file.
     """
     if name:
-        check_terms(card(name), accept_licence)  # before gigabytes are fetched
+        check_terms(card(name), accept_license)  # before gigabytes are fetched
         _check_free(card(name))
-    training = trained.from_document({"licence": licence}) if licence else None
+    training = trained.from_document({"license": license_text}) if license_text else None
     settings.scratch_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
         # Each in a folder of its own: files of one system may have one name in several places.
@@ -82,21 +82,21 @@ def add(
         order = {"files": paths, "card": name or None, "folder": scratch}
         report = worker_process.run(settings, "weights", order)
         weights_card = card(report["card"])
-        check_terms(weights_card, accept_licence)
+        check_terms(weights_card, accept_license)
         _check_free(weights_card)
-        if licence and not is_tag(weights_card.name):
+        if license_text and not is_tag(weights_card.name):
             raise InputError(
-                f"The terms of {weights_card.name} are on its card: {weights_card.licence}",
-                remedy="Leave out --licence.",
+                f"The terms of {weights_card.name} are on its card: {weights_card.license}",
+                remedy="Leave out --license.",
             )
         files = tuple(_store_file(store, file, moved) for file in report["files"])
     if report["trained"]:
-        training = trained.from_document(report["trained"] | ({"licence": licence} if licence else {}))
+        training = trained.from_document(report["trained"] | ({"license": license_text} if license_text else {}))
     ledger.add_weights(
-        database, ledger.NewWeights(weights_card.name, files, ", ".join(sources), accept_licence, training)
+        database, ledger.NewWeights(weights_card.name, files, ", ".join(sources), accept_license, training)
     )
-    licence = (training and training.licence) or weights_card.licence
-    return Registration(weights_card.name, files, report["parameters"], licence, tuple(report["notes"]), training)
+    license_text = (training and training.license) or weights_card.license
+    return Registration(weights_card.name, files, report["parameters"], license_text, tuple(report["notes"]), training)
 
 
 def check_terms(chosen: Card, accepted: bool) -> None:
@@ -106,7 +106,7 @@ def check_terms(chosen: Card, accepted: bool) -> None:
         InputError: ``LICENCE_NOT_ACCEPTED``.
     """
     if chosen.accept and not accepted:
-        raise InputError(f"{chosen.name}: {chosen.accept} {chosen.licence}.", code="LICENCE_NOT_ACCEPTED")
+        raise InputError(f"{chosen.name}: {chosen.accept} {chosen.license}.", code="LICENCE_NOT_ACCEPTED")
 
 
 def _check_free(weights_card: Card) -> None:

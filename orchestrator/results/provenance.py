@@ -39,7 +39,7 @@ _LISTED_ATTEMPTS = 50
 _PROPERTIES = (
     "frame_count", "rate", "width", "height", "depth_bits", "pixel_format", "mono", "color_range", "matrix",
     "primaries", "transfer", "sample_aspect", "rotation_degrees", "variable_rate", "field_order", "timecode",
-    "already_colour", "damaged", "pages",
+    "already_colored", "damaged", "pages",
 )  # fmt: skip
 """Facts of a source that are significant properties of it."""
 _PROGRAM, _WEIGHTS, _MACHINE = "executing program", "trained weights", "executing machine"
@@ -387,7 +387,7 @@ def _machine_agent(machine: Machine) -> Agent:
 def _weights_agent(pin: Pin) -> Agent:
     card = find(pin.card)
     files = [f"{file.name}: sha256 {file.sha256}, {file.bytes} bytes" for file in pin.files]
-    licence = [f"Licence: {card.licence}", f"Published: {card.published}"] if card else []
+    licence = [f"Licence: {card.license}", f"Published: {card.published}"] if card else []
     return Agent(_weights_id(pin), f"Weights {pin.card} ({pin.architecture})", "software", notes=[*files, *licence])
 
 

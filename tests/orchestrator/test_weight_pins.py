@@ -21,7 +21,7 @@ COLOUR = "- colorize: {model: tint}"
 
 def register(database: Database, digest: str = "a" * 64) -> None:
     file = PinnedFile(key=f"weights/{digest}/tint.pth", sha256=digest, bytes=1)
-    ledger.add_weights(database, ledger.NewWeights("tint", (file,), "here", licence_accepted=False))
+    ledger.add_weights(database, ledger.NewWeights("tint", (file,), "here", license_accepted=False))
 
 
 def test_recipes_without_networks_are_spelled_as_before() -> None:

@@ -37,7 +37,7 @@ def pin(store: Store, folder: Path, name: str, seed: int = 0) -> Pin:
 def register(database: Database, store: Store, folder: Path, name: str) -> Pin:
     """Put weights into a store and write them down."""
     made = pin(store, folder, name)
-    ledger.add_weights(database, ledger.NewWeights(name, made.files, "the tests", licence_accepted=False))
+    ledger.add_weights(database, ledger.NewWeights(name, made.files, "the tests", license_accepted=False))
     return made
 
 

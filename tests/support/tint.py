@@ -38,7 +38,7 @@ def pin(store: Store, folder: Path, warmth: float = 0.5) -> Pin:
 def register(database: Database, store: Store, folder: Path, warmth: float = 0.5) -> Pin:
     """Put the file into a store and write it down."""
     made = pin(store, folder, warmth)
-    ledger.add_weights(database, ledger.NewWeights("tint", made.files, "the tests", licence_accepted=False))
+    ledger.add_weights(database, ledger.NewWeights("tint", made.files, "the tests", license_accepted=False))
     return made
 
 

@@ -83,12 +83,12 @@ def prepare(step: Step, bench: Workbench) -> None:
     _load_networks(step, _spec_and_params(step)[0], bench)
 
 
-def notes(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> Iterator[str]:
+def notes(recipe: Recipe, already_colored: bool, frame_count: int = 1) -> Iterator[str]:
     """Say what a person should know of the steps that ran with weights: whose colour it is, or that it was kept."""
     for step in recipe.steps:
         if not uses_networks(step, frame_count):
             continue
-        if already_coloured and step.params.get("already_coloured") == "keep":
+        if already_colored and step.params.get("already_colored") == "keep":
             yield f"ALREADY_COLOUR: the source has colours of its own; {step.stage} left them as they are."
             continue
         for pin in step.pins:

@@ -31,7 +31,7 @@ def restore(
 ) -> Tensor:
     """Return frames ``[start, stop)`` in colour, ``(T, 3, H, W)``; of a coloured source, as they are if so wished."""
     frames = window.part(start, stop).frames
-    if reel.already_coloured and params.already_coloured == "keep":
+    if reel.already_colored and params.already_colored == "keep":
         return frames
 
     def colorize_cell(pictures: Tensor) -> Tensor:

@@ -60,26 +60,26 @@ class SourceMark:
         return f"Colour invented by {'; '.join(self.systems)}" if self.is_invented else ""
 
 
-def source_mark(recipe: Recipe, already_coloured: bool, frame_count: int = 1) -> SourceMark:
+def source_mark(recipe: Recipe, already_colored: bool, frame_count: int = 1) -> SourceMark:
     """Return how outputs are marked.
 
     Args:
         recipe: What was done.
-        already_coloured: Whether the source has colour of its own, which colorizers may leave alone.
+        already_colored: Whether the source has colour of its own, which colorizers may leave alone.
         frame_count: Frames of the reel; 1 for a still.
     """
-    systems = tuple(_colorizer_names(recipe, already_coloured, frame_count))
+    systems = tuple(_colorizer_names(recipe, already_colored, frame_count))
     if systems:
         return SourceMark(source_types.INVENTED, systems)
     return SourceMark(source_types.ENHANCED if recipe.has_effect else "")
 
 
-def _colorizer_names(recipe: Recipe, already_coloured: bool, frame_count: int) -> Iterator[str]:
+def _colorizer_names(recipe: Recipe, already_colored: bool, frame_count: int) -> Iterator[str]:
     for step in recipe.steps:
         spec = STAGES.get(step.stage)
         if spec is None or not spec.makes_color or not stages.uses_networks(step, frame_count):
             continue
-        if already_coloured and step.params.get("already_coloured") == "keep":
+        if already_colored and step.params.get("already_colored") == "keep":
             continue
         yield from _system_names(step)
 

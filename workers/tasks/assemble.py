@@ -143,7 +143,7 @@ def _tags(item: ItemView, facts: ReelFacts) -> dict[str, str]:
 
 
 def _source_mark(item: ItemView, facts: ReelFacts) -> ai_marking.SourceMark:
-    return ai_marking.source_mark(item.recipe, facts.already_colour, facts.frame_count)
+    return ai_marking.source_mark(item.recipe, facts.already_colored, facts.frame_count)
 
 
 def _substitutes(item: ItemView) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _substitutes(item: ItemView) -> Iterator[str]:
 
 def _notes(item: ItemView, facts: ReelFacts) -> Iterator[str]:
     yield from (f"In place of a frame that could not be restored, {text}." for text in _substitutes(item))
-    yield from stages.notes(item.recipe, facts.already_colour, facts.frame_count)
+    yield from stages.notes(item.recipe, facts.already_colored, facts.frame_count)
     yield from facts.notes
     yield from sequence_write.notes(item)
     if facts.damaged:

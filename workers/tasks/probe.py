@@ -191,7 +191,7 @@ def _reel_facts(scan: ReelScan, source: Source, digest: str, size_bytes: int, in
         sha256=digest,
         index=index,
         damaged=scan.damage,
-        already_colour=scan.color > COLOR_SPREAD,
+        already_colored=scan.color > COLOR_SPREAD,
         notes=scan.notes,
         **scan.tags,
     )

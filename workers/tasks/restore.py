@@ -108,7 +108,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
             yield output
 
     target, losses = _write_still(path, first, item, pages(), bench)
-    mark = ai_marking.source_mark(item.recipe, all(page.coloured for page in page_records))
+    mark = ai_marking.source_mark(item.recipe, all(page.is_colored for page in page_records))
     losses += xmp.copy_xmp(path, target, mark.xmp())
     bench.advance(1)
     values = {name: np.concatenate([page.values[name] for page in page_records]) for name in page_records[0].values}
@@ -146,7 +146,7 @@ class _Page:
     values: dict[str, NDArray[np.float64]]
     """Scores and changes, a value each."""
     notes: tuple[str, ...]
-    coloured: bool
+    is_colored: bool
     """Whether it had colours of its own."""
 
 
@@ -156,7 +156,7 @@ def _restore_page(photo: stills.Photo, item: ItemView, bench: Workbench) -> tupl
         photo = replace(photo, transfer=item.source.transfer)
     source = Clip(_to_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
     is_colored = stills.color_spread(photo) > COLOR_SPREAD
-    fields = {"already_coloured": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
+    fields = {"already_colored": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
     context = stages.still_context(source, item.recipe.steps, **fields)
     recorder = step_changes.ChangeRecorder(item.recipe, photo.depth_bits)
     clip = _apply_steps(item.recipe, source, context, recorder, bench)
@@ -203,7 +203,7 @@ def reel_context(
     shots = exposure.shots(profile) if profile else ((0, count),)
     facts, boxes = source_reel.facts, source_reel.source.boxes
     return Reel(
-        count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colour, boxes,
+        count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colored, boxes,
         source_reel.layout.transfer != "gamma", WEIGHTS.get(source_reel.layout.matrix, luma.BT601),
     )  # fmt: skip
 
@@ -211,7 +211,7 @@ def reel_context(
 def _open_archive(
     path: Path, source_reel: reel.IndexedReel, item: ItemView, bench: Workbench
 ) -> AbstractContextManager[sequence_write.Write]:
-    mark = ai_marking.source_mark(item.recipe, source_reel.facts.already_colour, source_reel.facts.frame_count)
+    mark = ai_marking.source_mark(item.recipe, source_reel.facts.already_colored, source_reel.facts.frame_count)
     return sequence_write.open_archive(path, source_reel, item, bench.scratch, mark.xmp())
 
 

@@ -79,7 +79,7 @@ def _run_training(options: argparse.Namespace, reporter: _LineReporter) -> None:
     rank_reporter.on_begin(trainer)
     trainer.train()
     if trainer.rank == 0:
-        card_text = export.CardText(options.label, options.summary, options.licence, options.data)
+        card_text = export.CardText(options.label, options.summary, options.license, options.data)
         path = export.write_weights(trainer, card_text, half=not options.full)
         rank_reporter.on_end(trainer, json.loads(path.with_suffix(".json").read_text("utf-8")), path)
 
@@ -231,7 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--label", default="mine", help="the weights are called NETWORK:LABEL")
     train.add_argument("--summary", default="Trained here.", help="what the card says of the weights")
-    train.add_argument("--licence", default="not stated", help="terms of the weights")
+    train.add_argument("--license", "--licence", default="not stated", help="terms of the weights")
     train.add_argument("--data", default="", help="what the photographs are, and under which terms")
     train.add_argument("--full", action="store_true", help="keep weights in 32 bits")
     for name in ("encoder", "start"):

@@ -25,7 +25,7 @@ class CardText:
     label: str
     """What the weights are called after the network's name and a colon."""
     summary: str = "Trained here."
-    licence: str = "not stated"
+    license: str = "not stated"
     data: str = ""
     """What the photographs are and under which terms; none says where they came from."""
 
@@ -59,7 +59,7 @@ def write_weights(trainer: Trainer, card_text: CardText, *, half: bool = True) -
     card = {
         "card": f"{network}:{check_label(card_text.label)}",
         "summary": card_text.summary,
-        "licence": card_text.licence,
+        "license": card_text.license,
         "data": card_text.data or f"{len(trainer.photos)} photographs of {trainer.photos.said}",
         "figures": {name: round(value, 4) for name, value in trainer.evaluate().items()},
         "figures_before": {name: round(value, 4) for name, value in trainer.before.items()},

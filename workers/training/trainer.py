@@ -159,7 +159,7 @@ class Trainer:
             if bad >= _MOST_BAD_STEPS:
                 raise TrainingError(
                     f"The loss was no number for {bad} steps up to step {self.step}", code="NOT_FINITE",
-                    remedy="Lower --rate; the state of the last save is kept and training goes on from there.",
+                    remedy="Train again in an empty folder with a lower --rate.",
                 )  # fmt: skip
             self.step += 1
             self._check_photos()

@@ -18,7 +18,7 @@ def file(digest: str) -> PinnedFile:
 
 
 def add(database: Database, digest: str, card: str = "tint") -> None:
-    ledger.add_weights(database, ledger.NewWeights(card, (file(digest),), "somewhere", licence_accepted=True))
+    ledger.add_weights(database, ledger.NewWeights(card, (file(digest),), "somewhere", license_accepted=True))
 
 
 def pinning(digest: str) -> Recipe:
@@ -39,7 +39,7 @@ def test_weights_are_registered_replaced_and_forgotten(database: Database) -> No
     found = progress.weights(database)
     assert list(found) == ["eccv16", "tint"]
     assert found["tint"].files == (file("b" * 64),)
-    assert found["tint"].licence_accepted
+    assert found["tint"].license_accepted
     assert found["tint"].added_at > 1e9
     assert found["tint"].pin.build == "tint"
     ledger.remove_weights(database, "tint")

@@ -188,7 +188,7 @@ def test_trained_weights_say_themselves_what_they_are(
     path = placeholders.weights(tmp_path / "made" / "lite-unet.birds.safetensors", "lite-unet", **SAID)
     path.with_suffix(".json").write_text("{}")
     code, made = at_home("models", "add", path.parent if folder else path)
-    assert (code, made["card"], made["licence"]) == (0, "lite-unet:birds", "CC0")
+    assert (code, made["card"], made["license"]) == (0, "lite-unet:birds", "CC0")
     row = progress.weights(home_database)["lite-unet:birds"]
     assert row.trained is not None
     assert (row.trained.summary, row.trained.figures) == ("Birds of the [31mgarden", {"psnr": 24.5})
@@ -279,4 +279,4 @@ def test_records_of_trained_weights_survive_a_round_trip(home_database: Database
     said = trained.from_document(SAID)
     ledger.add_weights(home_database, ledger.NewWeights("lite-unet:birds", (), "here", False, said))
     assert progress.weights(home_database)["lite-unet:birds"].trained == said
-    assert progress.weights(home_database)["lite-unet:birds"].licence == "CC0"
+    assert progress.weights(home_database)["lite-unet:birds"].license == "CC0"

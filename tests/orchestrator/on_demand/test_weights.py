@@ -35,7 +35,7 @@ def test_what_is_known_can_be_listed_before_there_is_a_home(at_home: Any, settin
     code, found = at_home("models", "list")
     assert code == 0
     assert {row["name"] for row in found} == set(CARDS)
-    assert all(row["licence"] and (row["shipped"] or row["registered"] is None) for row in found)
+    assert all(row["license"] and (row["shipped"] or row["registered"] is None) for row in found)
     assert {row["name"] for row in found if row["must_accept"]} == {"ct2", "tint-nc"}
     code, shown = at_home("models", "show", "ct2")
     assert (code, shown["must_accept"] != "") == (0, True)
@@ -90,10 +90,10 @@ def test_a_network_that_only_spandrel_reads_is_registered_under_a_label(
     torch.save({"params_ema": network.state_dict()}, path)
     name = "spandrel-x2:realesrgan-x2plus"
     code, made = at_home("models", "add", path, "--licence", "BSD-3-Clause")
-    assert (code, made["card"], made["licence"]) == (0, name, "BSD-3-Clause")
+    assert (code, made["card"], made["license"]) == (0, name, "BSD-3-Clause")
     assert "--as spandrel-x2:LABEL" in made["notes"][0]
     shown = at_home("models", "show", name)[1]
-    assert (shown["licence"], shown["model"]) == ("BSD-3-Clause", "spandrel_upscaler")
+    assert (shown["license"], shown["model"]) == ("BSD-3-Clause", "spandrel_upscaler")
     assert at_home("models", "verify", name) == (0, [{"card": name, "code": None, "message": None}])
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_longer_what_its_card_says_is_found_out(
     digest = hashlib.sha256((tmp_path / "tint.pth").read_bytes()).hexdigest()
     blob = open_store(settings).put(f"weights/{digest}/tint.pth", tmp_path / "tint.pth")
     file = PinnedFile(key=blob.key, sha256=digest, bytes=blob.bytes)
-    ledger.add_weights(home_database, ledger.NewWeights("tint", (file,), "here", licence_accepted=False))
+    ledger.add_weights(home_database, ledger.NewWeights("tint", (file,), "here", license_accepted=False))
     code, found = at_home("models", "verify")
     assert (code, found[0]["code"]) == (1, "BAD_CHECKPOINT")
     assert "1 are unknown (old.weight)" in found[0]["message"]
@@ -179,8 +179,8 @@ def test_terms_that_must_be_accepted_are_not_passed_over(
     assert "Not for money. CC BY-NC 4.0" in refused["error"]["message"]
     assert progress.weights(home_database) == {}
     code, made = at_home("models", "add", path, "--card", "tint-nc", option)
-    assert (code, made["licence"]) == (0, "CC BY-NC 4.0")
-    assert progress.weights(home_database)["tint-nc"].licence_accepted
+    assert (code, made["license"]) == (0, "CC BY-NC 4.0")
+    assert progress.weights(home_database)["tint-nc"].license_accepted
     assert at_home("models", "add", "gone.pth", "--card", "ct2")[1]["error"]["code"] == "LICENCE_NOT_ACCEPTED"
     with pytest.raises(InputError, match=r"^ct2: The licence \(CC BY-NC 4\.0\) allows non-commercial") as caught:
         weights.check_terms(CARDS["ct2"], accepted=False)
@@ -213,7 +213,7 @@ def test_the_same_file_under_two_cards_is_kept_once_and_until_both_are_gone(
     store = open_store(settings)
     tint.register(home_database, store, tmp_path)
     path = str(tmp_path / "tint.pth")
-    weights.add(settings, home_database, store, [path], name="tint-nc", accept_licence=True)
+    weights.add(settings, home_database, store, [path], name="tint-nc", accept_license=True)
     assert len(list(store.keys("weights/"))) == 1
     assert weights.remove(home_database, store, "tint") == 0
     assert weights.remove(home_database, store, "tint-nc") == 1

@@ -1,12 +1,14 @@
 """What all stages share: strength, shots, windows, channels, odd sizes."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 
 from db.catalog import stages as catalog
-from db.errors import WorkError
+from db.errors import InputError, WorkError
 from db.recipe import Step
 from tests.support.damage import clip, film, reel, step, with_flicker, with_grain
 from workers import stages
@@ -25,6 +27,33 @@ def test_a_frame_comes_out_the_same_bit_for_bit_from_any_window(name: str, chann
     expected = stages.apply(chosen, clip(frames), 0, 16, whole)
     for start, stop in ((0, 1), (4, 9), (6, 7), (7, 8), (13, 16)):
         low, high = max(0, start - radius), min(16, stop + radius)
+        got = stages.apply(chosen, clip(frames[low:high].clone(), low), start, stop, whole)
+        assert torch.equal(got, expected[start:stop])
+
+
+def at_its_bounds() -> Iterator[Any]:
+    """Every stage with one number at its lowest or highest, the others as they are."""
+    for name in NAMES:
+        for field, facts in catalog.STAGES[name].params.model_json_schema()["properties"].items():
+            numbers = [facts, *facts.get("anyOf", ())]
+            for value in {each[end] for each in numbers for end in ("minimum", "maximum") if end in each}:
+                try:
+                    chosen = step(name, **{field: value})
+                except InputError:  # it wants other parameters beside it
+                    continue
+                yield pytest.param(chosen, id=f"{name}-{field}-{value}")
+
+
+@pytest.mark.parametrize("chosen", list(at_its_bounds()))
+def test_at_the_bounds_of_its_parameters_frames_are_finite_and_do_not_depend_on_the_window(chosen: Step) -> None:
+    frames = with_grain(with_flicker(film(9, 17, 31, channels=3)), 0.2)
+    frames[4] = frames[4] * 1.6 - 0.3  # foot and head room of a limited range
+    whole = reel(frames)
+    radius = stages.temporal_radius(chosen)
+    expected = stages.apply(chosen, clip(frames), 0, 9, whole)
+    assert torch.isfinite(expected).all()
+    for start, stop in ((0, 1), (4, 5), (3, 8)):
+        low, high = max(0, start - radius), min(9, stop + radius)
         got = stages.apply(chosen, clip(frames[low:high].clone(), low), start, stop, whole)
         assert torch.equal(got, expected[start:stop])
 

@@ -71,9 +71,9 @@ def test_half_strength_lies_between_grey_and_colour(at: House, pin: Pin) -> None
 
 def test_a_source_in_colour_is_kept_unless_it_is_to_be_coloured_anew(at: House, pin: Pin) -> None:
     frames = film(2, channels=3)
-    kept = coloured(at, tint.step(pin), frames, already_coloured=True)
+    kept = coloured(at, tint.step(pin), frames, already_colored=True)
     assert torch.equal(kept, frames)
-    anew = coloured(at, tint.step(pin, already_coloured="recolor"), frames, already_coloured=True)
+    anew = coloured(at, tint.step(pin, already_colored="recolor"), frames, already_colored=True)
     assert not torch.equal(anew, frames)
 
 

@@ -85,8 +85,8 @@ def test_a_job_of_a_release_without_networks_goes_on_as_it_was(at: House) -> Non
 
 def test_notes_name_the_network_where_it_ran(denoiser: Pin) -> None:
     recipe = Recipe(name="r", steps=(with_pin(denoiser, "denoise"),))
-    assert "weights folded-cnn:trial" in " ".join(stages.notes(recipe, already_coloured=False))
-    assert list(stages.notes(recipe, already_coloured=False, frame_count=24)) == []
+    assert "weights folded-cnn:trial" in " ".join(stages.notes(recipe, already_colored=False))
+    assert list(stages.notes(recipe, already_colored=False, frame_count=24)) == []
 
 
 def test_a_network_is_told_the_noise_that_is_given_or_seen(

@@ -61,7 +61,7 @@ def test_a_corrected_still_says_that_and_an_untouched_one_nothing(at: House) -> 
 def test_colour_that_was_there_is_not_invented(at: House) -> None:
     kept = _still(at, "a.png", _tinted(at), colour=True)
     assert not source_types.has_invented_color(kept.facts)
-    anew = _still(at, "b.png", _tinted(at, already_coloured="recolor"), colour=True)
+    anew = _still(at, "b.png", _tinted(at, already_colored="recolor"), colour=True)
     assert source_types.has_invented_color(anew.facts)
 
 
@@ -116,4 +116,4 @@ def test_a_reel_that_was_only_corrected_claims_no_colour(at: House, tmp_path: Pa
      ("- colorize", source_types.INVENTED), ("- upscale: {method: network}", source_types.ENHANCED)],
 )  # fmt: skip
 def test_what_a_recipe_makes_of_a_grey_still(steps: str, expected: str) -> None:
-    assert ai_marking.source_mark(parse(steps, "r"), already_coloured=False).source_type == expected
+    assert ai_marking.source_mark(parse(steps, "r"), already_colored=False).source_type == expected

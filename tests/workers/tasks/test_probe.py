@@ -69,7 +69,7 @@ def test_a_grey_film_is_described_and_indexed(at: House, tmp_path: Path) -> None
     assert facts is not None
     assert (facts.frame_count, facts.rate, facts.width, facts.height) == (9, Fraction(50, 3), 32, 24)
     assert (facts.mono, facts.depth_bits, facts.variable_rate, facts.mezzanine) == (True, 10, False, None)
-    assert (facts.timecode, facts.damaged, facts.already_colour) == ("01:00:00:00", "", False)
+    assert (facts.timecode, facts.damaged, facts.already_colored) == ("01:00:00:00", "", False)
     assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert facts.bytes == path.stat().st_size
     found = index.loads(at.store.read(result.outputs["index"]))
@@ -195,8 +195,8 @@ def test_woven_fields_are_seen_though_nothing_flags_them(at: House, tmp_path: Pa
 def test_colour_is_told_from_grey_in_a_colour_container(at: House, tmp_path: Path) -> None:
     grey = [[frame[0]] * 3 for frame in moving(3)]
     colour = [list(frame) for frame in moving(3, channels=3)]
-    assert not _facts(at, item(_rgb(tmp_path / "g.mkv", grey))).already_colour
-    assert _facts(at, item(_rgb(tmp_path / "c.mkv", colour))).already_colour
+    assert not _facts(at, item(_rgb(tmp_path / "g.mkv", grey))).already_colored
+    assert _facts(at, item(_rgb(tmp_path / "c.mkv", colour))).already_colored
 
 
 def _rgb(path: Path, frames: list[list[np.ndarray]]) -> Path:
