@@ -91,7 +91,6 @@ def test_pages_that_remedies_send_to_say_what_is_promised() -> None:
         "UNKNOWN_FORMAT": "DPX",
         "UNKNOWN_RECIPE": "default",
         "RECIPE_UNREADABLE": "```yaml",
-        "UNKNOWN_METRIC": "psnr",
         "BAD_SETTING": "`lease_seconds`",
     }.items():
         (page,) = re.findall(r"\bdocs/[\w/-]+", REMEDIES[code])
