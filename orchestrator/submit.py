@@ -258,7 +258,7 @@ def _new_line(seq: int, line: Line, registered: Registered) -> NewLine:
     first = line.problems[0]
     error = LineError(first.code, "; ".join(fault.message for fault in line.problems), first.remedy)
     source = line.source
-    if source is None or all(found.code in _MENDED_OUTSIDE for found in line.problems):
+    if source is None or all(fault.code in _MENDED_OUTSIDE for fault in line.problems):
         return NewLine(seq, line.external_id, line.number, source, line.recipe, error, line.extra)
     return NewLine(seq, line.external_id, line.number, None, line.recipe, error, {"uri": source.uri, **line.extra})
 

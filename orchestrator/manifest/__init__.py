@@ -1,6 +1,6 @@
 """Manifests: what is to be restored, read line by line and checked.
 
-A reader is one module with ``recognises(path)`` and ``read(path, reading)``, as ``lines.Reader`` says; a new form is
+A reader is one module with ``recognizes(path)`` and ``read(path, reading)``, as ``lines.Reader`` says; a new form is
 one more of them in :data:`READERS`.
 """
 
@@ -74,7 +74,7 @@ def open_manifest(place: Path | str) -> Manifest:
         raise ManifestError(f"There is no file or folder {visible(str(path))}")
     path = path.resolve()
     for reader in READERS:
-        match = reader.recognises(path)
+        match = reader.recognizes(path)
         if match is not None:
             return Manifest(str(path if match.files else match.root), reader, match)
     forms = "Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests."

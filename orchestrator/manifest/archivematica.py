@@ -32,7 +32,7 @@ _OURS = frozenset(fields.CHECKS) - {"id", "kind", "uri", "listing"}
 """Columns that mean here what they mean in a manifest of our own."""
 
 
-def recognises(path: Path) -> ReaderMatch | None:
+def recognizes(path: Path) -> ReaderMatch | None:
     """Know a transfer's folder, its ``metadata.csv``, and a list of digests in its ``metadata``, which means all."""
     if path.is_dir():
         metadata = path / METADATA

@@ -77,7 +77,7 @@ class _Bag:
         return ManifestError(f"Bag {visible(str(self.root))}: {message}", code=code)
 
 
-def recognises(path: Path) -> ReaderMatch | None:
+def recognizes(path: Path) -> ReaderMatch | None:
     """Know a folder with ``bagit.txt`` in it, and that file itself."""
     if path.name == DECLARATION and path.is_file():
         return ReaderMatch(path.parent, ())

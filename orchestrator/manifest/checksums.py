@@ -35,7 +35,7 @@ class DigestLine(NamedTuple):
     """As it stands there."""
 
 
-def recognises(path: Path) -> ReaderMatch | None:
+def recognizes(path: Path) -> ReaderMatch | None:
     """Know a list of digests by its name, or else by its first line."""
     if not path.is_file() or kinds.by_suffix(path.name) is not None:
         return None

@@ -15,7 +15,7 @@ HOME_MARK = DATABASE_FILE
 """A folder that holds this file is a home of ours, not an archive."""
 
 
-def recognises(path: Path) -> ReaderMatch | None:
+def recognizes(path: Path) -> ReaderMatch | None:
     """Know every folder, and every single picture or film."""
     if path.is_dir():
         return ReaderMatch(path, ())

@@ -77,14 +77,14 @@ class Grouping:
         reels += sum(kinds.suffix(name) in kinds.FILMS for name in media)
         sequence_ids = set()
         for name in media:
-            found = by_name.get(name)
-            if found is None:
+            frames = by_name.get(name)
+            if frames is None:
                 likely = [name] if kinds.suffix(name) in kinds.FILMS else []
                 sound = self._sound(inside, likely, folder if likely and reels == 1 else "")
                 yield FileGroup(name, (name,), {}, sound)
-            elif id(found) not in sequence_ids:
-                sequence_ids.add(id(found))
-                sequence, members = found
+            elif id(frames) not in sequence_ids:
+                sequence_ids.add(id(frames))
+                sequence, members = frames
                 label = _label(sequence)
                 likely = [label, f"{sequence['sequence.prefix'].rstrip('._- ')}."]
                 likely += [f"{os.path.basename(folder)}."] if reels == 1 else []

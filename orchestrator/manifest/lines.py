@@ -86,7 +86,7 @@ class Reading:
 class Reader(Protocol):
     """A module that reads one form of manifest."""
 
-    def recognises(self, path: Path) -> ReaderMatch | None:
+    def recognizes(self, path: Path) -> ReaderMatch | None:
         """Return what is known of a path of this form; none for any other."""
         ...
 

@@ -24,7 +24,7 @@ _FORMS = {
 _SNIFFED_BYTES = 4096
 
 
-def recognises(path: Path) -> ReaderMatch | None:
+def recognizes(path: Path) -> ReaderMatch | None:
     """Know a native manifest by its suffix, or else by how it begins."""
     return ReaderMatch(path.parent, (path,)) if path.is_file() and _form(path) is not None else None
 

@@ -38,7 +38,7 @@ _NTSC_NEAR = 0.005
 _PLUGINS = "OTIO_PLUGIN_MANIFEST_PATH"
 
 
-def recognises(path: Path) -> ReaderMatch | None:
+def recognizes(path: Path) -> ReaderMatch | None:
     """Know ``.otio``, JSON that begins like it, and a bundle of a timeline with its media, ``.otiod``."""
     if path.suffix.lower() == _BUNDLE and is_paper(path / _CONTENT, path):
         return ReaderMatch(path, (path / _CONTENT,))

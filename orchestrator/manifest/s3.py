@@ -43,7 +43,7 @@ _LOOKS = (
 _BATCH = ["Bucket", "Key", "VersionId"]
 
 
-def recognises(path: Path) -> ReaderMatch | None:
+def recognizes(path: Path) -> ReaderMatch | None:
     """Know an inventory's ``manifest.json``, and CSV without a header whose rows begin with bucket and key."""
     if not path.is_file():
         return None

@@ -60,7 +60,7 @@ def crop_sides(plane: Plane, crop: int) -> Plane:
     return plane[crop : plane.shape[0] - crop, crop : plane.shape[1] - crop]
 
 
-def grey(picture: Levels) -> Levels:
+def gray(picture: Levels) -> Levels:
     """Return an 8-bit picture ``(H, W, 3)`` without its colour: CIE Lab with a = b = 0, rounded.
 
     It is what a colorizer begins with, and how well it scores is the floor under every colorizer's figure.

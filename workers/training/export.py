@@ -60,7 +60,7 @@ def write_weights(trainer: Trainer, card_text: CardText, *, half: bool = True) -
         "card": f"{network}:{check_label(card_text.label)}",
         "summary": card_text.summary,
         "license": card_text.license,
-        "data": card_text.data or f"{len(trainer.photos)} photographs of {trainer.photos.said}",
+        "data": card_text.data or f"{len(trainer.photos)} photographs of {trainer.photos.origin}",
         "figures": {name: round(value, 4) for name, value in trainer.evaluate().items()},
         "figures_before": {name: round(value, 4) for name, value in trainer.before.items()},
         "recipe": {

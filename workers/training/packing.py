@@ -64,7 +64,7 @@ def pack(
                 count += 1
         on_progress(count + len(photos.bad), len(photos))
     if not count:
-        raise TrainingError(f"{photos.said}: not one of {len(photos)} pictures can be read", code="CORRUPT")
+        raise TrainingError(f"{photos.origin}: not one of {len(photos)} pictures can be read", code="CORRUPT")
     return PackResult(tuple(shards), count, len(photos.bad))
 
 

@@ -44,7 +44,7 @@ class Photos:
         if not places:
             raise TrainingError(f"{origin}: there are no pictures", code="FILE_MISSING")
         self._places = tuple(places)
-        self.said = origin
+        self.origin = origin
         self.bad: dict[str, str] = {}
         """What could not be read so far, and why."""
 
@@ -86,18 +86,18 @@ class Photos:
 
     def _unreadable_error(self) -> TrainingError:
         name, why = next(iter(self.bad.items()))
-        message = f"{self.said}: not one of {len(self)} pictures can be read; {name}: {why}"
+        message = f"{self.origin}: not one of {len(self)} pictures can be read; {name}: {why}"
         return TrainingError(message, code="CORRUPT", remedy="Give JPEG, PNG, TIFF or WebP files.")
 
     def subset(self, count: int) -> Photos:
         """Return about ``count`` of them, evenly spread."""
         step = max(1, len(self) // max(1, count))
-        return Photos(self._places[::step][:count], self.said)
+        return Photos(self._places[::step][:count], self.origin)
 
     def split(self, every: int) -> tuple[Photos, Photos]:
         """Return them without every so-many-th, and those."""
         rest = [place for number, place in enumerate(self._places) if number % every]
-        return Photos(rest, self.said), Photos(self._places[::every], self.said)
+        return Photos(rest, self.origin), Photos(self._places[::every], self.origin)
 
     def picture_or_none(self, number: int) -> Picture | None:
         """Return a picture, or nothing when it cannot be read; then :attr:`bad` says why."""

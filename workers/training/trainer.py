@@ -284,7 +284,7 @@ class Trainer:
         if len(self.photos.bad) > max(1, self.plan.max_bad * len(self.photos)):
             name, why = next(iter(self.photos.bad.items()))
             raise TrainingError(
-                f"{self.photos.said}: {len(self.photos.bad)} of {len(self.photos)} cannot be read; {name}: {why}",
+                f"{self.photos.origin}: {len(self.photos.bad)} of {len(self.photos)} cannot be read; {name}: {why}",
                 code="CORRUPT", remedy="Mend or remove them, or raise --max-bad.",
             )  # fmt: skip
 

@@ -26,7 +26,7 @@ def colorizer_figures(chroma: Callable[[Tensor], Tensor], photos: Photos) -> dic
         planes = lab_planes.to_unit_range(picture)
         output = to_levels(lab.merge_chroma(lab.lightness(planes), chroma(planes).float().cpu()))
         vividness = (colorfulness.absolute(plane_ops.from_levels(each)) for each in (output, picture))
-        rows.append((likeness.psnr(output, picture), likeness.psnr(likeness.grey(picture), picture), *vividness))
+        rows.append((likeness.psnr(output, picture), likeness.psnr(likeness.gray(picture), picture), *vividness))
     output_psnr, gray_psnr, output_colorfulness, true_colorfulness = np.mean(rows, axis=0).tolist()
     return {
         "psnr": output_psnr,

@@ -34,5 +34,5 @@ def test_an_example_is_read_as_the_documentation_says(name: str) -> None:
 
 
 def test_there_is_an_example_of_every_form() -> None:
-    known = {reader for name in FORMS for reader in READERS if reader.recognises(EXAMPLES / name)}
+    known = {reader for name in FORMS for reader in READERS if reader.recognizes(EXAMPLES / name)}
     assert known == set(READERS)

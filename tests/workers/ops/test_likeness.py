@@ -52,6 +52,6 @@ def test_the_crop_leaves_the_edges_out(pair: tuple[np.ndarray, np.ndarray]) -> N
 
 
 def test_grey_keeps_the_lightness_and_grey_itself(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    plain = likeness.grey(pair[0])
+    plain = likeness.gray(pair[0])
     assert (plain.max(axis=2) - plain.min(axis=2)).max() <= 1
-    assert np.abs(likeness.grey(plain).astype(int) - plain).max() <= 1
+    assert np.abs(likeness.gray(plain).astype(int) - plain).max() <= 1

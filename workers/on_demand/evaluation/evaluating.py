@@ -122,15 +122,15 @@ def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda don
         bench = Workbench(open_store(settings), Path(scratch), settings, "evaluate", device)
         desk = reading.CaseReader(settings, Path(scratch), order.size_px)
         if order.prepare:
-            return _prepared(entries, desk, Path(order.prepare), runs.input_filler(order))
-        made = _made(order, bench, entries, desk.problems)
+            return _write_inputs(entries, desk, Path(order.prepare), runs.input_filler(order))
+        find_output = _output_finder(order, bench, entries, desk.problems)
         run = runs.open_run(
             order, bench, lambda: reading.CaseReader(settings, Path(scratch), order.size_px).cases(entries)
         )
         judges = {name: registered.network(pin, bench) for name, pin in order.judges.items()}
         names = order.metrics or default_metrics(run.task, judges)
         figures = Figures(names, {name: judge.eval() for name, judge in judges.items()}, run.crop)
-        _walk(run, desk, entries, made, figures, moved, 1 if device == "cpu" else _BATCH)
+        _walk(run, desk, entries, find_output, figures, moved, 1 if device == "cpu" else _BATCH)
     if not figures.count:
         first = desk.problems.rows[0]
         raise InputError(f"Nothing could be judged; first {first['id']}: {first['message']}", code=first["code"])
@@ -154,30 +154,30 @@ def _walk(
     run: runs.Run,
     desk: reading.CaseReader,
     entries: Sequence[ReferenceEntry],
-    made: reading.FindOutput | None,
+    find_output: reading.FindOutput | None,
     figures: Figures,
     moved: Moved,
     most: int,
 ) -> None:
     done = 0
 
-    def counted() -> Iterator[Case]:
+    def read_cases() -> Iterator[Case]:
         nonlocal done
         for done, entry in enumerate(entries):
             moved(done, len(entries))
-            yield from desk.cases([entry], made)
+            yield from desk.cases([entry], find_output)
         moved(len(entries), len(entries))
 
-    for batch in reading.batches(counted(), most):
+    for batch in reading.batches(read_cases(), most):
         try:
-            found = run.make(batch)
+            results = run.make(batch)
         except InputError as error:
             if error.code != "SIZE_MISMATCH":
                 raise
             # One picture of a batch may differ where its neighbours do not.
-            found = list(chain.from_iterable(_alone(run, case, desk) for case in batch))
-        if found:
-            figures.add(found)
+            results = list(chain.from_iterable(_alone(run, case, desk) for case in batch))
+        if results:
+            figures.add(results)
 
 
 def _alone(run: runs.Run, case: Case, desk: reading.CaseReader) -> list[runs.CaseResult]:
@@ -188,16 +188,16 @@ def _alone(run: runs.Run, case: Case, desk: reading.CaseReader) -> list[runs.Cas
         return []
 
 
-def _made(
+def _output_finder(
     order: EvaluateOrder, bench: Workbench, entries: Sequence[ReferenceEntry], problems: reading.Problems
 ) -> reading.FindOutput | None:
     """Return what says where finished pictures lie, by the id of their reference; writes down those that have none."""
     if order.model is not None and order.outputs is None:
         return None
     if order.made is not None:
-        listed = {each.id: each.reference for each in references.reference_entries(order.made)}
-        _without_reference(listed, order, entries, problems)
-        return listed.get
+        locations = {each.id: each.reference for each in references.reference_entries(order.made)}
+        _without_reference(locations, order, entries, problems)
+        return locations.get
     if order.outputs is None:
         raise InputError("Name a model, a job or finished pictures", code="BAD_PARAMETER")
     blobs = {references.id_without_suffix(each.id): each.blob for each in order.outputs}
@@ -206,30 +206,30 @@ def _made(
 
 
 def _without_reference(
-    made: Collection[str], order: EvaluateOrder, entries: Sequence[ReferenceEntry], problems: reading.Problems
+    output_ids: Collection[str], order: EvaluateOrder, entries: Sequence[ReferenceEntry], problems: reading.Problems
 ) -> None:
     if order.limit is not None:
         return  # it was asked for
-    known = {entry.id for entry in entries}
-    for name in sorted(set(made) - known):
+    reference_ids = {entry.id for entry in entries}
+    for name in sorted(set(output_ids) - reference_ids):
         problems.add(name, InputError(f"{name}: there is no reference for this output", code="OUTPUT_MISSING"))
 
 
-def _prepared(
-    entries: Sequence[ReferenceEntry], desk: reading.CaseReader, folder: Path, given: Callable[[Case], Case]
+def _write_inputs(
+    entries: Sequence[ReferenceEntry], desk: reading.CaseReader, folder: Path, fill_input: Callable[[Case], Case]
 ) -> dict[str, Any]:
     """Write references, and what a model is given instead, as PNG, each under its id."""
     count = 0
     for case in desk.cases(entries):
         try:
-            filled = given(case)
-            own, inputs = _inside(folder / "references", case.id), _inside(folder / "inputs", case.id)
+            filled = fill_input(case)
+            reference_path, input_path = _inside(folder / "references", case.id), _inside(folder / "inputs", case.id)
         except InputError as error:
             desk.problems.add(case.id, error)
             continue
-        _write(filled.true, own)
+        _write(filled.true, reference_path)
         if filled.given is not None:
-            _write(filled.given, inputs)
+            _write(filled.given, input_path)
         count += 1
     return {"prepared": count, "problems": desk.problems.rows, "problem_count": desk.problems.count}
 

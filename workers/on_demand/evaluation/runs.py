@@ -146,7 +146,7 @@ def _compare_finished(cases: Sequence[Case]) -> list[CaseResult]:
     for case in cases:
         assert case.made is not None
         true, output = match_channels(case.id, case.true, case.made)
-        beside = {"grey": likeness.grey(true)} if true.shape[2] == 3 else {}
+        beside = {"grey": likeness.gray(true)} if true.shape[2] == 3 else {}
         results.append(CaseResult(_with_reference(case, true), output, beside))
     return results
 
@@ -160,7 +160,7 @@ def _colorize(restore: Restore, cases: Sequence[Case]) -> list[CaseResult]:
     results = []
     for case, reference, picture in zip(cases, true, restore(cases, lambda: _to_planes(inputs)), strict=True):
         _, fitting = match_channels(case.id, reference, picture)
-        results.append(CaseResult(_with_reference(case, reference), fitting, {"grey": likeness.grey(reference)}))
+        results.append(CaseResult(_with_reference(case, reference), fitting, {"grey": likeness.gray(reference)}))
     return results
 
 

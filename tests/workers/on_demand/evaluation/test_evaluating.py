@@ -48,12 +48,12 @@ def judged(at: House, references: object, **more: Any) -> dict[str, Any]:
 
 def test_finished_pictures_are_compared_by_id_and_grey_stands_beside(at: House, tmp_path: Path) -> None:
     references, made = sets.folder(tmp_path / "true"), sets.folder(tmp_path / "made")
-    Image.fromarray(likeness.grey(sets.picture(0))).save(made / "p0.png")
+    Image.fromarray(likeness.gray(sets.picture(0))).save(made / "p0.png")
     found = judged(at, references, made=str(made))
     psnr = found["by"]["psnr"]
     assert found["task"] == "compare"
     assert found["pictures"] == psnr["count"] == 3
-    floor = [likeness.psnr(likeness.grey(sets.picture(seed)), sets.picture(seed)) for seed in range(3)]
+    floor = [likeness.psnr(likeness.gray(sets.picture(seed)), sets.picture(seed)) for seed in range(3)]
     assert psnr["value"] == pytest.approx((floor[0] + 2 * likeness.MOST_DB) / 3)
     assert psnr["beside"] == {"grey": pytest.approx(np.mean(floor))}
     true = np.mean([colorfulness.absolute(planes.from_levels(sets.picture(seed))) for seed in range(3)])
