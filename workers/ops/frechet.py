@@ -62,12 +62,22 @@ MomentsPair = tuple[Moments, Moments]
 """Of what was made, and of the references."""
 
 
-def add_pairs(state: MomentsPair | None, values: Sequence[tuple[Features, Features]]) -> MomentsPair:
+def update(features: Features, reference: Features) -> tuple[Features, Features]:
+    """Return the features of a picture and of its reference, to be accumulated."""
+    return features, reference
+
+
+def accumulate(state: MomentsPair | None, values: Sequence[tuple[Features, Features]]) -> MomentsPair:
     """Add a batch of pairs of features to the moments of both sets; begins with None."""
     moments = state or (Moments(), Moments())
     for side, column in zip(moments, zip(*values, strict=True), strict=True):
         side.add(np.stack(column))
     return moments
+
+
+def compute(state: MomentsPair) -> float:
+    """Return the distance of the two sets."""
+    return distance(*state)
 
 
 @torch.inference_mode()
