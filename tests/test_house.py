@@ -87,3 +87,29 @@ def test_imports_run_in_no_circle(package: str) -> None:
         for imported in graph.find_modules_directly_imported_by(module):
             inside = imported.startswith(f"{package}.") and not module.startswith(imported)
             assert not (inside and graph.chain_exists(importer=imported, imported=module)), (module, imported)
+
+
+ACROSS_MODULES = {
+    "db/ledger": {"machine", "races"},
+    "db": {"store"},
+    "orchestrator": {"cli", "messages"},
+    "orchestrator/manifest": {"examples", "fuzz"},
+    "orchestrator/on_demand": {"own_weights"},
+    "reelwright": {"face"},
+    "workers/media": {"exactness"},
+    "workers/media/film": {"mutated_films"},
+    "workers/media/stills": {"mutated_headers"},
+    "workers/models": {"import_light", "judges", "restorers"},
+    "workers/stages": {"apply", "restorers"},
+    "workers/training": {"tasks"},
+}
+"""Tests of what several modules of a room do together."""
+
+
+@pytest.mark.parametrize("room", ["db", "orchestrator", "workers", "reelwright"])
+def test_a_test_lies_where_its_module_lies(room: str) -> None:
+    for path in (ROOT / "tests" / room).rglob("test_*.py"):
+        folder = path.parent.relative_to(ROOT / "tests")
+        name = path.stem.removeprefix("test_")
+        known = (ROOT / folder / f"{name}.py").exists() or name in ACROSS_MODULES.get(folder.as_posix(), ())
+        assert known, f"{path.relative_to(ROOT)}: no module {folder}/{name}.py"

@@ -1,0 +1,91 @@
+"""What jobs take of their frames: every metric within its range, segments joined, neighbours within shots."""
+
+import numpy as np
+import pytest
+import torch
+
+from db.catalog.metrics import METRICS
+from tests.support.damage import clip, film, with_grain
+from workers.metrics import color_consistency, luma_psnr, luma_ssim, noise_sigma, sharpness
+from workers.tasks import scoring
+
+
+def test_every_metric_of_the_catalogue_is_scored_and_within_its_range() -> None:
+    frames = film(4, channels=3)
+    summary = scoring.summarize(scoring.score(clip(with_grain(frames, 0.05)), clip(frames)))
+    assert set(summary) == {spec.name for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous"}
+    for name, value in summary.items():
+        high = METRICS[name].high
+        assert high is not None
+        assert METRICS[name].low <= value <= high
+
+
+def test_a_still_has_no_reel_metrics() -> None:
+    frames = film(1)
+    summary = scoring.summarize(scoring.score(clip(frames), clip(frames)))
+    assert set(summary) == {spec.name for spec in METRICS.values() if spec.in_jobs and spec.reduces == "picture"}
+
+
+def test_values_of_segments_joined_equal_those_of_the_whole() -> None:
+    source, restored = film(9), with_grain(film(9), 0.03)
+    whole = scoring.score(clip(restored), clip(source))
+    parts = [scoring.score(clip(restored[a:b], a), clip(source)) for a, b in ((0, 4), (4, 9))]
+    for name, values in whole.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
+    assert set(whole) == {"mean_luma", *(n for n, s in METRICS.items() if s.in_jobs and s.reduces == "picture")}
+
+
+@pytest.mark.parametrize("larger", [1, 2])
+def test_luma_made_once_for_all_gives_what_each_metric_gives_alone(larger: int) -> None:
+    source = film(1, 20, 30, channels=3)
+    restored = with_grain(source, 0.05).repeat_interleave(larger, 2).repeat_interleave(larger, 3)
+    small = torch.nn.functional.avg_pool2d(restored, larger)
+    got = scoring.score(clip(restored), clip(source))
+    for metric, picture in ((luma_psnr, small), (luma_ssim, small), (sharpness, restored), (noise_sigma, restored)):
+        name = metric.__name__.rsplit(".", 1)[1]
+        shown = (picture, source) if METRICS[name].compares == "source" else (picture,)
+        assert got[name][0] == pytest.approx(metric.update(*(each[0].numpy() for each in shown)), rel=1e-4)
+
+
+def test_an_enlarged_picture_is_compared_at_the_sources_size() -> None:
+    source = film(1, 20, 30)
+    larger = source.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    values = scoring.score(clip(larger), clip(source))
+    assert values["luma_psnr"][0] == 100
+
+
+def test_a_coloured_result_is_compared_with_its_grey_source_by_luma() -> None:
+    source = film(1)
+    values = scoring.score(clip(source.expand(-1, 3, -1, -1)), clip(source))
+    assert values["luma_psnr"][0] > 90
+
+
+def test_a_film_is_summed_up_over_pairs_and_distances() -> None:
+    frames = with_grain(film(6, 48, 64, channels=3), 0.02).numpy()
+    pairs = scoring.NeighborScores()
+    for frame in frames:
+        pairs.add(frame)
+    values = pairs.values()
+    assert set(values) == {"color_consistency_1", "color_consistency_2", "color_consistency_4", "warp_error_1"}
+    assert [int(np.isnan(series).sum()) for series in values.values()] == [1, 2, 4, 1]
+    seen = [color_consistency.observe(frame) for frame in frames]
+    by_hand = [np.mean([color_consistency.update(seen[n], seen[n + d]) for n in range(6 - d)]) for d in (1, 2, 4)]
+    assert scoring.summarize(values)["color_consistency"] == pytest.approx(float(np.mean(by_hand)))
+
+
+def test_no_pair_reaches_over_a_cut() -> None:
+    frames = film(6, 48, 64, channels=3).numpy()
+    frames[3:] = 1 - frames[3:]
+    whole, cut = scoring.NeighborScores(), scoring.NeighborScores({0, 3})
+    for frame in frames:
+        whole.add(frame)
+        cut.add(frame)
+    assert np.isnan(cut.values()["warp_error_1"][3])
+    means = [scoring.summarize(pairs.values())["warp_error"] for pairs in (cut, whole)]
+    assert means[0] < means[1]
+
+
+def test_a_single_frame_has_no_pairs() -> None:
+    pairs = scoring.NeighborScores()
+    pairs.add(film(1, channels=3)[0].numpy())
+    assert scoring.summarize(pairs.values()) == {}
