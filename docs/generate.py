@@ -56,13 +56,6 @@ def cli() -> Iterator[str]:
             yield _table(("argument or option", "values", "default", "meaning"), rows)
 
 
-def _named(arguments: list[Any], options: list[Any]) -> Iterator[tuple[str, Any]]:
-    for each in arguments:
-        yield f"`{_shown(each)}`", each
-    for each in options:
-        yield ", ".join(f"`{word}`" for word in (*each.opts, *each.secondary_opts)), each
-
-
 def _shown(parameter: Any) -> str:
     name: str = parameter.metavar or parameter.name.rstrip(".").upper()
     return name.strip("[]") + ("…" if parameter.nargs == -1 else "")

@@ -217,7 +217,7 @@ class InstColorization(nn.Module):
         Args:
             whole: L less its middle, -0.5..0.5, ab of hints, and their mask less a half: ``(1, 4, S, S)``.
             crops: The same of each object, ``(objects, 4, S, S)``; None when there is none.
-            placements: What ``places`` returns for the objects.
+            placements: What :func:`box_placements` returns for the objects.
         """
         if crops is None or placements is None:
             _, ab = self.GComp(whole)
@@ -272,7 +272,7 @@ class FusionNetwork(UserGuided):
         Args:
             x: What goes into the U-Net for the whole picture, ``(1, 4, S, S)``.
             maps: What ``Objects`` returns for its objects.
-            placements: What ``places`` returns for them.
+            placements: What :func:`box_placements` returns for them.
         """
 
         def blend(name: str, feature_map: Tensor) -> Tensor:

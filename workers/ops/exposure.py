@@ -49,7 +49,7 @@ def profile(measures: Rows) -> dict[str, NDArray[Any]]:
     """Turn the rows of a whole reel, in order, into its profile; every value has one row a frame.
 
     Returns:
-        ``levels`` (N, 9), ``mean_luma`` (N,), ``color`` (N, 3) as :func:`measure` gives them, and ``cut`` (N,) bool:
+        ``levels`` (N, 9), ``mean_luma`` (N,), ``colour`` (N, 3) as :func:`measure` gives them, and ``cut`` (N,) bool:
         whether a new shot begins with this frame.
     """
     ends = np.cumsum([_LEVELS, 1, _COLORS])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -51,8 +51,10 @@ def score(restored: Clip, source: Clip) -> dict[str, NDArray[np.float64]]:
         restored: Frames ``[start, stop)``.
         source: At least the same frames, as they came in.
     """
-    rows = [_frame_values(*_frame_pair(restored, source, number)) for number in range(restored.start, restored.stop)]
-    return {spec.frame_value or spec.name: np.array([row[spec.name] for row in rows]) for spec in _frame_metrics()}
+    metrics = [(spec, metric_module(spec)) for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous"]
+    numbers = range(restored.start, restored.stop)
+    rows = [_frame_values(metrics, *_frame_pair(restored, source, number)) for number in numbers]
+    return {spec.frame_value or spec.name: np.array([row[spec.name] for row in rows]) for spec, _ in metrics}
 
 
 def summarize(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
@@ -112,16 +114,13 @@ def _compares_neighbors(spec: MetricSpec) -> bool:
     return spec.in_jobs and spec.compares == "previous"
 
 
-def _frame_metrics() -> Iterator[MetricSpec]:
-    return (spec for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous")
-
-
-def _frame_values(restored: Planes, small: Planes, source: Planes) -> dict[str, float]:
+def _frame_values(
+    metrics: Sequence[tuple[MetricSpec, ModuleType]], restored: Planes, small: Planes, source: Planes
+) -> dict[str, float]:
     luma, source_luma = _luma(restored), _luma(source)
     small_luma = luma if small is restored else _luma(small)
     row = {}
-    for spec in _frame_metrics():
-        module = metric_module(spec)
+    for spec, module in metrics:
         luma_only = getattr(module, "LUMA_ONLY", False)
         if spec.compares == "source":
             pictures = [small_luma, source_luma] if luma_only else [small, source]
