@@ -20,7 +20,9 @@ from db import recipe as recipes
 from db.catalog import shipped, trained
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.metrics import METRICS, MetricSpec
-from db.catalog.stages import STAGES, ColorizeParams, DenoiseParams
+from db.catalog.stages import STAGES
+from db.catalog.stages.color import ColorizeParams
+from db.catalog.stages.detail import DenoiseParams
 from db.catalog.weights import CARDS, FAMILIES, Card
 from db.checksums import HEX_CHARS
 from db.errors import CODES

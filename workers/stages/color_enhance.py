@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from db.catalog.stages import ColorEnhanceParams
+from db.catalog.stages.color import ColorEnhanceParams
 from workers.frames import Clip, Reel
 from workers.ops import planes, tone
 from workers.ops.planes import Planes

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.stages import ColorizeParams
+from db.catalog.stages.color import ColorizeParams
 from workers import models
 from workers.frames import Clip, Reel
 from workers.ops import cells, lab

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from db.catalog.stages import DeflickerParams
+from db.catalog.stages.steadiness import DeflickerParams
 from workers.frames import Clip, Reel
 from workers.ops import planes
 from workers.ops.planes import Plane

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from db.catalog.stages import DeinterlaceParams
+from db.catalog.stages.steadiness import DeinterlaceParams
 from workers.frames import Clip, Reel
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.stages import DenoiseParams
+from db.catalog.stages.detail import DenoiseParams
 from workers import models
 from workers.frames import Clip, Reel
 from workers.ops import flow, noise, planes

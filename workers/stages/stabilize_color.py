@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from db.catalog.stages import StabilizeColorParams
+from db.catalog.stages.color import StabilizeColorParams
 from workers.frames import Clip, Reel
 from workers.ops import flow, planes
 from workers.ops.flow import Code

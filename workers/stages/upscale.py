@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from db.catalog.stages import UpscaleParams
+from db.catalog.stages.detail import UpscaleParams
 from workers import models
 from workers.frames import Clip, Reel
 from workers.ops import cells, planes

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from db.catalog.stages import DeinterlaceParams
+from db.catalog.stages.steadiness import DeinterlaceParams
 from db.errors import InputError
 from db.records import ItemView, ReelFacts
 from workers.media import planes, timecode

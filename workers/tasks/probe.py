@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from db import checksums
-from db.catalog.stages import STAGES, DeinterlaceParams
+from db.catalog.stages import STAGES
+from db.catalog.stages.steadiness import DeinterlaceParams
 from db.errors import InputError
 from db.records import Assignment, Blob, ItemView, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from db.catalog.stages import ColorizeParams
+from db.catalog.stages.color import ColorizeParams
 from db.errors import InputError
 from db.recipe import Pin, Step
 from tests.support import tint

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from db.catalog.stages import DenoiseParams, UpscaleParams
+from db.catalog.stages.detail import DenoiseParams, UpscaleParams
 from db.recipe import Pin, Recipe, Step
 from tests.support import placeholders
 from tests.support.damage import clip, film, psnr_db, reel, step, with_grain

@@ -20,7 +20,7 @@ from av.filter import Graph
 from av.video.format import VideoFormat
 from numpy.typing import NDArray
 
-from db.catalog.stages import DeinterlaceParams
+from db.catalog.stages.steadiness import DeinterlaceParams
 from workers.media import planes as frames_of
 from workers.media.pixels import Layout, Plane, Planes
 

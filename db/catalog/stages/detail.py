@@ -1,0 +1,111 @@
+"""Stages about noise, sharpness, size and grain."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from db.catalog.stages.spec import StageParams, StageSpec, check_task
+from db.catalog.weights import card, find
+
+
+class DenoiseParams(StageParams):
+    """Parameters of ``denoise``."""
+
+    method: Literal["auto", "spatial", "temporal", "network"] = Field(
+        "auto",
+        description="`spatial` non-local means, `temporal` flow-aligned averaging, or a `network`; `auto`: the network "
+        "on stills, temporal on reels.",
+    )
+    weights: str | None = Field(
+        "reelwright-denoise", description="The network's weights by name; none keeps `auto` from using one."
+    )
+    sigma: float | None = Field(
+        None, ge=0, le=0.5, description="Noise level as a share of full scale; none estimates it from the picture."
+    )
+    radius: int = Field(2, ge=1, le=4, description="Frames before and after that temporal averaging looks at.")
+
+    @model_validator(mode="after")
+    def _check_network(self) -> DenoiseParams:
+        if not self.cards:
+            if self.method == "network":
+                raise ValueError("method network needs weights")
+            return self
+        spec = check_task(self.cards[0], "denoiser", "takes out no noise")
+        if self.sigma is not None and "sigma" not in spec.options:
+            raise ValueError(f"{spec.title} has no option sigma: its weights are for one level of noise")
+        return self
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """Weights that the step may run with."""
+        return (self.weights,) if self.weights and self.method in ("auto", "network") else ()
+
+
+class UpscaleParams(StageParams):
+    """Parameters of ``upscale``."""
+
+    scale: int = Field(
+        2, ge=2, le=4, description="Factor on width and height; with a network the weights' own unless given."
+    )
+    method: Literal["lanczos", "network"] = Field("lanczos", description="How new pixels are made.")
+    weights: str = Field("reelwright-upscale-x2", description="The network's weights by name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_scale(cls, values: Any) -> Any:
+        """Take the weights' scale where none is given."""
+        if not isinstance(values, dict) or values.get("method") != "network" or "scale" in values:
+            return values
+        weights_card = find(str(values.get("weights", cls.model_fields["weights"].default)))
+        return values | {"scale": weights_card.scale} if weights_card and weights_card.scale > 1 else values
+
+    @model_validator(mode="after")
+    def _check_network(self) -> UpscaleParams:
+        if self.method == "network":
+            check_task(self.weights, "upscaler", "enlarges nothing")
+            scale = card(self.weights).scale
+            if scale != self.scale:
+                raise ValueError(f"{self.weights} enlarges {scale} times, not {self.scale} times")
+        return self
+
+
+def _denoise_radius(params: Any) -> int:
+    return int(params["radius"]) if params["method"] in ("auto", "temporal") else 0
+
+
+def _denoise_weights(params: Any) -> tuple[str, ...]:
+    # What was submitted before there was a network names no weights, and goes on without.
+    return DenoiseParams.model_validate({"weights": None, **params}).cards
+
+
+def _upscale_weights(params: Any) -> tuple[str, ...]:
+    return (params["weights"],) if params.get("method") == "network" else ()
+
+
+SPECS = (
+    StageSpec(
+        name="denoise",
+        summary="Takes out grain and noise: by a network, by non-local means in space, or along motion in time.",
+        params=DenoiseParams,
+        order=7,
+        temporal_radius=_denoise_radius,
+        weights=_denoise_weights,
+        stills_only=lambda params: params["method"] == "auto",
+        c2pa_action="c2pa.filtered",
+        reference="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for "
+        "alignment; the network's own page.",
+    ),
+    StageSpec(
+        name="upscale",
+        summary="Enlarges the picture.",
+        params=UpscaleParams,
+        order=14,
+        scale=lambda params: int(params["scale"]),
+        weights=_upscale_weights,
+        c2pa_action="c2pa.resized",
+        reference="Sinc windowed by Lanczos, four lobes, held between the neighbours of each pixel; or the network's "
+        "own page.",
+    ),
+)

@@ -1,0 +1,114 @@
+"""What a stage is to planning, validation and the documentation, and the parameters that all have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
+from db.catalog.weights import card
+
+ReelNeed = Literal["exposure", "cuts", "motion", "dye", "grain", "sharpness"]
+"""What a stage may need to know about the whole reel before it can restore a frame: kinds of ``workers.profiles``."""
+
+
+class StageParams(BaseModel):
+    """Parameters that every stage has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+    """What parameters were called in the release before, and are called now; old names are read for one release."""
+
+    strength: float = Field(
+        1.0, ge=0, le=1, description="How much of the stage's change is kept; 0 leaves frames untouched."
+    )
+    shots: list[tuple[int, int]] | None = Field(
+        None, description="Half-open frame ranges to which the stage is limited; none means the whole reel."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any) -> Any:
+        return cls.rename(values) if isinstance(values, Mapping) else values
+
+    @classmethod
+    def rename(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters under the names of today."""
+        return {cls.RENAMED.get(name, name): value for name, value in values.items()}
+
+
+class ColorParams(StageParams):
+    """Parameters of stages that are about colour."""
+
+    keep_luma: bool = Field(
+        False, description="Put the luma of what the step was given back, to the last code value; only colour changes."
+    )
+
+
+def check_task(weights: str, task: str, otherwise: str) -> ArchitectureSpec:
+    """Return what is known of the network of some weights; a ``ValueError`` says that it is for another task."""
+    spec = ARCHITECTURES[card(weights).architecture]
+    if spec.task != task:
+        raise ValueError(f"{weights} {otherwise}: it is one of the {spec.task}s")
+    return spec
+
+
+def _no_radius(params: Any) -> int:
+    return 0
+
+
+def _no_weights(params: Any) -> tuple[str, ...]:
+    return ()
+
+
+def _never(params: Any) -> bool:
+    return False
+
+
+def _same_size(params: Any) -> int:
+    return 1
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """What planning, validation and the documentation must know about a stage."""
+
+    name: str
+    """Name in recipes."""
+    summary: str
+    """One sentence for people."""
+    params: type[StageParams]
+    """Its parameters."""
+    order: int
+    """Place in the usual working order; a recipe may differ."""
+    module: str = ""
+    """Where the code is; empty means ``workers.stages.<name>``."""
+    temporal_radius: Callable[[Any], int] = _no_radius
+    """Frames before and after that one output frame depends on, from the parameters."""
+    scale: Callable[[Any], int] = _same_size
+    """Factor on width and height, from the parameters."""
+    reel_needs: frozenset[ReelNeed] = frozenset()
+    """What must be known of the whole reel first; anything here brings in ``inspect`` and ``merge`` tasks."""
+    weights: Callable[[Any], tuple[str, ...]] = _no_weights
+    """Cards of the weights that it runs with, from the parameters."""
+    stills_only: Callable[[Any], bool] = _never
+    """Whether it uses its weights on stills alone, from the parameters."""
+    makes_color: bool = False
+    """Whether a single-channel source comes out with colour."""
+    done_by_probe: bool = False
+    """Whether the probe does it, once over the whole reel, since it makes other frames: such steps stand first."""
+    keeps_blank: bool = True
+    """Whether frames of one value stay as they are; a stage that is to change even these, an inversion, says no."""
+    c2pa_action: str = "c2pa.edited"
+    """C2PA's name of what it does, for the sidecars that are signed."""
+    reference: str = ""
+    """Paper or method that it follows."""
+
+    @property
+    def module_name(self) -> str:
+        """The module that holds the stage's code."""
+        return self.module or f"workers.stages.{self.name}"

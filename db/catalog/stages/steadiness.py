@@ -1,0 +1,58 @@
+"""Stages that make a reel even from frame to frame."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from db.catalog.stages.spec import StageParams, StageSpec
+
+
+class DeinterlaceParams(StageParams):
+    """Parameters of ``deinterlace``: it makes frames, so it is done to a whole reel or not at all."""
+
+    method: Literal["auto", "film", "video"] = Field(
+        "auto",
+        description="`film`: put together again the fields of one film frame, and take out frames that pulldown "
+        "repeated; `video`: make up the other lines of each field; `auto` looks which of them the reel needs.",
+    )
+    field_order: Literal["auto", "top", "bottom"] = Field(
+        "auto", description="Which field comes first; `auto` looks at how they move."
+    )
+    double_rate: bool = Field(False, description="`video` alone: make a frame of every field, at twice the rate.")
+
+    @model_validator(mode="after")
+    def _check_whole_reel(self) -> DeinterlaceParams:
+        if self.strength not in (0, 1) or self.shots is not None:
+            raise ValueError("it is done to a whole reel: strength is 0 or 1, and there are no shots")
+        return self
+
+
+class DeflickerParams(StageParams):
+    """Parameters of ``deflicker``."""
+
+    window: int = Field(15, ge=3, le=121, description="Frames over which exposure is smoothed.")
+
+
+SPECS = (
+    StageSpec(
+        name="deinterlace",
+        summary="Makes whole frames of fields: undoes pulldown, or fills in the missing lines of video.",
+        params=DeinterlaceParams,
+        order=1,
+        done_by_probe=True,
+        reference="Fields matched by how little they comb and repeated frames dropped from each five, sample for "
+        "sample; FFmpeg's bwdif (BBC's w3fdif filter with motion-adaptive yadif) for video.",
+    ),
+    StageSpec(
+        name="deflicker",
+        summary="Evens out exposure that jumps from frame to frame.",
+        params=DeflickerParams,
+        order=3,
+        reel_needs=frozenset({"exposure"}),
+        c2pa_action="c2pa.color_adjustments",
+        reference="Luma percentiles per frame, brought onto a line fitted to those of the frames around it in the "
+        "shot.",
+    ),
+)
