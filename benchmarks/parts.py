@@ -15,12 +15,12 @@ import torch
 from benchmarks.house import FRAMES, SIZE
 from db.recipe import Recipe
 from db.records import Blob, ReelFacts
-from workers import device, stages
+from workers import device, profiles, stages
 from workers.frames import Clip, Reel
 from workers.media import planes
 from workers.media.film import ffv1
 from workers.media.pixels import Layout, to_picture, to_planes
-from workers.ops import exposure
+from workers.ops import planes as pixel_planes
 from workers.tasks import scoring, step_changes
 
 CELL = 8
@@ -51,8 +51,9 @@ def cells(film: Path) -> Iterator[Clip]:
 
 def film_context(film: Path) -> Reel:
     """What ``inspect`` and ``merge`` find out: without it a stage that evens out a reel has nothing to do."""
-    profile = exposure.profile(np.concatenate([exposure.measure(cell.frames) for cell in cells(film)]))
-    return Reel(FRAMES, Fraction(24), exposure.shots(profile), profile, mono_source=True)
+    frames = [pixel_planes.from_frame(frame) for cell in cells(film) for frame in cell.frames]
+    profile = profiles.profile_of(("exposure", "cuts"), frames)
+    return Reel(FRAMES, Fraction(24), profiles.shots(profile), profile, mono_source=True)
 
 
 def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:

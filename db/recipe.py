@@ -87,6 +87,18 @@ class Recipe(BaseModel):
         """Whether any step may change anything."""
         return any(step.has_effect for step in self.steps)
 
+    @property
+    def reel_needs(self) -> frozenset[str]:
+        """What must be known of a whole reel first: kinds of ``workers.profiles``; a window in time implies cuts."""
+        needs: set[str] = set()
+        for step in self.steps:
+            spec = stages.STAGES.get(step.stage)
+            if spec is not None and step.has_effect and not spec.done_by_probe:
+                needs |= spec.reel_needs
+                if spec.temporal_radius(step.params) > 0:
+                    needs.add("cuts")
+        return frozenset(needs | {"cuts"}) if needs else frozenset()
+
     def fingerprint(self) -> str:
         """Sha256 hex digest over steps and outputs in one canonical spelling; the name does not count."""
         text = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True, separators=(",", ":"))

@@ -31,7 +31,7 @@ def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> Ree
         return None
     segment_frames = json.loads(view.job_options_json).get("segment_frames") or settings.segment_frames
     spans = cut(view.item.facts.frame_count, int(segment_frames), batch_frames)
-    if needs_profile(view.item.recipe) and view.item.profile is None:
+    if view.item.recipe.reel_needs and view.item.profile is None:
         if TaskKind.INSPECT in view.done:
             tasks = [NewTask(TaskKind.MERGE)]
         else:
@@ -56,11 +56,6 @@ def handles(recipe: Recipe, batch_frames: int) -> int:
     """Frames that are read around a segment at most: each step's temporal radius, rounded up to whole cells, in sum."""
     radii = (STAGES[step.stage].temporal_radius(step.params) for step in recipe.steps)
     return sum(-(-radius // batch_frames) * batch_frames for radius in radii)
-
-
-def needs_profile(recipe: Recipe) -> bool:
-    """Whether a step must know the whole reel before the first frame is restored."""
-    return any(STAGES[step.stage].reel_needs and step.params.get("strength", 1) > 0 for step in recipe.steps)
 
 
 def choose_signature(slots: dict[str, int]) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,32 @@ from numpy.typing import NDArray
 
 Shot = tuple[int, int]
 """Half-open range of absolute frame numbers between two cuts."""
+
+
+class Memo:
+    """Results of pure functions of given frames, kept while one step walks along a segment.
+
+    A window reaches over frames that the window before held too; what was computed of them need not be computed again.
+    Bits do not change: a result must follow from the frames that are named, the parameters and the reel alone.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._results: dict[Hashable, tuple[int, Any]] = {}
+
+    def once(self, name: str, numbers: tuple[int, ...], work: Callable[[], Any]) -> Any:
+        """Return ``work()``, computed once for a name and the absolute numbers of the frames that it depends on.
+
+        The first of them may be any number; as soon as a window begins behind the last of them, the result is dropped.
+        """
+        key = (name, numbers)
+        if key not in self._results:
+            self._results[key] = (max(numbers), work())
+        return self._results[key][1]
+
+    def forget_before(self, number: int) -> None:
+        """Drop what is about frames before ``number`` alone."""
+        self._results = {key: entry for key, entry in self._results.items() if entry[0] >= number}
 
 
 @dataclass(frozen=True)
@@ -24,6 +51,10 @@ class Clip:
     """Absolute number of the first frame in the reel; a still is frame 0 of a reel of one."""
     sources: tuple[int, ...]
     """For each frame the number of the frame that is really shown: another one where a substitute stands in."""
+    mask: torch.Tensor | None = None
+    """``(T, 1, H, W)`` bool: what the manifest's mask marks as damaged; none where there is no such mask."""
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+    """Of the step that is being applied, over all windows of its segment."""
 
     @property
     def stop(self) -> int:
@@ -37,11 +68,22 @@ class Clip:
     def part(self, start: int, stop: int) -> Clip:
         """Return the frames ``[start, stop)`` (absolute), sharing memory."""
         first, last = start - self.start, stop - self.start
-        return Clip(self.frames[first:last], start, self.sources[first:last])
+        mask = None if self.mask is None else self.mask[first:last]
+        return Clip(self.frames[first:last], start, self.sources[first:last], mask, self.memo)
 
     def with_frames(self, frames: torch.Tensor) -> Clip:
-        """Return the same positions with other pixels."""
-        return replace(self, frames=frames)
+        """Return the same positions with other pixels, of which nothing is remembered."""
+        return replace(self, frames=frames, memo=Memo())
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a stage that repairs parts of the picture gives back."""
+
+    frames: torch.Tensor
+    """``(T, C, H, W)`` float32."""
+    mask: torch.Tensor
+    """``(T, 1, H, W)`` bool: where it repaired. Nothing outside comes out changed, whatever ``frames`` hold there."""
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,8 @@ def test_handles_are_radii_in_whole_cells(text: str, frames: int) -> None:
 
 
 def test_a_step_of_no_strength_needs_no_profile() -> None:
-    assert plan.needs_profile(FLICKERING)
-    assert not plan.needs_profile(parse("- deflicker: {strength: 0}", "r"))
+    assert FLICKERING.reel_needs
+    assert not parse("- deflicker: {strength: 0}", "r").reel_needs
 
 
 def test_the_commonest_signature_is_chosen() -> None:

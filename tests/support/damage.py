@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 
 from db.catalog.stages import STAGES
 from db.recipe import Step
+from workers import profiles
 from workers.frames import Clip, Reel
-from workers.ops import exposure
+from workers.ops import planes
 
 
 def film(count: int, height: int = 64, width: int = 96, channels: int = 1, pan_px: float = 1.5) -> torch.Tensor:
@@ -51,10 +53,16 @@ def clip(frames: torch.Tensor, start: int = 0) -> Clip:
     return Clip(frames, start, tuple(range(start, start + len(frames))))
 
 
-def reel(frames: torch.Tensor, shots: tuple[tuple[int, int], ...] | None = None) -> Reel:
-    """The reel of all ``frames``, with the profile that inspecting it gives."""
-    profile = exposure.profile(exposure.measure(frames))
-    return Reel(len(frames), Fraction(18), shots or exposure.shots(profile), profile, frames.shape[1] == 1)
+def reel(
+    frames: torch.Tensor,
+    shots: tuple[tuple[int, int], ...] | None = None,
+    kinds: Collection[str] = ("exposure", "cuts"),
+) -> Reel:
+    """The reel of all ``frames``, with the profile that inspecting it for ``kinds`` gives."""
+    profile = profiles.profile_of(kinds, [planes.from_frame(frame) for frame in frames])
+    if shots is not None:
+        profile["cut"] = np.isin(np.arange(len(frames)), [first for first, _ in shots])
+    return Reel(len(frames), Fraction(18), profiles.shots(profile), profile, frames.shape[1] == 1)
 
 
 def step(stage: str, **params: object) -> Step:

@@ -11,9 +11,9 @@ import torch
 
 from db.catalog.stages import STAGES
 from db.recipe import Recipe, Step
-from workers import stages
+from workers import profiles, stages
 from workers.frames import Clip, Reel
-from workers.ops import exposure
+from workers.ops import planes
 from workers.workbench import Workbench
 
 _WIDTH, _HEIGHT = 192, 144
@@ -52,7 +52,8 @@ def _run_trial(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Tr
     count = len(frames)
     if step.pins and bench:
         stages.prepare(step, bench)
-    profile = exposure.profile(exposure.measure(frames))
+    needs = Recipe(name="trial", steps=(step,)).reel_needs
+    profile = profiles.profile_of(needs, [planes.from_frame(frame) for frame in frames]) if needs else {}
     reel = Reel(count, Fraction(24), ((0, count),), profile, mono_source=frames.shape[1] == 1)
     window, first = Clip(frames, 0, tuple(range(count))), (count - _FRAMES) // 2
     seconds = []

@@ -5,7 +5,8 @@ A stage ``x`` is one entry in ``db.catalog.stages`` and one module ``x`` here wi
     restore(window: Clip, start: int, stop: int, params: XParams, reel: Reel) -> Tensor (stop - start, C', H', W')
 
 ``window`` holds the frames that the result may depend on. A stage whose entry names weights is given their networks
-behind that, in the entry's order. What every stage shares (``strength``, ``shots``) is done here once.
+behind that, in the entry's order. A stage that repairs parts of the picture gives ``Repaired``, frames and mask, and
+nothing outside the mask comes out changed. What every stage shares (``strength``, ``shots``) is done here once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,15 +25,24 @@ from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages import STAGES, ColorParams, StageParams, StageSpec
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
-from workers import device
-from workers.frames import STILL, Clip, Reel
+from workers import device, profiles
+from workers.frames import STILL, Clip, Reel, Repaired
 from workers.models.checkpoints import registered
-from workers.ops import exposure, luma
+from workers.ops import luma, planes
 from workers.workbench import Workbench
 
 
 def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Workbench | None = None) -> torch.Tensor:
-    """Return frames ``[start, stop)`` after one step, ``(stop - start, C', H', W')`` float32.
+    """Return the frames that :func:`repair` gives."""
+    return repair(step, window, start, stop, reel, bench)[0]
+
+
+def repair(
+    step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Workbench | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return frames ``[start, stop)`` after one step, ``(stop - start, C', H', W')`` float32, and what was repaired.
+
+    The mask is ``(stop - start, 1, H', W')`` bool; none of a step that changes whole frames.
 
     Args:
         step: Stage and parameters.
@@ -50,18 +60,17 @@ def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Wo
     spec, params = _spec_and_params(step)
     frames = window.part(start, stop).frames
     if params.strength == 0:
-        return frames
+        return frames, None
     # A reel whose stage uses its network on stills alone needs none.
     networks = _load_networks(step, spec, bench) if _uses_weights(step, spec, reel.frame_count) else []
     with device.translate_memory_errors():
         parts = [
             _run_stage(spec, params, window, first, last, reel, networks)
             if inside
-            else _pass_through(frames[first - start : last - start], step)
+            else (_pass_through(frames[first - start : last - start], step), None)
             for inside, first, last in _runs(params, start, stop)
         ]
-        channels = max(part.shape[1] for part in parts)
-        return torch.cat([part.expand(-1, channels, -1, -1) for part in parts]) if len(parts) > 1 else parts[0]
+        return _join_frames([part for part, _ in parts]), _join_masks(parts)
 
 
 def still_context(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
@@ -73,9 +82,10 @@ def still_context(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
         **fields: Fields of :class:`Reel` that the caller knows.
     """
     context = replace(STILL, mono_source=source.frames.shape[1] == 1, **fields)
-    if any(STAGES[step.stage].reel_needs for step in steps if step.stage in STAGES):
-        return replace(context, profile=exposure.profile(exposure.measure(source.frames)))
-    return context
+    needs = Recipe(name="still", steps=tuple(steps)).reel_needs
+    if not needs:
+        return context
+    return replace(context, profile=profiles.profile_of(needs, [planes.from_frame(frame) for frame in source.frames]))
 
 
 def prepare(step: Step, bench: Workbench) -> None:
@@ -134,7 +144,7 @@ def _load_networks(step: Step, spec: StageSpec, bench: Workbench | None) -> list
 
 def _run_stage(
     spec: StageSpec, params: StageParams, window: Clip, start: int, stop: int, reel: Reel, networks: list[nn.Module]
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     try:
         module = importlib.import_module(spec.module_name)
     except ModuleNotFoundError as error:
@@ -142,23 +152,43 @@ def _run_stage(
     if networks and reel.wide:
         result = _run_within_range(module.restore, window, start, stop, params, reel, networks)
     else:
-        result = cast(torch.Tensor, module.restore(window, start, stop, params, reel, *networks))
+        result = module.restore(window, start, stop, params, reel, *networks)
+    mask = None
+    if isinstance(result, Repaired):
+        result, mask = result.frames, result.mask
     before = _resize(window.part(start, stop).frames, result.shape[-2:])
     if params.strength != 1:
         result = torch.lerp(before.expand_as(result), result, params.strength)
     if isinstance(params, ColorParams) and params.keep_luma and result.shape[1] == 3:
         result = luma.restore_luma(result, before, reel.luma_shares)
-    return result
+    return (result if mask is None else torch.where(mask, result, before)), mask
+
+
+def _join_frames(parts: list[torch.Tensor]) -> torch.Tensor:
+    channels = max(part.shape[1] for part in parts)
+    return torch.cat([part.expand(-1, channels, -1, -1) for part in parts]) if len(parts) > 1 else parts[0]
+
+
+def _join_masks(parts: list[tuple[torch.Tensor, torch.Tensor | None]]) -> torch.Tensor | None:
+    """Return the masks of consecutive runs; where a run has none, it repaired nothing."""
+    if all(mask is None for _, mask in parts):
+        return None
+    return torch.cat(
+        [frames.new_zeros((len(frames), 1, *frames.shape[-2:]), dtype=torch.bool) if mask is None else mask
+         for frames, mask in parts]
+    )  # fmt: skip
 
 
 def _run_within_range(
     restore: Any, window: Clip, start: int, stop: int, params: StageParams, reel: Reel, networks: list[nn.Module]
-) -> torch.Tensor:
+) -> Any:
     """Give networks what they know, pictures of 0..1, and add what lies above and below to what they make of it."""
     inside = window.with_frames(window.frames.clamp(0, 1))
-    result = cast(torch.Tensor, restore(inside, start, stop, params, reel, *networks))
+    result = restore(inside, start, stop, params, reel, *networks)
+    frames = result.frames if isinstance(result, Repaired) else result
     excess = (window.frames - inside.frames)[start - window.start : stop - window.start]
-    return result + _resize(excess, result.shape[-2:])
+    frames = frames + _resize(excess, frames.shape[-2:])
+    return Repaired(frames, result.mask) if isinstance(result, Repaired) else frames
 
 
 def _pass_through(frames: torch.Tensor, step: Step) -> torch.Tensor:

@@ -37,7 +37,7 @@ def restore(window: Clip, start: int, stop: int, params: ColorEnhanceParams, ree
 
 def _mean_color(picture: Planes, number: int, reel: Reel) -> NDArray[np.float64]:
     """Return mean red, green and blue of the shot, or of the picture where nothing is known of the reel."""
-    color = reel.profile.get("colour")
+    color = reel.profile.get("color")
     if color is None:
         return np.array([plane.mean(dtype=np.float64) for plane in picture])
     first, last = reel.shot_of(number)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-
 from db.records import Assignment, TaskResult
+from workers import profiles
 from workers.media import index, reel
-from workers.ops import exposure
 from workers.workbench import Workbench
 
 
 def inspect(assignment: Assignment, bench: Workbench) -> TaskResult:
-    """Measure the frames ``[start_frame, stop_frame)`` as they came in, each by itself.
+    """Measure the frames ``[start_frame, stop_frame)`` as they came in, each by itself or with the one before it.
 
     Returns:
-        ``values``: an npz blob with ``exposure`` (N, K) float64, one row a frame.
+        ``values``: an npz blob of the arrays of all kinds of profile that the recipe needs, one row a frame.
 
     Raises:
         InputError: The source cannot be read, or is not the one that was probed.
     """
     source_reel = reel.open_reel(assignment.reel, bench)
-    rows = []
-    for _, picture in reel.pictures(source_reel, assignment.start_frame, assignment.stop_frame):
-        rows.append(exposure.measure(torch.from_numpy(picture[None])))
-        bench.advance(1)
-    values = index.pack(exposure=np.concatenate(rows))
+    kinds, start = assignment.reel.recipe.reel_needs, assignment.start_frame
+    rows, before = [], None
+    # One frame more at the front: where the row of a pair stands must not depend on where the reel was cut.
+    first = max(0, start - 1) if profiles.looks_back(kinds) else start
+    for number, (_, picture) in enumerate(reel.pictures(source_reel, first, assignment.stop_frame), first):
+        if number >= start:
+            rows.append(profiles.measure(kinds, picture, before))
+            bench.advance(1)
+        before = picture
+    values = index.pack(**profiles.stack(rows))
     return TaskResult(outputs={"values": bench.put_bytes("values.npz", values)}, frames=len(rows))

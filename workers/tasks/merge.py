@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from db.errors import WorkError
 from db.records import Assignment, TaskResult
+from workers import profiles
 from workers.media import index
-from workers.ops import exposure
 from workers.workbench import Workbench
 
 
@@ -25,8 +23,8 @@ def merge(assignment: Assignment, bench: Workbench) -> TaskResult:
     for part in assignment.parts:
         if part.start_frame != expected:
             raise WorkError(f"No measures of frames {expected} to {part.start_frame - 1}", code="WORKER_FAULT")
-        rows.append(index.unpack(bench.store.read(part.outputs["values"]))["exposure"])
+        rows.append(index.unpack(bench.store.read(part.outputs["values"])))
         expected = part.stop_frame
         bench.advance()
-    profile = exposure.profile(np.concatenate(rows))
+    profile = profiles.profile(profiles.join(rows))
     return TaskResult(outputs={"profile": bench.put_bytes("profile.npz", index.pack(**profile))}, frames=expected)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from db.errors import WorkError
 from db.recipe import Recipe, Step
 from db.records import Assignment, ItemResult, ItemView, TaskResult
-from workers import background, stages
+from workers import background, profiles, stages
 from workers.frames import Clip, Reel
 from workers.media import index, reel
 from workers.media.film import ffv1
@@ -32,7 +32,7 @@ from workers.media.source import check_file, fixity, local_still
 from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import xmp
-from workers.ops import exposure, luma
+from workers.ops import luma
 from workers.tasks import ai_marking, scoring, step_changes
 from workers.workbench import Workbench
 
@@ -200,7 +200,7 @@ def reel_context(
 ) -> Reel:
     """Return what stages may know about a reel."""
     count = source_reel.facts.frame_count
-    shots = exposure.shots(profile) if profile else ((0, count),)
+    shots = profiles.shots(profile) if profile else ((0, count),)
     facts, boxes = source_reel.facts, source_reel.source.boxes
     return Reel(
         count, facts.rate, shots, profile or {}, facts.mono, item.batch_frames, facts.already_colored, boxes,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.weights import card
 
-ReelNeed = Literal["exposure", "cuts", "motion", "dye", "grain", "sharpness"]
+ReelNeed = Literal["cuts", "exposure"]
 """What a stage may need to know about the whole reel before it can restore a frame: kinds of ``workers.profiles``."""
 
 

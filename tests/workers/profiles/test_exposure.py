@@ -1,0 +1,22 @@
+"""Levels and mean colour of frames."""
+
+import numpy as np
+
+from tests.support.damage import film, with_grain
+from workers.ops import planes
+from workers.profiles import exposure
+
+
+def test_levels_are_percentiles() -> None:
+    frames = with_grain(film(2), 0.05).clamp(0, 1)
+    levels = np.stack([exposure.measure(planes.from_frame(frame), None)["levels"] for frame in frames])
+    expected = np.percentile(frames.flatten(1).numpy(), exposure.PERCENTILES, axis=1).T
+    np.testing.assert_allclose(levels, expected, atol=2e-3)
+
+
+def test_mean_color_is_kept_and_grey_has_three_equal_ones() -> None:
+    frame = film(1, channels=3)[0]
+    color = exposure.measure(planes.from_frame(frame), None)["color"]
+    np.testing.assert_allclose(color, frame.mean((1, 2)).numpy(), atol=1e-5)
+    grey = exposure.measure(planes.from_frame(film(1)[0]), None)["color"]
+    assert grey[0] == grey[1] == grey[2]

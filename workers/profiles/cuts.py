@@ -1,0 +1,113 @@
+"""Where a new shot begins, and frames that do not belong where they stand.
+
+Two frames of one shot show the same blocks, moved a little; those of two shots do not. Every textured block of a small
+picture is searched for in the other frame, which neither flicker nor weave nor dirt hinders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.frames import Shot
+from workers.ops import planes
+from workers.ops.planes import Planes
+
+LOOKS_BACK = True
+_WIDTH, _HEIGHT = 64, 48
+_BLOCK_PX, _REACH_PX = 8, 7
+_LEAST_TEXTURE, _MOST_TEXTURE = 4.0, 20.0
+"""Standard deviation of a block, of 255: below the first it is not asked, and none counts more than the second."""
+_CUT_BELOW, _CUT_SHARE = 0.55, 0.6
+"""A cut scores less than both: so much, and so much of what pairs around it score."""
+_AROUND = 4
+_BRIDGE_SHARE = 0.8
+_BRIDGES = ((-1, 1), (-2, 0), (-1, 2), (-3, 0), (-2, 1))
+"""Pairs over an odd frame or two; where they match, the shot goes on behind them."""
+
+Thumb = NDArray[np.uint8]
+
+
+def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
+    """Measure how well a frame matches the one before.
+
+    Returns:
+        ``thumb`` (48, 64) uint8, the small picture; ``score`` (), 0 for unrelated pictures to 1; 1 at the first frame.
+    """
+    thumb = _thumb(picture)
+    score = 1.0 if before is None else match(_thumb(before), thumb)
+    return {"thumb": thumb, "score": np.float64(score)}
+
+
+def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[str, NDArray[Any]]:
+    """Find the cuts.
+
+    Returns:
+        ``cut`` (N,) bool: whether a new shot begins with this frame; ``odd`` (N,) bool: whether the frame itself is
+        foreign, torn or a flash, since its neighbours match one another and it matches neither.
+    """
+    thumbs, score = rows["thumb"], rows["score"]
+    count = len(score)
+    cut, odd = np.arange(count) == 0, np.zeros(count, np.bool_)
+    for number in range(1, count):
+        usual = _usual_score(score, number)
+        if score[number] >= min(_CUT_BELOW, _CUT_SHARE * usual) or not _is_least(score, number):
+            continue
+        bridge = _find_bridge(thumbs, number, _BRIDGE_SHARE * usual)
+        if bridge is None:
+            cut[number] = True
+        else:
+            odd[number + bridge[0] + 1 : number + bridge[1]] = True
+    return {"cut": cut, "odd": odd}
+
+
+def match(one: Thumb, other: Thumb) -> float:
+    """Return how much of each of two small pictures is found in the other, 0 to 1; the lesser of both ways."""
+    return min(_found_share(one, other), _found_share(other, one))
+
+
+def _thumb(picture: Planes) -> Thumb:
+    small = cv2.resize(planes.luma(picture), (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.clip(np.rint(small * 255), 0, 255).astype(np.uint8)
+
+
+def _found_share(one: Thumb, other: Thumb) -> float:
+    """Return how well the textured blocks of one are found in the other; 1 where there is no texture to compare."""
+    padded = cv2.copyMakeBorder(other, *([_REACH_PX] * 4), cv2.BORDER_REPLICATE)
+    total = weights = 0.0
+    for top in range(0, _HEIGHT, _BLOCK_PX):
+        for left in range(0, _WIDTH, _BLOCK_PX):
+            block = one[top : top + _BLOCK_PX, left : left + _BLOCK_PX]
+            texture = float(block.std())
+            if texture <= _LEAST_TEXTURE:
+                continue
+            side = _BLOCK_PX + 2 * _REACH_PX
+            around = padded[top : top + side, left : left + side]
+            best = float(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED).max())
+            weight = min(texture, _MOST_TEXTURE)
+            total += weight * float(np.clip((best - 0.5) / 0.4, 0, 1))
+            weights += weight
+    return total / weights if weights else 1.0
+
+
+def _usual_score(score: NDArray[np.float64], number: int) -> float:
+    """Return what pairs score before or behind, whichever is more: a shot on one side may be short."""
+    sides = (score[max(1, number - _AROUND) : number], score[number + 1 : number + 1 + _AROUND])
+    return max((float(np.median(side)) for side in sides if side.size), default=1.0)
+
+
+def _is_least(score: NDArray[np.float64], number: int) -> bool:
+    return score[number] <= score[max(1, number - 1) : number + 2].min()
+
+
+def _find_bridge(thumbs: NDArray[np.uint8], number: int, least: float) -> tuple[int, int] | None:
+    """Return the first pair around ``number`` that matches over it."""
+    for first, last in _BRIDGES:
+        inside = number + first >= 0 and number + last < len(thumbs)
+        if inside and match(thumbs[number + first], thumbs[number + last]) > least:
+            return first, last
+    return None
