@@ -100,6 +100,7 @@ ACROSS_MODULES = {
     "workers/media/film": {"mutated_films"},
     "workers/media/stills": {"mutated_headers"},
     "workers/models": {"import_light", "judges", "restorers"},
+    "workers/profiles": {"kinds"},
     "workers/stages": {"apply", "restorers"},
     "workers/training": {"tasks"},
 }

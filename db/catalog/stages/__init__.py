@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from db.catalog.entry_points import Catalog, with_outside
-from db.catalog.stages import color, detail, repairs, steadiness
+from db.catalog.stages import color, detail, invention, repairs, steadiness
 from db.catalog.stages.spec import ColorParams, ReelNeed, StageParams, StageSpec
 
 __all__ = ["GROUP", "STAGES", "ColorParams", "ReelNeed", "StageParams", "StageSpec"]
@@ -18,7 +18,7 @@ GROUP = "reelwright.stages"
 
 
 def _in_working_order() -> list[StageSpec]:
-    shipped = (*steadiness.SPECS, *repairs.SPECS, *detail.SPECS, *color.SPECS)
+    shipped = (*steadiness.SPECS, *repairs.SPECS, *detail.SPECS, *invention.SPECS, *color.SPECS)
     return sorted(with_outside(GROUP, StageSpec, shipped), key=lambda spec: (spec.order, spec.name))
 
 
