@@ -18,8 +18,9 @@ from db.errors import InputError, RecipeError, nearest
 DEFAULT = "conservation"
 OUTPUTS = ("master", "access", "scores")
 """What is made unless a recipe says otherwise."""
-ALL_OUTPUTS = (*OUTPUTS, "sequence")
-"""What can be asked for; ``sequence`` writes an image sequence again as the kind that it is."""
+ALL_OUTPUTS = (*OUTPUTS, "sequence", "masks")
+"""What can be asked for; ``sequence`` writes an image sequence again as the kind that it is, ``masks`` shows what was
+repaired."""
 FIELDS = ("recipe", "outputs", "bad_frames", "name", "description")
 MAX_STEPS = 64
 
@@ -42,6 +43,15 @@ class Pin(Record):
     files: tuple[PinnedFile, ...]
 
 
+class Exemption(Record):
+    """Where a step is left out after the fact: its input stays as it was."""
+
+    frames: tuple[int, int] | None = None
+    """Half-open range; none means all frames."""
+    region: tuple[int, int, int, int] | None = None
+    """Left, top, width and height in pixels of the picture; none means all of it."""
+
+
 class Step(BaseModel):
     """One stage with its parameters, complete: defaults are written out, so a later default changes no old job."""
 
@@ -51,6 +61,8 @@ class Step(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     pins: tuple[Pin, ...] = Field((), exclude_if=lambda pins: not pins)
     """In the order in which the stage's entry names its weights; empty until the job is submitted."""
+    exemptions: tuple[Exemption, ...] = Field((), exclude_if=lambda exemptions: not exemptions)
+    """Where the step was taken back."""
 
     @model_validator(mode="after")
     def _rename_params(self) -> Step:
@@ -63,12 +75,25 @@ class Step(BaseModel):
     @property
     def has_effect(self) -> bool:
         """Whether the step may change anything."""
-        return bool(self.params.get("strength", 1))
+        variants = self.params.get("variants") or ()
+        strengths = (values.get("strength", self.params.get("strength", 1)) for values in variants)
+        return bool(self.params.get("strength", 1)) or any(strengths)
+
+    @property
+    def temporal_radius(self) -> int:
+        """Frames before and after one output frame that the step looks at: the most that it may anywhere."""
+        spec = stages.STAGES.get(self.stage)
+        if spec is None or not self.has_effect:
+            return 0
+        params = spec.params.model_validate(self.params)
+        return max(
+            (spec.temporal_radius(each.model_dump(mode="json")) for each in params.in_force if each.strength), default=0
+        )
 
     def cards(self) -> tuple[str, ...]:
         """Names of the weights that the step needs; none when it has no effect."""
         spec = stages.STAGES.get(self.stage)
-        return spec.weights(self.params) if spec and self.params.get("strength") else ()
+        return spec.weights(self.params) if spec and self.has_effect else ()
 
 
 class Recipe(BaseModel):
@@ -95,7 +120,8 @@ class Recipe(BaseModel):
             spec = stages.STAGES.get(step.stage)
             if spec is not None and step.has_effect and not spec.done_by_probe:
                 needs |= spec.reel_needs
-                if spec.temporal_radius(step.params) > 0:
+                by_shot = any(variant.get("shot") for variant in step.params.get("variants") or ())
+                if step.temporal_radius > 0 or by_shot:
                     needs.add("cuts")
         return frozenset(needs | {"cuts"}) if needs else frozenset()
 
@@ -192,7 +218,22 @@ def _step(entry: Any, number: int, name: str) -> Step:
         raise RecipeError(f"{where}: {fault}", code="BAD_PARAMETER") from error
     except InputError as error:
         raise RecipeError(f"{where}: {stage}: {error.message}", code=error.code, remedy=error.remedy) from error
-    return Step(stage=str(stage), params=parameters.model_dump(mode="json"))
+    step = Step(stage=str(stage), params=parameters.model_dump(mode="json"))
+    _check_variants(step, spec, parameters, where)
+    return step
+
+
+def _check_variants(step: Step, spec: stages.StageSpec, params: stages.StageParams, where: str) -> None:
+    """Refuse variants that would change what holds for a whole reel: its size, and the weights that it is run with."""
+    for number, varied in enumerate(params.in_force[1:], start=1):
+        values = varied.model_dump(mode="json")
+        if spec.done_by_probe or spec.scale(values) != spec.scale(step.params):
+            fault = f"{spec.name}, variant {number}: it is done to a whole reel in one way"
+        elif not set(spec.weights(values)) <= set(spec.weights(step.params)):
+            fault = f"{spec.name}, variant {number}: it runs with other weights than the step"
+        else:
+            continue
+        raise RecipeError(f"{where}: {fault}.", code="BAD_PARAMETER")
 
 
 def _check_order(steps: tuple[Step, ...], name: str) -> None:

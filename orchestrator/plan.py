@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from db.catalog.stages import STAGES
 from db.ledger import NewTask, ReelPlan, ReelView
 from db.recipe import Recipe
 from db.settings import Settings
@@ -54,7 +53,7 @@ def cut(frame_count: int, segment_frames: int, batch_frames: int) -> list[tuple[
 
 def handles(recipe: Recipe, batch_frames: int) -> int:
     """Frames that are read around a segment at most: each step's temporal radius, rounded up to whole cells, in sum."""
-    radii = (STAGES[step.stage].temporal_radius(step.params) for step in recipe.steps)
+    radii = (step.temporal_radius for step in recipe.steps)
     return sum(-(-radius // batch_frames) * batch_frames for radius in radii)
 
 

@@ -25,6 +25,7 @@ class Memo:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._results: dict[Hashable, tuple[int, Any]] = {}
+        self._parts: dict[Hashable, Memo] = {}
 
     def once(self, name: str, numbers: tuple[int, ...], work: Callable[[], Any]) -> Any:
         """Return ``work()``, computed once for a name and the absolute numbers of the frames that it depends on.
@@ -36,8 +37,14 @@ class Memo:
             self._results[key] = (max(numbers), work())
         return self._results[key][1]
 
+    def part(self, name: Hashable) -> Memo:
+        """Return what is remembered under other parameters."""
+        return self._parts.setdefault(name, Memo())
+
     def forget_before(self, number: int) -> None:
         """Drop what is about frames before ``number`` alone."""
+        for part in self._parts.values():
+            part.forget_before(number)
         self._results = {key: entry for key, entry in self._results.items() if entry[0] >= number}
 
 

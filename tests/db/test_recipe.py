@@ -76,3 +76,41 @@ def test_recipes_come_by_name_or_file(tmp_path: Path) -> None:
 def test_any_text_is_a_recipe_or_a_named_error(text: str) -> None:
     with contextlib.suppress(RecipeError):
         recipe.parse(text, "r")
+
+
+def test_variants_are_checked_like_the_parameters_of_their_step() -> None:
+    (step,) = recipe.parse("- denoise: {strength: 0, variants: [{shot: 2, strength: 0.5, radius: 4}]}", "r").steps
+    assert step.has_effect
+    assert step.temporal_radius == 4
+    assert "variants" not in recipe.parse("- denoise", "r").steps[0].params
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ("{strength: 0.5}", "`frames` or for a `shot`"),
+        ("{shot: 1, frames: [0, 2], strength: 1}", "`frames` or for a `shot`"),
+        ("{shot: 1}", "what differs"),
+        ("{shot: 1, radus: 2}", "variant 1, radus"),
+        ("{shot: 1, radius: 99}", "variant 1, radius"),
+        ("{shot: 1, variants: [{shot: 2, strength: 0}], radius: -1}", "variant 1"),
+    ],
+)
+def test_a_wrong_variant_is_refused_with_its_place(variant: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said) as caught:
+        recipe.parse(f"- denoise: {{variants: [{variant}]}}", "r")
+    assert caught.value.code == "BAD_PARAMETER"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- upscale: {variants: [{shot: 1, scale: 3}]}", "- denoise: {weights: null, variants: [{shot: 1, weights: x}]}"],
+)
+def test_a_variant_changes_neither_size_nor_weights(text: str) -> None:
+    with pytest.raises(RecipeError):
+        recipe.parse(text, "r")
+
+
+def test_shots_by_number_need_the_cuts() -> None:
+    assert recipe.parse("- upscale: {variants: [{shot: 2, strength: 0.5}]}", "r").reel_needs == {"cuts"}
+    assert not recipe.parse("- upscale: {variants: [{frames: [0, 2], strength: 0.5}]}", "r").reel_needs

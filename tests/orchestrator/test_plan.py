@@ -15,7 +15,7 @@ from orchestrator import plan
 from tests.db.desk import blob, facts
 
 SETTINGS = Settings(segment_frames=16, batch_frames=8)
-PLAIN, FLICKERING = parse("- denoise: {radius: 2}", "plain"), parse("- deflicker", "flickering")
+PLAIN, FLICKERING = parse("- upscale", "plain"), parse("- deflicker", "flickering")
 
 
 def view(recipe: Recipe, found: ReelFacts | None, **given: object) -> ReelView:
@@ -66,7 +66,7 @@ def test_a_bound_reel_keeps_its_signature_and_its_cells() -> None:
     seen = view(PLAIN, facts(40), done={TaskKind.PROBE: 1}, signature="old", batch_frames=4)
     found = plan.next_tasks(seen, SETTINGS, "new")
     assert found is not None
-    assert (found.signature, found.batch_frames, found.handle_frames) == ("old", 4, 4)
+    assert (found.signature, found.batch_frames, found.handle_frames) == ("old", 4, 0)
 
 
 def test_a_job_may_have_its_own_segments() -> None:

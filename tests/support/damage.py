@@ -56,7 +56,7 @@ def clip(frames: torch.Tensor, start: int = 0) -> Clip:
 def reel(
     frames: torch.Tensor,
     shots: tuple[tuple[int, int], ...] | None = None,
-    kinds: Collection[str] = ("exposure", "cuts"),
+    kinds: Collection[str] = profiles.ORDER,
 ) -> Reel:
     """The reel of all ``frames``, with the profile that inspecting it for ``kinds`` gives."""
     profile = profiles.profile_of(kinds, [planes.from_frame(frame) for frame in frames])

@@ -12,7 +12,6 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from db.catalog.stages import STAGES
 from db.recipe import parse
 from db.records import Assignment, ItemResult, ItemView, Part, Source, TaskResult
 from db.settings import Settings
@@ -177,7 +176,7 @@ def restored(at: House, item_: ItemView, segment_frames: int) -> tuple[Part, ...
 def whole_life(at: House, item_: ItemView, segment_frames: int = 8) -> tuple[ItemView, ItemResult]:
     """Probe, inspect and merge where needed, restore in segments, assemble."""
     item_ = probed(at, item_)
-    if any(STAGES[step.stage].reel_needs for step in item_.recipe.steps):
+    if item_.recipe.reel_needs:
         parts = _parts(at, item_, segment_frames, TaskKind.INSPECT, inspect.inspect)
         merged = merge.merge(order(item_, TaskKind.MERGE, parts=parts), at.bench())
         item_ = item_.model_copy(update={"profile": merged.outputs["profile"]})

@@ -40,7 +40,7 @@ def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
     """
     thumb = _thumb(picture)
     score = 1.0 if before is None else match(_thumb(before), thumb)
-    return {"thumb": thumb, "score": np.float64(score)}
+    return {"thumb": thumb, "score": np.asarray(score)}
 
 
 def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[str, NDArray[Any]]:
@@ -77,7 +77,7 @@ def _thumb(picture: Planes) -> Thumb:
 
 def _found_share(one: Thumb, other: Thumb) -> float:
     """Return how well the textured blocks of one are found in the other; 1 where there is no texture to compare."""
-    padded = cv2.copyMakeBorder(other, *([_REACH_PX] * 4), cv2.BORDER_REPLICATE)
+    padded = np.pad(other, _REACH_PX, "edge")
     total = weights = 0.0
     for top in range(0, _HEIGHT, _BLOCK_PX):
         for left in range(0, _WIDTH, _BLOCK_PX):
@@ -101,7 +101,7 @@ def _usual_score(score: NDArray[np.float64], number: int) -> float:
 
 
 def _is_least(score: NDArray[np.float64], number: int) -> bool:
-    return score[number] <= score[max(1, number - 1) : number + 2].min()
+    return bool(score[number] <= score[max(1, number - 1) : number + 2].min())
 
 
 def _find_bridge(thumbs: NDArray[np.uint8], number: int, least: float) -> tuple[int, int] | None:

@@ -30,7 +30,7 @@ def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
     color = [plane.mean(dtype=np.float64) for plane in np.broadcast_to(picture, (_COLORS, *luma.shape))]
     return {
         "levels": _levels(luma),
-        "mean_luma": np.float64(luma.mean(dtype=np.float64)),
+        "mean_luma": np.asarray(luma.mean(dtype=np.float64)),
         "color": np.array(color),
     }
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages import STAGES, ColorParams, StageParams, StageSpec
 from db.errors import InputError, WorkError
-from db.recipe import Recipe, Step
+from db.recipe import Exemption, Recipe, Step
 from workers import device, profiles
 from workers.frames import STILL, Clip, Reel, Repaired
 from workers.models.checkpoints import registered
@@ -58,19 +58,19 @@ def repair(
         OutOfMemoryError: The device was too small.
     """
     spec, params = _spec_and_params(step)
-    frames = window.part(start, stop).frames
-    if params.strength == 0:
-        return frames, None
+    if not step.has_effect:
+        return window.part(start, stop).frames, None
     # A reel whose stage uses its network on stills alone needs none.
     networks = _load_networks(step, spec, bench) if _uses_weights(step, spec, reel.frame_count) else []
     with device.translate_memory_errors():
         parts = [
-            _run_stage(spec, params, window, first, last, reel, networks)
-            if inside
-            else (_pass_through(frames[first - start : last - start], step), None)
-            for inside, first, last in _runs(params, start, stop)
+            _run_stage(spec, chosen, window, first, last, reel, networks)
+            if chosen is not None
+            else (_pass_through(window.part(first, last).frames, step), None)
+            for chosen, first, last in _runs(step, params, start, stop, reel)
         ]
-        return _join_frames([part for part, _ in parts]), _join_masks(parts)
+        frames, mask = _join_frames([part for part, _ in parts]), _join_masks(parts)
+    return _exempt_regions(step, window.part(start, stop), frames, mask)
 
 
 def still_context(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
@@ -114,14 +114,14 @@ def uses_networks(step: Step, frame_count: int) -> bool:
 
 def temporal_radius(step: Step) -> int:
     """Return how many frames before and after one output frame the step looks at."""
-    spec, params = _spec_and_params(step)
-    return spec.temporal_radius(step.params) if params.strength else 0
+    _spec_and_params(step)
+    return step.temporal_radius
 
 
 def scale(step: Step) -> int:
     """Return the step's factor on width and height."""
     spec, params = _spec_and_params(step)
-    return spec.scale(step.params) if params.strength else 1
+    return spec.scale(params.model_dump(mode="json")) if step.has_effect else 1
 
 
 def _spec_and_params(step: Step) -> tuple[StageSpec, StageParams]:
@@ -149,13 +149,13 @@ def _run_stage(
         module = importlib.import_module(spec.module_name)
     except ModuleNotFoundError as error:
         raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
+    # What is remembered was computed with these parameters.
+    window = replace(window, memo=window.memo.part(params.model_dump_json()))
     if networks and reel.wide:
-        result = _run_within_range(module.restore, window, start, stop, params, reel, networks)
+        given = _run_within_range(module.restore, window, start, stop, params, reel, networks)
     else:
-        result = module.restore(window, start, stop, params, reel, *networks)
-    mask = None
-    if isinstance(result, Repaired):
-        result, mask = result.frames, result.mask
+        given = module.restore(window, start, stop, params, reel, *networks)
+    result, mask = (given.frames, given.mask) if isinstance(given, Repaired) else (given, None)
     before = _resize(window.part(start, stop).frames, result.shape[-2:])
     if params.strength != 1:
         result = torch.lerp(before.expand_as(result), result, params.strength)
@@ -181,10 +181,10 @@ def _join_masks(parts: list[tuple[torch.Tensor, torch.Tensor | None]]) -> torch.
 
 def _run_within_range(
     restore: Any, window: Clip, start: int, stop: int, params: StageParams, reel: Reel, networks: list[nn.Module]
-) -> Any:
+) -> torch.Tensor | Repaired:
     """Give networks what they know, pictures of 0..1, and add what lies above and below to what they make of it."""
     inside = window.with_frames(window.frames.clamp(0, 1))
-    result = restore(inside, start, stop, params, reel, *networks)
+    result: torch.Tensor | Repaired = restore(inside, start, stop, params, reel, *networks)
     frames = result.frames if isinstance(result, Repaired) else result
     excess = (window.frames - inside.frames)[start - window.start : stop - window.start]
     frames = frames + _resize(excess, frames.shape[-2:])
@@ -203,12 +203,43 @@ def _resize(frames: torch.Tensor, size: torch.Size) -> torch.Tensor:
     return functional.interpolate(frames, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def _runs(params: StageParams, start: int, stop: int) -> Iterator[tuple[bool, int, int]]:
-    """Cut ``[start, stop)`` where the step's own ``shots`` begin and end."""
+def _runs(
+    step: Step, params: StageParams, start: int, stop: int, reel: Reel
+) -> Iterator[tuple[StageParams | None, int, int]]:
+    """Cut ``[start, stop)`` where other parameters come into force; none where the step leaves frames alone."""
+    in_force = params.in_force
 
-    def inside(number: int) -> bool:
-        return params.shots is None or any(first <= number < last for first, last in params.shots)
+    def choose(number: int) -> int | None:
+        if params.shots is not None and not any(first <= number < last for first, last in params.shots):
+            return None
+        if any(_covers(each, number) and each.region is None for each in step.exemptions):
+            return None
+        variants = enumerate(params.variants or (), start=1)
+        shot = reel.shots.index(reel.shot_of(number)) + 1 if params.variants else 0
+        place = next((place for place, variant in variants if variant.is_for(number, shot)), 0)
+        return place if in_force[place].strength else None
 
-    for is_inside, numbers in groupby(range(start, stop), key=inside):
+    for place, numbers in groupby(range(start, stop), key=choose):
         run = list(numbers)
-        yield is_inside, run[0], run[-1] + 1
+        yield None if place is None else in_force[place], run[0], run[-1] + 1
+
+
+def _covers(exemption: Exemption, number: int) -> bool:
+    return exemption.frames is None or exemption.frames[0] <= number < exemption.frames[1]
+
+
+def _exempt_regions(
+    step: Step, before: Clip, frames: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Put back the pixels of regions in which the step was taken back."""
+    regions = [each for each in step.exemptions if each.region is not None]
+    if not regions:
+        return frames, mask
+    frames, mask = frames.clone(), None if mask is None else mask.clone()
+    for place, number in enumerate(range(before.start, before.stop)):
+        for left, top, width, height in (each.region for each in regions if each.region and _covers(each, number)):
+            part = (place, slice(None), slice(top, top + height), slice(left, left + width))
+            frames[part] = before.frames[part]
+            if mask is not None:
+                mask[part] = False
+    return frames, mask

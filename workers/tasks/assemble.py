@@ -28,7 +28,7 @@ from workers.media.reel import layout_of
 from workers.media.sequences import write as sequence_write
 from workers.media.source import locate, locate_sound
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, scoring, step_changes
+from workers.tasks import ai_marking, repair_masks, scoring, step_changes
 from workers.workbench import Workbench
 
 
@@ -38,7 +38,8 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     Returns:
         ``master`` (FFV1 in Matroska), ``scores`` (Parquet, a row a frame), ``framemd5`` of the master's frames; where
         wanted ``access`` (H.264 in MP4); ``audio`` when Matroska does not take the source's sound; of an image
-        sequence, where wanted, ``sequence-000000`` and so on: tar files of its restored files, in frame order.
+        sequence, where wanted, ``sequence-000000`` and so on: tar files of its restored files, in frame order; where
+        wanted, ``STAGE.mask``: a film of what each repairing step repaired.
 
     Raises:
         WorkError: The segments do not add up to the reel.
@@ -48,11 +49,12 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     _check_parts(assignment.parts, facts)
     master = bench.scratch / "master.mkv"
     plan = _master_plan(item, facts, bench)
-    copies = remux.write_master(master, _chunks(assignment.parts, bench), plan)
+    copies = remux.write_master(master, _chunks(assignment.parts, "chunk", bench), plan)
     notes = list(_notes(item, facts))
     outputs = {"master": bench.put("master.mkv", master)} | _sequence_archives(assignment.parts)
     if copies.refused:
         outputs |= _store_sound_file(plan, copies.refused, notes, bench)
+    outputs |= _mask_films(assignment.parts, item, plan, bench)
     pairs = _pairs(item, plan.layout, bench)
     verifier = SoundVerifier(copies.fingerprints)
     outputs |= _decode_master(master, item, plan, verifier, notes, pairs, bench)
@@ -69,6 +71,20 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
         notes=tuple(notes),
         frames=facts.frame_count,
     )
+
+
+def _mask_films(parts: tuple[Part, ...], item: ItemView, plan: remux.MasterPlan, bench: Workbench) -> dict[str, Blob]:
+    """Put together the films that show what was repaired, their frames at the times of the master's."""
+    outputs = {}
+    for number, name in repair_masks.wanted_names(item.recipe).items():
+        path = bench.scratch / f"{name}.mkv"
+        tags = {"title": f"{item.external_id}: what {item.recipe.steps[number].stage} repaired"}
+        mask_plan = remux.MasterPlan(
+            repair_masks.LAYOUT, repair_masks.size_at(item, number), plan.clock, plan.facts, tags
+        )
+        remux.write_master(path, _chunks(parts, name, bench), mask_plan)
+        outputs[name] = bench.put(path.name, path)
+    return outputs
 
 
 def _facts_of(item: ItemView) -> ReelFacts:
@@ -117,9 +133,9 @@ def _clock(item: ItemView, facts: ReelFacts, frames: index.Index) -> Clock:
     return Clock(facts.rate, times, begins, lasts)
 
 
-def _chunks(parts: tuple[Part, ...], bench: Workbench) -> Iterator[Path]:
+def _chunks(parts: tuple[Part, ...], output: str, bench: Workbench) -> Iterator[Path]:
     for part in parts:
-        path = bench.fetch(part.outputs["chunk"])
+        path = bench.fetch(part.outputs[output])
         yield path
         bench.advance()
         if path.is_relative_to(bench.scratch):

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from db.errors import WorkError
 from db.recipe import Recipe, Step
-from db.records import Assignment, ItemResult, ItemView, TaskResult
+from db.records import Assignment, Blob, ItemResult, ItemView, TaskResult
 from workers import background, profiles, stages
-from workers.frames import Clip, Reel
+from workers.frames import Clip, Memo, Reel
 from workers.media import index, reel
 from workers.media.film import ffv1
 from workers.media.pixels import COLOR_SPREAD, WEIGHTS, Layout, Picture, to_planes
@@ -33,13 +33,13 @@ from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import xmp
 from workers.ops import luma
-from workers.tasks import ai_marking, scoring, step_changes
+from workers.tasks import ai_marking, repair_masks, scoring, step_changes
 from workers.workbench import Workbench
 
 Span = tuple[int, int]
 """Half-open range of absolute frame numbers."""
-Note = Callable[[Clip, torch.Tensor], None]
-"""Told the frames of a cell before a step and after it."""
+Note = Callable[[Clip, torch.Tensor, torch.Tensor | None], None]
+"""Told the frames of a cell before a step and after it, and the mask of what was repaired."""
 
 
 def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
@@ -63,6 +63,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     recorder = step_changes.ChangeRecorder(item.recipe, item.facts.depth_bits)
     with ExitStack() as stack:
         threads = max(1, bench.settings.codec_threads)
+        masks = stack.enter_context(repair_masks.open_chunks(item, bench))
         write = stack.enter_context(ffv1.open_writer(path, layout, size, item.facts.rate, item.facts, threads))
         add_to_archive = stack.enter_context(_open_archive(archive, source_reel, item, bench)) if archive else None
 
@@ -74,13 +75,14 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
             bench.advance(1)
 
         with background.write_behind(encode, item.batch_frames) as put:
-            for restored, source in _restore_cells(source_reel, item, span, recorder, bench):
+            for restored, source in _restore_cells(source_reel, item, span, recorder, masks, bench):
                 values.append(scoring.score(restored, source))
                 for number, frame in enumerate(restored.frames, restored.start):
                     put((number, _to_picture(frame, layout)))
                 bench.advance()
     columns = {name: np.concatenate([part[name] for part in values]) for name in values[0]} | recorder.values()
     outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**columns))}
+    outputs |= masks.put(item.recipe, bench)
     if archive:
         outputs["sequence"] = bench.put("sequence.tar", archive)
     return TaskResult(outputs=outputs, frames=span[1] - span[0])
@@ -102,7 +104,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
 
     def pages() -> Iterator[stills.Photo]:
         for photo in stills.pages_of(path, first, bench.settings, accept_damaged=item.source.accept_damaged):
-            output, page = _restore_page(photo, item, bench)
+            output, page = _restore_page(photo, len(page_records), item, bench)
             page_records.append(page)
             bench.advance()
             yield output
@@ -113,6 +115,8 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
     bench.advance(1)
     values = {name: np.concatenate([page.values[name] for page in page_records]) for name in page_records[0].values}
     outputs = {"still": bench.put(target.name, target), "scores": bench.put_bytes("scores.npz", index.pack(**values))}
+    for page in page_records:
+        outputs |= page.masks
     facts = {
         "kind": first.kind, "width": first.samples.shape[1], "height": first.samples.shape[0], "mono": first.mono,
         "depth_bits": first.depth_bits, "pages": first.pages, "sha256": digest, "bytes": check_file(path),
@@ -148,10 +152,12 @@ class _Page:
     notes: tuple[str, ...]
     is_colored: bool
     """Whether it had colours of its own."""
+    masks: dict[str, Blob]
+    """What was repaired, where the recipe asks for it."""
 
 
-def _restore_page(photo: stills.Photo, item: ItemView, bench: Workbench) -> tuple[stills.Photo, _Page]:
-    """Restore one page of a still by itself."""
+def _restore_page(photo: stills.Photo, number: int, item: ItemView, bench: Workbench) -> tuple[stills.Photo, _Page]:
+    """Restore one page of a still, counted from 0, by itself."""
     if item.source.transfer:
         photo = replace(photo, transfer=item.source.transfer)
     source = Clip(_to_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
@@ -159,10 +165,11 @@ def _restore_page(photo: stills.Photo, item: ItemView, bench: Workbench) -> tupl
     fields = {"already_colored": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
     context = stages.still_context(source, item.recipe.steps, **fields)
     recorder = step_changes.ChangeRecorder(item.recipe, photo.depth_bits)
-    clip = _apply_steps(item.recipe, source, context, recorder, bench)
+    clip, masks = _apply_steps(item.recipe, source, context, recorder, bench)
     output = stills.with_picture(photo, clip.frames[0].cpu().numpy())
     values = scoring.score(clip, source) | recorder.values()
-    return output, _Page(values, (*photo.notes, *stages.notes(item.recipe, is_colored)), is_colored)
+    outputs = repair_masks.write_still(masks, item.recipe, number, bench)
+    return output, _Page(values, (*photo.notes, *stages.notes(item.recipe, is_colored)), is_colored, outputs)
 
 
 def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
@@ -216,8 +223,9 @@ def _open_archive(
 
 
 def _restore_cells(
-    source_reel: reel.IndexedReel, item: ItemView, span: Span, recorder: step_changes.ChangeRecorder, bench: Workbench
-) -> Iterator[tuple[Clip, Clip]]:
+    source_reel: reel.IndexedReel, item: ItemView, span: Span, recorder: step_changes.ChangeRecorder,
+    masks: repair_masks.MaskChunks, bench: Workbench,
+) -> Iterator[tuple[Clip, Clip]]:  # fmt: skip
     """Restore cell by cell; yields each cell restored and as it came in."""
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
     context, input_spans = reel_context(source_reel, item, profile), step_spans(item, span)
@@ -233,9 +241,10 @@ def _restore_cells(
         cells = keep_originals(clips)
         for number, (step, target) in enumerate(zip(item.recipe.steps, input_spans[1:], strict=True)):
 
-            def note(before: Clip, after: torch.Tensor, number: int = number) -> None:
+            def note(before: Clip, after: torch.Tensor, mask: torch.Tensor | None, number: int = number) -> None:
                 if span[0] <= before.start < span[1]:  # not the handles: they are written, and counted, elsewhere
-                    recorder.add(number, before.frames, after)
+                    recorder.add(number, before.frames, after, mask)
+                    masks.add(number, after, mask)
 
             cells = _apply_step(step, cells, target, item.batch_frames, context, note, bench)
         for cell in cells:
@@ -260,7 +269,7 @@ def _apply_step(
     step: Step, cells: Iterator[Clip], target: Span, cell_frames: int, context: Reel, note: Note, bench: Workbench
 ) -> Iterator[Clip]:
     """Apply one step to every cell of ``target``, with a window of exactly its temporal radius."""
-    radius, window = stages.temporal_radius(step), None
+    radius, window, memo = stages.temporal_radius(step), None, Memo()
     for start in range(target[0], target[1], cell_frames):
         stop = min(start + cell_frames, target[1])
         low, high = max(0, start - radius), min(context.frame_count, stop + radius)
@@ -268,28 +277,33 @@ def _apply_step(
         while window is None or window.stop < high:
             cell = next(cells)
             window = _concatenate(window, cell) if window and window.stop > low else cell
-        inputs = window.part(low, high)
+        inputs = replace(window.part(low, high), memo=memo)
         before = inputs.part(start, stop)
-        after = stages.apply(step, inputs, start, stop, context, bench)
-        note(before, after)
+        after, mask = stages.repair(step, inputs, start, stop, context, bench)
+        memo.forget_before(stop - radius)
+        note(before, after, mask)
         yield before.with_frames(after)
 
 
 def _concatenate(first: Clip, second: Clip) -> Clip:
     channels = max(first.frames.shape[1], second.frames.shape[1])
     frames = torch.cat([clip.frames.expand(-1, channels, -1, -1) for clip in (first, second)])
-    return Clip(frames, first.start, first.sources + second.sources)
+    mask = None if first.mask is None or second.mask is None else torch.cat([first.mask, second.mask])
+    return Clip(frames, first.start, first.sources + second.sources, mask)
 
 
 def _apply_steps(
     recipe: Recipe, source: Clip, context: Reel, recorder: step_changes.ChangeRecorder, bench: Workbench
-) -> Clip:
-    clip = source
+) -> tuple[Clip, dict[int, torch.Tensor]]:
+    """Apply all steps to a still; returns it restored, and the masks of the steps that repair."""
+    clip, masks = source, {}
     for number, step in enumerate(recipe.steps):
-        before, clip = clip, clip.with_frames(stages.apply(step, clip, 0, 1, context, bench))
-        recorder.add(number, before.frames, clip.frames)
+        frames, mask = stages.repair(step, clip, 0, 1, context, bench)
+        before, clip = clip, clip.with_frames(frames)
+        recorder.add(number, before.frames, frames, mask)
+        masks[number] = repair_masks.filled(mask, frames)
         bench.advance()
-    return clip
+    return clip, masks
 
 
 def _to_picture(frame: torch.Tensor, layout: Layout) -> Picture:

@@ -4,6 +4,8 @@ Two numbers a step and frame. ``changed``: the share of pixels of which a channe
 of the source's depth, which is what can be seen in a file. ``moved``: the mean absolute change over all samples, as a
 share of full scale. A frame is measured once, in the cell where it is written, whatever was read around it; so the
 numbers do not depend on where the reel was cut. A step that changes the size has none: no pixel has a counterpart.
+Steps that repair parts of the picture have two more: ``repaired``, the share of pixels in the mask, and ``places``, how
+many connected parts the mask has.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from db.recipe import Recipe
 from workers import stages
+from workers.tasks import repair_masks
 
 Values = Mapping[str, NDArray[np.float64]]
 """Per frame, by column: ``changed_1_denoise``, ``moved_1_denoise``, ``changed_2_colorize`` …"""
@@ -33,16 +36,18 @@ class ChangeRecorder:
     def __init__(self, recipe: Recipe, depth_bits: int) -> None:
         """Begin with no frame; ``depth_bits`` are the source's."""
         self._names = {number: _suffix(number, step.stage) for number, step in _comparable_steps(recipe)}
+        self._repairing = repair_masks.output_names(recipe).keys()
         self._half_code = 0.5 / (2**depth_bits - 1)
         self._columns: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
 
-    def add(self, number: int, before: torch.Tensor, after: torch.Tensor) -> None:
+    def add(self, number: int, before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor | None = None) -> None:
         """Take consecutive frames before and after a step, each ``(T, C, H, W)``.
 
         Args:
             number: Of the step in the recipe, from 0.
             before: What it was given.
             after: What it made of it.
+            mask: ``(T, 1, H, W)`` bool, what it repaired; none where it repaired nothing.
         """
         name = self._names.get(number)
         if name is None or before.shape[-2:] != after.shape[-2:]:
@@ -50,6 +55,10 @@ class ChangeRecorder:
         changed, moved = measure(before, after, self._half_code)
         self._columns[f"changed_{name}"].append(changed)
         self._columns[f"moved_{name}"].append(moved)
+        if number in self._repairing:
+            share, places = _measure_mask(mask, len(after))
+            self._columns[f"repaired_{name}"].append(share)
+            self._columns[f"places_{name}"].append(places)
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Return the columns, a value a frame."""
@@ -79,7 +88,8 @@ def facts(recipe: Recipe, values: Values) -> dict[str, Any]:
 
     Returns:
         ``recipe`` (its name), ``recipe_fingerprint``, and ``steps``, a row each: ``stage``; ``changed`` and ``moved``,
-        means over all frames, and ``changed_frames``, all none for a step that changes the size.
+        means over all frames, and ``changed_frames``, all none for a step that changes the size; of a step that
+        repairs, ``repaired``, mean over all frames, and ``places``, the sum.
     """
     rows = [_step_summary(number, step.stage, values) for number, step in enumerate(recipe.steps)]
     return {"recipe": recipe.name, "recipe_fingerprint": recipe.fingerprint(), "steps": rows}
@@ -90,7 +100,20 @@ def _step_summary(number: int, stage: str, values: Values) -> dict[str, Any]:
     if changed is None or moved is None:
         return {"stage": stage, "changed": None, "moved": None, "changed_frames": None}
     means = {"changed": float(np.mean(changed)), "moved": float(np.mean(moved))}
-    return {"stage": stage, **means, "changed_frames": int(np.count_nonzero(changed))}
+    row = {"stage": stage, **means, "changed_frames": int(np.count_nonzero(changed))}
+    repaired, places = (values.get(f"{what}_{_suffix(number, stage)}") for what in ("repaired", "places"))
+    if repaired is not None and places is not None:
+        row |= {"repaired": float(np.mean(repaired)), "places": int(np.sum(places))}
+    return row
+
+
+def _measure_mask(mask: torch.Tensor | None, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the share of the picture and the number of connected parts of each mask."""
+    if mask is None:
+        return np.zeros(count), np.zeros(count)
+    parts = [row[0].cpu().numpy().astype(np.uint8) for row in mask]
+    share = np.array([np.count_nonzero(part) / part.size for part in parts])
+    return share, np.array([cv2.connectedComponents(part, connectivity=8)[0] - 1 for part in parts], np.float64)
 
 
 def _comparable_steps(recipe: Recipe) -> list[tuple[int, Any]]:

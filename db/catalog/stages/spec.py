@@ -4,15 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.weights import card
 
 ReelNeed = Literal["cuts", "exposure"]
 """What a stage may need to know about the whole reel before it can restore a frame: kinds of ``workers.profiles``."""
+
+
+class Variant(BaseModel):
+    """Other parameters for a part of a reel: `frames` or `shot`, and beside it what differs there."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    frames: tuple[int, int] | None = Field(None, description="Half-open range of frame numbers.")
+    shot: int | None = Field(None, ge=1, description="The n-th shot, counted from 1.")
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Variant:
+        if (self.frames is None) == (self.shot is None):
+            raise ValueError("a variant is for `frames` or for a `shot`")
+        if not self.model_extra:
+            raise ValueError("a variant says beside its frames or shot what differs there")
+        return self
+
+    def is_for(self, number: int, shot: int) -> bool:
+        """Whether it is for a frame, which lies in the n-th shot, counted from 1."""
+        return self.shot == shot if self.frames is None else self.frames[0] <= number < self.frames[1]
 
 
 class StageParams(BaseModel):
@@ -29,11 +50,39 @@ class StageParams(BaseModel):
     shots: list[tuple[int, int]] | None = Field(
         None, description="Half-open frame ranges to which the stage is limited; none means the whole reel."
     )
+    variants: list[Variant] | None = Field(
+        None,
+        max_length=100,
+        exclude_if=lambda variants: variants is None,
+        description="Other parameters for a range of frames or for the n-th shot: `{frames: [0, 48], strength: 0.5}`, "
+        "`{shot: 2, strength: 0}`. The first that fits a frame counts.",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _read_old_names(cls, values: Any) -> Any:
         return cls.rename(values) if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _check_variants(self) -> StageParams:
+        for number, variant in enumerate(self.variants or (), start=1):
+            try:
+                self.varied(variant)
+            except ValidationError as error:
+                first = error.errors()[0]
+                field = ".".join(str(part) for part in first["loc"])
+                raise ValueError(f"variant {number}, {field}: {first['msg'].removeprefix('Value error, ')}") from error
+        return self
+
+    def varied(self, variant: Variant) -> Self:
+        """Return the parameters that are in force where a variant is."""
+        values = {name: getattr(self, name) for name in self.model_fields_set - {"variants"}}
+        return type(self).model_validate(values | self.rename(variant.model_extra or {}))
+
+    @property
+    def in_force(self) -> tuple[Self, ...]:
+        """All parameters that may be in force somewhere: these, and those of each variant."""
+        return (self, *(self.varied(variant) for variant in self.variants or ()))
 
     @classmethod
     def rename(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +146,8 @@ class StageSpec:
     """Cards of the weights that it runs with, from the parameters."""
     stills_only: Callable[[Any], bool] = _never
     """Whether it uses its weights on stills alone, from the parameters."""
+    repairs: bool = False
+    """Whether it repairs parts of the picture, and says with a mask which."""
     makes_color: bool = False
     """Whether a single-channel source comes out with colour."""
     done_by_probe: bool = False

@@ -1,6 +1,7 @@
 """What all stages share: strength, shots, windows, channels, odd sizes."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +10,10 @@ import torch
 
 from db.catalog import stages as catalog
 from db.errors import InputError, WorkError
-from db.recipe import Step
+from db.recipe import Exemption, Step
 from tests.support.damage import clip, film, reel, step, with_flicker, with_grain
 from workers import stages
-from workers.frames import STILL, Clip
+from workers.frames import STILL, Clip, Repaired
 
 # Networks change what they are given by design, and have tests of their own.
 NAMES = sorted(name for name in catalog.STAGES if not step(name).cards())
@@ -167,3 +168,66 @@ def test_a_substitute_is_corrected_for_the_frame_that_it_really_shows() -> None:
     aim = stages.apply(step("deflicker"), clip(frames), 0, 9, whole)[4].mean()
     assert abs(got[4].mean() - aim) < 0.005
     assert abs(wrong[4].mean() - aim) > 0.01
+
+
+def test_other_parameters_are_in_force_where_a_variant_says_so() -> None:
+    frames = with_grain(film(12), 0.05)
+    whole = reel(frames, ((0, 5), (5, 12)))
+    varied = step("denoise", variants=[{"frames": (1, 3), "strength": 0}, {"shot": 2, "method": "spatial"}])
+    got = stages.apply(varied, clip(frames), 0, 12, whole)
+    plain = stages.apply(step("denoise"), clip(frames), 0, 12, whole)
+    spatial = stages.apply(step("denoise", method="spatial"), clip(frames), 0, 12, whole)
+    expected = torch.cat([plain[:1], frames[1:3], plain[3:5], spatial[5:]])
+    assert torch.equal(got, expected)
+
+
+def test_variants_do_not_depend_on_the_window() -> None:
+    frames = with_grain(film(12), 0.05)
+    whole = reel(frames)
+    varied = step("denoise", radius=1, variants=[{"frames": (4, 9), "radius": 3}])
+    assert stages.temporal_radius(varied) == 3
+    expected = stages.apply(varied, clip(frames), 0, 12, whole)
+    for number in range(12):
+        low, high = max(0, number - 3), min(12, number + 4)
+        got = stages.apply(varied, clip(frames[low:high].clone(), low), number, number + 1, whole)
+        assert torch.equal(got[0], expected[number])
+
+
+def test_a_step_that_was_taken_back_leaves_its_input_there() -> None:
+    frames = with_grain(film(6, channels=3), 0.05)
+    whole, chosen = reel(frames), step("denoise")
+    full = stages.apply(chosen, clip(frames), 0, 6, whole)
+    exempt = chosen.model_copy(
+        update={"exemptions": (Exemption(frames=(1, 3)), Exemption(frames=(4, 5), region=(10, 20, 30, 8)))}
+    )
+    got = stages.apply(exempt, clip(frames), 0, 6, whole)
+    expected = full.clone()
+    expected[1:3] = frames[1:3]
+    expected[4, :, 20:28, 10:40] = frames[4, :, 20:28, 10:40]
+    assert torch.equal(got, expected)
+
+
+class _Patch:
+    """A stage that repairs the middle of every frame, and paints around it what must not come out."""
+
+    @staticmethod
+    def restore(window: Clip, start: int, stop: int, params: object, reel: object) -> Repaired:
+        frames = torch.ones_like(window.part(start, stop).frames)
+        mask = torch.zeros_like(frames[:, :1], dtype=torch.bool)
+        mask[..., 2:5, 3:6] = True
+        return Repaired(frames, mask)
+
+
+def test_a_repair_changes_nothing_outside_its_mask_and_its_strength_acts_inside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tests.patch_stage", _Patch)  # type: ignore[arg-type]
+    listed = dataclasses.replace(catalog.STAGES["deflicker"], name="patch", module="tests.patch_stage", repairs=True)
+    monkeypatch.setitem(catalog.STAGES, "patch", listed)  # type: ignore[arg-type]
+    frames = film(3)
+    chosen = Step(stage="patch", params={"strength": 0.5, "shots": [(0, 2)]})
+    got, mask = stages.repair(chosen, clip(frames), 0, 3, reel(frames))
+    assert mask is not None
+    assert mask.sum(dim=(1, 2, 3)).tolist() == [9, 9, 0]
+    torch.testing.assert_close(got[:2, :, 2:5, 3:6], (frames[:2, :, 2:5, 3:6] + 1) / 2)
+    assert torch.equal(got[~mask], frames[~mask])

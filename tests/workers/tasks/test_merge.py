@@ -14,14 +14,14 @@ from workers.tasks import inspect, merge
 
 
 def _profile(at: House, path: Path, segment_frames: int) -> bytes:
-    item_ = probed(at, item(path))
+    item_ = probed(at, item(path, "- deflicker"))
     parts = _inspected(at, path, segment_frames)
     merged = merge.merge(order(item_, TaskKind.MERGE, parts=parts), at.bench())
     return at.store.read(merged.outputs["profile"])
 
 
 def _inspected(at: House, path: Path, segment_frames: int) -> tuple[Part, ...]:
-    item_ = probed(at, item(path))
+    item_ = probed(at, item(path, "- deflicker"))
     assert item_.facts is not None
     count, parts = item_.facts.frame_count, []
     for start in range(0, count, segment_frames):
