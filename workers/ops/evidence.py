@@ -1,0 +1,165 @@
+"""What the neighbours of a frame in time say about it: what should be seen where, and how sure that is.
+
+Neighbours are fetched along the flow and brought to the frame's exposure; then what a frame has and none of them has is
+damage, unless they disagree among themselves. Noise is measured in time too: grain that a scan has blurred or a codec
+has smoothed hardly shows at the scale of single pixels, and shows whole in what changes from frame to frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.ops import flow
+from workers.ops.flow import Code
+from workers.ops.planes import Plane, Planes
+
+_EXPOSURE_SIGMA_PX, _EXPOSURE_CLIP = 24.0, 0.12
+"""Exposure changes over wide areas and by no more; what is narrower or stronger is picture, or damage."""
+_SMALLER = 8
+_BINS = 12
+"""Ranges of luma over 0..1 whose noise is measured apart: grain grows with the level."""
+_LEAST_IN_BIN = 200
+_LEAST_NOISE = 0.012
+_SPREAD_SIGMA_PX, _USUAL_SPREADS = 1.0, 2.0
+_SHARE_OF_GRADIENT = 0.5
+"""How far off, in pixels, a neighbour may lie before its edges speak."""
+_Z_FLOOR, _WIDE_FLOOR = 0.6, 0.35
+_WIDE_SIGMA_PX = 0.8
+_PER_MAD = 1.4826
+"""Standard deviation of normal noise whose median absolute deviation is 1."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A plane of a frame against what its neighbours show."""
+
+    expected: Plane
+    """``(H, W)``: the median of the neighbours."""
+    spread: Plane
+    """How far the neighbours lie apart."""
+    noise: Plane
+    """Standard deviation of the frame's own noise at each pixel, of its level."""
+    fine: Plane
+    """Difference from what is expected in units of what is usual in this frame: signed, about 1 where nothing is."""
+    wide: Plane
+    """The same of the difference blurred a little, which shows faint damage of some size."""
+
+
+def code(luma: Plane) -> Code:
+    """Return luma as motion is looked for on it, small damage taken out: it must not be followed."""
+    return flow.to_code(cv2.medianBlur(np.ascontiguousarray(luma, np.float32), 5))
+
+
+def fetch(planes: Planes, like: Planes, there: NDArray[np.float32]) -> Planes:
+    """Return a neighbour's planes as they would be seen in a frame ``like``: moved, and of its exposure.
+
+    Args:
+        planes: The neighbour, ``(C, H, W)``.
+        like: The frame, of the same shape. Where motion leads out of the picture its own pixels are taken.
+        there: Where each pixel of the frame is found in the neighbour, as of ``flow.motion``.
+    """
+    moved = flow.warp(planes, there)
+    np.copyto(moved, like, where=_leads_out(there))
+    return np.stack([match_exposure(plane, own) for plane, own in zip(moved, like, strict=True)])
+
+
+def match_exposure(plane: Plane, like: Plane) -> Plane:
+    """Return a plane with the slow differences of level to another taken out, as flicker leaves them."""
+    height, width = plane.shape
+    size = (max(1, width // _SMALLER), max(1, height // _SMALLER))
+    difference = np.clip(like - plane, -_EXPOSURE_CLIP, _EXPOSURE_CLIP)
+    small = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
+    # Reflecting borders never end on one row or column.
+    small = cv2.GaussianBlur(small, (0, 0), _EXPOSURE_SIGMA_PX / _SMALLER, borderType=cv2.BORDER_REPLICATE)
+    matched: Plane = plane + cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return matched
+
+
+def weigh(plane: Plane, references: Sequence[Plane]) -> Evidence:
+    """Return what ``references``, one or more as of :func:`fetch`, say of a plane."""
+    expected, spread = median_and_spread(references)
+    noise = noise_plane(noise_by_level(plane, references), expected)
+    excess = _dilate(np.maximum(0, _blur(spread, _SPREAD_SIGMA_PX) - _USUAL_SPREADS * np.float32(np.median(spread))))
+    difference = plane - expected
+    reduced = np.copysign(np.maximum(np.abs(difference) - excess, 0), difference)
+    z = reduced / np.sqrt(noise**2 + (_SHARE_OF_GRADIENT * _gradient(expected)) ** 2)
+    wide = _blur(z, _WIDE_SIGMA_PX)
+    fine = z / np.float32(max(_Z_FLOOR, robust_sigma(z)))
+    return Evidence(expected, spread, noise, fine, wide / np.float32(max(_WIDE_FLOOR, robust_sigma(wide))))
+
+
+def median_and_spread(planes: Sequence[Plane]) -> tuple[Plane, Plane]:
+    """Return the median over planes, and the range from the lowest to the highest."""
+    ranked = np.sort(np.stack(planes), axis=0)
+    count = len(ranked)
+    median: Plane = (ranked[(count - 1) // 2] + ranked[count // 2]) / 2
+    return median, ranked[-1] - ranked[0]
+
+
+def noise_by_level(plane: Plane, references: Sequence[Plane]) -> NDArray[np.float32]:
+    """Return the standard deviation of a frame's noise in each twelfth of 0..1, measured against its neighbours.
+
+    The neighbour that follows best is believed. Where a level hardly occurs it has the noise of the nearest that does.
+    """
+    sigmas = np.array([_noise_against(plane, other) for other in references]).min(axis=0)
+    known = np.flatnonzero(np.isfinite(sigmas))
+    if not known.size:
+        return np.full(_BINS, _LEAST_NOISE, np.float32)
+    levels = np.interp(np.arange(_BINS), known, sigmas[known])
+    sigmas_: NDArray[np.float32] = np.maximum(levels, _LEAST_NOISE).astype(np.float32)
+    return sigmas_
+
+
+def noise_plane(sigmas: NDArray[np.float32], level: Plane) -> Plane:
+    """Return the noise of each pixel of a plane of levels; between the middles of the ranges it runs straight."""
+    middles = (np.arange(_BINS) + 0.5) / _BINS
+    return np.interp(level, middles, sigmas).astype(np.float32)
+
+
+def robust_sigma(values: Plane) -> float:
+    """Return the standard deviation of normal noise around 0, however much else lies far out."""
+    return _PER_MAD * float(np.median(np.abs(values)))
+
+
+def _noise_against(plane: Plane, other: Plane) -> NDArray[np.float64]:
+    difference = (plane - other)[::2, ::2]
+    level = (plane[::2, ::2] + other[::2, ::2]) / 2
+    place = np.clip(level * _BINS, 0, _BINS - 1).astype(np.intp)
+    sigmas = np.full(_BINS, np.inf)
+    for number in range(_BINS):
+        inside: NDArray[Any] = difference[place == number]
+        if inside.size >= min(_LEAST_IN_BIN, difference.size):
+            sigmas[number] = robust_sigma(inside - np.median(inside)) / np.sqrt(2)
+    return sigmas
+
+
+def _leads_out(there: NDArray[np.float32]) -> Mask:
+    height, width = there.shape[:2]
+    x = np.arange(width, dtype=np.float32) + there[..., 0]
+    y = np.arange(height, dtype=np.float32)[:, None] + there[..., 1]
+    outside: Mask = (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)
+    return outside
+
+
+def _gradient(plane: Plane) -> Plane:
+    # A little blurred: grain is no edge.
+    calm = _blur(plane, 1.0)
+    across = cv2.Sobel(calm, cv2.CV_32F, 1, 0, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
+    down = cv2.Sobel(calm, cv2.CV_32F, 0, 1, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
+    return cv2.magnitude(across, down)
+
+
+def _blur(plane: Plane, sigma_px: float) -> Plane:
+    return cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
+
+
+def _dilate(plane: Plane) -> Plane:
+    return cv2.dilate(plane, np.ones((3, 3), np.uint8))

@@ -1,0 +1,167 @@
+"""Marked places of a frame, filled with what its neighbours show there, or with what lies around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from workers.ops import planes as planes_
+from workers.ops.evidence import Mask, median_and_spread
+from workers.ops.planes import Plane, Planes
+from workers.ops.specks import box, dilate, ring
+
+_RING_PX = 3
+_MARGIN_PX = 8
+_MISFIT, _DISAGREEMENT = 1.8, 3.0
+"""In units of noise: how far neighbours may stray from the frame around a place, and lie apart inside of it."""
+_OUTLYING = 3.0
+"""In units of noise: a neighbour that lies so far from the median counts for little."""
+_INPAINT_RADIUS_PX = 3.0
+_SOFTEST_EDGE_PX, _EDGE_SHARE, _CLEAR = 2, 0.35, 5.0
+"""How wide the edge of damage may be, how much of the damage must show in it, and how far the damage must stand
+out of what lies around, in units of how far that strays."""
+_LEAST_WEIGHT = 1e-3
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A neighbour as it would be seen in a frame."""
+
+    planes: Planes
+    """``(C, H, W)``, of the frame's exposure."""
+    mask: Mask | None = None
+    """``(H, W)``: where it is damaged itself; none where it is whole."""
+
+
+def fill(picture: Planes, mask: Mask, references: Sequence[Reference], noise: Plane | None) -> tuple[Planes, Mask]:
+    """Fill marked places.
+
+    Args:
+        picture: ``(C, H, W)``.
+        mask: ``(H, W)``.
+        references: Neighbours, where there are any.
+        noise: Standard deviation of luma's noise at each pixel; none without neighbours.
+
+    Returns:
+        The picture, and where it was changed: the mask, and around a place with soft edges those. Equal channels stay
+        equal: what a place is filled with is decided once for all of them.
+    """
+    if not mask.any():
+        return picture, mask
+    luma, marked = planes_.luma(picture), mask.copy()
+    places = list(_places(mask))
+    for around, inside in places:
+        inside |= _soft_edge(luma[around], inside, mask[around])
+        marked[around] |= inside
+    believed = mean_of_references(references, noise) if references and noise is not None else None
+    filled = picture.copy()
+    for around, inside in places:
+        place = (slice(None), *around)
+        new = None
+        if believed is not None and noise is not None:
+            expected, spread = believed
+            new = _from_references(
+                picture[place], expected[place], spread[around], noise[around], inside, marked[around]
+            )
+        if new is None:
+            new = np.stack([_inpaint(plane, marked[around]) for plane in picture[place]])
+        np.copyto(filled[place], new, where=inside)
+    return filled, marked
+
+
+def _places(mask: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+    """Yield a box around each part of a mask, and the part alone within it."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    for part in range(1, count):
+        left, top, width, height, _ = stats[part]
+        around = box((top, left, height, width), mask.shape, _MARGIN_PX)
+        yield around, parts[around] == part
+
+
+def _soft_edge(luma: Plane, inside: Mask, marked: Mask) -> Mask:
+    """Return the pixels around a place that are damaged too, as the profile of its edge shows."""
+    edge = np.zeros_like(inside)
+    for _ in range(_SOFTEST_EDGE_PX):
+        whole = inside | edge
+        near = dilate(whole, 1) & ~whole & ~marked
+        far = dilate(whole, _RING_PX) & ~dilate(whole, 1) & ~marked
+        if not near.any() or not far.any():
+            break
+        level, aim = luma[inside].mean(), luma[far].mean()
+        contrast = abs(level - aim)
+        # A faint mark says too little about its edge.
+        if (
+            contrast < _CLEAR * luma[far].std()
+            or (luma[near].mean() - aim) * np.sign(level - aim) < _EDGE_SHARE * contrast
+        ):
+            break
+        edge |= near
+    return edge
+
+
+def mean_of_references(references: Sequence[Reference], noise: Plane) -> tuple[Planes, Plane]:
+    """Return the mean of neighbours, those left out that are damaged or stray, and how far apart in luma they lie."""
+    lumas = [planes_.luma(each.planes) for each in references]
+    median, spread = _median_of_whole(lumas, [each.mask for each in references])
+    total = np.zeros_like(references[0].planes)
+    weights = np.full(total.shape[1:], np.float32(_LEAST_WEIGHT))
+    total += np.float32(_LEAST_WEIGHT) * _median_planes(references, median, lumas)
+    for each, luma in zip(references, lumas, strict=True):
+        weight: Plane = np.exp(-0.5 * ((luma - median) / (_OUTLYING * noise)) ** 2).astype(np.float32)
+        if each.mask is not None:
+            weight = weight * ~each.mask
+        total += weight * each.planes
+        weights += weight
+    return total / weights, spread
+
+
+def _median_of_whole(lumas: Sequence[Plane], masks: Sequence[Mask | None]) -> tuple[Plane, Plane]:
+    """Return median and range over those neighbours that are whole at a place; over all where none is."""
+    if all(mask is None for mask in masks):
+        return median_and_spread(lumas)
+    stack = np.stack(
+        [luma if mask is None else np.where(mask, np.nan, luma) for luma, mask in zip(lumas, masks, strict=True)]
+    )
+    lost = np.isnan(stack).all(axis=0)
+    stack[:, lost] = np.stack(lumas)[:, lost]
+    ranked = np.sort(stack, axis=0)  # what is no number comes last
+    count = (~np.isnan(ranked)).sum(axis=0)[None]
+    low, high, last = (
+        np.take_along_axis(ranked, index, axis=0)[0] for index in ((count - 1) // 2, count // 2, count - 1)
+    )
+    return (low + high) / 2, last - ranked[0]
+
+
+def _median_planes(references: Sequence[Reference], median: Plane, lumas: Sequence[Plane]) -> Planes:
+    """Return at each place the neighbour whose luma is nearest to the median."""
+    nearest = np.abs(np.stack(lumas) - median).argmin(axis=0)
+    chosen = references[0].planes.copy()
+    for number, each in enumerate(references[1:], 1):
+        np.copyto(chosen, each.planes, where=nearest == number)
+    return chosen
+
+
+def _from_references(
+    picture: Planes, expected: Planes, spread: Plane, noise: Plane, inside: Mask, marked: Mask
+) -> Planes | None:
+    """Return what neighbours show, at the level of what lies around; none where they do not fit."""
+    around = ring(inside, _RING_PX) & ~marked
+    if not around.any():
+        return None
+    usual = float(noise[inside].mean())
+    misfit = (planes_.luma(picture) - planes_.luma(expected))[around]
+    if misfit.std() > _MISFIT * usual or spread[inside].mean() > _DISAGREEMENT * usual:
+        return None
+    offsets = [own[around].mean() - other[around].mean() for own, other in zip(picture, expected, strict=True)]
+    return np.stack([plane + offset for plane, offset in zip(expected, offsets, strict=True)])
+
+
+def _inpaint(plane: Plane, mask: Mask) -> Plane:
+    """Fill from what lies around (Bertalmio and others 2001)."""
+    if mask.all() or min(plane.shape) < 3:
+        return plane
+    source = np.ascontiguousarray(plane, np.float32)
+    return cv2.inpaint(source, mask.astype(np.uint8), _INPAINT_RADIUS_PX, cv2.INPAINT_NS)
