@@ -2,6 +2,42 @@
 
 from __future__ import annotations
 
-from db.catalog.stages.spec import StageSpec
+from typing import Any, Literal
 
-SPECS: tuple[StageSpec, ...] = ()
+from pydantic import Field
+
+from db.catalog.stages.spec import StageParams, StageSpec
+
+
+class InpaintParams(StageParams):
+    """Parameters of ``inpaint``."""
+
+    method: Literal["auto", "navier_stokes", "patches"] = Field(
+        "auto",
+        description="`navier_stokes` lets the edge flow in, `patches` copies from the picture around; `auto`: the "
+        "first for marks of up to 4 pixels, the second for thicker ones.",
+    )
+    dilate_px: int = Field(1, ge=0, le=16, description="Pixels by which the mask is widened: damage has soft edges.")
+    radius: int = Field(
+        2, ge=0, le=4, description="Frames before and after that are asked first what the place looks like."
+    )
+    largest_px: int = Field(
+        256, ge=1, le=2048, description="Parts of the mask thicker than so many pixels are left as they are."
+    )
+
+
+def _radius(params: Any) -> int:
+    return int(params["radius"])
+
+
+SPECS: tuple[StageSpec, ...] = (
+    StageSpec(
+        name="inpaint",
+        summary="Fills in what a mask marks as lost: from frames beside it, from its edge, or with patches.",
+        params=InpaintParams,
+        order=10,
+        temporal_radius=_radius,
+        reference="Bertalmio, Bertozzi, Sapiro 2001 (Navier-Stokes); patches after Wexler, Shechtman, Irani 2007, "
+        "found by PatchMatch (Barnes et al. 2009); neighbours along dense inverse search (Kroeger et al. 2016).",
+    ),
+)

@@ -1,0 +1,133 @@
+"""Fills in what the manifest's mask marks as lost.
+
+Frames beside the one in work are asked first: where they show the place, and what is around it agrees, theirs is the
+true picture. What is left is made up: thin marks from their edge, thicker ones with patches of the same picture.
+Frames without a mask, and all that lies outside it, stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from db.catalog.stages.invention import InpaintParams
+from workers.frames import Clip, Reel, Repaired
+from workers.ops import flow, holes, patch_match, planes
+from workers.ops.flow import Code
+from workers.ops.patch_match import Hole
+from workers.ops.planes import Planes
+
+_THIN_PX = 4
+"""Thickness up to which diffusion is both nearer the truth and quicker than patches."""
+_RING_PX = 4
+_MOST_UNLIKE = 0.05
+"""Mean difference of luma around a hole, grain calmed, up to which a neighbour shows the same thing."""
+
+
+@dataclass(frozen=True)
+class _Damaged:
+    """A frame, its hole, and the frame with a first guess in the hole, so that motion can be followed."""
+
+    picture: Planes
+    hole: Hole
+    guess: Planes
+    code: Code
+
+
+def restore(window: Clip, start: int, stop: int, params: InpaintParams, reel: Reel) -> Repaired:
+    """Return frames ``[start, stop)`` with their holes filled, and the holes."""
+    out, filled = [], []
+    for number in range(start, stop):
+        damaged = _damaged(window, number, params)
+        out.append(_fill(window, number, damaged, params, reel))
+        filled.append(damaged.hole[None])
+    mask = torch.from_numpy(np.stack(filled)).to(window.frames.device)
+    return Repaired(planes.to_frames(out, window.frames), mask)
+
+
+def _damaged(window: Clip, number: int, params: InpaintParams) -> _Damaged:
+    damaged: _Damaged = window.memo.once("damaged", (number,), lambda: _read_damaged(window, number, params))
+    return damaged
+
+
+def _read_damaged(window: Clip, number: int, params: InpaintParams) -> _Damaged:
+    picture = planes.from_frame(window.frame(number))
+    hole = np.zeros(picture.shape[1:], np.bool_)
+    if window.mask is not None:
+        hole = window.mask[number - window.start, 0].cpu().numpy()
+    hole = _without_largest(holes.widen(hole, params.dilate_px), params.largest_px)
+    guess = holes.diffuse(picture, hole)
+    return _Damaged(picture, hole, guess, flow.to_code(planes.luma(guess)))
+
+
+def _without_largest(hole: Hole, largest_px: int) -> Hole:
+    """Return the hole less the parts that are too thick, and nothing of one that covers the whole picture."""
+    if hole.all():
+        return np.zeros_like(hole)
+    if patch_match.thickness_px(hole) <= largest_px:
+        return hole
+    kept = np.zeros_like(hole)
+    for place, part in holes.parts(hole):
+        if patch_match.thickness_px(part) <= largest_px:
+            kept[place] |= part
+    return kept
+
+
+def _fill(window: Clip, number: int, damaged: _Damaged, params: InpaintParams, reel: Reel) -> Planes:
+    if not damaged.hole.any():
+        return damaged.picture
+    picture, hole = damaged.guess.copy(), damaged.hole.copy()
+    for other in _others(window, number, params, reel):
+        if not hole.any():
+            break
+        shown, seen = _aligned(damaged, _damaged(window, other, params))
+        taken = hole & _trusted(damaged, shown, seen)
+        picture = np.where(taken, shown, picture)
+        hole &= ~taken
+    return _make_up(picture, hole, number, params)
+
+
+def _others(window: Clip, number: int, params: InpaintParams, reel: Reel) -> Iterator[int]:
+    """Yield the frames around, nearest first, that show themselves."""
+    near = reel.neighbors(number, params.radius)
+    for other in sorted(near, key=lambda each: (abs(each - number), each)):
+        if other != number and window.sources[other - window.start] == other:
+            yield other
+
+
+def _aligned(damaged: _Damaged, other: _Damaged) -> tuple[Planes, Hole]:
+    """Return what a neighbour shows, drawn where the frame has it, and where that is to be believed."""
+    there = flow.motion(damaged.code, other.code)
+    back = flow.motion(other.code, damaged.code)
+    shown = flow.warp(other.guess, there)
+    unknown = flow.warp(other.hole[None].astype(np.float32), there)[0] > 0.01
+    seen = ~unknown & flow.consistency_mask(there, back)
+    return holes.match_exposure(shown, damaged.picture, damaged.hole | ~seen), seen
+
+
+def _trusted(damaged: _Damaged, shown: Planes, seen: Hole) -> Hole:
+    """Return the parts of the hole around which the neighbour shows what the frame shows, where it is seen."""
+    difference = planes.luma(damaged.guess) - planes.luma(shown)
+    unlike = np.abs(cv2.GaussianBlur(difference, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE))
+    trusted = np.zeros_like(seen)
+    for place, part in holes.parts(damaged.hole, _RING_PX):
+        around = holes.ring(part, _RING_PX) & ~damaged.hole[place]
+        compared = around & seen[place]
+        if compared.sum() > around.sum() / 2 and unlike[place][compared].mean() <= _MOST_UNLIKE:
+            trusted[place] |= part & seen[place]
+    return trusted
+
+
+def _make_up(picture: Planes, hole: Hole, number: int, params: InpaintParams) -> Planes:
+    """Fill what no neighbour shows."""
+    if not hole.any():
+        return picture
+    picture = holes.diffuse(picture, hole)
+    if params.method == "navier_stokes":
+        return picture
+    thick = hole if params.method == "patches" else holes.thick_parts(hole, _THIN_PX)
+    return holes.fill_with_patches(picture, thick, number)
