@@ -57,6 +57,10 @@ CODES: dict[str, CodeFacts] = {
         "Repair the header, or replace the file with a good copy.",
     ),
     "BAD_VALUE": CodeFacts("A field has a value that is not allowed.", "Correct the field named in the message."),
+    "BAD_MASK": CodeFacts(
+        "A mask does not fit its item.",
+        "Give a picture of the item's size, or for a reel a film or folder with as many frames; white marks damage.",
+    ),
     "UNKNOWN_FIELD": CodeFacts(
         "A field is not known.",
         "Use the nearest name offered; for a value of your own take a name with `x_` before it or a dot in it, such as "

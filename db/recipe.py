@@ -21,8 +21,9 @@ OUTPUTS = ("master", "access", "scores")
 ALL_OUTPUTS = (*OUTPUTS, "sequence", "masks")
 """What can be asked for; ``sequence`` writes an image sequence again as the kind that it is, ``masks`` shows what was
 repaired."""
-FIELDS = ("recipe", "outputs", "bad_frames", "name", "description")
+FIELDS = ("recipe", "outputs", "bad_frames", "master", "name", "description")
 MAX_STEPS = 64
+_CHROMA = ("source", "full")
 
 
 class PinnedFile(Blob):
@@ -106,6 +107,8 @@ class Recipe(BaseModel):
     outputs: tuple[str, ...] = OUTPUTS
     bad_frames: Literal["hold", "black", "fail"] = "hold"
     """What stands in for a frame that kills the worker's process; ``fail`` puts the whole item in quarantine."""
+    chroma: Literal["source", "full"] = Field("source", exclude_if=lambda chroma: chroma == "source")
+    """Whether the master of a YUV reel keeps the source's thinned out chroma, or gets a sample for every pixel."""
 
     @property
     def has_effect(self) -> bool:
@@ -153,6 +156,7 @@ def from_document(document: Any, name: str) -> Recipe:
     """Check an already read document; see :func:`parse`."""
     outputs: Any = list(OUTPUTS)
     bad_frames: Any = "hold"
+    master: Any = {}
     if isinstance(document, dict):
         if "recipe" not in document:
             raise RecipeError(f"Recipe {name}: there is no `recipe:` in it")
@@ -160,6 +164,7 @@ def from_document(document: Any, name: str) -> Recipe:
             if field not in FIELDS:
                 raise RecipeError(f"Recipe {name}: no field {str(field)!r:.60}.{nearest(str(field), FIELDS)}")
         outputs, bad_frames = document.get("outputs", outputs), document.get("bad_frames", bad_frames)
+        master = document.get("master", master)
         document = document["recipe"]
     if document is None:
         document = []
@@ -169,7 +174,8 @@ def from_document(document: Any, name: str) -> Recipe:
     _check_order(steps, name)
     if bad_frames not in ("hold", "black", "fail"):
         raise RecipeError(f"Recipe {name}: bad_frames must be hold, black or fail", code="BAD_PARAMETER")
-    return Recipe(name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames)
+    chroma = _master_chroma(master, name)
+    return Recipe(name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames, chroma=chroma)
 
 
 def resolve(name_or_path: str) -> Recipe:
@@ -242,6 +248,14 @@ def _check_order(steps: tuple[Step, ...], name: str) -> None:
         if whole[number - 1] and (number > 1):
             before = "must be the first step" if not whole[number - 2] else "stands twice"
             raise RecipeError(f"Recipe {name}, step {number}: {step.stage} {before}", code="BAD_PARAMETER")
+
+
+def _master_chroma(value: Any, name: str) -> Literal["source", "full"]:
+    if not isinstance(value, dict) or not value.keys() <= {"chroma"} or value.get("chroma") not in (None, *_CHROMA):
+        raise RecipeError(
+            f"Recipe {name}: master takes `chroma: source` or `chroma: full`, not {value!r:.80}", code="BAD_PARAMETER"
+        )
+    return "full" if value.get("chroma") == "full" else "source"
 
 
 def _outputs(value: Any, name: str) -> tuple[str, ...]:

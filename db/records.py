@@ -65,7 +65,7 @@ class Source(Record):
     """Size that the manifest gives; none when it says nothing."""
     fps: Rational | None = None
     """Frame rate that overrides the header's; none keeps the header's."""
-    missing: Literal["error", "hold", "black"] = "error"
+    missing: Literal["error", "hold", "black", "interpolate"] = "error"
     """What stands in for frames that are missing in a sequence."""
     accept_damaged: bool = False
     """Restore what can be decoded of a truncated or corrupt source."""
@@ -84,6 +84,8 @@ class Source(Record):
     """How samples stand for light, where it overrides the header's; empty keeps the header's."""
     sound: str = ""
     """URI of a sound file that belongs to a reel without sound of its own; empty when there is none."""
+    mask: str = ""
+    """URI of a picture (of a reel also a film, or a folder of pictures) that is white where it is damaged; or empty."""
     sound_checksum: dict[str, str] = Field(default_factory=dict)
     """Like ``checksum``, of the sound file."""
     version_id: str = ""
@@ -154,6 +156,8 @@ class ReelFacts(Record):
     """What else a person should know of the source, in words."""
     sound: SoundFile | None = None
     """The sound file that the manifest names; none when there is none."""
+    mask: Blob | None = None
+    """The mask that the manifest gives, as a lossless film; none when it gives none."""
     already_colored: bool = Field(False, validation_alias=AliasChoices("already_colored", "already_colour"))
     """Whether the pictures have colour of their own."""
 

@@ -26,7 +26,7 @@ _MAX_VERSION_CHARS = 1024
 _MAX_BOXES, _MAX_BOXES_CHARS = 1000, 100_000
 _OPEN = ("recipe", "outputs")
 """Fields whose value is a document of its own, kept as it is."""
-_MISSING = ("error", "hold", "black")
+_MISSING = ("error", "hold", "black", "interpolate")
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -151,16 +151,6 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
     return choice
 
 
-def _for_missing(value: Any) -> str:
-    if _text(value).strip().lower() == "interpolate":
-        raise InputError(
-            "interpolate is not done: a frame that was never there is not invented in a master",
-            code="BAD_VALUE",
-            remedy="Choose hold or black; the report names the frames.",
-        )
-    return _one_of(_MISSING)(value)
-
-
 def _whole_number(low: int = 0, high: int = 10**18) -> Callable[[Any], int]:
     def number(value: Any) -> int:
         if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d{1,18}", str(value).strip()):
@@ -263,12 +253,13 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "uri": _uri,
     "bytes": _whole_number(),
     "fps": _rate,
-    "missing": _for_missing,
+    "missing": _one_of(_MISSING),
     "span": _span,
     "timecode": _timecode,
     "transfer": _one_of(("gamma", "linear", "log")),
     "sound": _uri,
     "sound_checksum": _digests,
+    "mask_uri": _uri,
     "listing": _listing,
     "version_id": _version,
     "recipe": _as_is,
@@ -296,7 +287,8 @@ MEANINGS: dict[str, str] = {
     "span": "Frames of the source that make the reel, from 0, both included: `0-239`.",
     "timecode": "Start timecode that overrides the header's: `01:00:00:00`.",
     "transfer": "How samples stand for light, overriding the header: `gamma`, `linear` or `log`.",
-    "missing": "What stands in for missing frames of a sequence: `error` (the default), `hold` or `black`.",
+    "missing": "What stands in for missing frames of a sequence: `error` (the default), `hold`, `black` or "
+    "`interpolate`, which makes them of the frames around.",
     "sequence.prefix": "File names of a sequence: what precedes the number.",
     "sequence.suffix": "What follows the number, such as `.dpx`.",
     "sequence.padding": "Digits of the number, filled with zeros; 0 for none.",
@@ -305,11 +297,13 @@ MEANINGS: dict[str, str] = {
     "sequence.step": "Distance between two numbers; 1 if omitted.",
     "sound": "Sound file for the reel.",
     "sound_checksum": "Digests of the sound file: `md5:… sha256:…`.",
+    "mask_uri": "Picture of the same size, white where the item is damaged; for a reel also a film, or a folder of "
+    "pictures.",
     "bytes": "Size of the source, compared before any work.",
     "listing": "Digests of a sequence's files, as a report names them in the store.",
     "version_id": "Version of an object in S3.",
     "recipe": "A shipped recipe for this line; or, as in a recipe file, a list of steps.",
-    "outputs": "Outputs of this line: `master`, `access`, `scores`, `sequence`.",
+    "outputs": "Outputs of this line: `master`, `access`, `scores`, `sequence`, `masks`.",
     "params.accept_damaged": "Restore what can be decoded of a damaged source.",
     "params.accept_interlaced": "Treat interlaced frames as whole.",
     "params.boxes": "Objects for InstColorization: `[[left, top, right, bottom], …]` in pixels.",

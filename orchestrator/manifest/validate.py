@@ -93,8 +93,9 @@ class Validator:
         }
         if source is None:
             extra["uri"] = fields.storable_value(entry.fields.get("uri", ""))
-        elif source.sound:
-            extra["sound"] = source.sound  # a relative path would lead elsewhere from where the report lies
+        else:  # a relative path would lead elsewhere from where the report lies
+            extra |= {"sound": source.sound} if source.sound else {}
+            extra |= {"mask_uri": source.mask} if source.mask else {}
         return Line(entry.number, external_id, source, recipe, tuple(problems), extra, entry.listing)
 
     def _external_id(self, entry: ManifestEntry, values: Mapping[str, Any], problems: list[Problem]) -> str:
@@ -144,6 +145,8 @@ class Validator:
             sequence = sequence.part(source_fields.pop("span"))
         if "sound" in values:
             source_fields["sound"] = self._places.resolve(values["sound"])
+        if "mask_uri" in values:
+            source_fields["mask"] = self._places.resolve(values["mask_uri"])
         if "version_id" in values and (sequence is not None or not uri.startswith(S3)):
             raise InputError("version_id: only a single object in S3 has a version")
         if "listing" in values and sequence is None:
@@ -165,7 +168,8 @@ class Validator:
             recipe = recipes.from_document(line_recipe, "of the line")
         if outputs is not None:
             steps = [{step.stage: step.params} for step in recipe.steps]
-            document = {"recipe": steps, "outputs": outputs, "bad_frames": recipe.bad_frames}
+            master = {"chroma": recipe.chroma}
+            document = {"recipe": steps, "outputs": outputs, "bad_frames": recipe.bad_frames, "master": master}
             recipe = recipes.from_document(document, recipe.name)
         return None if recipe == self._recipe else recipe
 
@@ -185,16 +189,18 @@ class Validator:
             return
         yield from _sequence_problems(number, source, status) if part else _file_problems(number, source, status)
         if source.sound and not source.sound.startswith(S3):
-            yield from self._sound_problems(number, source.sound)
+            yield from self._companion_problems(number, "sound", source.sound, folders=False)
+        if source.mask and not source.mask.startswith(S3):
+            yield from self._companion_problems(number, "mask", source.mask, folders=source.kind is ItemKind.REEL)
 
-    def _sound_problems(self, number: int, sound: str) -> Iterator[Problem]:
+    def _companion_problems(self, number: int, what: str, uri: str, *, folders: bool) -> Iterator[Problem]:
         try:
-            status = self._places.status(sound)
+            status = self._places.status(uri)
         except InputError as error:
             yield from_error(number, error)
             return
-        if not stat.S_ISREG(status.st_mode):
-            yield problem(number, "NOT_A_FILE", f"The sound {sound!r:.300} is not a regular file")
+        if not (stat.S_ISREG(status.st_mode) or (folders and stat.S_ISDIR(status.st_mode))):
+            yield problem(number, "NOT_A_FILE", f"The {what} {uri!r:.300} is not a regular file")
 
 
 def _check_fields(entry: ManifestEntry, problems: list[Problem]) -> dict[str, Any]:

@@ -94,26 +94,44 @@ def to_picture(planes: Planes, layout: Layout) -> Picture:
 
 
 def to_planes(picture: Picture, layout: Layout) -> Planes:
-    """Turn a ``(C, H, W)`` picture into samples, rounded half to even and clipped; chroma planes have full size."""
+    """Turn a ``(C, H, W)`` picture into samples, rounded half to even and clipped; chroma is thinned out by its siting.
+
+    A chroma sample that lies between luma samples is the mean of those that it stands for; one that lies on a luma
+    column is weighted as a triangle over the columns around it (1, 2, 1 where chroma has half the width).
+    """
     low, span = _luma_scale(layout)
     picture = transfer.from_display(picture, layout.transfer)
     if layout.floating:
         return tuple(_to_float_samples(channel, layout) for channel in picture)
     if layout.model != "yuv":
         return tuple(_quantize(channel, low, span, layout) for channel in picture)
-    red_share, blue_share = WEIGHTS[layout.matrix]
-    red, green, blue = picture
-    luma = red * np.float32(red_share)
-    luma += green * np.float32(1 - red_share - blue_share)
-    luma += blue * np.float32(blue_share)
+    luma, *chroma = _split_luma(picture, layout)
     middle, chroma_span = _chroma_scale(layout)
-    blue_difference = (blue - luma) / np.float32(2 * (1 - blue_share))
-    red_difference = (red - luma) / np.float32(2 * (1 - red_share))
-    return (
-        _quantize(luma, low, span, layout),
-        _quantize(blue_difference, middle, chroma_span, layout),
-        _quantize(red_difference, middle, chroma_span, layout),
-    )
+    thin = (_thin_chroma(difference, layout) for difference in chroma)
+    return _quantize(luma, low, span, layout), *(_quantize(plane, middle, chroma_span, layout) for plane in thin)
+
+
+def change_planes(planes: Planes, before: Picture, after: Picture, layout: Layout) -> Planes:
+    """Return a source's samples, changed as a picture was.
+
+    Where the picture did not change, samples are the source's own: luma of each such pixel, and each chroma sample
+    that no changed pixel has a part in (:func:`to_planes` says which have). Elsewhere a chroma sample moves by what the
+    picture's chroma moved there; what thinning and enlarging would do to the rest of it is left out.
+
+    Args:
+        planes: The source's samples, Y, Cb, Cr.
+        before: The picture ``(3, H, W)`` that :func:`to_picture` makes of them.
+        after: What became of it.
+        layout: Of the samples; ``yuv``.
+    """
+    old, new = (_split_luma(transfer.from_display(side, layout.transfer), layout) for side in (before, after))
+    low, span = _luma_scale(layout)
+    same = (before == after).all(axis=0)
+    luma = np.where(same, planes[0], _quantize(new[0], low, span, layout))
+    _, chroma_span = _chroma_scale(layout)
+    moved = (_thin_chroma(to - from_, layout) for from_, to in zip(old[1:], new[1:], strict=True))
+    chroma = (_quantize_sum(plane, move, chroma_span, layout) for plane, move in zip(planes[1:], moved, strict=True))
+    return luma, *chroma
 
 
 def black(layout: Layout, size: tuple[int, int]) -> Picture:
@@ -207,6 +225,45 @@ def _from_luma(luma: Picture, blue: Picture, red: Picture, weights: tuple[float,
     out[1] -= out[2] * np.float32(blue_share / green_share)
     out += luma
     return out
+
+
+def _split_luma(picture: Picture, layout: Layout) -> tuple[Picture, Picture, Picture]:
+    """Return luma 0..1 and the differences of blue and of red -0.5..0.5, all of full size."""
+    red_share, blue_share = WEIGHTS[layout.matrix]
+    red, green, blue = picture
+    luma = red * np.float32(red_share)
+    luma += green * np.float32(1 - red_share - blue_share)
+    luma += blue * np.float32(blue_share)
+    return luma, (blue - luma) / np.float32(2 * (1 - blue_share)), (red - luma) / np.float32(2 * (1 - red_share))
+
+
+def _quantize_sum(plane: Plane, move: Picture, span: np.float32, layout: Layout) -> Plane:
+    samples = move * span
+    samples += plane
+    np.rint(samples, out=samples)
+    np.clip(samples, 0, 2**layout.depth_bits - 1, out=samples)
+    return samples.astype(layout.dtype)
+
+
+def _thin_chroma(values: Picture, layout: Layout) -> Picture:
+    across, down = layout.shrink
+    return _thin_axis(_thin_axis(values, 1, across, layout.centered), 0, down, True)
+
+
+def _thin_axis(values: Picture, axis: int, factor: int, centered: bool) -> Picture:
+    """Make one axis ``factor`` times shorter, edge samples held beyond the edge."""
+    if factor == 1:
+        return values
+    length = values.shape[axis]
+    count = -(-length // factor)
+    weights = [1.0] * factor if centered else [float(factor - abs(at)) for at in range(1 - factor, factor)]
+    first = 0 if centered else 1 - factor
+    total = np.zeros((count, values.shape[1]) if axis == 0 else (values.shape[0], count), np.float32)
+    for offset, weight in enumerate(weights, start=first):
+        at = np.clip(np.arange(count) * factor + offset, 0, length - 1)
+        total += np.take(values, at, axis=axis) * np.float32(weight)
+    total /= np.float32(sum(weights))
+    return total
 
 
 def _upsample_chroma(plane: Plane, layout: Layout, size: tuple[int, ...]) -> Picture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class IndexedReel:
     settings: Settings
     replacements: dict[int, int]
     """Frames that are not shown themselves, and what is shown instead."""
+    mask: Path | None = None
+    """The film of what the manifest marks as damaged, see ``given_mask``."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,7 +76,8 @@ def open_reel(item: ItemView, bench: Workbench) -> IndexedReel:
         else locate(item.source, bench.settings, bench.scratch)
     )
     replacements = {entry.frame: BLACK if entry.use is None else entry.use for entry in item.substitutes}
-    return IndexedReel(path, item.source, facts, index, layout_of(facts), bench.settings, replacements)
+    mask = bench.fetch(facts.mask) if facts.mask else None
+    return IndexedReel(path, item.source, facts, index, layout_of(facts), bench.settings, replacements, mask)
 
 
 def layout_of(facts: ReelFacts) -> Layout:
@@ -87,11 +91,20 @@ def layout_of(facts: ReelFacts) -> Layout:
     return replace(layout, transfer=_TRANSFERS.get(facts.transfer, "gamma"))
 
 
-def pictures(reel: IndexedReel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:
-    """Read the frames ``[start, stop)`` in order.
+@dataclass(frozen=True)
+class ShownFrame:
+    """What is shown at one place of a reel."""
 
-    Yields:
-        The number of the frame that is really shown, and its ``(C, H, W)`` float32 picture, upright.
+    source: int
+    """The number of the frame that is really shown, or ``BLACK``."""
+    picture: Picture
+    """``(C, H, W)`` float32, upright."""
+    samples: Planes | None
+    """What the picture was made of, as stored; none of black, and where pictures are turned."""
+
+
+def read_frames(reel: IndexedReel, start: int, stop: int) -> Iterator[ShownFrame]:
+    """Read the frames ``[start, stop)`` in order.
 
     Raises:
         InputError: ``CHANGED_DURING_WORK`` when a frame is not the one that the probe saw.
@@ -99,14 +112,22 @@ def pictures(reel: IndexedReel, start: int, stop: int) -> Iterator[tuple[int, Pi
     sources = [reel.source_frame(number) for number in range(start, stop)]
     last_use = {source: position for position, source in enumerate(sources)}
     incoming = _read_frames(reel, sorted(set(sources) - {BLACK}))
-    buffer: dict[int, Picture] = {}
+    buffer: dict[int, ShownFrame] = {}
     for position, source in enumerate(sources):
         while source != BLACK and source not in buffer:
             number, samples = next(incoming)
-            buffer[number] = _rotate(to_picture(samples, reel.layout), reel.facts.rotation_degrees)
-        yield source, black(reel.layout, reel.size) if source == BLACK else buffer[source]
+            degrees = reel.facts.rotation_degrees
+            picture = _rotate(to_picture(samples, reel.layout), degrees)
+            buffer[number] = ShownFrame(number, picture, None if degrees else samples)
+        yield ShownFrame(BLACK, black(reel.layout, reel.size), None) if source == BLACK else buffer[source]
         if last_use[source] == position:
             buffer.pop(source, None)
+
+
+def pictures(reel: IndexedReel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:
+    """Yield what :func:`read_frames` does, number and picture alone."""
+    for frame in read_frames(reel, start, stop):
+        yield frame.source, frame.picture
 
 
 def read_samples(reel: IndexedReel) -> Iterator[Planes]:

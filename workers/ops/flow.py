@@ -72,6 +72,6 @@ def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.floa
 
 def motion_edges(there: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return ``(H, W)``: where a flow ``(H, W, 2)`` changes too fast to be believed (Ruder and others 2016)."""
-    across, down = np.gradient(there, axis=1), np.gradient(there, axis=0)
+    across, down = (np.gradient(there, axis=axis) if there.shape[axis] > 1 else np.zeros_like(there) for axis in (1, 0))
     edges: NDArray[np.bool_] = (across**2 + down**2).sum(axis=2) > 0.01 * (there**2).sum(axis=2) + 0.002
     return edges

@@ -113,7 +113,7 @@ def _master_plan(item: ItemView, facts: ReelFacts, bench: Workbench) -> remux.Ma
             film_tags = side_streams.tags(demuxer)
     tags = film_tags | _tags(item, facts) | _source_mark(item, facts).tags(film_tags)
     return remux.MasterPlan(
-        layout=ffv1.master_layout(layout_of(facts), item.recipe),
+        layout=ffv1.master_layout(layout_of(facts), (facts.height, facts.width), item.recipe),
         size=ffv1.master_size(facts, item.recipe),
         clock=_clock(item, facts, index.loads(bench.store.read(facts.index))),
         facts=facts,

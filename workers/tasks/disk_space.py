@@ -74,7 +74,8 @@ def require_for_reel(item: ItemView, facts: ReelFacts, frame_bytes_: int, bench:
         InputError: ``NO_SPACE``, with what is needed and what is there.
     """
     source = layout_of(facts)
-    layout, (height, width) = ffv1.master_layout(source, item.recipe), ffv1.master_size(facts, item.recipe)
+    layout = ffv1.master_layout(source, (facts.height, facts.width), item.recipe)
+    height, width = ffv1.master_size(facts, item.recipe)
     larger = height * width / (facts.height * facts.width) * _samples_per_pixel(layout) / _samples_per_pixel(source)
     master = int(facts.frame_count * frame_bytes_ * larger * _MARGIN)
     access = int(master * _ACCESS_SHARE) if "access" in item.recipe.outputs else 0

@@ -20,7 +20,7 @@ from db.errors import InputError
 from db.records import Assignment, Blob, ItemView, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind
-from workers.media import planes
+from workers.media import given_mask, planes
 from workers.media.film import container, sound
 from workers.media.film import scan as film_scan
 from workers.media.index import ReelScan
@@ -64,7 +64,11 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
         disk_space.require_for_reel(item, facts, disk_space.raw_frame_bytes(facts), bench)
     if item.source.sound:
         facts = _with_sound(facts, item.source, bench)
+    if item.source.mask:
+        path = given_mask.store_masks(item.source, facts, bench)
+        facts = facts.model_copy(update={"mask": bench.put("mask.mkv", path)})
     outputs = {"index": facts.index} | ({"mezzanine": facts.mezzanine} if facts.mezzanine else {})
+    outputs |= {"mask": facts.mask} if facts.mask else {}
     return TaskResult(outputs=outputs, facts=facts, frames=facts.frame_count)
 
 

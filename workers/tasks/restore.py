@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +26,10 @@ from db.recipe import Recipe, Step
 from db.records import Assignment, Blob, ItemResult, ItemView, TaskResult
 from workers import background, profiles, stages
 from workers.frames import Clip, Memo, Reel
-from workers.media import index, reel
+from workers.media import given_mask, index, reel
 from workers.media.film import ffv1
-from workers.media.pixels import COLOR_SPREAD, WEIGHTS, Layout, Picture, to_planes
+from workers.media.pixels import COLOR_SPREAD, WEIGHTS, Layout, Picture, Planes, change_planes, to_planes
+from workers.media.reel import ShownFrame
 from workers.media.sequences import write as sequence_write
 from workers.media.source import check_file, fixity, local_still
 from workers.media.stills import files as stills
@@ -57,7 +60,8 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     source_reel = reel.open_reel(item, bench)
     assert item.facts is not None
     path = bench.scratch / "chunk.mkv"
-    layout, size = ffv1.master_layout(source_reel.layout, item.recipe), ffv1.master_size(item.facts, item.recipe)
+    layout = ffv1.master_layout(source_reel.layout, source_reel.size, item.recipe)
+    size = ffv1.master_size(item.facts, item.recipe)
     archive = bench.scratch / "sequence.tar" if sequence_write.is_wanted(item) else None
     values: list[dict[str, NDArray[np.float64]]] = []
     recorder = step_changes.ChangeRecorder(item.recipe, item.facts.depth_bits)
@@ -67,18 +71,20 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
         write = stack.enter_context(ffv1.open_writer(path, layout, size, item.facts.rate, item.facts, threads))
         add_to_archive = stack.enter_context(_open_archive(archive, source_reel, item, bench)) if archive else None
 
-        def encode(entry: tuple[int, Picture]) -> None:
-            number, picture = entry
-            write(to_planes(picture, layout))
+        def encode(entry: tuple[int, Picture, ShownFrame]) -> None:
+            number, picture, shown = entry
+            write(_to_samples(picture, shown, layout, source_reel.layout))
             if add_to_archive:
                 add_to_archive(number, picture)
             bench.advance(1)
 
         with background.write_behind(encode, item.batch_frames) as put:
             for restored, source in _restore_cells(source_reel, item, span, recorder, masks, bench):
-                values.append(scoring.score(restored, source))
-                for number, frame in enumerate(restored.frames, restored.start):
-                    put((number, _to_picture(frame, layout)))
+                values.append(scoring.score(restored, source.clip))
+                for number, (frame, shown) in enumerate(
+                    zip(restored.frames, source.shown, strict=True), restored.start
+                ):
+                    put((number, _to_picture(frame, layout), shown))
                 bench.advance()
     columns = {name: np.concatenate([part[name] for part in values]) for name in values[0]} | recorder.values()
     outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**columns))}
@@ -160,7 +166,9 @@ def _restore_page(photo: stills.Photo, number: int, item: ItemView, bench: Workb
     """Restore one page of a still, counted from 0, by itself."""
     if item.source.transfer:
         photo = replace(photo, transfer=item.source.transfer)
-    source = Clip(_to_tensor(stills.to_picture(photo)[None], bench), 0, (0,))
+    frames = _to_tensor(stills.to_picture(photo)[None], bench)
+    mask = given_mask.read_still_mask(item.source, (frames.shape[-2], frames.shape[-1]), bench)
+    source = Clip(frames, 0, (0,), None if mask is None else _to_tensor(mask[None, None], bench))
     is_colored = stills.color_spread(photo) > COLOR_SPREAD
     fields = {"already_colored": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
     context = stages.still_context(source, item.recipe.steps, **fields)
@@ -184,7 +192,7 @@ def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
     first, last = step_spans(item, span)[0]
     for number in range(first, last):
         yield source_reel.source_frame(number) if source_reel.source_frame(number) >= 0 else number
-        clip = next(_read_cells(source_reel, (number, number + 1), 1, bench))
+        clip = next(_read_cells(source_reel, (number, number + 1), 1, bench)).clip
         # A shot of its own: then no stage looks for frames beside it.
         alone = replace(context, shots=((number, number + 1),))
         for step in item.recipe.steps:
@@ -225,20 +233,20 @@ def _open_archive(
 def _restore_cells(
     source_reel: reel.IndexedReel, item: ItemView, span: Span, recorder: step_changes.ChangeRecorder,
     masks: repair_masks.MaskChunks, bench: Workbench,
-) -> Iterator[tuple[Clip, Clip]]:  # fmt: skip
+) -> Iterator[tuple[Clip, _SourceCell]]:  # fmt: skip
     """Restore cell by cell; yields each cell restored and as it came in."""
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
     context, input_spans = reel_context(source_reel, item, profile), step_spans(item, span)
-    originals: deque[Clip] = deque()
+    originals: deque[_SourceCell] = deque()
 
-    def keep_originals(cells: Iterator[Clip]) -> Iterator[Clip]:
+    def keep_originals(cells: Iterator[_SourceCell]) -> Iterator[Clip]:
         for cell in cells:
-            if span[0] <= cell.start < span[1]:
+            if span[0] <= cell.clip.start < span[1]:
                 originals.append(cell)
-            yield cell
+            yield cell.clip
 
-    with background.read_ahead(_read_cells(source_reel, input_spans[0], item.batch_frames, bench), 1) as clips:
-        cells = keep_originals(clips)
+    with background.read_ahead(_read_cells(source_reel, input_spans[0], item.batch_frames, bench), 1) as sources:
+        cells = keep_originals(sources)
         for number, (step, target) in enumerate(zip(item.recipe.steps, input_spans[1:], strict=True)):
 
             def note(before: Clip, after: torch.Tensor, mask: torch.Tensor | None, number: int = number) -> None:
@@ -251,18 +259,27 @@ def _restore_cells(
             yield cell, originals.popleft()
 
 
-def _read_cells(source_reel: reel.IndexedReel, span: Span, cell_frames: int, bench: Workbench) -> Iterator[Clip]:
+@dataclass(frozen=True)
+class _SourceCell:
+    """Frames of a cell as they came in."""
+
+    clip: Clip
+    shown: tuple[ShownFrame, ...]
+
+
+def _read_cells(source_reel: reel.IndexedReel, span: Span, cell_frames: int, bench: Workbench) -> Iterator[_SourceCell]:
     """Decode cell by cell."""
-    pictures = reel.pictures(source_reel, *span)
+    incoming = reel.read_frames(source_reel, *span)
+    masks = given_mask.read_masks(source_reel.mask, span)
     for start in range(span[0], span[1], cell_frames):
-        stop = min(start + cell_frames, span[1])
-        frames = np.empty((stop - start, source_reel.layout.channels, *source_reel.size), np.float32)
-        sources = []
-        for row in frames:
-            source, row[:] = next(pictures)
-            sources.append(source)
+        count = min(start + cell_frames, span[1]) - start
+        shown = []
+        for frame in islice(incoming, count):
+            shown.append(frame)
             bench.advance()
-        yield Clip(_to_tensor(frames, bench), start, tuple(sources))
+        frames = _to_tensor(np.stack([frame.picture for frame in shown]), bench)
+        mask = _to_tensor(np.stack(list(islice(masks, count)))[:, None], bench) if masks else None
+        yield _SourceCell(Clip(frames, start, tuple(frame.source for frame in shown), mask), tuple(shown))
 
 
 def _apply_step(
@@ -315,5 +332,12 @@ def _to_picture(frame: torch.Tensor, layout: Layout) -> Picture:
     return frame.expand(layout.channels, -1, -1).cpu().numpy()
 
 
-def _to_tensor(frames: NDArray[np.float32], bench: Workbench) -> torch.Tensor:
+def _to_samples(picture: Picture, shown: ShownFrame, layout: Layout, source: Layout) -> Planes:
+    """Return a master's samples: the source's own where nothing changed and the layout is the source's."""
+    if shown.samples is None or layout != source or layout.model != "yuv":
+        return to_planes(picture, layout)
+    return change_planes(shown.samples, shown.picture, picture, layout)
+
+
+def _to_tensor(frames: NDArray[Any], bench: Workbench) -> torch.Tensor:
     return torch.from_numpy(frames).to(bench.device)

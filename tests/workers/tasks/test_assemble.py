@@ -113,7 +113,7 @@ def test_range_and_matrix_tags_are_kept(at: House, tmp_path: Path) -> None:
     _, result = whole_life(at, item(path))
     with av.open(str(at.path(result.outputs["master"]))) as opened:
         frame = next(opened.decode(video=0))
-        assert (frame.format.name, frame.color_range, frame.colorspace) == ("yuv444p", 2, 6)
+        assert (frame.format.name, frame.color_range, frame.colorspace) == ("yuv420p", 2, 6)
     with av.open(str(at.path(result.outputs["access"]))) as opened:
         assert next(opened.decode(video=0)).color_range == 1
 

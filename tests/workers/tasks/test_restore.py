@@ -13,6 +13,8 @@ from db.records import ItemView, Sequence, Substitute
 from db.states import ItemKind, TaskKind
 from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, restored, whole_life
 from workers.media import index
+from workers.media.film import ffv1
+from workers.media.reel import layout_of
 from workers.tasks import restore
 
 ALL_STEPS = """
@@ -50,12 +52,20 @@ def test_an_empty_recipe_is_bit_exact(at: House, tmp_path: Path, pixel_format: s
     assert _equal(_frames(at, item_, 4), frames)
 
 
-def test_an_empty_recipe_keeps_luma_exactly_and_makes_444(at: House, tmp_path: Path) -> None:
-    frames = [[plane[0], plane[0][::2, ::2], plane[0][1::2, 1::2]] for plane in moving(6)]
-    item_ = probed(at, item(film(tmp_path / "a.mkv", frames, "yuv420p")))
-    made = _frames(at, item_, 6)
-    assert all(np.array_equal(a[0], b[0]) for a, b in zip(made, frames, strict=True))
-    assert made[0][1].shape == made[0][0].shape
+@pytest.mark.parametrize(
+    "recipe",
+    ["{recipe: [], master: {chroma: full}}", "[upscale: {scale: 2}]", "[colorize: {already_colored: recolor}]"],
+)
+def test_chroma_is_full_where_it_is_asked_for_or_made(at: House, tmp_path: Path, recipe: str) -> None:
+    frames = [[plane[0], plane[0][::2, ::2], plane[0][1::2, 1::2]] for plane in moving(2)]
+    item_ = probed(at, item(film(tmp_path / "a.mkv", frames, "yuv420p"), recipe))
+    assert item_.facts is not None
+    layout = ffv1.master_layout(layout_of(item_.facts), (24, 32), item_.recipe)
+    assert (layout.model, layout.shrink) == ("yuv", (1, 1))
+    if "upscale" not in recipe and "colorize" not in recipe:
+        made = _frames(at, item_, 2)
+        assert all(np.array_equal(a[0], b[0]) for a, b in zip(made, frames, strict=True))
+        assert made[0][1].shape == made[0][0].shape
 
 
 def test_codec_threads_change_no_byte_of_a_chunk(tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
+import av.error
 from av.codec.context import ThreadType
 from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from db.catalog.stages import STAGES
@@ -27,24 +30,30 @@ MEZZANINE_TICK_MS = 10
 BITEXACT = {"fflags": "+bitexact"}
 """No library versions, dates or random numbers in our files: equal work gives equal bytes. The flag joins those that
 are on by themselves, one of which turns sound of transport streams into the form that other containers need."""
-_FEW_SLICES_BELOW_PIXELS = 64 * 64
+_OPTIONS = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1"}
+_FEW_SLICES_BELOW_PIXELS, _MOST_SLICES = 64 * 64, 64
 
 Write = Callable[[Planes], None]
 
 
-def master_layout(source: Layout, recipe: Recipe) -> Layout:
+def master_layout(source: Layout, size: tuple[int, int], recipe: Recipe) -> Layout:
     """Return the layout of a reel's chunks and master.
 
-    Grey stays grey and RGB stays RGB, at the source's depth. YUV becomes 4:4:4 of the same depth, range and matrix:
-    what processing made of the colour is kept whole instead of thinned out again. Grey that is coloured becomes RGB.
+    Grey stays grey, RGB stays RGB and YUV stays YUV, at the source's depth, range and matrix. Chroma that is thinned
+    out stays so, and its samples stay the source's own where nothing changes; it becomes full where a step makes colour
+    or changes the size, where the recipe asks for it, and where FFV1 does not know the layout. Grey that is coloured
+    becomes RGB. ``size`` is the source's height and width.
     Log and linear samples stay such; floating point ones, which FFV1 cannot hold, become 16 bits of display gamma.
     """
-    is_colored = any(STAGES[step.stage].makes_color for step in recipe.steps if step.stage in STAGES)
+    steps = [(STAGES[step.stage], step) for step in recipe.steps if step.stage in STAGES]
+    is_colored = any(spec.makes_color for spec, _ in steps)
     if source.floating:
         return Layout("rgb" if is_colored else source.model, 16)
     if source.model == "gray" and is_colored:
         return Layout("rgb", source.depth_bits, transfer=source.transfer)
-    return source.with_full_chroma
+    is_resized = any(spec.scale(step.params) != 1 for spec, step in steps if step.has_effect)
+    keeps = not (is_colored or is_resized or recipe.chroma == "full")
+    return source if keeps and slice_count(*size, planes.ffv1_format(source)) else source.with_full_chroma
 
 
 def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
@@ -94,20 +103,41 @@ def open_writer(
             container.close()
 
 
-def slice_count(height: int, width: int) -> int:
-    """Return into how many slices a frame is cut: enough for checksums to find damage and for threads to share."""
-    return 4 if height * width < _FEW_SLICES_BELOW_PIXELS else 16
+@cache
+def slice_count(height: int, width: int, pixel_format: str) -> int | None:
+    """Return into how many slices a frame is cut: enough for checksums to find damage and for threads to share.
+
+    Not every number suits every size: a slice must begin with a chroma sample. The nearest to the number that is wanted
+    is taken; none when FFV1 cannot hold such frames.
+    """
+    wanted = 4 if height * width < _FEW_SLICES_BELOW_PIXELS else 16
+    numbers = sorted(range(1, _MOST_SLICES + 1), key=lambda number: (abs(number - wanted), number))
+    return next((number for number in numbers if _suits(height, width, pixel_format, number)), None)
+
+
+def _suits(height: int, width: int, pixel_format: str, slices: int) -> bool:
+    """Ask the encoder whether it cuts frames into so many slices."""
+    encoder = av.CodecContext.create("ffv1", "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, pixel_format, Fraction(1, 25)
+    encoder.options = {**_OPTIONS, "slices": str(slices)}
+    try:
+        encoder.open()
+    except av.error.FFmpegError:
+        return False
+    return True
 
 
 def add_stream(
     container: OutputContainer, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts
 ) -> VideoStream:
     """Add a picture stream to a container that is being written; ``film`` says what the arguments are."""
-    options = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1", "slices": str(slice_count(*size))}
+    pixel_format = planes.ffv1_format(layout)
+    options = {**_OPTIONS, "slices": str(slice_count(*size, pixel_format) or 1)}
     options["field_order"] = {"top": "tt", "bottom": "bb", "": "progressive"}[facts.field_order]
     stream = container.add_stream("ffv1", rate=rate, options=options)
     stream.height, stream.width = size
-    stream.pix_fmt = planes.ffv1_format(layout)
+    stream.pix_fmt = pixel_format
     coder = stream.codec_context
     coder.gop_size, coder.time_base = 1, 1 / rate
     coder.thread_type = ThreadType.SLICE

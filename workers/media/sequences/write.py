@@ -84,7 +84,7 @@ def check_writable(folder: Folder, item: ItemView, first: int, settings: Setting
 def _write_trial(photo: Photo, file: Path, item: ItemView, scratch: Path) -> tuple[str, ...]:
     """Write a frame with the channels that it will have; returns notes on what is lost with every frame."""
     picture = stills.to_picture(photo)
-    channels = ffv1.master_layout(photo.layout(), item.recipe).channels
+    channels = ffv1.master_layout(photo.layout(), photo.samples.shape[:2], item.recipe).channels
     output = stills.with_picture(photo, np.broadcast_to(picture, (channels, *picture.shape[1:])))
     path = scratch / f"trial{file.suffix}"
     losses = stills.write_as(photo.kind, path, (output,)) + still_metadata.copy_metadata(file, path)

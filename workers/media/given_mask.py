@@ -1,0 +1,148 @@
+"""The mask that a manifest gives with an item: what of its pictures is damaged.
+
+A mask is a picture of the item's size, white where it is damaged; a reel has one for all of its frames, or a film with
+as many frames. The probe reads it once and keeps it as a lossless film of our own, which is read by frame number.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.errors import InputError
+from db.records import ReelFacts, Source
+from db.states import ItemKind
+from workers.media import pixels, planes
+from workers.media.film import container, ffv1
+from workers.media.film import scan as film_scan
+from workers.media.pixels import Layout
+from workers.media.source import local_still
+from workers.media.stills import files as stills
+from workers.workbench import Workbench
+
+Mask = NDArray[np.bool_]
+"""``(H, W)``: what is damaged."""
+
+_LAYOUT = Layout("gray", 8)
+_DAMAGED_FROM = 0.5
+"""Share of full scale from which a pixel of a mask counts."""
+
+
+def read_still_mask(source: Source, size: tuple[int, int], bench: Workbench) -> Mask | None:
+    """Return the mask of a still of ``size`` (height, width); none where the manifest gives none.
+
+    Raises:
+        InputError: ``BAD_MASK``, or it cannot be read.
+    """
+    if not source.mask:
+        return None
+    path = local_still(Source(uri=source.mask, kind=ItemKind.STILL), bench)
+    return _checked(_read_picture(path, bench), size, source.mask)
+
+
+def store_masks(source: Source, facts: ReelFacts, bench: Workbench) -> Path:
+    """Write a reel's mask as a film that is read by frame number: one frame where all frames have the same.
+
+    Raises:
+        InputError: ``BAD_MASK`` when size or number of frames are not the reel's, or it cannot be read.
+    """
+    path, size = bench.scratch / "mask.mkv", (facts.height, facts.width)
+    masks = _read_any(source.mask, bench)
+    count = 0
+    with ffv1.open_writer(path, _LAYOUT, size, Fraction(1000, ffv1.MEZZANINE_TICK_MS), facts) as write:
+        for mask in masks:
+            write((_checked(mask, size, source.mask).astype(np.uint8) * np.uint8(255),))
+            count += 1
+            bench.advance()
+    if count not in (1, facts.frame_count):
+        raise InputError(
+            f"{source.mask}: {count} frames, but the reel has {facts.frame_count}; one frame is taken for all",
+            code="BAD_MASK",
+        )
+    return path
+
+
+def read_masks(path: Path | None, span: tuple[int, int]) -> Iterator[Mask] | None:
+    """Return the masks of the frames of a span, from what :func:`store_masks` wrote; none without such a film."""
+    return None if path is None else _read_span(path, *span)
+
+
+def _read_span(path: Path, start: int, stop: int) -> Iterator[Mask]:
+    with container.open_film(path) as (film, stream):
+        tick = ffv1.MEZZANINE_TICK_MS
+        container.seek(film, stream, start * tick)
+        count = 0
+        for frame in container.frames(film, stream, _refuse_damage):
+            # Of a film of one frame the seek finds that one, and it is the mask of all.
+            if frame.pts is None or (frame.pts < start * tick and stream.frames > 1):
+                continue
+            mask = _to_mask(pixels.to_picture(planes.to_planes(frame, _LAYOUT), _LAYOUT))
+            yield mask
+            count += 1
+        for _ in range(count, stop - start):
+            yield mask
+
+
+def _read_any(uri: str, bench: Workbench) -> Iterator[Mask]:
+    """Yield the masks of a film, of the pictures of a folder in the order of their numbers, or of one picture."""
+    if os.path.isdir(uri):
+        paths = sorted((path for path in Path(uri).iterdir() if path.is_file()), key=_number_order)
+        yield from (_read_picture(path, bench) for path in paths)
+        return
+    path = local_still(Source(uri=uri, kind=ItemKind.STILL), bench)
+    if _is_still(path):
+        yield _read_picture(path, bench)
+    else:
+        yield from _read_film(path, bench)
+
+
+def _read_film(path: Path, bench: Workbench) -> Iterator[Mask]:
+    with container.open_film(path) as (film, stream):
+        coder = stream.codec_context
+        film_scan.check_size(coder.width, coder.height, bench.settings, str(path))
+        for frame in container.frames(film, stream, _refuse_damage):
+            layout = film_scan.layout_of(frame, coder.name, str(path))
+            yield _to_mask(pixels.to_picture(planes.to_planes(frame, layout), layout))
+
+
+def _read_picture(path: Path, bench: Workbench) -> Mask:
+    stills.header(path, bench.settings)
+    return _to_mask(stills.to_picture(stills.read(path, bench.settings)))
+
+
+def _to_mask(picture: pixels.Picture) -> Mask:
+    mask: Mask = picture.max(axis=0) >= _DAMAGED_FROM
+    return mask
+
+
+def _checked(mask: Mask, size: tuple[int, int], uri: str) -> Mask:
+    if mask.shape != size:
+        (height, width), (rows, columns) = size, mask.shape
+        raise InputError(f"{uri}: {columns} x {rows}, but its picture has {width} x {height}", code="BAD_MASK")
+    return mask
+
+
+def _is_still(path: Path) -> bool:
+    try:
+        stills.kind_of(path)
+    except InputError as error:
+        if error.code != "UNKNOWN_FORMAT":
+            raise
+        return False
+    return True
+
+
+def _number_order(path: Path) -> tuple[int, str]:
+    """Sort by the last number in a name, then by the name."""
+    digits = re.findall(r"\d+", path.stem)
+    return (int(digits[-1]) if digits else -1, path.name)
+
+
+def _refuse_damage(damage: str) -> None:
+    raise InputError(f"A mask cannot be decoded: {damage}", code="BAD_MASK")
