@@ -41,7 +41,8 @@ def _thin_film(name: str, size: tuple[int, int], count: int = 2, seed: int = 0) 
     "name", ["yuv422p", "yuv422p10le", "yuv420p", "yuv420p10le", "yuv420p16le", "yuv411p", "yuv410p", "yuv440p"]
 )
 def test_an_empty_recipe_keeps_thinned_out_chroma_to_the_bit(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
-    # Compared with what a decoder makes of the source: FFV1 itself may lose the last column of some odd sizes.
+    if name in ("yuv411p", "yuv410p"):
+        size = (size[0] * 16, size[1] * 16)  # of other sizes FFV1 loses some chroma
     path = film(tmp_path / "a.mkv", _thin_film(name, size), name, options={"level": "1"})
     at = house(tmp_path)
     _, result = whole_life(at, item(path))

@@ -32,6 +32,7 @@ BITEXACT = {"fflags": "+bitexact"}
 are on by themselves, one of which turns sound of transport streams into the form that other containers need."""
 _OPTIONS = {"level": "3", "coder": "1", "context": "0", "slicecrc": "1"}
 _FEW_SLICES_BELOW_PIXELS, _MOST_SLICES = 64 * 64, 64
+_EVEN_SLICES_PX = 16
 
 Write = Callable[[Planes], None]
 
@@ -53,7 +54,14 @@ def master_layout(source: Layout, size: tuple[int, int], recipe: Recipe) -> Layo
         return Layout("rgb", source.depth_bits, transfer=source.transfer)
     is_resized = any(spec.scale(step.params) != 1 for spec, step in steps if step.has_effect)
     keeps = not (is_colored or is_resized or recipe.chroma == "full")
-    return source if keeps and slice_count(*size, planes.ffv1_format(source)) else source.with_full_chroma
+    return source if keeps and _holds(source, size) else source.with_full_chroma
+
+
+def _holds(layout: Layout, size: tuple[int, int]) -> bool:
+    """Whether FFV1 holds such frames to the bit: of chroma a quarter as wide or high it loses some at odd sizes."""
+    if max(layout.shrink) > 2 and any(side % _EVEN_SLICES_PX for side in size):
+        return False
+    return slice_count(*size, planes.ffv1_format(layout)) is not None
 
 
 def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
