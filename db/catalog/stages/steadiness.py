@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,10 +29,39 @@ class DeinterlaceParams(StageParams):
         return self
 
 
+class StabilizeParams(StageParams):
+    """Parameters of ``stabilize``."""
+
+    reference: Literal["picture", "gate"] = Field(
+        "picture",
+        description="What is held still: what the picture shows, or the dark edges of the camera's gate where the scan "
+        "shows them (in directions where no edge is seen, the picture).",
+    )
+    smoothness: float = Field(
+        5.0,
+        ge=1,
+        le=1000,
+        description="How straight the path is that the picture keeps: higher also takes out slower movement.",
+    )
+    max_shift: float = Field(
+        0.015, ge=0, le=0.1, description="The farthest that a frame is moved, as a share of the picture's width."
+    )
+    max_angle: float = Field(0.5, ge=0, le=5, description="The farthest that a frame is turned, in degrees.")
+    border: Literal["replicate", "neighbours"] = Field(
+        "replicate",
+        description="What fills the rim that a moved frame leaves: its own edge, drawn on, or what frames before and "
+        "after show there.",
+    )
+
+
 class DeflickerParams(StageParams):
     """Parameters of ``deflicker``."""
 
     window: int = Field(15, ge=3, le=121, description="Frames over which exposure is smoothed.")
+
+
+def _stabilize_radius(params: Any) -> int:
+    return 4 if params["border"] == "neighbours" else 0
 
 
 SPECS = (
@@ -44,6 +73,17 @@ SPECS = (
         done_by_probe=True,
         reference="Fields matched by how little they comb and repeated frames dropped from each five, sample for "
         "sample; FFmpeg's bwdif (BBC's w3fdif filter with motion-adaptive yadif) for video.",
+    ),
+    StageSpec(
+        name="stabilize",
+        summary="Holds a picture still that weaves in the gate or shakes; pans stay pans.",
+        params=StabilizeParams,
+        order=2,
+        temporal_radius=_stabilize_radius,
+        reel_needs=frozenset({"cuts", "motion"}),
+        c2pa_action="c2pa.edited",
+        reference="Corners followed by Lucas and Kanade's method, there and back; one similarity per pair of frames; "
+        "the path of each shot by l1 trend filtering (Kim, Koh, Boyd, Gorinevsky 2009).",
     ),
     StageSpec(
         name="deflicker",
