@@ -171,6 +171,15 @@ class Substitute(Record):
     reason: str
 
 
+class Base(Record):
+    """An earlier generation's result, of which a reel takes over what did not change."""
+
+    generation: int
+    outputs: dict[str, Blob]
+    frames: tuple[int, int]
+    """Half-open range of the frames that are done anew; all others are as they were."""
+
+
 class ItemView(Record):
     """One line of a manifest as a worker sees it."""
 
@@ -184,6 +193,8 @@ class ItemView(Record):
     profile: Blob | None = None
     """The reel profile that ``merge`` made; none when no step needs one."""
     substitutes: tuple[Substitute, ...] = ()
+    base: Base | None = None
+    """What frames are taken over from; none when all are restored."""
     batch_frames: int = 8
     """Frames in one cell of the batch grid, fixed when the reel was planned."""
 

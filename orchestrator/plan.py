@@ -29,6 +29,7 @@ def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> Ree
     if bound is None:
         return None
     segment_frames = json.loads(view.job_options_json).get("segment_frames") or settings.segment_frames
+    base = view.item.base
     spans = cut(view.item.facts.frame_count, int(segment_frames), batch_frames)
     if view.item.recipe.reel_needs and view.item.profile is None:
         if TaskKind.INSPECT in view.done:
@@ -38,6 +39,8 @@ def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> Ree
     elif TaskKind.RESTORE in view.done:
         tasks = [NewTask(TaskKind.ASSEMBLE)]
     else:
+        if base is not None:
+            spans = cut_around(spans, base.frames, batch_frames)
         tasks = [NewTask(TaskKind.RESTORE, *span) for span in spans]
     return ReelPlan(tasks, bound, batch_frames, handle_frames)
 
@@ -49,6 +52,17 @@ def cut(frame_count: int, segment_frames: int, batch_frames: int) -> list[tuple[
     """
     step = -(-segment_frames // batch_frames) * batch_frames
     return [(start, min(start + step, frame_count)) for start in range(0, frame_count, step)]
+
+
+def cut_around(spans: list[tuple[int, int]], changed: tuple[int, int], batch_frames: int) -> list[tuple[int, int]]:
+    """Return segments of a reel of which only the frames ``changed`` are done anew; what is taken over is in one piece.
+
+    Bounds lie on the grid of cells, as those of ``spans`` do, which cover the reel.
+    """
+    count = spans[-1][1]
+    first, last = changed[0] // batch_frames * batch_frames, min(count, -(-changed[1] // batch_frames) * batch_frames)
+    inner = [(max(first, start), min(last, stop)) for start, stop in spans if start < last and stop > first]
+    return [span for span in ((0, first), *inner, (last, count)) if span[0] < span[1]]
 
 
 def handles(recipe: Recipe, batch_frames: int) -> int:

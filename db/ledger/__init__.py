@@ -1,8 +1,9 @@
 """Every change of state: one function, one transaction. The only code that writes to the tables.
 
 ``submission`` brings jobs and items in, ``dispatching`` rings doorbells, ``leasing`` hands tasks out, ``completing``
-accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``weights`` registers
-networks, ``worker_registry`` knows the workers, ``maintenance`` is the leader's housekeeping.
+accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``taking_back`` leaves
+a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
+leader's housekeeping.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -45,6 +46,7 @@ from db.ledger.submission import (
     close_ingest,
     open_job,
 )
+from db.ledger.taking_back import take_back
 from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_in_use
 from db.ledger.worker_registry import WorkerIdentity, register_worker, sign_off_worker, slots
 
@@ -105,5 +107,6 @@ __all__ = [
     "set_priority",
     "sign_off_worker",
     "slots",
+    "take_back",
     "weights_in_use",
 ]  # fmt: skip

@@ -108,7 +108,7 @@ def rerun(
             raise InputError(f"No finished item of job {job_id} fits the selection", code="NOTHING_SELECTED")
         if state in JOB_OVER:
             move_job(connection, job_id, JobState.RUNNING, finished_at=None)
-        _restart(connection, job_id, rows, recipe, bundle_stills)
+        restart(connection, job_id, rows, recipe, bundle_stills)
         return len(rows)
 
 
@@ -126,16 +126,17 @@ def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _restart(
+def restart(
     connection: Connection, job_id: int, rows: Sequence[Row[*tuple[Any, ...]]],
     recipe: Recipe | None, bundle_stills: int,
 ) -> None:  # fmt: skip
+    """Begin the next generation of finished items: rows with id, kind, state, generation, frames_done, frames_total."""
     stills = [row.id for row in rows if row.kind == ItemKind.STILL]
     reels = [row for row in rows if row.kind == ItemKind.REEL]
     values = {
         "state": ItemState.PENDING, "generation": Item.generation + 1, "error_code": None, "error_message": None,
         "error_remedy": None, "facts_json": None, "profile_json": None, "substitutes_json": "[]", "signature": None,
-        "batch_frames": None, "plan_due_at": None, "frames_done": 0,
+        "batch_frames": None, "plan_due_at": None, "frames_done": 0, "base_json": None,
     }  # fmt: skip
     if recipe:
         values["recipe_json"] = recipe.model_dump_json()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated
 
@@ -10,10 +12,11 @@ import typer
 
 from db import ledger, progress
 from db.errors import CODES, InputError, nearest
-from db.recipe import resolve
+from db.recipe import Exemption, resolve
 from db.session import Database
+from db.settings import Settings
 from db.states import JOB_OVER, ItemState, JobState
-from orchestrator.cli.context import cli_context
+from orchestrator.cli.context import CliContext, cli_context
 from orchestrator.cli.options import ItemIds, JobId, RecipeName
 from orchestrator.cli.terminal import Terminal, pluralize, progress_line
 from orchestrator.results.report import failure_rows
@@ -82,13 +85,30 @@ def rerun(
     code: Codes = None,
     item: ItemIds = None,
     recipe: RecipeName = None,
+    without: Annotated[
+        str | None, typer.Option("--without", help="Leave out the steps of this stage, in the items named by --item.")
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="With --without: only in these frames, both included: 100-140.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option("--region", help="With --without: only there: left,top,width,height in pixels.")
+    ] = None,
 ) -> None:
     """Start items again: the failed ones, unless others are selected.
 
-    Earlier results are kept; each item gets its next generation.
+    Earlier results are kept; each item gets its next generation. With --without, what a step did is taken back and the
+    rest stays: frames that it had no part in are taken over to the bit.
     """
     cli = cli_context(context)
     settings = cli.settings()
+    if without is not None:
+        if recipe is not None or state or code:
+            raise InputError("--without changes the items' own recipes: name them by --item, and nothing else")
+        _take_back(cli, settings, job, item or (), without, _exemption(frames, region))
+        return
+    if frames is not None or region is not None:
+        raise InputError("--frames and --region say where a step is left out: name it by --without")
     selection = ledger.Selection(_states(state or []), _codes(code or []), tuple(item or ()))
     new_recipe = resolve(recipe) if recipe is not None else None
     with cli.open_database(settings) as database:
@@ -96,10 +116,37 @@ def rerun(
             new_recipe = pin_weights(new_recipe, available_weights(new_recipe, database))
             Deposits(settings).put(new_recipe)
         count = ledger.rerun(database, job, selection, recipe=new_recipe, bundle_stills=settings.bundle_stills)
+    _announce_rerun(cli, settings, job, count)
+
+
+def _take_back(
+    cli: CliContext, settings: Settings, job: int, items: Sequence[str], stage: str, exemption: Exemption
+) -> None:
+    with cli.open_database(settings) as database:
+        count = ledger.take_back(database, job, items, stage, exemption, bundle_stills=settings.bundle_stills)
+    _announce_rerun(cli, settings, job, count)
+
+
+def _announce_rerun(cli: CliContext, settings: Settings, job: int, count: int) -> None:
     cli.terminal.say(f"{pluralize(count, 'item')} of job {job} will be done again.")
     if settings.embedded:
         cli.terminal.say(f"Start the work with `reelwright run --job {job}`.")
     cli.terminal.document({"job_id": job, "items": count})
+
+
+def _exemption(frames: str | None, region: str | None) -> Exemption:
+    """Read where a step is left out; frames are written with both ends included."""
+    span = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", frames or "0")
+    box = re.fullmatch(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", region or "0,0,1,1")
+    if span is None or int(span[2] or span[1]) < int(span[1]):
+        raise InputError(f"--frames {frames!r:.40}: expected a number or a range such as 100-140")
+    if box is None or "0" in (box[3], box[4]):
+        raise InputError(f"--region {region!r:.40}: expected left,top,width,height such as 40,20,64,64")
+    left, top, width, height = (int(value) for value in box.groups())
+    return Exemption(
+        frames=(int(span[1]), int(span[2] or span[1]) + 1) if frames else None,
+        region=(left, top, width, height) if region else None,
+    )
 
 
 def pause(context: typer.Context, job: JobId) -> None:

@@ -65,6 +65,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
         facts={
             **facts.model_dump(mode="json"),
             "copied_sound": verifier.verify(),
+            **({"taken_over_from_generation": item.base.generation} if item.base else {}),
             **step_changes.facts(item.recipe, values),
             **_source_mark(item, facts).result_facts(),
         },
@@ -252,9 +253,9 @@ def _write_scores(
 ) -> tuple[dict[str, NDArray[np.float64]], Blob]:
     """Concatenate the segments' values into one Parquet file, a row a frame."""
     segment_values = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
-    values = {
-        name: np.concatenate([part[name] for part in segment_values]) for name in sorted(segment_values[0])
-    } | pair_values
+    # Segments that were taken over hold the values of neighbours too, which are made anew.
+    names = sorted(set.intersection(*(set(part) for part in segment_values)))
+    values = {name: np.concatenate([part[name] for part in segment_values]) for name in names} | pair_values
     count = len(next(iter(values.values())))
     seconds = [_seconds(clock, number) for number in range(count)]
     table = pa.table(

@@ -36,7 +36,7 @@ from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import xmp
 from workers.ops import luma
-from workers.tasks import ai_marking, repair_masks, scoring, step_changes
+from workers.tasks import ai_marking, repair_masks, scoring, step_changes, taking_over
 from workers.workbench import Workbench
 
 Span = tuple[int, int]
@@ -57,6 +57,8 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
         OutOfMemoryError: The machine was too small for the batch.
     """
     item, span = assignment.reel, (assignment.start_frame, assignment.stop_frame)
+    if item.base is not None and not taking_over.has_part(item.base, *span):
+        return taking_over.take_over_segment(assignment, item.base, bench)
     source_reel = reel.open_reel(item, bench)
     assert item.facts is not None
     path = bench.scratch / "chunk.mkv"

@@ -89,9 +89,12 @@ def facts(recipe: Recipe, values: Values) -> dict[str, Any]:
     Returns:
         ``recipe`` (its name), ``recipe_fingerprint``, and ``steps``, a row each: ``stage``; ``changed`` and ``moved``,
         means over all frames, and ``changed_frames``, all none for a step that changes the size; of a step that
-        repairs, ``repaired``, mean over all frames, and ``places``, the sum.
+        repairs, ``repaired``, mean over all frames, and ``places``, the sum; where it was taken back, ``taken_back``.
     """
     rows = [_step_summary(number, step.stage, values) for number, step in enumerate(recipe.steps)]
+    for row, step in zip(rows, recipe.steps, strict=True):
+        if step.exemptions:
+            row["taken_back"] = [exemption.model_dump(mode="json") for exemption in step.exemptions]
     return {"recipe": recipe.name, "recipe_fingerprint": recipe.fingerprint(), "steps": rows}
 
 
