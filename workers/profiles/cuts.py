@@ -19,6 +19,8 @@ from workers.ops.planes import Planes
 
 LOOKS_BACK = True
 _WIDTH, _HEIGHT = 64, 48
+_RIM_SHARE = 0.05
+"""Share of each side that is left out: the gate's edge is the same in every shot."""
 _BLOCK_PX, _REACH_PX = 8, 7
 _LEAST_TEXTURE, _MOST_TEXTURE = 4.0, 20.0
 """Standard deviation of a block, of 255: below the first it is not asked, and none counts more than the second."""
@@ -55,13 +57,17 @@ def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[s
     cut, odd = np.arange(count) == 0, np.zeros(count, np.bool_)
     for number in range(1, count):
         usual = _usual_score(score, number)
-        if score[number] >= min(_CUT_BELOW, _CUT_SHARE * usual) or not _is_least(score, number):
+        if score[number] >= _least_score(usual) or not _is_least(score, number):
             continue
         bridge = _find_bridge(thumbs, number, _BRIDGE_SHARE * usual)
         if bridge is None:
             cut[number] = True
         else:
             odd[number + bridge[0] + 1 : number + bridge[1]] = True
+    for number in np.flatnonzero(cut[1:-1] & cut[2:]) + 1:
+        odd[number] = True
+        if match(thumbs[number - 1], thumbs[number + 1]) >= _least_score(_usual_score(score, number)):
+            cut[number] = cut[number + 1] = False
     return {"cut": cut, "odd": odd}
 
 
@@ -71,7 +77,10 @@ def match(one: Thumb, other: Thumb) -> float:
 
 
 def _thumb(picture: Planes) -> Thumb:
-    small = cv2.resize(planes.luma(picture), (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    luma = planes.luma(picture)
+    rim_y, rim_x = (round(side * _RIM_SHARE) for side in luma.shape)
+    inner = luma[rim_y : luma.shape[0] - rim_y, rim_x : luma.shape[1] - rim_x]
+    small = cv2.resize(inner, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return np.clip(np.rint(small * 255), 0, 255).astype(np.uint8)
 
 
@@ -98,6 +107,11 @@ def _usual_score(score: NDArray[np.float64], number: int) -> float:
     """Return what pairs score before or behind, whichever is more: a shot on one side may be short."""
     sides = (score[max(1, number - _AROUND) : number], score[number + 1 : number + 1 + _AROUND])
     return max((float(np.median(side)) for side in sides if side.size), default=1.0)
+
+
+def _least_score(usual: float) -> float:
+    """Return what a pair of one shot scores at least, where pairs around it score ``usual``."""
+    return min(_CUT_BELOW, _CUT_SHARE * usual)
 
 
 def _is_least(score: NDArray[np.float64], number: int) -> bool:

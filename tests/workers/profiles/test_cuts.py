@@ -12,10 +12,15 @@ def shots(frames: torch.Tensor) -> tuple[tuple[int, int], ...]:
 
 
 def scene(count: int, seed: int, moving_px: int = 1) -> torch.Tensor:
-    """A pan over a blotchy scene of its own."""
+    """A pan over a scene of its own, blotchy and with detail: smooth shading alone is alike everywhere."""
     rng = np.random.default_rng(seed)
-    coarse = torch.from_numpy(rng.random((1, 1, 6, 20)).astype(np.float32))
-    wide = torch.nn.functional.interpolate(coarse, size=(48, 160), mode="bicubic").clamp(0, 1)
+    blotches, detail = (
+        torch.nn.functional.interpolate(
+            torch.from_numpy(rng.random((1, 1, rows, columns)).astype(np.float32)), size=(48, 160), mode="bicubic"
+        )
+        for rows, columns in ((6, 20), (20, 66))
+    )
+    wide = (0.6 * blotches + 0.4 * detail).clamp(0, 1)
     return torch.cat([wide[..., n * moving_px : n * moving_px + 64] for n in range(count)])
 
 
@@ -38,6 +43,21 @@ def test_a_flash_or_a_black_frame_is_no_cut() -> None:
     frames[7] = 0
     frames[11] = scene(1, 9)[0]
     assert shots(frames) == ((0, 16),)
+
+
+def test_frames_that_do_not_belong_are_named() -> None:
+    frames = scene(16, 1)
+    frames[7] = 0
+    frames[11] = scene(1, 9)[0]
+    odd = reel(frames, kinds=("cuts",)).profile["odd"]
+    assert np.flatnonzero(odd).tolist() == [7, 11]
+
+
+def test_the_edge_of_the_gate_that_all_shots_share_hides_no_cut() -> None:
+    frames = torch.nn.functional.interpolate(torch.cat([scene(8, 1), scene(8, 2)]), scale_factor=4, mode="bilinear")
+    frames[..., :7, :] = frames[..., -7:, :] = 0
+    frames[..., :10] = frames[..., -10:] = 0
+    assert shots(frames) == ((0, 8), (8, 16))
 
 
 def test_fast_motion_is_no_cut() -> None:
