@@ -27,6 +27,9 @@ _BINS = 12
 _LEAST_IN_BIN = 200
 _LEAST_NOISE = 0.012
 _SPREAD_SIGMA_PX, _USUAL_SPREADS = 1.0, 2.0
+_AREA_SIGMA_PX, _USUAL_IN_AREA, _AREA_SHARE = 8.0, 1.3, 3.0
+"""How far neighbours must lie apart, at a place and over an area, in units of what is usual in the frame, before it is
+held against them; and how much it is, over an area: there motion was not followed."""
 _SHARE_OF_GRADIENT = 0.5
 """How far off, in pixels, a neighbour may lie before its edges speak."""
 _Z_FLOOR, _WIDE_FLOOR = 0.6, 0.35
@@ -87,13 +90,21 @@ def weigh(plane: Plane, references: Sequence[Plane]) -> Evidence:
     """Return what ``references``, one or more as of :func:`fetch`, say of a plane."""
     expected, spread = median_and_spread(references)
     noise = noise_plane(noise_by_level(plane, references), expected)
-    excess = _dilate(np.maximum(0, _blur(spread, _SPREAD_SIGMA_PX) - _USUAL_SPREADS * np.float32(np.median(spread))))
     difference = plane - expected
-    reduced = np.copysign(np.maximum(np.abs(difference) - excess, 0), difference)
+    reduced = np.copysign(np.maximum(np.abs(difference) - _disagreement(spread), 0), difference)
     z = reduced / np.sqrt(noise**2 + (_SHARE_OF_GRADIENT * _gradient(expected)) ** 2)
     wide = _blur(z, _WIDE_SIGMA_PX)
     fine = z / np.float32(max(_Z_FLOOR, robust_sigma(z)))
     return Evidence(expected, spread, noise, fine, wide / np.float32(max(_WIDE_FLOOR, robust_sigma(wide))))
+
+
+def _disagreement(spread: Plane) -> Plane:
+    """Return by how much the frame must differ more, for all that its neighbours differ among themselves."""
+    usual = np.float32(np.median(spread))
+    place = _dilate(_blur(spread, _SPREAD_SIGMA_PX) - _USUAL_SPREADS * usual)
+    area = _AREA_SHARE * (_blur(spread, _AREA_SIGMA_PX) - _USUAL_IN_AREA * usual)
+    together: Plane = np.maximum(0, np.maximum(place, area))
+    return together
 
 
 def median_and_spread(planes: Sequence[Plane]) -> tuple[Plane, Plane]:

@@ -20,8 +20,8 @@ _MISFIT, _DISAGREEMENT = 1.8, 3.0
 _OUTLYING = 3.0
 """In units of noise: a neighbour that lies so far from the median counts for little."""
 _INPAINT_RADIUS_PX = 3.0
-_SOFTEST_EDGE_PX, _EDGE_SHARE, _CLEAR = 2, 0.35, 5.0
-"""How wide the edge of damage may be, how much of the damage must show in it, and how far the damage must stand
+_SOFTEST_EDGE_PX, _EDGE_SHARE, _CLEAR = 2, 0.2, 3.0
+"""How wide the edge of damage may be; and how much of the damage must be seen in a pixel of it, which must also stand
 out of what lies around, in units of how far that strays."""
 _LEAST_WEIGHT = 1e-3
 
@@ -91,14 +91,8 @@ def _soft_edge(luma: Plane, inside: Mask, marked: Mask) -> Mask:
         if not near.any() or not far.any():
             break
         level, aim = luma[inside].mean(), luma[far].mean()
-        contrast = abs(level - aim)
-        # A faint mark says too little about its edge.
-        if (
-            contrast < _CLEAR * luma[far].std()
-            or (luma[near].mean() - aim) * np.sign(level - aim) < _EDGE_SHARE * contrast
-        ):
-            break
-        edge |= near
+        least = max(_EDGE_SHARE * abs(level - aim), _CLEAR * luma[far].std())
+        edge |= near & ((luma - aim) * np.sign(level - aim) > least)
     return edge
 
 
