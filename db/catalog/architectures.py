@@ -51,6 +51,10 @@ class Card:
     """Options that its authors give other values for these weights than for the others of the architecture."""
     scale: int = 1
     """Factor on width and height; 1 unless it enlarges."""
+    chroma_smoothing: int = 0
+    """What ``colorize`` takes where a recipe gives none; 0 leaves the network's colour as it is."""
+    chroma_limit: float = 0
+    """The same."""
     shipped: bool = False
     """Whether the file comes with Reelwright, so that nobody need register it; see ``db.catalog.shipped``."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from db.catalog.architectures import ARCHITECTURES, Card, WeightsFile
 from db.catalog.entry_points import Catalog
@@ -29,9 +30,9 @@ LABEL_CHARACTERS = 40
 _TAG = re.compile(rf"(?P<base>[^:]{{1,60}}):(?P<label>[a-z0-9][a-z0-9-]{{0,{LABEL_CHARACTERS - 1}}})")
 
 
-def _ours(name: str, architecture: str, build: str, summary: str, megabytes: int, scale: int = 1) -> Card:
+def _ours(name: str, architecture: str, build: str, summary: str, megabytes: int, **more: Any) -> Card:
     files = (WeightsFile(f"{name}.safetensors", megabytes=megabytes),)
-    return Card(name, architecture, build, summary, files, "with Reelwright", "Apache-2.0", scale=scale, shipped=True)
+    return Card(name, architecture, build, summary, files, "with Reelwright", "Apache-2.0", shipped=True, **more)
 
 
 def _dctlsa(scale: int, sha256_prefix: str) -> Card:
@@ -51,9 +52,15 @@ def _ddcolor(name: str, build: str, summary: str, file: str, megabytes: int) -> 
 
 
 _SHIPPED = (
-    _ours("reelwright-color", "lite_unet", "lite-unet", "Colours photos; trained by this project.", 22),
+    _ours(
+        "reelwright-color", "lite_unet", "lite-unet", "Colours photos; trained by this project.", 22,
+        chroma_smoothing=8, chroma_limit=36,
+    ),
     _ours("reelwright-denoise", "folded_cnn", "folded-cnn", "Takes noise out; trained by this project.", 1),
-    _ours("reelwright-upscale-x2", "subpixel_cnn", "subpixel-cnn", "Doubles a picture; trained by this project.", 1, 2),
+    _ours(
+        "reelwright-upscale-x2", "subpixel_cnn", "subpixel-cnn", "Doubles a picture; trained by this project.", 1,
+        scale=2,
+    ),
     Card(
         "eccv16", "eccv16", "eccv16", "CIC as its authors released it for PyTorch.",
         (WeightsFile("colorization_release_v2-9b330a0b.pth", sha256_prefix="9b330a0bae53f4de", megabytes=129),),

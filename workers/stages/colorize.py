@@ -1,13 +1,16 @@
 """Gives colour to black-and-white pictures, by a published network.
 
 The network sees the picture at its own size and says a and b of CIE Lab; these are enlarged and join the lightness that
-the source has at full size and depth. Colour depends on the whole picture, so there are no tiles.
+the source has at full size and depth. Colour depends on the whole picture, so there are no tiles. Before they join, they
+may be smoothed along lightness and kept below a limit: a tinted photograph instead of paint.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +18,7 @@ from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages.color import ColorizeParams
 from workers import models
 from workers.frames import Clip, Reel
-from workers.ops import cells, lab
+from workers.ops import cells, chroma, lab
 
 Box = tuple[float, ...]
 
@@ -44,8 +47,21 @@ def _colorize(
     pictures: Tensor, params: ColorizeParams, reel: Reel, colorizer: nn.Module, detector: nn.Module | None
 ) -> Tensor:
     options = params.options | _boxes(pictures, params, reel, detector)
-    chroma = models.chroma(colorizer, pictures, **options).to(pictures.device, torch.float32)
-    return lab.merge_chroma(lab.lightness(pictures), chroma)
+    colors = models.chroma(colorizer, pictures, **options).to(pictures.device, torch.float32)
+    lightness = lab.lightness(pictures)
+    return lab.merge_chroma(lightness, _soften(colors, lightness, *params.softening))
+
+
+def _soften(colors: Tensor, lightness: Tensor, radius_px: int, limit: float) -> Tensor:
+    """Return a and b ``(N, 2, h, w)`` smoothed along lightness ``(N, 1, H, W)``, and bent towards a limit."""
+    if radius_px == limit == 0:
+        return colors
+    size = (colors.shape[-1], colors.shape[-2])
+    softened = []
+    for color, light in zip(colors.cpu().numpy(), lightness.cpu().numpy(), strict=True):
+        guide = cv2.resize(light[0], size, interpolation=cv2.INTER_AREA)
+        softened.append(chroma.bend(chroma.smooth(color, guide, radius_px), limit))
+    return torch.from_numpy(np.stack(softened)).to(colors.device)
 
 
 def _boxes(pictures: Tensor, params: ColorizeParams, reel: Reel, detector: nn.Module | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.stages.spec import ColorParams, StageSpec, check_task
+from db.catalog.stages.spec import ColorParams, StageParams, StageSpec, check_task
 from db.catalog.weights import Card, card, resolve
 
 
@@ -23,6 +23,20 @@ class ColorizeParams(ColorParams):
     weights: str | None = Field(None, description="Weights by name; none takes those that stand for the model.")
     already_colored: Literal["keep", "recolor"] = Field(
         "keep", description="Sources that have colour of their own are left as they are, or coloured anew."
+    )
+    chroma_smoothing: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Radius over which colour is smoothed, in pixels of the network's own picture; it "
+        "stops at edges of lightness. 0 smooths nothing; none takes what suits the weights.",
+    )
+    chroma_limit: float | None = Field(
+        None,
+        ge=0,
+        le=180,
+        description="Chroma of CIE Lab that no colour exceeds: what is above half of it is bent "
+        "towards it. 0 bends nothing; none takes what suits the weights.",
     )
     input_size: int | None = Field(
         None, ge=64, le=2048, multiple_of=32, description="Side of the square that the network sees, in pixels."
@@ -64,15 +78,37 @@ class ColorizeParams(ColorParams):
         return resolve(self.model or (None if self.weights else "reelwright-color"), self.weights)
 
     @property
+    def softening(self) -> tuple[int, float]:
+        """Radius of smoothing and limit of chroma, given or those that suit the weights; 0 for none."""
+        smoothing, limit = self.chroma_smoothing, self.chroma_limit
+        return (
+            self.card.chroma_smoothing if smoothing is None else smoothing,
+            self.card.chroma_limit if limit is None else limit,
+        )
+
+    @property
     def options(self) -> dict[str, Any]:
         """What is given for the network, by the names of its options; the detector's part is not the network's."""
         values = {name: getattr(self, name) for name in _OPTIONS if name != "detector"}
         return dict(self.card.defaults) | {name: value for name, value in values.items() if value is not None}
 
 
-_CHOICE = {*ColorParams.model_fields, "model", "weights", "already_colored"}
+_CHOICE = {
+    *ColorParams.model_fields, "model", "weights", "already_colored", "chroma_smoothing", "chroma_limit",
+}  # fmt: skip
 _OPTIONS = tuple(name for name in ColorizeParams.model_fields if name not in _CHOICE)
 """Parameters that only some systems have."""
+
+
+class FadingParams(StageParams):
+    """Parameters of ``fading``."""
+
+    amount: float | None = Field(
+        None, ge=0, le=1, description="How much of the fading is undone; none decides it by how plainly it shows."
+    )
+    crosstalk: float = Field(
+        0.0, ge=0, le=0.3, description="Share of each dye layer that shows in the channels of the other two."
+    )
 
 
 class StabilizeColorParams(ColorParams):
@@ -95,6 +131,16 @@ def _colorizer_weights(params: Any) -> tuple[str, ...]:
 
 
 SPECS = (
+    StageSpec(
+        name="fading",
+        summary="Brings faded dyes of colour film and prints back; grey and toned pictures stay as they are.",
+        params=FadingParams,
+        order=9,
+        reel_needs=frozenset({"dye"}),
+        c2pa_action="c2pa.color_adjustments",
+        reference="Density of each dye layer scaled and moved in linear light, after Trumpy, Chatterjee, Ruedel 2023; "
+        "by the darkest and clearest places of the shot.",
+    ),
     StageSpec(
         name="colorize",
         summary="Gives colour to black-and-white pictures, by our own network or a published system.",
