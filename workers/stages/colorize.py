@@ -1,7 +1,7 @@
 """Gives colour to black-and-white pictures, by a published network.
 
 The network sees the picture at its own size and says a and b of CIE Lab; these are enlarged and join the lightness that
-the source has at full size and depth. Colour depends on the whole picture, so there are no tiles. Before they join, they
+source has at full size and depth. Colour depends on the whole picture, so there are no tiles. Before they join, they
 may be smoothed along lightness and kept below a limit: a tinted photograph instead of paint.
 """
 
