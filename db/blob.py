@@ -1,10 +1,20 @@
-"""What a record says of one object in the store."""
+"""What records are made of: their base, exact numbers, and what is said of one object in the store."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+
+def _rational(value: Any) -> Fraction:
+    return value if isinstance(value, Fraction) else Fraction(str(value))
+
+
+Rational = Annotated[Fraction, BeforeValidator(_rational), PlainSerializer(str, return_type=str)]
+"""An exact number, written ``"24000/1001"``."""
 
 
 class Record(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from db.blob import Blob, Record
+from db.blob import Blob, Rational, Record
 from db.catalog import stages
 from db.errors import InputError, RecipeError, nearest
 
@@ -21,9 +22,10 @@ OUTPUTS = ("master", "access", "scores")
 ALL_OUTPUTS = (*OUTPUTS, "sequence", "masks")
 """What can be asked for; ``sequence`` writes an image sequence again as the kind that it is, ``masks`` shows what was
 repaired."""
-FIELDS = ("recipe", "outputs", "bad_frames", "master", "name", "description")
+FIELDS = ("recipe", "outputs", "bad_frames", "master", "access", "name", "description")
 MAX_STEPS = 64
 _CHROMA = ("source", "full")
+_LEAST_FPS, _MOST_FPS = 1, 120
 
 
 class PinnedFile(Blob):
@@ -109,6 +111,8 @@ class Recipe(BaseModel):
     """What stands in for a frame that kills the worker's process; ``fail`` puts the whole item in quarantine."""
     chroma: Literal["source", "full"] = Field("source", exclude_if=lambda chroma: chroma == "source")
     """Whether the master of a YUV reel keeps the source's thinned out chroma, or gets a sample for every pixel."""
+    access_fps: Rational | None = Field(None, exclude_if=lambda fps: fps is None)
+    """Frames per second of access copies, made between the master's; none keeps the reel's own."""
 
     @property
     def has_effect(self) -> bool:
@@ -126,6 +130,8 @@ class Recipe(BaseModel):
                 by_shot = any(variant.get("shot") for variant in step.params.get("variants") or ())
                 if step.temporal_radius > 0 or by_shot:
                     needs.add("cuts")
+        if self.access_fps is not None:
+            needs.add("cuts")
         return frozenset(needs | {"cuts"}) if needs else frozenset()
 
     def fingerprint(self) -> str:
@@ -157,6 +163,7 @@ def from_document(document: Any, name: str) -> Recipe:
     outputs: Any = list(OUTPUTS)
     bad_frames: Any = "hold"
     master: Any = {}
+    access: Any = {}
     if isinstance(document, dict):
         if "recipe" not in document:
             raise RecipeError(f"Recipe {name}: there is no `recipe:` in it")
@@ -164,7 +171,7 @@ def from_document(document: Any, name: str) -> Recipe:
             if field not in FIELDS:
                 raise RecipeError(f"Recipe {name}: no field {str(field)!r:.60}.{nearest(str(field), FIELDS)}")
         outputs, bad_frames = document.get("outputs", outputs), document.get("bad_frames", bad_frames)
-        master = document.get("master", master)
+        master, access = document.get("master", master), document.get("access", access)
         document = document["recipe"]
     if document is None:
         document = []
@@ -174,8 +181,10 @@ def from_document(document: Any, name: str) -> Recipe:
     _check_order(steps, name)
     if bad_frames not in ("hold", "black", "fail"):
         raise RecipeError(f"Recipe {name}: bad_frames must be hold, black or fail", code="BAD_PARAMETER")
-    chroma = _master_chroma(master, name)
-    return Recipe(name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames, chroma=chroma)
+    return Recipe(
+        name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames,
+        chroma=_master_chroma(master, name), access_fps=_access_rate(access, name),
+    )  # fmt: skip
 
 
 def resolve(name_or_path: str) -> Recipe:
@@ -256,6 +265,24 @@ def _master_chroma(value: Any, name: str) -> Literal["source", "full"]:
             f"Recipe {name}: master takes `chroma: source` or `chroma: full`, not {value!r:.80}", code="BAD_PARAMETER"
         )
     return "full" if value.get("chroma") == "full" else "source"
+
+
+def _access_rate(value: Any, name: str) -> Fraction | None:
+    """Read ``access: {fps: 24}``; a rate is a number or a ratio such as 24000/1001."""
+    if value == {}:
+        return None
+    try:
+        if not isinstance(value, dict) or value.keys() != {"fps"} or isinstance(value["fps"], bool):
+            raise ValueError(value)
+        rate = Fraction(str(value["fps"])).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError) as error:
+        raise RecipeError(f"Recipe {name}: access takes `fps: 24`, not {value!r:.80}", code="BAD_PARAMETER") from error
+    if not _LEAST_FPS <= rate <= _MOST_FPS:
+        raise RecipeError(
+            f"Recipe {name}: access: {rate} frames per second are not between {_LEAST_FPS} and {_MOST_FPS}",
+            code="BAD_PARAMETER",
+        )
+    return rate
 
 
 def _outputs(value: Any, name: str) -> tuple[str, ...]:

@@ -6,23 +6,16 @@ Everything here is stored as JSON in a row or a blob, so a field is only ever ad
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer
+from pydantic import AliasChoices, Field
 
 from db.blob import Blob as Blob
+from db.blob import Rational
 from db.blob import Record as Record
 from db.errors import InputError
 from db.recipe import Recipe
 from db.states import ItemKind, TaskKind
-
-
-def _rational(value: Any) -> Fraction:
-    return value if isinstance(value, Fraction) else Fraction(str(value))
-
-
-Rational = Annotated[Fraction, BeforeValidator(_rational), PlainSerializer(str, return_type=str)]
-"""An exact number, written ``"24000/1001"``."""
 
 
 class Sequence(Record):

@@ -169,7 +169,11 @@ class Validator:
         if outputs is not None:
             steps = [{step.stage: step.params} for step in recipe.steps]
             master = {"chroma": recipe.chroma}
-            document = {"recipe": steps, "outputs": outputs, "bad_frames": recipe.bad_frames, "master": master}
+            access = {"fps": str(recipe.access_fps)} if recipe.access_fps else {}
+            document = {
+                "recipe": steps, "outputs": outputs, "bad_frames": recipe.bad_frames, "master": master,
+                "access": access,
+            }  # fmt: skip
             recipe = recipes.from_document(document, recipe.name)
         return None if recipe == self._recipe else recipe
 

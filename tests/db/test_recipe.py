@@ -114,3 +114,27 @@ def test_a_variant_changes_neither_size_nor_weights(text: str) -> None:
 def test_shots_by_number_need_the_cuts() -> None:
     assert recipe.parse("- upscale: {variants: [{shot: 2, strength: 0.5}]}", "r").reel_needs == {"cuts"}
     assert not recipe.parse("- upscale: {variants: [{frames: [0, 2], strength: 0.5}]}", "r").reel_needs
+
+
+@pytest.mark.parametrize("text", ["24", "'24000/1001'", "23.976", "50"])
+def test_an_access_copy_may_have_a_rate_of_its_own(text: str) -> None:
+    found = recipe.parse(f"{{recipe: [], access: {{fps: {text}}}}}", "r")
+    assert found.access_fps is not None
+    assert found.reel_needs == {"cuts"}
+    assert recipe.Recipe.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["access: {fps: 0}", "access: {fps: .nan}", "access: {rate: 2}", "access: 24", "access: {fps: 1000}",
+             "access: {fps: true}", "master: {chroma: half}", "master: full", "master: {size: 2}"],
+)  # fmt: skip
+def test_what_master_and_access_do_not_take_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe.parse(f"{{recipe: [], {text}}}", "r")
+    assert caught.value.code == "BAD_PARAMETER"
+
+
+def test_what_is_not_asked_for_does_not_change_a_fingerprint() -> None:
+    plain, asked = recipe.parse("[]", "r"), recipe.parse("{recipe: [], master: {chroma: source}}", "r")
+    assert plain.fingerprint() == asked.fingerprint()
+    assert plain.fingerprint() != recipe.parse("{recipe: [], master: {chroma: full}}", "r").fingerprint()

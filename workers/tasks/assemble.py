@@ -23,12 +23,12 @@ from workers.media import index, planes
 from workers.media.film import access_copy, container, ffv1, framemd5, remux, side_streams
 from workers.media.film.sound import SoundVerifier
 from workers.media.film.timing import Clock
-from workers.media.pixels import Layout, to_picture
+from workers.media.pixels import Layout, to_picture, to_planes
 from workers.media.reel import layout_of
 from workers.media.sequences import write as sequence_write
 from workers.media.source import locate, locate_sound
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, repair_masks, scoring, step_changes
+from workers.tasks import ai_marking, pace, repair_masks, scoring, step_changes
 from workers.workbench import Workbench
 
 
@@ -174,6 +174,11 @@ def _notes(item: ItemView, facts: ReelFacts) -> Iterator[str]:
     yield from stages.notes(item.recipe, facts.already_colored, facts.frame_count)
     yield from facts.notes
     yield from sequence_write.notes(item)
+    if item.recipe.access_fps is not None and "access" in item.recipe.outputs:
+        yield (
+            f"The access copy runs at {item.recipe.access_fps} frames per second: frames between those of the master "
+            "were made along the motion, none across a cut."
+        )
     if facts.damaged:
         yield f"The source is damaged: {facts.damaged}."
     if facts.rotation_degrees:
@@ -209,7 +214,11 @@ def _decode_master(
     outputs = {}
     if "access" in item.recipe.outputs:
         path = bench.scratch / "access.mp4"
-        codecs = access_copy.write_access_copy(path, frames, plan, comment=_source_mark(item, plan.facts).sentence())
+        shown, clock = _at_access_rate(frames, item, plan, bench), None
+        if item.recipe.access_fps is not None:
+            clock = pace.clock_at(plan.clock, item.recipe.access_fps)
+        comment = _source_mark(item, plan.facts).sentence()
+        codecs = access_copy.write_access_copy(path, shown, plan, comment=comment, clock=clock)
         if codecs:
             notes.append(f"In the access copy the sound ({', '.join(codecs)}) was encoded as AAC.")
         xmp.copy_xmp(None, path, _source_mark(item, plan.facts).xmp())
@@ -219,12 +228,29 @@ def _decode_master(
     return outputs | {"framemd5": bench.put("master.framemd5", sums)}
 
 
+def _at_access_rate(
+    frames: Iterator[VideoFrame], item: ItemView, plan: remux.MasterPlan, bench: Workbench
+) -> Iterator[VideoFrame]:
+    """Yield the access copy's frames in the master's layout: the master's own, or others at the rate that is wanted."""
+    rate = item.recipe.access_fps
+    if rate is None or (rate == plan.clock.rate and not plan.clock.times):
+        yield from frames
+        return
+    pictures = (to_picture(planes.to_planes(frame, plan.layout), plan.layout) for frame in frames)
+    for picture in pace.change_rate(pictures, plan.clock, plan.facts.frame_count, rate, _shot_starts(item, bench)):
+        yield planes.to_frame(to_planes(picture, plan.layout), plan.layout)
+
+
+def _shot_starts(item: ItemView, bench: Workbench) -> frozenset[int]:
+    profile = index.unpack(bench.store.read(item.profile)) if item.profile else {}
+    return frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else frozenset()
+
+
 def _pairs(item: ItemView, layout: Layout, bench: Workbench) -> scoring.NeighborScores | None:
     """Return what compares neighbouring frames, for film in colour: in grey nothing of it can be seen."""
     if layout.channels == 1 or "scores" not in item.recipe.outputs:
         return None
-    profile = index.unpack(bench.store.read(item.profile)) if item.profile else {}
-    return scoring.NeighborScores(frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else ())
+    return scoring.NeighborScores(_shot_starts(item, bench))
 
 
 def _compare_neighbors(

@@ -43,6 +43,18 @@ class DenoiseParams(StageParams):
         return (self.weights,) if self.weights and self.method in ("auto", "network") else ()
 
 
+class DeblurParams(StageParams):
+    """Parameters of ``deblur``."""
+
+    sigma: float | None = Field(
+        None,
+        ge=0,
+        le=2.5,
+        description="How far the picture is blurred, as the deviation of a Gaussian in pixels; none measures it, once "
+        "for each shot, and leaves alone what is blurred by less than 0.6. Too much does harm: rather take less.",
+    )
+
+
 class UpscaleParams(StageParams):
     """Parameters of ``upscale``."""
 
@@ -96,6 +108,16 @@ SPECS = (
         c2pa_action="c2pa.filtered",
         reference="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for "
         "alignment; the network's own page.",
+    ),
+    StageSpec(
+        name="deblur",
+        summary="Takes back a soft focus or a soft scan: blur that is the same all over the picture.",
+        params=DeblurParams,
+        order=8,
+        reel_needs=frozenset({"cuts", "sharpness"}),
+        c2pa_action="c2pa.filtered",
+        reference="Deconvolution with sparse gradients (Krishnan, Fergus 2009), held near what surrounds each pixel; "
+        "blur measured at strong edges against a known one (Zhuo, Sim 2011).",
     ),
     StageSpec(
         name="upscale",

@@ -36,15 +36,16 @@ _MP3_LEAST_HZ = 16_000
 
 
 def write_access_copy(
-    path: Path, frames: Iterable[VideoFrame], plan: MasterPlan, *, comment: str = ""
+    path: Path, frames: Iterable[VideoFrame], plan: MasterPlan, *, comment: str = "", clock: Clock | None = None
 ) -> tuple[str, ...]:
     """Encode an access copy from a master's decoded frames.
 
     Args:
         path: The file to write.
-        frames: The master's frames in order.
+        frames: The master's frames in order, or others in their layout.
         plan: What the master was made of.
         comment: What players show of the film; empty shows nothing.
+        clock: When the frames are shown, where it is not when the master's are; sound stays where it is.
 
     Returns:
         Names of the sound codecs that had to be encoded anew.
@@ -59,8 +60,9 @@ def write_access_copy(
         if comment:
             out.metadata["comment"] = comment
         screen = _screen_layout(plan.layout, first.height)
-        picture = _picture_stream(out, first, screen, plan.clock, plan.facts)
-        lines = [_picture_packets(picture, _prepend(first, frames), plan.layout, screen, plan.clock)]
+        shown = clock or plan.clock
+        picture = _picture_stream(out, first, screen, shown, plan.facts)
+        lines = [_picture_packets(picture, _prepend(first, frames), plan.layout, screen, shown)]
         codecs: list[str] = []
         for place, clock in plan.sources():
             lines += _add_sound(out, stack, place, clock, codecs)
@@ -100,7 +102,7 @@ def _screen_layout(layout: Layout, lines: int) -> Layout:
 def _picture_stream(
     out: OutputContainer, first: VideoFrame, screen: Layout, clock: Clock, facts: ReelFacts
 ) -> VideoStream:
-    stream = out.add_stream("libx264", rate=facts.rate, options={"crf": str(QUALITY_CRF), "preset": "fast"})
+    stream = out.add_stream("libx264", rate=clock.rate, options={"crf": str(QUALITY_CRF), "preset": "fast"})
     # 4:2:0 needs even sides; an odd one loses its last row or column to scaling by less than a sample.
     stream.width, stream.height, stream.pix_fmt = max(2, first.width & ~1), max(2, first.height & ~1), "yuv420p"
     coder = stream.codec_context
