@@ -64,7 +64,7 @@ def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[s
             cut[number] = True
         else:
             odd[number + bridge[0] + 1 : number + bridge[1]] = True
-    for number in np.flatnonzero(cut[1:-1] & cut[2:]) + 1:
+    for number in (int(each) + 1 for each in np.flatnonzero(cut[1:-1] & cut[2:])):
         odd[number] = True
         if match(thumbs[number - 1], thumbs[number + 1]) >= _least_score(_usual_score(score, number)):
             cut[number] = cut[number + 1] = False
