@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from db import checksums, progress
@@ -99,7 +100,7 @@ def _weights_row(name: str, registered: Mapping[str, WeightsRow], recipe_name: s
 
 
 def compare_columns(names: Sequence[str], database: Database | None) -> list[tuple[str, Recipe]]:
-    """Return for each model, weights or shipped recipe a title and a pinned recipe, for comparing.
+    """Return for each model, weights, shipped recipe or recipe file a title and a pinned recipe, for comparing.
 
     Raises:
         RecipeError: ``UNKNOWN_MODEL`` or ``MODEL_MISSING``.
@@ -118,7 +119,7 @@ def single_step(chosen: Card, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _recipe_of(name: str) -> Recipe:
-    if name in recipes.names():
+    if name in recipes.names() or PurePath(name).suffix in {".yaml", ".yml", ".json"}:
         return recipes.resolve(name)
     weights_card = find(name)
     step = (

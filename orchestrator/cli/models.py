@@ -166,7 +166,7 @@ def compare(
     context: typer.Context,
     sources: Annotated[list[Path], typer.Argument(help="Photos and films.")],
     models: Annotated[
-        str, typer.Option(help="Models or weights, separated by commas; a recipe's name may be among them.")
+        str, typer.Option(help="Models or weights, separated by commas; recipes' names and files may be among them.")
     ],
     out: Annotated[Path, typer.Option(help="PNG file for the sheet; an HTML page is written beside it.")] = Path(
         "compare.png"

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from db.errors import InputError
 from db.recipe import Recipe
@@ -24,12 +25,14 @@ from db.store import open_store
 from workers import device as devices
 from workers import stages
 from workers.frames import Clip
-from workers.media.sample_frames import sample_frames
+from workers.media.sample_frames import Sample, sample_frames
+from workers.tasks import repair_masks
 from workers.workbench import Workbench
 
 _GAP_PX, _LABEL_PX = 8, 28
 _PAPER, _INK = 255, 32
 _MAX_WIDTH_PX = 20_000
+_AROUND = 8
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>
 body{{font:15px/1.4 system-ui,sans-serif;margin:1.5rem;color:#222;background:#fff}}
 table{{border-collapse:collapse}}th,td{{padding:.3rem;text-align:left;vertical-align:top;font-weight:normal}}
@@ -89,47 +92,88 @@ def make_sheet(order: SheetOrder, settings: Settings) -> dict[str, Any]:
         bench = Workbench(open_store(settings), Path(scratch), settings, "compare", device)
         for source in order.sources:
             try:
-                rows += [
-                    _sheet_row(label, picture, order, bench) for label, picture in _pictures(source, order, settings)
-                ]
+                rows += [_sheet_row(label, sample, order, bench) for label, sample in _samples(source, order, settings)]
             except InputError as error:
                 if error.code in {"MODEL_MISSING", "BLOB_MISSING", "BAD_PARAMETER"}:
                     raise
                 notes.append(f"{error.code}: {error.message}")
     if not rows:
         raise InputError("; ".join(notes) or "There is nothing to compare", code="FILE_MISSING")
-    titles = ["input", *(column.title for column in order.columns)]
+    titles = list(_titles(order.columns))
     page = out.with_suffix(".html")
     _write_png(out, _draw_sheet(rows, titles))
     page.write_text(_html_page(rows, titles, order.height_px), encoding="utf-8")
     return {"png": str(out), "html": str(page), "rows": len(rows), "notes": notes}
 
 
-def _pictures(source: str, order: SheetOrder, settings: Settings) -> Iterator[tuple[str, torch.Tensor]]:
-    path = Path(source)
-    for number, picture in sample_frames(path, order.frames, settings):
-        yield path.name if number is None else f"{path.name} · frame {number}", torch.from_numpy(picture)
+def _samples(source: str, order: SheetOrder, settings: Settings) -> Iterator[tuple[str, Sample]]:
+    path, around = Path(source), max(_reach(column.recipe) for column in order.columns)
+    for sample in sample_frames(path, order.frames, settings, around):
+        yield path.name if sample.number is None else f"{path.name} · frame {sample.number}", sample
 
 
-def _sheet_row(label: str, picture: torch.Tensor, order: SheetOrder, bench: Workbench) -> _SheetRow:
-    frames = picture[None].to(bench.device)
-    pictures, seconds = [_thumbnail(frames[0], order.height_px)], []
+def _reach(recipe: Recipe) -> int:
+    """Return how many frames around one its steps want to see; those that know of the whole reel make do with a few."""
+    windows = sum(step.temporal_radius for step in recipe.steps)
+    return windows + _AROUND if recipe.reel_needs else 0
+
+
+def _sheet_row(label: str, sample: Sample, order: SheetOrder, bench: Workbench) -> _SheetRow:
+    frames = torch.from_numpy(np.stack(sample.pictures)).to(bench.device)
+    pictures, seconds = [_thumbnail(frames[sample.place], order.height_px)], []
     for column in order.columns:
-        output, duration = _run_recipe(frames, column.recipe, bench)
-        pictures.append(_thumbnail(output[0], order.height_px))
+        output, mask, duration = _run_recipe(frames, sample.place, column.recipe, bench)
+        pictures.append(_thumbnail(output, order.height_px))
         seconds.append(duration)
+        if _repairs(column.recipe):
+            pictures.append(_thumbnail(_painted(frames[sample.place], mask), order.height_px))
+            seconds.append(0.0)
     return _SheetRow(label, pictures, seconds)
 
 
-def _run_recipe(frames: torch.Tensor, recipe: Recipe, bench: Workbench) -> tuple[torch.Tensor, float]:
-    clip, duration = Clip(frames, 0, (0,)), 0.0
-    context = stages.still_context(clip, recipe.steps)
-    for step in recipe.steps:
+def _titles(columns: Sequence[Column]) -> Iterator[str]:
+    yield "input"
+    for column in columns:
+        yield column.title
+        if _repairs(column.recipe):
+            yield f"{column.title}: repaired"
+
+
+def _repairs(recipe: Recipe) -> bool:
+    return bool(repair_masks.output_names(recipe))
+
+
+def _run_recipe(
+    frames: torch.Tensor, place: int, recipe: Recipe, bench: Workbench
+) -> tuple[torch.Tensor, torch.Tensor | None, float]:
+    """Return one of the frames restored, as if they were the whole reel; what was repaired; and seconds."""
+    count, duration = len(frames), 0.0
+    clip, mask = Clip(frames, 0, tuple(range(count))), None
+    context = stages.context_of(clip, recipe.steps)
+    spans = [(place, place + 1)]
+    for step in reversed(recipe.steps):
+        start, stop = spans[0]
+        spans.insert(0, (max(0, start - step.temporal_radius), min(count, stop + step.temporal_radius)))
+    for step, (start, stop) in zip(recipe.steps, spans[1:], strict=True):
         stages.prepare(step, bench)  # loading a network is not what it costs a picture
         began = time.perf_counter()
-        clip = clip.with_frames(stages.apply(step, clip, 0, 1, context, bench))
+        restored, repaired = stages.repair(step, clip, start, stop, context, bench)
         duration += time.perf_counter() - began
-    return clip.frames, duration
+        clip = clip.part(start, stop).with_frames(restored)
+        if repaired is not None:
+            own = repaired[place - start, 0]
+            mask = own if mask is None or mask.shape != own.shape else mask | own
+    return clip.frame(place), mask, duration
+
+
+def _painted(frame: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return a frame ``(3, H, W)``, darker, with what was repaired in red; a mask of another size is brought to it."""
+    picture = frame.expand(3, -1, -1) * 0.6
+    if mask is None:
+        return picture
+    shown = functional.interpolate(mask[None, None].float(), size=frame.shape[-2:], mode="nearest")[0, 0] > 0
+    red = torch.tensor([1.0, 0.15, 0.1], device=frame.device).view(3, 1, 1)
+    return torch.where(shown, red, picture)
 
 
 def _thumbnail(frame: torch.Tensor, height: int) -> Bytes:
@@ -194,7 +238,7 @@ def _html_page(rows: Sequence[_SheetRow], titles: Sequence[str], height: int) ->
 
 
 def _html_row(row: _SheetRow) -> str:
-    captions = [html.escape(row.label), *(f"{duration:.2f} s" for duration in row.seconds)]
+    captions = [html.escape(row.label), *(f"{duration:.2f} s" if duration else "" for duration in row.seconds)]
     cells = (
         f'<td><img alt="{html.escape(row.label)}" src="{_data_url(picture)}"><small>{caption}</small></td>'
         for picture, caption in zip(row.pictures, captions, strict=True)

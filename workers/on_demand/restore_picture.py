@@ -49,7 +49,7 @@ def restore(image: Image, stage: str, *, home: str | Path | None = None, **param
     step = from_document([{stage: params}], "notebook").steps[0]
     device = devices.open_device(settings.device)
     clip = Clip(torch.from_numpy(picture)[None].to(device), 0, (0,))
-    context = stages.still_context(clip, (step,), already_colored=_is_colored(picture))
+    context = stages.context_of(clip, (step,), already_colored=_is_colored(picture))
     with TemporaryDirectory(prefix="reelwright-notebook-") as scratch:
         bench = Workbench(open_store(settings), Path(scratch), settings, "notebook", device) if step.cards() else None
         frames = stages.apply(_pin_weights(step, settings), clip, 0, 1, context, bench)

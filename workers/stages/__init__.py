@@ -73,19 +73,24 @@ def repair(
     return _exempt_regions(step, window.part(start, stop), frames, mask)
 
 
-def still_context(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
-    """Return what stages may know about a still: a reel of one frame, its profile only where a step asks for one.
+def context_of(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
+    """Return what stages may know about frames that are a whole reel; those of a still are one.
+
+    The profile holds what the steps ask for.
 
     Args:
-        source: The still.
-        steps: What will be done to it.
+        source: All frames, from number 0.
+        steps: What will be done to them.
         **fields: Fields of :class:`Reel` that the caller knows.
     """
-    context = replace(STILL, mono_source=source.frames.shape[1] == 1, **fields)
-    needs = Recipe(name="still", steps=tuple(steps)).reel_needs
+    count = len(source.frames)
+    known: dict[str, Any] = {"mono_source": source.frames.shape[1] == 1} | fields
+    context = replace(STILL, frame_count=count, shots=((0, count),), **known)
+    needs = Recipe(name="trial", steps=tuple(steps)).reel_needs
     if not needs:
         return context
-    return replace(context, profile=profiles.profile_of(needs, [planes.from_frame(frame) for frame in source.frames]))
+    profile = profiles.profile_of(needs, [planes.from_frame(frame) for frame in source.frames])
+    return replace(context, profile=profile, shots=profiles.shots(profile))
 
 
 def prepare(step: Step, bench: Workbench) -> None:

@@ -173,7 +173,7 @@ def _restore_page(photo: stills.Photo, number: int, item: ItemView, bench: Workb
     source = Clip(frames, 0, (0,), None if mask is None else _to_tensor(mask[None, None], bench))
     is_colored = stills.color_spread(photo) > COLOR_SPREAD
     fields = {"already_colored": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
-    context = stages.still_context(source, item.recipe.steps, **fields)
+    context = stages.context_of(source, item.recipe.steps, **fields)
     recorder = step_changes.ChangeRecorder(item.recipe, photo.depth_bits)
     clip, masks = _apply_steps(item.recipe, source, context, recorder, bench)
     output = stills.with_picture(photo, clip.frames[0].cpu().numpy())

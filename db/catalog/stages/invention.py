@@ -36,6 +36,7 @@ SPECS: tuple[StageSpec, ...] = (
         summary="Fills in what a mask marks as lost: from frames beside it, from its edge, or with patches.",
         params=InpaintParams,
         order=10,
+        repairs=True,
         temporal_radius=_radius,
         reference="Bertalmio, Bertozzi, Sapiro 2001 (Navier-Stokes); patches after Wexler, Shechtman, Irani 2007, "
         "found by PatchMatch (Barnes et al. 2009); neighbours along dense inverse search (Kroeger et al. 2016).",

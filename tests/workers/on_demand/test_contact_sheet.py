@@ -70,3 +70,17 @@ def test_a_sheet_never_replaces_a_source(at: House, tmp_path: Path) -> None:
         make_sheet(order(at, [source]), at.settings)
     assert caught.value.code == "OUTPUT_ON_SOURCE"
     assert source.read_bytes() == before
+
+
+def test_what_a_step_repaired_stands_beside_it_in_red(at: House, tmp_path: Path) -> None:
+    frames = [np.clip(frame.astype(int) // 8 + 100, 0, 255).astype(np.uint8) for frame in moving(24, 48, 64, seed=2)]
+    frames[12][0, 20:26, 30:36] = 255
+    reel = film(tmp_path / "a.mkv", frames, "gray")
+    column = Column(title="dirt", recipe=parse("- dirt", "dirt"))
+    sheet = SheetOrder(sources=(str(reel),), columns=(column,), out=str(at.folder / "s.png"), height_px=96, frames=1)
+    picture = np.asarray(Image.open(make_sheet(sheet, at.settings)["png"]).convert("RGB")).astype(int)
+    assert picture.shape[1] == 4 * 8 + 3 * 128
+    shown = picture[56:152, 3 * 8 + 2 * 128 : 3 * 8 + 3 * 128]
+    red = (shown[..., 0] > 200) & (shown[..., 1] < 80)
+    assert red[42:50, 62:70].all()
+    assert red.mean() < 0.05

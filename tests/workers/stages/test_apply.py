@@ -231,3 +231,13 @@ def test_a_repair_changes_nothing_outside_its_mask_and_its_strength_acts_inside(
     assert mask.sum(dim=(1, 2, 3)).tolist() == [9, 9, 0]
     torch.testing.assert_close(got[:2, :, 2:5, 3:6], (frames[:2, :, 2:5, 3:6] + 1) / 2)
     assert torch.equal(got[~mask], frames[~mask])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stage_says_whether_it_repairs_parts_of_the_picture(name: str) -> None:
+    frames = with_grain(film(6), 0.05)
+    _, mask = stages.repair(step(name), clip(frames), 0, 6, reel(frames))
+    assert (mask is not None) == catalog.STAGES[name].repairs
+    if mask is not None:
+        assert mask.shape == (6, 1, 64, 96)
+        assert mask.dtype == torch.bool
