@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from workers.ops import planes as planes_
-from workers.ops.evidence import Mask, median_and_spread
+from workers.ops.evidence import Mask, median_and_spread, noise_by_level, noise_plane
 from workers.ops.planes import Plane, Planes
 from workers.ops.specks import box, dilate, ring
 
 _RING_PX = 3
 _MARGIN_PX = 8
+_PIECE_ROWS = 32
+"""What is longer is filled in pieces: along a scratch, neighbours fit here and do not there."""
 _MISFIT, _DISAGREEMENT = 1.8, 3.0
 """In units of noise: how far neighbours may stray from the frame around a place, and lie apart inside of it."""
 _OUTLYING = 3.0
@@ -24,6 +27,8 @@ _SOFTEST_EDGE_PX, _EDGE_SHARE, _CLEAR = 2, 0.2, 3.0
 """How wide the edge of damage may be; and how much of the damage must be seen in a pixel of it, which must also stand
 out of what lies around, in units of how far that strays."""
 _LEAST_WEIGHT = 1e-3
+_LEAST_KNOWN = 0.5
+"""Share of a place that some neighbour must show whole."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,32 @@ class Reference:
     """``(H, W)``: where it is damaged itself; none where it is whole."""
 
 
-def fill(picture: Planes, mask: Mask, references: Sequence[Reference], noise: Plane | None) -> tuple[Planes, Mask]:
+@dataclass(frozen=True)
+class _Testimony:
+    """What all neighbours together show."""
+
+    planes: Planes
+    """``(C, H, W)``: their mean."""
+    spread: Plane
+    """How far apart their luma lies."""
+    noise: Plane
+    """Standard deviation of the frame's own noise in luma."""
+    lost: Mask
+    """Where none of them is whole."""
+
+    def part(self, around: tuple[slice, slice]) -> _Testimony:
+        return _Testimony(
+            self.planes[:, around[0], around[1]], self.spread[around], self.noise[around], self.lost[around]
+        )
+
+
+def fill(picture: Planes, mask: Mask, references: Sequence[Reference]) -> tuple[Planes, Mask]:
     """Fill marked places.
 
     Args:
         picture: ``(C, H, W)``.
         mask: ``(H, W)``.
         references: Neighbours, where there are any.
-        noise: Standard deviation of luma's noise at each pixel; none without neighbours.
 
     Returns:
         The picture, and where it was changed: the mask, and around a place with soft edges those. Equal channels stay
@@ -56,16 +79,13 @@ def fill(picture: Planes, mask: Mask, references: Sequence[Reference], noise: Pl
     for around, inside in places:
         inside |= _soft_edge(luma[around], inside, mask[around])
         marked[around] |= inside
-    believed = mean_of_references(references, noise) if references and noise is not None else None
+    testimony = _hear(luma, references) if references else None
     filled = picture.copy()
     for around, inside in places:
         place = (slice(None), *around)
         new = None
-        if believed is not None and noise is not None:
-            expected, spread = believed
-            new = _from_references(
-                picture[place], expected[place], spread[around], noise[around], inside, marked[around]
-            )
+        if testimony is not None:
+            new = _from_neighbors(picture[place], testimony.part(around), inside, marked[around])
         if new is None:
             new = np.stack([_inpaint(plane, marked[around]) for plane in picture[place]])
         np.copyto(filled[place], new, where=inside)
@@ -73,12 +93,22 @@ def fill(picture: Planes, mask: Mask, references: Sequence[Reference], noise: Pl
 
 
 def _places(mask: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
-    """Yield a box around each part of a mask, and the part alone within it."""
+    """Yield a box around each part of a mask, and the part alone within it; long ones in pieces."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     for part in range(1, count):
         left, top, width, height, _ = stats[part]
-        around = box((top, left, height, width), mask.shape, _MARGIN_PX)
-        yield around, parts[around] == part
+        for first, rows in _pieces(top, height):
+            around = box((first, left, rows, width), mask.shape, _MARGIN_PX)
+            inside = parts[around] == part
+            inside[: first - around[0].start] = False
+            inside[first - around[0].start + rows :] = False
+            yield around, inside
+
+
+def _pieces(top: int, height: int) -> Iterator[tuple[int, int]]:
+    count = max(1, round(height / _PIECE_ROWS))
+    bounds = [top + height * number // count for number in range(count + 1)]
+    yield from ((first, last - first) for first, last in pairwise(bounds))
 
 
 def _soft_edge(luma: Plane, inside: Mask, marked: Mask) -> Mask:
@@ -96,20 +126,23 @@ def _soft_edge(luma: Plane, inside: Mask, marked: Mask) -> Mask:
     return edge
 
 
-def mean_of_references(references: Sequence[Reference], noise: Plane) -> tuple[Planes, Plane]:
-    """Return the mean of neighbours, those left out that are damaged or stray, and how far apart in luma they lie."""
+def _hear(luma: Plane, references: Sequence[Reference]) -> _Testimony:
+    """Return the mean of neighbours, those left out that are damaged or stray."""
     lumas = [planes_.luma(each.planes) for each in references]
     median, spread = _median_of_whole(lumas, [each.mask for each in references])
-    total = np.zeros_like(references[0].planes)
-    weights = np.full(total.shape[1:], np.float32(_LEAST_WEIGHT))
-    total += np.float32(_LEAST_WEIGHT) * _median_planes(references, median, lumas)
-    for each, luma in zip(references, lumas, strict=True):
-        weight: Plane = np.exp(-0.5 * ((luma - median) / (_OUTLYING * noise)) ** 2).astype(np.float32)
+    noise = noise_plane(noise_by_level(luma, lumas), median)
+    # A little of the neighbour nearest to the median keeps places known that all of them stray from.
+    weights = np.full(luma.shape, np.float32(_LEAST_WEIGHT))
+    total = weights * _nearest(references, median, lumas)
+    lost = np.ones(luma.shape, np.bool_)
+    for each, other in zip(references, lumas, strict=True):
+        weight: Plane = np.exp(-0.5 * ((other - median) / (_OUTLYING * noise)) ** 2).astype(np.float32)
         if each.mask is not None:
-            weight = weight * ~each.mask
+            weight *= ~each.mask
+        lost &= each.mask if each.mask is not None else False
         total += weight * each.planes
         weights += weight
-    return total / weights, spread
+    return _Testimony(total / weights, spread, noise, lost)
 
 
 def _median_of_whole(lumas: Sequence[Plane], masks: Sequence[Mask | None]) -> tuple[Plane, Plane]:
@@ -129,7 +162,7 @@ def _median_of_whole(lumas: Sequence[Plane], masks: Sequence[Mask | None]) -> tu
     return (low + high) / 2, last - ranked[0]
 
 
-def _median_planes(references: Sequence[Reference], median: Plane, lumas: Sequence[Plane]) -> Planes:
+def _nearest(references: Sequence[Reference], median: Plane, lumas: Sequence[Plane]) -> Planes:
     """Return at each place the neighbour whose luma is nearest to the median."""
     nearest = np.abs(np.stack(lumas) - median).argmin(axis=0)
     chosen = references[0].planes.copy()
@@ -138,19 +171,21 @@ def _median_planes(references: Sequence[Reference], median: Plane, lumas: Sequen
     return chosen
 
 
-def _from_references(
-    picture: Planes, expected: Planes, spread: Plane, noise: Plane, inside: Mask, marked: Mask
-) -> Planes | None:
+def _from_neighbors(picture: Planes, said: _Testimony, inside: Mask, marked: Mask) -> Planes | None:
     """Return what neighbours show, at the level of what lies around; none where they do not fit."""
-    around = ring(inside, _RING_PX) & ~marked
-    if not around.any():
+    around = ring(inside, _RING_PX) & ~marked & ~said.lost
+    known = inside & ~said.lost
+    if not around.any() or known.sum() < _LEAST_KNOWN * inside.sum():
         return None
-    usual = float(noise[inside].mean())
-    misfit = (planes_.luma(picture) - planes_.luma(expected))[around]
-    if misfit.std() > _MISFIT * usual or spread[inside].mean() > _DISAGREEMENT * usual:
+    usual = float(said.noise[known].mean())
+    misfit = (planes_.luma(picture) - planes_.luma(said.planes))[around]
+    if misfit.std() > _MISFIT * usual or said.spread[known].mean() > _DISAGREEMENT * usual:
         return None
-    offsets = [own[around].mean() - other[around].mean() for own, other in zip(picture, expected, strict=True)]
-    return np.stack([plane + offset for plane, offset in zip(expected, offsets, strict=True)])
+    offsets = [own[around].mean() - other[around].mean() for own, other in zip(picture, said.planes, strict=True)]
+    new = np.stack([plane + offset for plane, offset in zip(said.planes, offsets, strict=True)])
+    if (inside & said.lost).any():
+        np.copyto(new, np.stack([_inpaint(plane, marked) for plane in picture]), where=inside & said.lost)
+    return new
 
 
 def _inpaint(plane: Plane, mask: Mask) -> Plane:

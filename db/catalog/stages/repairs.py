@@ -36,16 +36,66 @@ class DirtParams(StageParams):
 
     @model_validator(mode="after")
     def _check_search(self) -> DirtParams:
-        fields = type(self).model_fields
-        names = ("sensitivity", "least_contrast", "largest_px", "polarity")
         if self.mask == "given":
-            for name in names:
-                if getattr(self, name) != fields[name].default:
-                    raise ValueError(f"{name} is about what is found; mask given looks for nothing")
+            _refuse_search(self, ("sensitivity", "least_contrast", "largest_px", "polarity"), "mask given")
         return self
 
 
-def _dirt_radius(params: Any) -> int:
+class ScratchParams(StageParams):
+    """Parameters of ``scratch``."""
+
+    method: Literal["auto", "film", "mask", "propose"] = Field(
+        "auto",
+        description="`film`: lines down the film that neighbouring frames have not, or that run down the whole "
+        "picture; `mask`: what the manifest's mask marks, and nothing else; `propose`: thin marks of any direction, "
+        "found in each picture alone, which may well be lips, hair or the bridge of a nose: look at the mask that "
+        "comes out before you keep it; `auto`: film on reels, mask on stills.",
+    )
+    sensitivity: float = Field(
+        1.0, ge=0.5, le=2, description="How readily a line is taken for a scratch: more finds fainter ones."
+    )
+    least_contrast: float = Field(
+        0.05,
+        ge=0.01,
+        le=0.5,
+        description="How much a scratch must differ from what should be there, as a share of full scale.",
+    )
+    widest_px: int | None = Field(
+        None, ge=1, le=16, description="`film` alone: the widest line looked for; none goes by the picture's width."
+    )
+    polarity: Literal["both", "bright", "dark"] = Field(
+        "both", description="Whether bright lines, dark ones or both are looked for."
+    )
+    keep_detail: bool = Field(
+        False,
+        description="`film` alone: where a scratch lets the picture through, take out its own profile in place of "
+        "filling it.",
+    )
+
+    @model_validator(mode="after")
+    def _check_method(self) -> ScratchParams:
+        film_alone = ("widest_px", "keep_detail")
+        if self.method == "mask":
+            _refuse_search(self, ("sensitivity", "least_contrast", "polarity", *film_alone), "method mask")
+        if self.method == "propose":
+            _refuse_search(self, film_alone, "method propose")
+        return self
+
+    def method_of(self, frame_count: int) -> str:
+        """Return the method for a reel of so many frames; a still has one."""
+        if self.method != "auto":
+            return self.method
+        return "mask" if frame_count == 1 else "film"
+
+
+def _refuse_search(params: StageParams, names: tuple[str, ...], what: str) -> None:
+    """Raise ``ValueError`` where one of several parameters was set that ``what`` does not use."""
+    for name in names:
+        if getattr(params, name) != type(params).model_fields[name].default:
+            raise ValueError(f"{what} does not use {name}")
+
+
+def _radius(params: Any) -> int:
     return _RADIUS
 
 
@@ -55,10 +105,23 @@ SPECS: tuple[StageSpec, ...] = (
         summary="Takes out dust, dirt and hairs that are in one frame alone.",
         params=DirtParams,
         order=4,
-        temporal_radius=_dirt_radius,
+        repairs=True,
+        temporal_radius=_radius,
         c2pa_action="c2pa.edited",
         reference="What differs from all neighbours along the motion, as Kokaram's spike detectors (1998), with the "
         "neighbours' disagreement and noise of each level taken into account; filled from the neighbours.",
+    ),
+    StageSpec(
+        name="scratch",
+        summary="Takes out scratches down the film, and what a mask marks.",
+        params=ScratchParams,
+        order=5,
+        repairs=True,
+        temporal_radius=_radius,
+        c2pa_action="c2pa.edited",
+        reference="Lines by their profile across (Bruni and Vitulano 2004), gathered down the picture and held against "
+        "the frames around, as Newson and others 2014 reject what moves with the scene; filled from neighbours that "
+        "are whole, or from both sides (Bertalmio and others 2001).",
     ),
 )
 """In working order."""

@@ -1,0 +1,218 @@
+"""Lines that run down a picture, as a scratch along the film makes them.
+
+A row of a line is brighter, or darker, than what lies to its left and to its right; so an edge of the picture gives
+nothing. Noise does the same here and there: a line is what goes on doing it down many rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.ops.evidence import Mask, robust_sigma
+from workers.ops.planes import Plane
+
+_FLANK_PX, _GAP_PX = 4, 1
+_PAD_PX = 16
+_HIT = 2.0
+"""In units of noise: what a row of a line is brighter by than both sides."""
+_WINDOW_ROWS, _LEAST_DENSITY = 61, 0.7
+_LEAST_DENSITY_IN_ALL = 0.6
+_LEAST_EVIDENCE = 6.0
+"""Mean over the window in units of noise, times the root of a third of its rows that are independent."""
+_ROWS_A_SAMPLE = 3.0
+_APART_PX = 3
+_END_ROWS, _END_SHARE = 9, 0.35
+"""A line ends where the mean over so many rows falls below so much of the line's own."""
+_LONGEST_GAP = 21
+_SLOPES = (0.0, -0.03, 0.03)
+"""Pixels to the right a row."""
+_LEAST_LIKENESS = 0.5
+"""Correlation of a line's rows with those beside it, from which it lets the picture through."""
+LEAST_ROWS = 40
+"""Shorter lines are not looked for."""
+
+Columns = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: the rows that it covers, and its first column in each."""
+
+    rows: Columns
+    columns: Columns
+    width: int
+    sign: int
+    """1 for a bright line, -1 for a dark one."""
+    strength: float
+    """Sum over its rows of what they stand out by, in units of noise."""
+
+    def mask(self, shape: tuple[int, ...]) -> Mask:
+        """Return ``(H, W)``: the line's pixels in a picture of that shape."""
+        marked = np.zeros(shape, np.bool_)
+        for offset in range(self.width):
+            marked[self.rows, np.clip(self.columns + offset, 0, shape[1] - 1)] = True
+        return marked
+
+
+def find_lines(plane: Plane, widths: Sequence[int]) -> list[Line]:
+    """Return the lines of a plane, ``widths`` pixels wide and upright or nearly so, the strongest first."""
+    if plane.shape[0] < LEAST_ROWS or plane.shape[1] <= 2 * _APART_PX:
+        return []
+    noise = [_response_noise(each) for each in responses(plane, widths)]
+    found = [line for slope in _SLOPES for line in _find_sloping(plane, widths, noise, _shifts(plane.shape[0], slope))]
+    found.sort(key=lambda line: -line.strength)
+    kept: list[Line] = []
+    taken = np.zeros(plane.shape, np.bool_)
+    for line in found:
+        marked = line.mask(plane.shape)
+        if (taken & marked).sum() > 0.3 * marked.sum():
+            continue
+        kept.append(line)
+        taken |= cv2.dilate(marked.astype(np.uint8), np.ones((1, 2 * _APART_PX + 1), np.uint8)) > 0
+    return kept
+
+
+def responses(plane: Plane, widths: Sequence[int]) -> list[Plane]:
+    """Return by how much pixels are brighter, and darker, than both their sides.
+
+    Of every width two planes ``(H, W)``, the bright one first; a line's own pixels run from each on to the right.
+    """
+    pad, columns = _GAP_PX + _FLANK_PX + max(widths), plane.shape[1]
+    padded = cv2.copyMakeBorder(plane, 0, 0, pad, pad, cv2.BORDER_REPLICATE)
+    flank = cv2.blur(padded, (_FLANK_PX, 1), anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
+    left = flank[:, pad - _GAP_PX - _FLANK_PX :][:, :columns]
+    out: list[Plane] = []
+    for width in widths:
+        inside = cv2.blur(padded, (width, 1), anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)[:, pad : pad + columns]
+        right = flank[:, pad + width + _GAP_PX :][:, :columns]
+        out += [inside - np.maximum(left, right), np.minimum(left, right) - inside]
+    return out
+
+
+def _response_noise(plane: Plane) -> float:
+    return max(1e-6, robust_sigma((plane - cv2.medianBlur(plane, 5))[::2, ::2]))
+
+
+def _shifts(height: int, slope: float) -> Columns:
+    shifts: Columns = np.rint(slope * (np.arange(height) - height / 2)).astype(np.intp)
+    return shifts
+
+
+def _shear(plane: Plane, shifts: Columns) -> Plane:
+    """Return the plane with each row moved left by its shift, so that lines of that slope stand upright."""
+    if not shifts.any():
+        return plane
+    columns = np.clip(np.arange(plane.shape[1]) + shifts[:, None], 0, plane.shape[1] - 1)
+    return np.take_along_axis(plane, columns, axis=1)
+
+
+def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], shifts: Columns) -> Iterator[Line]:
+    upright = _shear(plane, shifts)
+    found = [each / np.float32(sigma) for each, sigma in zip(responses(upright, widths), noise, strict=True)]
+    best, kind = _strongest([_seed_strength(each) for each in found])
+    highest = cv2.dilate(best, np.ones((1, 2 * _APART_PX + 1), np.uint8))
+    kept = (best > 0) & (best >= highest)
+    closed = cv2.morphologyEx(kept.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_LONGEST_GAP, 1), np.uint8))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    for part in range(1, count):
+        left, top, across, height, _ = stats[part]
+        place = (slice(top, top + height), slice(left, left + across))
+        inside = (parts[place] == part) & kept[place]
+        rows, columns = np.nonzero(inside)
+        chosen = int(np.bincount(kind[place][inside]).argmax())
+        line = _trace(found[chosen], rows + top, columns + left)
+        if line is not None:
+            covered, track, strength = line
+            width, sign = widths[chosen // 2], 1 - 2 * (chosen % 2)
+            yield Line(covered, np.clip(track + shifts[covered], 0, plane.shape[1] - 1), width, sign, strength)
+
+
+def _strongest(seeds: Sequence[Plane]) -> tuple[Plane, NDArray[np.intp]]:
+    """Return the greatest of several planes, and which of them it is."""
+    best, kind = seeds[0].copy(), np.zeros(seeds[0].shape, np.intp)
+    for number, each in enumerate(seeds[1:], 1):
+        kind[each > best] = number
+        np.maximum(best, each, out=best)
+    return best, kind
+
+
+def _seed_strength(response_: Plane) -> Plane:
+    """Return the mean response down the window where a line passes, else 0."""
+    window = (1, min(_WINDOW_ROWS, response_.shape[0] | 1))
+    mean = cv2.blur(response_, window, borderType=cv2.BORDER_REFLECT_101)
+    density = cv2.blur((response_ > _HIT).astype(np.uint8) * np.uint8(255), window, borderType=cv2.BORDER_REFLECT_101)
+    least = np.float32(_LEAST_EVIDENCE * np.sqrt(_ROWS_A_SAMPLE**2 / window[1]))
+    return np.where((density > _LEAST_DENSITY * 255) & (mean > least), mean, np.float32(0))
+
+
+def _trace(response_: Plane, rows: Columns, columns: Columns) -> tuple[Columns, Columns, float] | None:
+    """Follow a line from where it is sure to where it ends; returns rows, columns and strength, none if it is short."""
+    reach = np.arange(response_.shape[0])
+    track = np.rint(np.interp(reach, *_one_a_row(rows, columns))).astype(np.intp)
+    along: NDArray[Any] = response_[reach, track]
+    mean = cv2.blur(along[:, None], (1, _END_ROWS), borderType=cv2.BORDER_REPLICATE)[:, 0]
+    sure = slice(int(rows.min()), int(rows.max()) + 1)
+    covered = _close(mean > _END_SHARE * float(along[sure].mean()))
+    _, runs = cv2.connectedComponents(covered.astype(np.uint8)[:, None], connectivity=8)
+    covered &= np.isin(runs[:, 0], np.unique(runs[sure, 0]))
+    # What hits but now and then is the picture's own, gathered over a long way.
+    if covered.sum() < LEAST_ROWS or (along[covered] > _HIT).mean() < _LEAST_DENSITY_IN_ALL:
+        return None
+    return reach[covered], track[covered], float(along[covered].sum())
+
+
+def _one_a_row(rows: Columns, columns: Columns) -> tuple[Columns, NDArray[np.float64]]:
+    unique, place = np.unique(rows, return_inverse=True)
+    return unique, np.bincount(place, columns) / np.bincount(place)
+
+
+def _close(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    column = covered.astype(np.uint8)[:, None]
+    padded = cv2.copyMakeBorder(column, _LONGEST_GAP, _LONGEST_GAP, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((_LONGEST_GAP, 1), np.uint8))
+    out: NDArray[np.bool_] = closed[_LONGEST_GAP:-_LONGEST_GAP, 0] > 0
+    return out
+
+
+def subtract(plane: Plane, line: Line) -> Plane:
+    """Return the plane with a line's own profile taken out, what is seen through it kept.
+
+    In each of its columns the profile is what that column differs from the flanks by: the median over 61 rows.
+    """
+    out = plane.copy()
+    for offset in range(line.width):
+        columns, beside = _column_and_flanks(plane, line, offset)
+        profile = _running_median(plane[line.rows, columns] - beside)
+        out[line.rows, columns] = plane[line.rows, columns] - profile
+    return out
+
+
+def shows_through(plane: Plane, line: Line) -> bool:
+    """Whether what lies on both sides of a line is seen in it too."""
+    columns, beside = _column_and_flanks(plane, line, line.width // 2)
+    inside: Plane = plane[line.rows, columns]
+    inside, beside = inside - _running_median(inside), beside - _running_median(beside)
+    power = float((inside**2).mean() * (beside**2).mean())
+    return power > 0 and float((inside * beside).mean()) > _LEAST_LIKENESS * power**0.5
+
+
+def _column_and_flanks(plane: Plane, line: Line, offset: int) -> tuple[Columns, Plane]:
+    last = plane.shape[1] - 1
+    reach = range(_GAP_PX + 1, _GAP_PX + 1 + _FLANK_PX)
+    left = [plane[line.rows, np.clip(line.columns - each, 0, last)] for each in reach]
+    right = [plane[line.rows, np.clip(line.columns + line.width - 1 + each, 0, last)] for each in reach]
+    beside: Plane = np.mean(left + right, axis=0, dtype=np.float32)
+    return np.clip(line.columns + offset, 0, last), beside
+
+
+def _running_median(values: Plane) -> Plane:
+    half = _WINDOW_ROWS // 2
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, half, mode="edge"), _WINDOW_ROWS)
+    median: Plane = np.median(windows, axis=1).astype(np.float32)
+    return median
