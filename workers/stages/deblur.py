@@ -15,6 +15,10 @@ from workers.ops.planes import Planes
 
 _LEAST_PX, _MOST_PX = 0.6, 2.5
 """A lesser measured blur is as good as none; of a greater one, so much is taken back."""
+_CAUTION = 0.85
+"""Share of a measured blur that is taken back: too much of it does harm."""
+_CODEC_NOISE = 2 / 255
+"""Least noise that is reckoned with unless a person said how far to go: what a codec left is no smooth picture."""
 
 
 def restore(window: Clip, start: int, stop: int, params: DeblurParams, reel: Reel) -> torch.Tensor:
@@ -22,8 +26,10 @@ def restore(window: Clip, start: int, stop: int, params: DeblurParams, reel: Ree
     out = []
     for number in range(start, stop):
         picture = planes.from_frame(window.frame(number))
-        sigma = params.sigma if params.sigma is not None else _measured_sigma(picture, number, reel)
-        out.append(_sharpen(picture, sigma) if sigma > 0 else picture)
+        if params.sigma is not None:
+            out.append(_sharpen(picture, params.sigma, 0.0))
+        else:
+            out.append(_sharpen(picture, _measured_sigma(picture, number, reel), _CODEC_NOISE))
     return planes.to_frames(out, window.frames)
 
 
@@ -33,10 +39,13 @@ def _measured_sigma(picture: Planes, number: int, reel: Reel) -> float:
     if blur is None:
         return 0.0
     sigma = float(blur[number]) * max(picture.shape[1:])
-    return min(sigma, _MOST_PX) if sigma >= _LEAST_PX else 0.0
+    return _CAUTION * min(sigma, _MOST_PX) if sigma >= _LEAST_PX else 0.0
 
 
-def _sharpen(picture: Planes, sigma: float) -> Planes:
+def _sharpen(picture: Planes, sigma: float, least_noise: float) -> Planes:
+    if sigma == 0:
+        return picture
     luma = planes.luma(picture)
-    sharpened: Planes = picture + (deconvolution.sharpen(luma, sigma, sum(noise.grain_sigmas(luma))) - luma)
+    grain = max(sum(noise.grain_sigmas(luma)), least_noise)
+    sharpened: Planes = picture + (deconvolution.sharpen(luma, sigma, grain) - luma)
     return sharpened
