@@ -1,0 +1,75 @@
+"""A face made clearer without inventing any of it, and put back without a seam."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from workers.ops import deconvolution, noise
+from workers.ops.planes import Plane
+
+_MOST_SIGMA_PX = 2.5
+_TRUST = 0.85
+"""Of the blur that is measured, what is taken back: too little looks natural, too much does not."""
+_BLURRED_PX = (0.5, 1.0)
+"""Blur up to which a face is sharp and stays as it is, and from which on it gets all that it may."""
+_CONTRAST = 0.35
+"""By how much features (eyes, mouth, nose) are raised at full contrast."""
+_TONE_SHARE = 1 / 8
+"""Of a face's side: what varies more slowly is tone, and is kept as it was."""
+_FEATHER_SHARE = 1 / 15
+
+
+def soft_ellipse(
+    shape: tuple[int, int], middle: tuple[float, float], axes: tuple[float, float], degrees: float, feather_px: float
+) -> Plane:
+    """Return ``(H, W)`` float32: 1 in an ellipse, falling to 0 over about two feathers inside its edge."""
+    hard = np.zeros(shape, np.uint8)
+    bits = 4
+    whole = tuple(round(value * (1 << bits)) for value in middle)
+    half = tuple(max(1, round((axis - 2 * feather_px) * (1 << bits))) for axis in axes)
+    cv2.ellipse(hard, whole, half, degrees, 0, 360, 255, cv2.FILLED, shift=bits)
+    soft = cv2.GaussianBlur(hard.astype(np.float32) / 255, (0, 0), max(feather_px, 0.5))
+    # Cut to nothing where hardly anything is left, so that a mask of it ends.
+    clear: Plane = np.clip((soft - 0.02) / 0.98, 0, 1)
+    return clear
+
+
+def feather_px(side_px: float) -> float:
+    """Return how softly a face of that size is put back."""
+    return side_px * _FEATHER_SHARE
+
+
+def clear_up(luma: Plane, side_px: float, contrast: float) -> Plane | None:
+    """Return the luma of a face with blur taken back and features raised; none for one that is sharp.
+
+    Args:
+        luma: ``(H, W)``, the face and a little around it.
+        side_px: Of the face.
+        contrast: How far features are raised, 0 to 1.
+    """
+    grain = noise.flat_sigma(luma)
+    sigma = deconvolution.blur_sigma(luma, grain)
+    share = float(np.clip((sigma - _BLURRED_PX[0]) / (_BLURRED_PX[1] - _BLURRED_PX[0]), 0, 1))
+    if share == 0:
+        return None
+    sharp = deconvolution.sharpen(luma, min(_TRUST * sigma, _MOST_SIGMA_PX), grain)
+    raised = sharp + np.float32(_CONTRAST * contrast) * _features(luma, side_px)
+    return hold_tone(luma + np.float32(share) * (raised - luma), luma, side_px)
+
+
+def hold_tone(changed: Plane, luma: Plane, side_px: float) -> Plane:
+    """Return ``changed`` with what varies slowly over a face taken from ``luma``: light and shade stay."""
+    change = changed - luma
+    held: Plane = luma + change - _blur(change, side_px * _TONE_SHARE)
+    return held
+
+
+def _features(luma: Plane, side_px: float) -> Plane:
+    """Return what of the luma is as large as eyes and mouth: neither grain nor tone."""
+    features: Plane = _blur(luma, side_px / 50) - _blur(luma, side_px * _TONE_SHARE)
+    return features
+
+
+def _blur(plane: Plane, sigma: float) -> Plane:
+    return cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
