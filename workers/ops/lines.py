@@ -52,6 +52,11 @@ class Line:
     strength: float
     """Sum over its rows of what they stand out by, in units of noise."""
 
+    @property
+    def center(self) -> float:
+        """Its middle column, halfway down."""
+        return float(np.median(self.columns)) + (self.width - 1) / 2
+
     def mask(self, shape: tuple[int, ...]) -> Mask:
         """Return ``(H, W)``: the line's pixels in a picture of that shape."""
         marked = np.zeros(shape, np.bool_)
@@ -196,8 +201,8 @@ def subtract(plane: Plane, line: Line) -> Plane:
 def shows_through(plane: Plane, line: Line) -> bool:
     """Whether what lies on both sides of a line is seen in it too."""
     columns, beside = _column_and_flanks(plane, line, line.width // 2)
-    inside: Plane = plane[line.rows, columns]
-    inside, beside = inside - _running_median(inside), beside - _running_median(beside)
+    own: Plane = plane[line.rows, columns]
+    inside, beside = own - _running_median(own), beside - _running_median(beside)
     power = float((inside**2).mean() * (beside**2).mean())
     return power > 0 and float((inside * beside).mean()) > _LEAST_LIKENESS * power**0.5
 
@@ -207,7 +212,7 @@ def _column_and_flanks(plane: Plane, line: Line, offset: int) -> tuple[Columns, 
     reach = range(_GAP_PX + 1, _GAP_PX + 1 + _FLANK_PX)
     left = [plane[line.rows, np.clip(line.columns - each, 0, last)] for each in reach]
     right = [plane[line.rows, np.clip(line.columns + line.width - 1 + each, 0, last)] for each in reach]
-    beside: Plane = np.mean(left + right, axis=0, dtype=np.float32)
+    beside: Plane = np.stack(left + right).mean(axis=0)
     return np.clip(line.columns + offset, 0, last), beside
 
 

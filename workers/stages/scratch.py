@@ -20,7 +20,7 @@ from db.catalog.stages.repairs import ScratchParams
 from workers.frames import Clip, Reel, Repaired
 from workers.ops import cracks, evidence, lines, planes
 from workers.ops.evidence import Mask
-from workers.ops.fill import Reference, fill
+from workers.ops.fill import fill
 from workers.ops.lines import Line
 from workers.ops.planes import Plane, Planes
 from workers.ops.witnesses import REACH, View, raw_view, reference, searched, witnesses
@@ -33,6 +33,8 @@ _BLACK, _GATE_PX, _BESIDE_GATE_PX = 0.03, 5, 12
 """The gate: columns darker than this, at least so many together; lines so close to it are its edges."""
 _CONFIRMED = 0.3
 """Share of a confirming line that must lie on the line in the frame."""
+_WEAVE_PX = 4
+"""How far a scratch may lie off from one frame to the next but one."""
 _WIDTHS, _PICTURE_PX_A_WIDTH = (1, 2, 3, 4, 6, 8, 12, 16), 480
 """Widths of lines in pixels, and how wide a picture is for each pixel of the widest that is looked for unasked."""
 _SIGNS = {"both": (1, -1), "bright": (1,), "dark": (-1,)}
@@ -40,9 +42,15 @@ _SIGNS = {"both": (1, -1), "bright": (1,), "dark": (-1,)}
 
 @dataclass(frozen=True)
 class _Damaged:
+    """A frame and what is seen of its damage without asking what its neighbours suffer from."""
+
     view: View
-    """The frame, with what is to be repaired as its mask."""
-    lines: tuple[Line, ...]
+    lines: tuple[Line, ...] = ()
+    """Scratches."""
+    doubtful: tuple[Line, ...] = ()
+    """Lines of the frame that may be scratches or picture."""
+    mask: Mask | None = None
+    """What is to be repaired, where lines are not looked for."""
 
 
 _Look = Callable[[int], _Damaged]
@@ -62,63 +70,90 @@ def restore(window: Clip, start: int, stop: int, params: ScratchParams, reel: Re
 
 
 def _repair(window: Clip, number: int, params: ScratchParams, reel: Reel, damaged: _Look) -> tuple[Planes, Mask]:
-    own, scratches = damaged(number).view, damaged(number).lines
-    if own.mask is None:
-        return own.planes, np.zeros(own.code.shape, np.bool_)
-    picture, mask = own.planes, own.mask
-    kept = np.zeros(mask.shape, np.bool_)
+    """Return a frame without its scratches, and where they were."""
+    own, others = damaged(number), [damaged(other) for other in witnesses(window, number, reel)]
+    picture, shape = own.view.planes, own.view.code.shape
+    scratches = [line for line in own.lines if not _is_scenery(line, others, shape[0])]
+    scratches += [line for line in own.doubtful if _goes_on(line, others)]
+    mask = _paint(scratches, shape) if own.mask is None else own.mask
+    if not mask.any():
+        return picture, mask
+    kept = np.zeros(shape, np.bool_)
     if params.keep_detail:
         luma = planes.luma(picture)
         for line in (each for each in scratches if lines.shows_through(luma, each)):
             picture = np.stack([lines.subtract(plane, line) for plane in picture])
-            kept |= line.mask(mask.shape) & mask
-    picture, changed = fill(picture, mask & ~kept, _references(window, number, reel, damaged))
+            kept |= line.mask(shape) & mask
+    seen = [reference(own.view, replace(other.view, mask=_suspected(other, scratches))) for other in others]
+    picture, changed = fill(picture, mask & ~kept, seen)
     return picture, changed | kept
 
 
-def _references(window: Clip, number: int, reel: Reel, damaged: _Look) -> list[Reference]:
-    own = damaged(number).view
-    return [reference(own, damaged(other).view) for other in witnesses(window, number, reel)]
+def _goes_on(line: Line, others: Sequence[_Damaged]) -> bool:
+    """Whether at least half of the neighbours have a scratch where a doubtful line is: it weaves, and stays."""
+    return bool(others) and 2 * sum(any(_is_near(line, each) for each in other.lines) for other in others) >= len(
+        others
+    )
+
+
+def _is_scenery(line: Line, others: Sequence[_Damaged], height: int) -> bool:
+    """Whether half of the neighbours have the line too and are in doubt: then it but moved, or caught the light."""
+    if len(line.rows) >= _WHOLE * height or any(_is_near(line, each) for other in others for each in other.lines):
+        return False
+    seen = sum(any(_is_near(line, each) for each in other.doubtful) for other in others)
+    return bool(others) and 2 * seen >= len(others)
+
+
+def _is_near(one: Line, other: Line) -> bool:
+    return one.sign == other.sign and abs(one.center - other.center) <= _WEAVE_PX
+
+
+def _suspected(other: _Damaged, scratches: Sequence[Line]) -> Mask:
+    """Return where a neighbour may not be asked: its scratches, and its lines that may be those of the frame."""
+    if other.mask is not None:
+        return other.mask
+    same = [line for line in other.doubtful if any(_is_near(line, each) for each in scratches)]
+    return _paint([*other.lines, *same], other.view.code.shape)
 
 
 def _mark(window: Clip, number: int, params: ScratchParams, reel: Reel) -> _Damaged:
-    """Return a frame with what is to be repaired in it."""
+    """Return a frame with what is seen of its damage."""
     own = raw_view(window, number)
-    method, found = params.method_of(reel.frame_count), []
+    method = params.method_of(reel.frame_count)
     if method == "mask":
-        mask = np.zeros(own.code.shape, np.bool_) if window.mask is None else _given(window, number)
-    elif method == "propose":
+        return _Damaged(own, mask=_given(window, number, own.code.shape))
+    if method == "propose":
         luma = planes.luma(own.planes)
-        mask = cracks.find(luma, params.sensitivity, params.least_contrast, _SIGNS[params.polarity])
-    else:
-        others = [raw_view(window, other) for other in witnesses(window, number, reel)]
-        found = _find_scratches(own.planes, [reference(own, other).planes for other in others], params)
-        mask = _paint(found, own.code.shape)
-    return _Damaged(replace(own, mask=mask) if mask.any() else own, tuple(found))
+        return _Damaged(own, mask=cracks.find(luma, params.sensitivity, params.least_contrast, _SIGNS[params.polarity]))
+    others = [raw_view(window, other) for other in witnesses(window, number, reel)]
+    return _Damaged(own, *_find_lines(own.planes, [reference(own, other).planes for other in others], params))
 
 
-def _given(window: Clip, number: int) -> Mask:
-    assert window.mask is not None
+def _given(window: Clip, number: int, shape: tuple[int, ...]) -> Mask:
+    if window.mask is None:
+        return np.zeros(shape, np.bool_)
     given: NDArray[np.bool_] = window.mask[number - window.start, 0].cpu().numpy()
     return given
 
 
-def _find_scratches(picture: Planes, references: Sequence[Planes], params: ScratchParams) -> list[Line]:
-    """Return the lines of a frame that are scratches: first those seen in the frame itself, which show their ends."""
+def _find_lines(
+    picture: Planes, references: Sequence[Planes], params: ScratchParams
+) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    """Return the scratches of a frame, first those seen in itself, which show their ends; and doubtful lines."""
     widths, shown = _widths(params, picture.shape[2]), [searched(other) for other in references]
-    confirmed = [
+    confirming = [
         line
         for number, plane in enumerate(searched(picture))
         for line in _lines_in_time(plane, [other[min(number, len(other) - 1)] for other in shown], widths, params)
     ]
-    luma = planes.luma(picture)
-    alone = [
-        line
-        for line in lines.find_lines(luma, widths)
-        if _runs_through(line, luma) or any(_confirms(other, line, luma.shape) for other in confirmed)
-    ]
-    signs = _SIGNS[params.polarity]
-    return [line for line in alone + confirmed if line.sign in signs]
+    luma, signs = planes.luma(picture), _SIGNS[params.polarity]
+    sure: list[Line] = []
+    doubtful: list[Line] = []
+    for line in lines.find_lines(luma, widths):
+        is_scratch = _runs_through(line, luma) or any(_confirms(each, line, luma.shape) for each in confirming)
+        (sure if is_scratch else doubtful).append(line)
+    sure += confirming
+    return tuple(each for each in sure if each.sign in signs), tuple(each for each in doubtful if each.sign in signs)
 
 
 def _lines_in_time(
