@@ -75,17 +75,17 @@ def read_masks(path: Path | None, span: tuple[int, int]) -> Iterator[Mask] | Non
 
 def _read_span(path: Path, start: int, stop: int) -> Iterator[Mask]:
     with container.open_film(path) as (film, stream):
-        tick = ffv1.MEZZANINE_TICK_MS
+        tick, number = ffv1.MEZZANINE_TICK_MS, start
         container.seek(film, stream, start * tick)
-        count = 0
         for frame in container.frames(film, stream, _refuse_damage):
-            # Of a film of one frame the seek finds that one, and it is the mask of all.
-            if frame.pts is None or (frame.pts < start * tick and stream.frames > 1):
-                continue
             mask = _to_mask(pixels.to_picture(planes.to_planes(frame, _LAYOUT), _LAYOUT))
-            yield mask
-            count += 1
-        for _ in range(count, stop - start):
+            if frame.pts is not None and frame.pts >= start * tick:
+                yield mask
+                number += 1
+            if number == stop:
+                return
+        # A film of one frame: the mask of all.
+        for _ in range(number, stop):
             yield mask
 
 
