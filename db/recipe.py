@@ -205,6 +205,19 @@ def resolve(name_or_path: str) -> Recipe:
     raise RecipeError(f"No recipe {name_or_path!r}.{nearest(name_or_path, names())}", code="UNKNOWN_RECIPE")
 
 
+def with_step(recipe: Recipe, stage: str) -> Recipe:
+    """Return the recipe with a step of a stage, at its place in the working order, unless it has one."""
+    if any(step.stage == stage for step in recipe.steps):
+        return recipe
+    order = stages.STAGES[stage].order
+    place = next(
+        (number for number, step in enumerate(recipe.steps) if stages.STAGES[step.stage].order > order),
+        len(recipe.steps),
+    )
+    steps = (*recipe.steps[:place], _step(stage, place + 1, recipe.name), *recipe.steps[place:])
+    return recipe.model_copy(update={"steps": steps})
+
+
 def names() -> list[str]:
     """Names of the recipes that ship with Reelwright."""
     folder = resources.files("db").joinpath("recipes")

@@ -82,6 +82,8 @@ class Validator:
             problems.append(from_error(entry.number, error))
         try:
             recipe = self._own_recipe(values)
+            if source is not None and source.missing == "interpolate":
+                recipe = recipes.with_step(recipe or self._recipe, "missing_frames")
         except RecipeError as error:
             problems.append(from_error(entry.number, error))
         if source is not None:
