@@ -55,6 +55,19 @@ class DeblurParams(StageParams):
     )
 
 
+class RegrainParams(StageParams):
+    """Parameters of ``regrain``."""
+
+    amount: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="How much grain there is in the end, as a share of what the source had; what the picture still has "
+        "counts.",
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Draws other grain of the same kind.")
+
+
 class UpscaleParams(StageParams):
     """Parameters of ``upscale``."""
 
@@ -129,5 +142,16 @@ SPECS = (
         c2pa_action="c2pa.resized",
         reference="Sinc windowed by Lanczos, four lobes, held between the neighbours of each pixel; or the network's "
         "own page.",
+    ),
+    StageSpec(
+        name="regrain",
+        summary="Gives back the grain that denoising took, as strong and as coarse as the source's, or less of it.",
+        params=RegrainParams,
+        order=16,
+        temporal_radius=lambda params: 1,
+        reel_needs=frozenset({"cuts", "grain"}),
+        c2pa_action="c2pa.filtered",
+        reference="White noise drawn for each frame by a counter (Philox; Salmon et al. 2011), filtered to the "
+        "likeness between pixels that grain has in each shot, and as strong as it is at each level of luma.",
     ),
 )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.weights import card
 
-ReelNeed = Literal["cuts", "exposure", "motion", "sharpness", "dye"]
+ReelNeed = Literal["cuts", "exposure", "motion", "sharpness", "dye", "grain"]
 """What a stage may need to know about the whole reel before it can restore a frame: kinds of ``workers.profiles``."""
 
 
