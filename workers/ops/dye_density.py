@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.ops.planes import Planes
+from workers.ops.planes import Plane, Planes
 
 Levels = NDArray[np.float64]
 PERCENTILES = (0.02, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.98)
@@ -55,9 +55,8 @@ class Fading:
 
 def density(picture: Planes) -> Planes:
     """Return densities ``(C, H, W)``, 0 to 3, of planes in display gamma (IEC 61966-2-1)."""
-    knots = np.arange(_KNOTS + 1) / _KNOTS
-    densities: Planes = np.interp(picture, knots, _density_of_code(knots)).astype(np.float32)
-    return densities
+    table = _density_of_code(np.arange(_KNOTS + 1) / _KNOTS)
+    return np.stack([_look_up(plane, 0, 1, table) for plane in np.clip(picture, 0, 1)])
 
 
 def linear_light(code: Levels) -> Levels:
@@ -122,23 +121,37 @@ def restore(picture: Planes, fading: Fading, amount: float, crosstalk: float = 0
     What a value lies above 1 or below 0 is added to what becomes of 1 or 0.
     """
     inside = np.clip(picture, 0, 1)
+    knots = np.arange(_KNOTS + 1) / _KNOTS
     if crosstalk:
-        dyes = _unmix(density(inside), crosstalk)
-        out = np.stack([_code_of_density(dye) for dye in _undo(dyes, fading, amount)])
+        undone = _undo(_unmix(density(inside), crosstalk), fading, amount)
+        low, high = float(undone.min()), float(undone.max()) + 1e-3
+        table = _code_of_density(low + knots * (high - low))
+        out = np.stack([_look_up(plane, low, high, table) for plane in undone])
     else:
-        knots = np.arange(_KNOTS + 1) / _KNOTS
         curves = _code_of_density(_undo(np.stack([_density_of_code(knots)] * 3), fading, amount))
-        out = np.stack([np.interp(plane, knots, curve) for plane, curve in zip(inside, curves, strict=True)])
+        out = np.stack([_look_up(plane, 0, 1, curve) for plane, curve in zip(inside, curves, strict=True)])
     out += picture - inside
-    restored: Planes = out.astype(np.float32)
-    return restored
+    return out
+
+
+def _look_up(plane: Plane, low: float, high: float, table: Levels) -> Plane:
+    """Return values of a table of equal steps from ``low`` to ``high``, straight between its knots."""
+    place = (plane - np.float32(low)) * np.float32(_KNOTS / (high - low))
+    knot = np.clip(place, 0, _KNOTS - 1).astype(np.int32)
+    place -= knot
+    found: Plane = np.take(np.diff(table).astype(np.float32), knot)
+    found *= place
+    found += np.take(table.astype(np.float32), knot)
+    return found
 
 
 def _undo(dyes: Levels, fading: Fading, amount: float) -> Levels:
     """Return densities ``(3, ...)``, each layer moved and scaled back by a share of the way."""
     shape = (3, *[1] * (dyes.ndim - 1))
-    moved = (dyes - fading.clearest.reshape(shape) + _LEAST_DENSITY) * fading.gain.reshape(shape)
-    undone: Levels = dyes + amount * (moved - dyes)
+    # Both ways are straight lines, and so is what lies between.
+    slope = 1 + amount * (fading.gain - 1)
+    offset = amount * fading.gain * (_LEAST_DENSITY - fading.clearest)
+    undone: Levels = dyes * slope.astype(dyes.dtype).reshape(shape) + offset.astype(dyes.dtype).reshape(shape)
     return undone
 
 
@@ -146,7 +159,7 @@ def _unmix(densities: Levels, crosstalk: float) -> Levels:
     """Return what each layer adds itself, of densities ``(3, ...)``; grey stays as it is."""
     mean = densities.mean(axis=0)
     # Each channel shows its layer less ``crosstalk`` of it, and half of that of each of the others.
-    unmixed: Levels = mean + (densities - mean) / (1 - 1.5 * crosstalk)
+    unmixed: Levels = mean + (densities - mean) * (1 / (1 - 1.5 * crosstalk))
     return unmixed
 
 

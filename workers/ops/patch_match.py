@@ -21,9 +21,10 @@ Hole = NDArray[np.bool_]
 """``(H, W)``: pixels that are not known."""
 _RADIUS_PX = 3
 _TOP_THICKNESS_PX = 2.0
-_ROUNDS = 5
-_SWEEPS = (8, 3, 2)
-"""How often patches are searched and pixels made anew: on the coarsest level, on those between and on the finest."""
+_SWEEPS, _ROUNDS = (8, 3, 2), (5, 2, 2)
+"""How often pixels are made anew, and rounds of the search each time: on the coarsest level, between, on the finest."""
+_REACH_PX = 32
+"""How far the search looks around what it has; on the coarsest level everywhere."""
 _MOST_PATCHES = 40_000
 """On a level with more of them nothing is searched: places are taken over from the coarser one."""
 _TRUST_FALL = 2.0
@@ -73,9 +74,10 @@ def fill(picture: Planes, hole: Hole, barred: Hole, rng: np.random.Generator) ->
         if finer is None:
             return None
         level = finer
-        sweeps = _SWEEPS[0] if number == 0 else _SWEEPS[2 if finest else 1]
-        for _ in range(sweeps if level.targets.size <= _MOST_PATCHES else 0):
-            _search(level, rng)
+        kind = 0 if number == 0 else 2 if finest else 1
+        reach = max(small_hole.shape) if number == 0 else _REACH_PX
+        for _ in range(_SWEEPS[kind] if level.targets.size <= _MOST_PATCHES else 0):
+            _search(level, _ROUNDS[kind], reach, rng)
             _vote(level)
     assert level is not None
     _copy_middles(level)
@@ -189,17 +191,15 @@ def _distances(level: _Level, numbers: NDArray[np.int64], places: NDArray[np.int
     return out
 
 
-def _search(level: _Level, rng: np.random.Generator) -> None:
+def _search(level: _Level, rounds: int, reach: int, rng: np.random.Generator) -> None:
     """Look for better patches for all targets: beside what their neighbours found, and around what they have."""
     level.distance = _distances(level, np.arange(level.targets.size), level.found)
-    for number in range(_ROUNDS):
+    for number in range(rounds):
         for step in (4, 1) if number == 0 else (1,):
             for down, right in ((0, step), (step, 0), (0, -step), (-step, 0)):
                 _try_neighbor(level, down, right)
-        reach = max(level.hole.shape)
-        while reach >= 1:
-            _try_around(level, reach, rng)
-            reach //= 2
+        for halvings in range(reach.bit_length()):
+            _try_around(level, reach >> halvings, rng)
 
 
 def _try_neighbor(level: _Level, down: int, right: int) -> None:

@@ -19,7 +19,7 @@ _BORDER_SHARE = 0.06
 _CODES = 1024
 _SPREAD_PX = 96
 """Side at which colours are compared, so that grain is none."""
-_CLEAN_SIGMA, _GRAINY_SIGMA = 0.005, 0.012
+_CLEAN_SIGMA, _GRAINY_SIGMA = 0.008, 0.016
 """Noise up to which single pixels are believed, and from which on none is."""
 _MOST_OWN, _SETTLED_FRAMES = 0.5, 24
 """A reel fades as one: a shot speaks for itself up to this share, half of which it has at so many frames."""
@@ -77,4 +77,5 @@ def _percentiles(plane: Plane) -> NDArray[np.float64]:
     below += np.arange(_CODES + 1) * 1e-12
     # The clearest place has the highest code, so shares count from above.
     codes = np.interp(100 - np.array(dye_density.PERCENTILES), below, np.arange(_CODES + 1) / _CODES)
-    return dye_density.density(codes.astype(np.float32)).astype(np.float64)
+    densities: NDArray[np.float64] = dye_density.density(codes.astype(np.float32)[None])[0].astype(np.float64)
+    return densities

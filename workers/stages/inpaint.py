@@ -129,5 +129,6 @@ def _make_up(picture: Planes, hole: Hole, number: int, params: InpaintParams) ->
     picture = holes.diffuse(picture, hole)
     if params.method == "navier_stokes":
         return picture
-    thick = hole if params.method == "patches" else holes.thick_parts(hole, _THIN_PX)
-    return holes.fill_with_patches(picture, thick, number)
+    # The mask was widened; what was thin before still is.
+    thin_px = 0 if params.method == "patches" else _THIN_PX + 2 * params.dilate_px
+    return holes.fill_with_patches(picture, holes.thick_parts(hole, thin_px), number)

@@ -107,7 +107,7 @@ class FadingParams(StageParams):
         None, ge=0, le=1, description="How much of the fading is undone; none decides it by how plainly it shows."
     )
     crosstalk: float = Field(
-        0.0, ge=0, le=0.3, description="Share of each dye layer that shows in the channels of the other two."
+        0.06, ge=0, le=0.3, description="Share of each dye layer that shows in the channels of the other two."
     )
 
 
