@@ -44,9 +44,9 @@ def measure(media: Path) -> Chapter:
             rows.setdefault(f"`{name}`, a frame", []).append(f"{seconds / flow_seconds:.2f}")
     figures = [Figure(what, "", " / ".join(ratios)) for what, ratios in rows.items()]
     sizes = " / ".join(f"{width} × {height}" for height, width in _SIZES)
-    text = f"""Seconds a frame, grey, one core, defaults, as a ratio to one optical flow (`workers.ops.flow.motion`) of the
-same size: {sizes}. A stage is timed over a cell in the middle of a segment, where what it remembers of the frames before
-is there, as in a job. `inpaint` has a mask of a hundredth of the picture."""
+    text = f"""Seconds a frame, grey, one core, defaults, as a ratio to one optical flow (`workers.ops.flow.motion`) of
+the same size: {sizes}. A stage is timed over a cell in the middle of a segment, where what it remembers of the frames
+before is there, as in a job. `inpaint` has a mask of a hundredth of the picture."""
     return Chapter("Cost", text, figures)
 
 
