@@ -17,6 +17,7 @@ _LENGTH_PX = 15
 _FLANK_PX = 4
 _SURE, _GROWN = 6.0, 3.0
 """In units of what is usual in the picture: from where a mark begins, and goes on."""
+_RIDGE_SHARE = 0.6
 _LEAST_LENGTH_PX = 25
 
 
@@ -29,7 +30,9 @@ def find(plane: Plane, sensitivity: float, least_contrast: float, signs: tuple[i
         strength = _strongest_response(plane * np.float32(sign))
         usual = max(1e-6, robust_sigma(strength - np.median(strength)))
         sure = strength > max(_SURE * usual / sensitivity, least_contrast)
-        found |= _grow(sure, strength > _GROWN * usual / sensitivity)
+        # Beside a mark the lines that cross it respond too, but less.
+        ridge = strength > _RIDGE_SHARE * cv2.dilate(strength, np.ones((5, 5), np.uint8))
+        found |= _grow(sure & ridge, (strength > _GROWN * usual / sensitivity) & ridge)
     return found
 
 

@@ -22,6 +22,7 @@ _PAD_PX = 16
 _HIT = 2.0
 """In units of noise: what a row of a line is brighter by than both sides."""
 _WINDOW_ROWS, _LEAST_DENSITY = 61, 0.7
+_LEAST_NOISE = 1e-3
 _LEAST_DENSITY_IN_ALL = 0.6
 _LEAST_EVIDENCE = 6.0
 """Mean over the window in units of noise, times the root of a third of its rows that are independent."""
@@ -32,6 +33,8 @@ _END_ROWS, _END_SHARE = 9, 0.35
 _LONGEST_GAP = 21
 _SLOPES = (0.0, -0.03, 0.03)
 """Pixels to the right a row."""
+_NEARLY = 0.85
+"""Share of the greatest response; a line one pixel too wide has no more than two thirds of it."""
 _LEAST_LIKENESS = 0.5
 """Correlation of a line's rows with those beside it, from which it lets the picture through."""
 LEAST_ROWS = 40
@@ -101,7 +104,7 @@ def responses(plane: Plane, widths: Sequence[int]) -> list[Plane]:
 
 
 def _response_noise(plane: Plane) -> float:
-    return max(1e-6, robust_sigma((plane - cv2.medianBlur(plane, 5))[::2, ::2]))
+    return max(_LEAST_NOISE, robust_sigma((plane - cv2.medianBlur(plane, 5))[::2, ::2]))
 
 
 def _shifts(height: int, slope: float) -> Columns:
@@ -118,8 +121,8 @@ def _shear(plane: Plane, shifts: Columns) -> Plane:
 
 
 def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], shifts: Columns) -> Iterator[Line]:
-    upright = _shear(plane, shifts)
-    found = [each / np.float32(sigma) for each, sigma in zip(responses(upright, widths), noise, strict=True)]
+    raw = responses(_shear(plane, shifts), widths)
+    found = [each / np.float32(sigma) for each, sigma in zip(raw, noise, strict=True)]
     best, kind = _strongest([_seed_strength(each) for each in found])
     highest = cv2.dilate(best, np.ones((1, 2 * _APART_PX + 1), np.uint8))
     kept = (best > 0) & (best >= highest)
@@ -129,13 +132,27 @@ def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], s
         left, top, across, height, _ = stats[part]
         place = (slice(top, top + height), slice(left, left + across))
         inside = (parts[place] == part) & kept[place]
-        rows, columns = np.nonzero(inside)
         chosen = int(np.bincount(kind[place][inside]).argmax())
+        rows, columns = np.nonzero(inside & (kind[place] == chosen))
         line = _trace(found[chosen], rows + top, columns + left)
         if line is not None:
             covered, track, strength = line
-            width, sign = widths[chosen // 2], 1 - 2 * (chosen % 2)
-            yield Line(covered, np.clip(track + shifts[covered], 0, plane.shape[1] - 1), width, sign, strength)
+            width, shift = _fit_width(raw[chosen % 2 :: 2], widths, covered, track)
+            columns = np.clip(track + shift + shifts[covered], 0, plane.shape[1] - 1)
+            yield Line(covered, columns, width, 1 - 2 * (chosen % 2), strength)
+
+
+def _fit_width(found: Sequence[Plane], widths: Sequence[int], rows: Columns, track: Columns) -> tuple[int, int]:
+    """Return the widest line that stands out nearly as far as any, and by how much its first column lies off."""
+    last, fits = found[0].shape[1] - 1, []
+    for each, width in zip(found, widths, strict=True):
+        means = {shift: float(each[rows, np.clip(track + shift, 0, last)].mean()) for shift in range(1 - width, width)}
+        shift = max(means, key=lambda number: (means[number], -abs(number)))
+        fits.append((means[shift], width, shift))
+    most = max(fits)[0]
+    least = most - (1 - _NEARLY) * abs(most)
+    _, width, shift = max((fit for fit in fits if fit[0] >= least), key=lambda fit: fit[1])
+    return width, shift
 
 
 def _strongest(seeds: Sequence[Plane]) -> tuple[Plane, NDArray[np.intp]]:
@@ -159,7 +176,7 @@ def _seed_strength(response_: Plane) -> Plane:
 def _trace(response_: Plane, rows: Columns, columns: Columns) -> tuple[Columns, Columns, float] | None:
     """Follow a line from where it is sure to where it ends; returns rows, columns and strength, none if it is short."""
     reach = np.arange(response_.shape[0])
-    track = np.rint(np.interp(reach, *_one_a_row(rows, columns))).astype(np.intp)
+    track = np.rint(_running_median(np.interp(reach, *_one_a_row(rows, columns)))).astype(np.intp)
     along: NDArray[Any] = response_[reach, track]
     mean = cv2.blur(along[:, None], (1, _END_ROWS), borderType=cv2.BORDER_REPLICATE)[:, 0]
     sure = slice(int(rows.min()), int(rows.max()) + 1)
