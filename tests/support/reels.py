@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from db.catalog.stages import STAGES
 from db.recipe import parse
 from db.records import Assignment, ItemResult, ItemView, Part, Source, TaskResult
 from db.settings import Settings
@@ -34,6 +36,29 @@ def moving(count: int, height: int = 24, width: int = 32, channels: int = 1, bit
         noisy = base + 0.08 * rng.standard_normal((channels, height, width))
         made.append(np.clip(np.rint(noisy * top), 0, top).astype(np.uint8 if bits == 8 else np.uint16))
     return made
+
+
+def longest_recipe(**fields: Any) -> str:
+    """All stages that need no registered weights and keep the size, in working order, as YAML."""
+    names = [
+        spec.name for spec in STAGES.values()
+        if not spec.module and not spec.done_by_probe and not spec.makes_color
+        and spec.scale(spec.params().model_dump(mode="json")) == 1
+    ]  # fmt: skip
+    own = {"denoise": {"method": "temporal", "radius": 1}, "stabilize_color": {"radius": 1}}
+    document = {"recipe": [{name: own.get(name, {})} for name in names], **fields}
+    return json.dumps(document)
+
+
+def damaged(count: int, height: int = 32, width: int = 48, channels: int = 1, bits: int = 8) -> list[Any]:
+    """Frames of :func:`moving`, calmer, with a speck in every second frame and a scratch down all of them."""
+    top = 2**bits - 1
+    made = [(frame.astype(np.float64) * 0.5 + 0.2 * top) for frame in moving(count, height, width, channels, bits)]
+    for number, frame in enumerate(made):
+        if number % 2:
+            frame[:, 6 + number % 9 : 9 + number % 9, 10 + number % 20 : 14 + number % 20] = top
+        frame[:, :, 30] = 0.05 * top
+    return [np.rint(frame).astype(np.uint8 if bits == 8 else np.uint16) for frame in made]
 
 
 def film(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import OpenImageIO as oiio
 import pytest
@@ -11,7 +12,20 @@ from PIL import Image
 from db.errors import InputError, WorkCancelled, WorkError
 from db.records import ItemView, Sequence, Substitute
 from db.states import ItemKind, TaskKind
-from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, restored, whole_life
+from tests.support.reels import (
+    House,
+    damaged,
+    film,
+    house,
+    item,
+    longest_recipe,
+    moving,
+    order,
+    planes_of,
+    probed,
+    restored,
+    whole_life,
+)
 from workers.media import index
 from workers.media.film import ffv1
 from workers.media.reel import layout_of
@@ -88,6 +102,29 @@ def test_no_cut_changes_a_bit(at: House, tmp_path: Path, pixel_format: str) -> N
         _, result = whole_life(at, item(path, ALL_STEPS, batch_frames=4), segment_frames)
         sums.add((at.path(result.outputs["framemd5"]).read_text(), at.path(result.outputs["scores"]).read_bytes()))
     assert len(sums) == 1
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "bits", "channels"),
+    [("gray", 8, 1), ("gray16le", 16, 1), ("yuv420p10le", 10, 3), ("gbrp12le", 12, 3)],
+)
+def test_the_longest_recipe_depends_on_no_cut_and_keeps_depth_and_channels(
+    at: House, tmp_path: Path, pixel_format: str, bits: int, channels: int
+) -> None:
+    frames = damaged(19, channels=channels, bits=bits)
+    if pixel_format.startswith("yuv420"):
+        frames = [[frame[0], frame[1][::2, ::2], frame[2][::2, ::2]] for frame in frames]
+    path = film(tmp_path / "a.mkv", frames, pixel_format)
+    recipe = longest_recipe(outputs=["masks", "scores"])
+    results = []
+    for segment_frames in (8, 24):
+        _, result = whole_life(at, item(path, recipe, batch_frames=4), segment_frames)
+        results.append({name: at.path(blob).read_bytes() for name, blob in result.outputs.items()})
+    for name, content in results[0].items():
+        assert all(other[name] == content for other in results), name
+    assert {"dirt.mask", "scratch.mask", "master", "scores"} <= results[0].keys()
+    with av.open(str(at.path(result.outputs["master"]))) as master:
+        assert master.streams.video[0].format.name == ("yuv420p10le" if "yuv" in pixel_format else pixel_format)
 
 
 def test_a_cell_smaller_than_the_radius_changes_nothing_either(at: House, tmp_path: Path) -> None:
