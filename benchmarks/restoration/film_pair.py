@@ -77,9 +77,9 @@ def measure(media: Path) -> Chapter:
     for name in ("conservation", "silent-film"):
         figures += list(_recipe_figures(pair, name, before))
     text = """The reel `film_pair` (40 frames of 480 × 320, grey): correlated grain of standard deviation 0.038,
-flicker, dust and line scratches, with its clean original. Luma; a clean frame is mapped by the gain and offset that fit
-the undamaged pixels of the frame that it is compared with, so exposure does not count. Each step's share is the PSNR after
-it less the PSNR before it."""
+flicker, dust and line scratches, with its clean original. Luma; a clean frame is mapped by the gain and
+offset that fit the undamaged pixels of the frame that it is compared with, so exposure does not count.
+Each step's share is the PSNR after it less the PSNR before it."""
     return Chapter("Whole recipes on a reel with its truth", text, figures)
 
 
