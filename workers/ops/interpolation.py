@@ -15,6 +15,8 @@ _HOLE_SIGMA_PX = 4.0
 _ERROR_SIGMA_PX = 2.0
 _AGREEMENT_PX = 2.0
 """How unlike two motions may be and still be those of one thing."""
+_CLEARLY_BETTER = 0.8
+"""Share of the unlikeness of two frames that may be left along a motion that is believed."""
 _LEAST_WEIGHT = 1e-3
 """Of an end at which a place is not seen: where it is seen at neither, both count alike."""
 
@@ -47,6 +49,8 @@ def middle(first: Planes, second: Planes, share: float, motions: tuple[Motion, M
     Each place is looked up along two guesses of its motion, one carried there from either frame; the guess whose two
     ends agree better is taken. Of its ends that one counts which the frame's own motion confirms, so that nothing
     shines through where one thing covers another (motion-compensated rate conversion; flow by dense inverse search).
+    Where neither guess is clearly better than no motion at all, the frames are mixed as they are: repeating patterns
+    and what stands still are not to be bent.
 
     Args:
         first: Frame before, ``(C, H, W)`` float32; a little outside 0..1 is legal.
@@ -64,13 +68,18 @@ def middle(first: Planes, second: Planes, share: float, motions: tuple[Motion, M
     )
     ahead, behind = (_candidate(first, second, there, back, guess, share) for guess in guesses)
     better = ahead.error <= behind.error
-    return _mix(
+    moved = _mix(
         np.where(better, ahead.first, behind.first),
         np.where(better, ahead.second, behind.second),
         np.where(better, ahead.seen_first, behind.seen_first),
         np.where(better, ahead.seen_second, behind.seen_second),
         share,
     )
+    explains = np.minimum(ahead.error, behind.error) < _CLEARLY_BETTER * _blur_error(one, other)
+    weight = cv2.GaussianBlur(explains.astype(np.float32), (0, 0), _ERROR_SIGMA_PX)
+    still = first + (second - first) * np.float32(share)
+    picture: Planes = still + (moved - still) * weight
+    return picture
 
 
 def _mismatch(source: Plane, target: Plane, motion: Motion) -> Plane:
@@ -108,14 +117,19 @@ def _fill_holes(moved: Motion, motion: Motion, empty: NDArray[np.bool_]) -> Moti
 def _candidate(first: Planes, second: Planes, there: Motion, back: Motion, guess: Motion, share: float) -> _Candidate:
     to_first, to_second = -np.float32(share) * guess, np.float32(1 - share) * guess
     one, other = flow.warp(first, to_first), flow.warp(second, to_second)
-    unlike = np.abs(planes.luma(one) - planes.luma(other))
     return _Candidate(
         one,
         other,
         _agreement(there, to_first, guess),
         _agreement(-back, to_second, guess),
-        cv2.GaussianBlur(unlike, (0, 0), _ERROR_SIGMA_PX),
+        _blur_error(planes.luma(one), planes.luma(other)),
     )
+
+
+def _blur_error(one: Plane, other: Plane) -> Plane:
+    """Return how unlike two planes are around each place."""
+    error: Plane = cv2.GaussianBlur(np.abs(one - other), (0, 0), _ERROR_SIGMA_PX)
+    return error
 
 
 def _agreement(motion: Motion, offsets: Motion, guess: Motion) -> Plane:
