@@ -278,8 +278,9 @@ def _use(spec: ArchitectureSpec) -> str:
 
 
 def _step_of_restorer(spec: ArchitectureSpec, weights: str) -> str:
-    stage = {"denoiser": "denoise", "upscaler": "upscale"}[spec.task]
-    return f"```yaml\nrecipe:\n  - {stage}: {{method: network, weights: {weights}}}\n```\n"
+    stages = {"denoiser": "denoise", "upscaler": "upscale", "inpainter": "inpaint", "face restorer": "face"}
+    method = "" if spec.task == "face restorer" else "method: network, "
+    return f"```yaml\nrecipe:\n  - {stages[spec.task]}: {{{method}weights: {weights}}}\n```\n"
 
 
 def _cards(spec: ArchitectureSpec) -> list[Card]:
@@ -293,7 +294,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "evaluation.md": evaluation,
     "manifests.md": manifest_fields,
     "recipes.md": recipe_list,
-    "restorers.md": functools.partial(model_table, "denoiser", "upscaler"),
+    "restorers.md": functools.partial(model_table, "denoiser", "upscaler", "face restorer", "inpainter"),
     "scores.md": scores,
     "settings.md": settings,
     "stages.md": stages,
@@ -328,6 +329,8 @@ def _new_model_page(name: str) -> str:
     title, page = {
         "denoiser": ("denoising and enlarging", "restorers.md"),
         "upscaler": ("denoising and enlarging", "restorers.md"),
+        "face restorer": ("denoising and enlarging", "restorers.md"),
+        "inpainter": ("denoising and enlarging", "restorers.md"),
         "judge": ("evaluation", "evaluation.md"),
     }.get(spec.task, ("colour", "colour.md"))
     return f"# {spec.title}\n\n{BEGIN}\n{END}\n\nBack to [{title}](../{page}).\n"

@@ -114,6 +114,8 @@ def single_step(chosen: Card, options: Mapping[str, Any]) -> dict[str, Any]:
     stage, parameters = {
         "denoiser": ("denoise", {"method": "network"}),
         "upscaler": ("upscale", {"method": "network"}),
+        "face restorer": ("face", {}),
+        "inpainter": ("inpaint", {"method": "network"}),
     }.get(ARCHITECTURES[chosen.architecture].task, ("colorize", {"already_colored": "recolor"}))
     return {stage: {"weights": chosen.name, **parameters, **options}}
 

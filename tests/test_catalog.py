@@ -15,6 +15,8 @@ OF_TASK: dict[str, set[str]] = {
     "colorizer": {"chroma", "reference_output"},
     "denoiser": {"restore"},
     "upscaler": {"restore"},
+    "face restorer": {"restore"},
+    "inpainter": {"restore"},
     "detector": {"boxes"},
     "judge": set(),
 }

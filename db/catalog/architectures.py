@@ -70,9 +70,10 @@ class ArchitectureSpec:
 
     name: str
     """Name in recipes (``model:``)."""
-    task: Literal["colorizer", "denoiser", "upscaler", "detector", "judge"]
+    task: Literal["colorizer", "denoiser", "upscaler", "face restorer", "inpainter", "detector", "judge"]
     """``colorizer``: grey in, colour out; ``denoiser``: noise out; ``upscaler``: more pixels out, all by the card's
-    scale; ``detector``: finds the objects that a colorizer wants to know of;
+    scale; ``face restorer``: a face, cut out and upright, made anew; ``inpainter``: fills what a mask marks;
+    ``detector``: finds the objects that a colorizer wants to know of;
     ``judge``: what ``reelwright evaluate`` asks about finished pictures."""
     title: str
     """What the field calls it."""
@@ -333,6 +334,29 @@ _SHIPPED = (
         "against a critic invent detail: fine for viewing copies, no evidence of what was there.",
         default="",
         size="the picture's own, in tiles that fade into each other",
+    ),
+    ArchitectureSpec(
+        name="spandrel_face_restorer",
+        task="face restorer",
+        title="Networks that spandrel reads, for faces",
+        reference="GFPGAN (Wang, Li, Zhang, Shan; CVPR 2021), RestoreFormer (Wang and others; CVPR 2022)",
+        idea="Each face is cut out, turned upright and made anew by a network that has seen many faces.",
+        choose="For viewing copies alone. What such a network draws is likely, not true: eyes and features change, and "
+        "relatives may not know the person. Keep `strength` low, and mark the result.",
+        default="",
+        size="512 x 512, a face at a time",
+    ),
+    ArchitectureSpec(
+        name="spandrel_inpainter",
+        task="inpainter",
+        title="Networks that spandrel reads, for holes",
+        reference="Resolution-robust Large Mask Inpainting with Fourier Convolutions (LaMa; Suvorov and others; WACV "
+        "2022)",
+        idea="Convolutions over all frequencies of the picture carry its structure into the hole.",
+        choose="For large holes with structure around them: lines and walls go on better than with patches. What it "
+        "fills in is softer than the picture, and invented.",
+        default="",
+        size="the hole and as much again around it, 768 pixels at most",
     ),
     ArchitectureSpec(
         name="mask_rcnn",

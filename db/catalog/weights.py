@@ -184,6 +184,8 @@ FAMILIES: Mapping[str, Card] = {
     each.name: each
     for each in (
         _family("spandrel", "spandrel_restorer", "Mends a picture at its own size."),
+        _family("spandrel-face", "spandrel_face_restorer", "Makes faces anew."),
+        _family("spandrel-inpaint", "spandrel_inpainter", "Fills in what a mask marks."),
         *(_family(f"spandrel-x{scale}", "spandrel_upscaler", f"{scale} times as large.", scale) for scale in (2, 3, 4)),
     )
 }

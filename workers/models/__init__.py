@@ -21,6 +21,8 @@ A denoiser's or upscaler's module has ``build`` and, instead of ``chroma``::
         much around them as the catalogue's ``reach_px`` says. A denoiser that can be told the noise takes ``sigma``,
         as a share of full scale.
 
+A face restorer's module has ``restore`` for faces that were cut out; an inpainter's takes ``holes`` (N, 1, H, W) bool.
+
 Where a file alone says how large its network is (a family in ``db.catalog.weights``), a module has, instead of
 ``build``, ``recognised(sets)``, which family the weights are of, and ``from_sets(build, sets)``, the filled network
 with its system's name as ``title``. Both raise ``ValueError`` for what cannot be used.

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from workers.ops import deconvolution, noise
-from workers.ops.planes import Plane
+from workers.ops.planes import Plane, Planes
+
+ALIGNED_PX = 512
+"""Side of the square in which networks know faces."""
+_TEMPLATE = np.array(
+    [(192.98, 239.95), (318.90, 240.19), (256.63, 314.02), (201.26, 371.41), (313.09, 371.15)], np.float32
+)
+"""Where eyes, nose and corners of the mouth lie in it: those of FFHQ (Karras, Laine, Aila 2019), cut as is usual."""
+_ALIGNED_FACE_PX = 256.0
+"""About the side of a face in it."""
 
 _MOST_SIGMA_PX = 2.5
 _TRUST = 0.85
@@ -56,6 +68,50 @@ def clear_up(luma: Plane, side_px: float, contrast: float) -> Plane | None:
     sharp = deconvolution.sharpen(luma, min(_TRUST * sigma, _MOST_SIGMA_PX), grain)
     raised = sharp + np.float32(_CONTRAST * contrast) * _features(luma, side_px)
     return hold_tone(luma + np.float32(share) * (raised - luma), luma, side_px)
+
+
+def alignment(points: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """Return the similarity ``(2, 3)`` from a picture to the upright square, of the five points ``(5, 2)`` of a face.
+
+    None where the points lie so that there is none.
+    """
+    cv2.setRNGSeed(0)  # it tries points by chance, and the same must come out again
+    matrix: Any = cv2.estimateAffinePartial2D(points, _TEMPLATE, method=cv2.LMEDS)[0]
+    if matrix is None or not np.isfinite(matrix).all() or _scale(matrix) < 1e-3:
+        return None
+    found: NDArray[np.float64] = matrix
+    return found
+
+
+def cut_out(picture: Planes, matrix: NDArray[np.float64]) -> Planes:
+    """Return the face of a picture ``(C, H, W)`` upright, ``(C, 512, 512)``."""
+    size = (ALIGNED_PX, ALIGNED_PX)
+    # Where the square is smaller than the face, detail finer than its pixels would come out as false patterns.
+    blur = 0.5 * np.sqrt(max(0.0, _scale(matrix) ** -2 - 1))
+    calm = [_blur(plane, blur) if blur > 0.1 else plane for plane in picture]
+    return np.stack(
+        [cv2.warpAffine(p, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for p in calm]
+    )
+
+
+def change_of_network(before: Plane, after: Plane, matrix: NDArray[np.float64], shape: tuple[int, int]) -> Plane:
+    """Return ``(H, W)``: what a network changed in the luma of an upright face, where the picture has the face.
+
+    Tone is held. Where the network took grain out, less is changed, so that as much of it is left as there was.
+    """
+    change = hold_tone(after, before, _ALIGNED_FACE_PX) - before
+    # What is finer than features and changes everywhere alike is grain that went: it is put back.
+    fine = change - _blur(change, 1.5)
+    lost = noise.flat_sigma(before) - noise.flat_sigma(after)
+    if lost > 0:
+        change = change - fine * np.float32(np.clip(lost / max(noise.flat_sigma(before), 1e-6), 0, 1))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    back: Plane = cv2.warpAffine(change, matrix, shape[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return back
+
+
+def _scale(matrix: NDArray[np.float64]) -> float:
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
 def hold_tone(changed: Plane, luma: Plane, side_px: float) -> Plane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -73,13 +73,14 @@ def diffuse(picture: Planes, hole: Hole) -> Planes:
     return out
 
 
-def fill_with_patches(picture: Planes, hole: Hole, number: int) -> Planes:
-    """Return the picture, its hole filled with patches of its own where there are any to be had.
+def fill_groups(picture: Planes, hole: Hole, work: Callable[[Planes, Hole, Hole, int], Planes | None]) -> Planes:
+    """Return the picture with its hole filled by ``work``, a group of close parts at a time.
 
     Args:
         picture: ``(C, H, W)``, with a first guess in the hole.
         hole: ``(H, W)`` bool.
-        number: Of the frame; what chance brings is keyed by it.
+        work: Given a group's surroundings ``(C, h, w)``, the group in them, other holes in them, and a number that no
+            other place has, it returns them filled, or none for what is to stay as it was guessed.
     """
     out = picture.copy()
     for joined, group in parts(widen(hole, _JOIN_PX)):
@@ -88,12 +89,27 @@ def fill_with_patches(picture: Planes, hole: Hole, number: int) -> Planes:
         own = np.zeros_like(hole[place])
         inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(joined, place, strict=True))
         own[inner] = group & hole[joined]
-        # Keyed by place as well, so that no hole depends on how many there are besides.
-        rng = np.random.Generator(np.random.Philox(key=[number, joined[0].start * hole.shape[1] + joined[1].start]))
-        filled = patch_match.fill(out[:, *place], own, hole[place] & ~own, rng)
+        key = joined[0].start * hole.shape[1] + joined[1].start
+        filled = work(out[:, *place], own, hole[place] & ~own, key)
         if filled is not None:
             out[:, *place] = np.where(own, filled, out[:, *place])
     return out
+
+
+def fill_with_patches(picture: Planes, hole: Hole, number: int) -> Planes:
+    """Return the picture, its hole filled with patches of its own where there are any to be had.
+
+    Args:
+        picture: ``(C, H, W)``, with a first guess in the hole.
+        hole: ``(H, W)`` bool.
+        number: Of the frame; what chance brings is keyed by it.
+    """
+
+    def work(around: Planes, own: Hole, others: Hole, key: int) -> Planes | None:
+        # Keyed by place as well, so that no hole depends on how many there are besides.
+        return patch_match.fill(around, own, others, np.random.Generator(np.random.Philox(key=[number, key])))
+
+    return fill_groups(picture, hole, work)
 
 
 def match_exposure(shown: Planes, picture: Planes, unknown: Hole) -> Planes:

@@ -1,8 +1,8 @@
 """Fills in what the manifest's mask marks as lost.
 
 Frames beside the one in work are asked first: where they show the place, and what is around it agrees, theirs is the
-true picture. What is left is made up: thin marks from their edge, thicker ones with patches of the same picture.
-Frames without a mask, and all that lies outside it, stay as they are.
+true picture. What is left is made up: thin marks from their edge, thicker ones with patches of the same picture, or by
+a network where one is asked for. Frames without a mask, and all that lies outside it, stay as they are.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from db.catalog.stages.invention import InpaintParams
+from workers import models
 from workers.frames import Clip, Reel, Repaired
 from workers.ops import flow, holes, patch_match, planes
 from workers.ops.flow import Code
@@ -23,6 +25,8 @@ from workers.ops.planes import Planes
 
 _THIN_PX = 4
 """Thickness up to which diffusion is both nearer the truth and quicker than patches."""
+_MOST_NETWORK_PX = 768
+"""Side of what a network is shown at once: it was trained on smaller pictures yet."""
 _RING_PX = 4
 _MOST_UNLIKE = 0.05
 """Mean difference of luma around a hole, grain calmed, up to which a neighbour shows the same thing."""
@@ -38,12 +42,15 @@ class _Damaged:
     code: Code
 
 
-def restore(window: Clip, start: int, stop: int, params: InpaintParams, reel: Reel) -> Repaired:
+def restore(
+    window: Clip, start: int, stop: int, params: InpaintParams, reel: Reel, network: nn.Module | None = None
+) -> Repaired:
     """Return frames ``[start, stop)`` with their holes filled, and the holes."""
     out, filled = [], []
     for number in range(start, stop):
         damaged = _damaged(window, number, params)
-        out.append(_fill(window, number, damaged, params, reel))
+        picture, hole = _fill_from_others(window, number, damaged, params, reel)
+        out.append(_make_up(picture, hole, number, params, network))
         filled.append(damaged.hole[None])
     mask = torch.from_numpy(np.stack(filled)).to(window.frames.device)
     return Repaired(planes.to_frames(out, window.frames), mask)
@@ -77,18 +84,19 @@ def _without_largest(hole: Hole, largest_px: int) -> Hole:
     return kept
 
 
-def _fill(window: Clip, number: int, damaged: _Damaged, params: InpaintParams, reel: Reel) -> Planes:
-    if not damaged.hole.any():
-        return damaged.picture
+def _fill_from_others(
+    window: Clip, number: int, damaged: _Damaged, params: InpaintParams, reel: Reel
+) -> tuple[Planes, Hole]:
+    """Return the frame with what its neighbours show of the hole, and what is left of it."""
     picture, hole = damaged.guess.copy(), damaged.hole.copy()
     for other in _others(window, number, params, reel):
         if not hole.any():
-            break
+            return picture, hole
         shown, seen = _aligned(damaged, _damaged(window, other, params))
         taken = hole & _trusted(damaged, shown, seen)
         picture = np.where(taken, shown, picture)
         hole &= ~taken
-    return _make_up(picture, hole, number, params)
+    return picture, hole
 
 
 def _others(window: Clip, number: int, params: InpaintParams, reel: Reel) -> Iterator[int]:
@@ -122,7 +130,7 @@ def _trusted(damaged: _Damaged, shown: Planes, seen: Hole) -> Hole:
     return trusted
 
 
-def _make_up(picture: Planes, hole: Hole, number: int, params: InpaintParams) -> Planes:
+def _make_up(picture: Planes, hole: Hole, number: int, params: InpaintParams, network: nn.Module | None) -> Planes:
     """Fill what no neighbour shows."""
     if not hole.any():
         return picture
@@ -131,4 +139,18 @@ def _make_up(picture: Planes, hole: Hole, number: int, params: InpaintParams) ->
         return picture
     # The mask was widened; what was thin before still is.
     thin_px = 0 if params.method == "patches" else _THIN_PX + 2 * params.dilate_px
-    return holes.fill_with_patches(picture, holes.thick_parts(hole, thin_px), number)
+    thick = holes.thick_parts(hole, thin_px)
+    if network is None:
+        return holes.fill_with_patches(picture, thick, number)
+    return holes.fill_groups(picture, thick, lambda around, own, others, _: _ask(network, around, own | others))
+
+
+def _ask(network: nn.Module, picture: Planes, hole: Hole) -> Planes:
+    """Return a picture as a network fills it, at a size that it knows."""
+    height, width = hole.shape
+    small = planes.resize_to_fit(np.clip(picture, 0, 1), _MOST_NETWORK_PX)
+    shrunk = planes.resize_area(hole[None].astype(np.float32), *small.shape[1:]) > 0
+    filled = models.restore(network, torch.from_numpy(small)[None], holes=torch.from_numpy(shrunk)[None])
+    return np.stack(
+        [cv2.resize(p, (width, height), interpolation=cv2.INTER_CUBIC) for p in planes.from_frame(filled[0])]
+    )

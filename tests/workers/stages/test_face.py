@@ -1,12 +1,18 @@
 """Soft faces."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from db.catalog.stages import STAGES
+from tests.support import placeholders
 from tests.support.damage import clip, film, psnr_db, step
+from tests.support.reels import house
 from tests.workers.models.parts.test_face_detector import photo
+from tests.workers.models.parts.test_spandrel import file_of, restore_former
 from workers import stages
 from workers.frames import STILL
 
@@ -78,3 +84,26 @@ def test_each_frame_of_a_reel_is_treated_by_itself() -> None:
     got = stages.apply(step("face"), clip(frames), 0, 3, STILL)
     assert torch.equal(got[0], got[2])
     assert torch.equal(got[:1], stages.apply(step("face"), clip(soft), 0, 1, STILL))
+
+
+def test_a_network_draws_the_face_and_tone_color_and_surroundings_stay(tmp_path: Path) -> None:
+    at = house(tmp_path / "home")
+    torch.manual_seed(0)
+    path = file_of(tmp_path, restore_former()).rename(tmp_path / "faces.pth")
+    made = placeholders.pin_file(at.store, path, "spandrel-face:trial")
+    chosen = step("face", weights=made.card, strength=1).model_copy(update={"pins": (made,)})
+    frames = portrait().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    got, mask = stages.repair(chosen, clip(frames), 0, 1, STILL, at.bench())
+    assert mask is not None
+    outside = ~mask.expand_as(got)
+    assert torch.equal(got[outside], frames[outside])
+    assert torch.equal(got[:, :1], got[:, -1:])
+    assert float((got - frames).abs().max()) > 0.02
+    assert float((got - frames)[mask.expand_as(got)].mean().abs()) < 0.03
+
+
+def test_a_network_for_something_else_and_a_contrast_beside_a_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="restores no faces"):
+        STAGES["face"].params.model_validate({"weights": "reelwright-denoise"})
+    with pytest.raises(ValueError, match="contrast is of the method without weights"):
+        STAGES["face"].params.model_validate({"weights": "spandrel-face:any", "contrast": 0.2})

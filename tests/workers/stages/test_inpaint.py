@@ -1,12 +1,17 @@
 """Holes that the manifest's mask marks."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from db.catalog.stages import STAGES
+from tests.support import placeholders
 from tests.support.damage import clip, film, psnr_db, reel, step, with_flicker, with_grain
+from tests.support.reels import house
+from tests.workers.models.parts.test_spandrel import NETWORKS, file_of
 from workers import stages
 from workers.frames import STILL, Clip
 
@@ -141,3 +146,31 @@ def test_any_size_and_any_mask_come_through(size: tuple[int, int], share: float)
     assert marked is not None
     assert torch.isfinite(got).all()
     assert share < 1 or torch.equal(got, frames)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_fills_thick_parts_and_nothing_else(channels: int, tmp_path: Path) -> None:
+    at = house(tmp_path / "home")
+    torch.manual_seed(0)
+    path = file_of(tmp_path, NETWORKS["lama"][1]()).rename(tmp_path / "holes.pth")
+    made = placeholders.pin_file(at.store, path, "spandrel-inpaint:trial")
+    chosen = step("inpaint", method="network", weights=made.card).model_copy(update={"pins": (made,)})
+    truth = film(1).expand(-1, channels, -1, -1)
+    mask = holes(truth)
+    mask[:, :, 50:52] = True
+    shown = masked(damaged(truth, mask), mask)
+    got, marked = stages.repair(chosen, shown, 0, 1, STILL, at.bench())
+    other = stages.apply(step("inpaint"), shown, 0, 1, STILL)
+    assert marked is not None
+    assert torch.equal(got[~marked.expand_as(got)], shown.frames[~marked.expand_as(got)])
+    assert torch.equal(got[:, :, 48:], other[:, :, 48:])
+    assert not torch.equal(got[:, :, :40], other[:, :, :40])
+    assert torch.isfinite(got).all()
+
+
+def test_method_network_and_weights_go_together() -> None:
+    for given in ({"method": "network"}, {"weights": "spandrel-inpaint:any"}):
+        with pytest.raises(ValueError, match="go together"):
+            STAGES["inpaint"].params.model_validate(given)
+    with pytest.raises(ValueError, match="fills no holes"):
+        STAGES["inpaint"].params.model_validate({"method": "network", "weights": "reelwright-denoise"})

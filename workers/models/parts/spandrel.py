@@ -1,4 +1,4 @@
-"""Networks that spandrel reads: several dozen that take out noise, blur or blocks, or enlarge.
+"""Networks that spandrel reads: several dozen that take out noise, blur or blocks, enlarge, or make up faces and holes.
 
 How large such a network is stands in its file alone, so there is no ``build``: :func:`recognized_family` says which
 family the weights belong to, :func:`from_sets` makes the network of them. Nobody knows how far one looks, and some look
@@ -27,6 +27,8 @@ _AVERAGES = ("params_ema", "params-ema")
 """What is meant for use where a file holds the average of a training beside its last step."""
 _WHOLE_VIEW = ("HVICIDNet", "MixDehazeNet", "RetinexFormer")
 """They balance light or haze over the whole picture; tiles would differ."""
+_FAMILIES = {"FaceSR": "spandrel-face", "Inpainting": "spandrel-inpaint"}
+"""Families of networks that do another thing than to mend or enlarge all of a picture, by spandrel's name of it."""
 _ROOM_BYTES = 2 << 30
 """What a network may take while it is built, beyond three times its weights."""
 _MOST_LAYERS = 1000
@@ -46,9 +48,12 @@ class SpandrelNetwork(nn.Module):
         self.channels: int = descriptor.input_channels
         self._descriptor = descriptor
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """Return one picture ``(1, C, H * scale, W * scale)``, 0..1, of ``(1, C, H, W)`` float32 0..1."""
-        output: Tensor = self._descriptor(picture)
+    def forward(self, picture: Tensor, *mask: Tensor) -> Tensor:
+        """Return one picture ``(1, C, H * scale, W * scale)``, 0..1, of ``(1, C, H, W)`` float32 0..1.
+
+        A network that fills holes is given their mask besides, ``(1, 1, H, W)`` of 0 and 1.
+        """
+        output: Tensor = self._descriptor(picture, *mask)
         return output
 
 
@@ -62,7 +67,7 @@ def recognized_family(sets: Sets) -> str:
         ValueError: spandrel knows such networks, but this one cannot be built or is of no use here.
     """
     architecture, state = _detect_architecture(sets)
-    return _family(_load_descriptor(architecture, state).scale) if state else ""
+    return _family(_load_descriptor(architecture, state)) if state else ""
 
 
 def from_sets(build: str, sets: Sets) -> nn.Module:
@@ -79,8 +84,8 @@ def from_sets(build: str, sets: Sets) -> nn.Module:
     if not state:
         raise ValueError("spandrel knows no network with such keys")
     descriptor = _load_descriptor(architecture, state)
-    if _family(descriptor.scale) != build:
-        raise ValueError(f"{architecture.id}: it is of the family {_family(descriptor.scale)}, not {build}")
+    if _family(descriptor) != build:
+        raise ValueError(f"{architecture.id}: it is of the family {_family(descriptor)}, not {build}")
     return SpandrelNetwork(descriptor).eval()
 
 
@@ -102,8 +107,10 @@ def restore(network: nn.Module, pictures: Tensor) -> Tensor:
     return outputs.mean(dim=1, keepdim=True) if channels == 1 else outputs
 
 
-def _family(scale: int) -> str:
-    return "spandrel" if scale == 1 else f"spandrel-x{scale}"
+def _family(descriptor: Any) -> str:
+    if descriptor.purpose in _FAMILIES:
+        return _FAMILIES[descriptor.purpose]
+    return "spandrel" if descriptor.scale == 1 else f"spandrel-x{descriptor.scale}"
 
 
 # -- what a file holds
@@ -150,10 +157,10 @@ def _load_descriptor(architecture: Any, state: Mapping[str, Tensor]) -> Any:
 
 
 def _check_useful(name: str, descriptor: Any) -> None:
-    if descriptor.purpose == "Inpainting":
-        raise ValueError(f"{name} fills in what a mask says, and no stage does that yet")
-    if descriptor.purpose == "FaceSR":
-        raise ValueError(f"{name} restores faces that were cut out, and no stage does that yet")
+    if descriptor.purpose in _FAMILIES and descriptor.scale != 1:
+        raise ValueError(f"{name} enlarges {descriptor.scale} times what it should give back at its own size")
+    if descriptor.purpose in _FAMILIES and descriptor.input_channels != 3:
+        raise ValueError(f"{name} takes {descriptor.input_channels} channels; 3 are wanted")
     if name in _WHOLE_VIEW:
         raise ValueError(f"{name} must see the whole picture at once, so large ones cannot be given to it")
     if descriptor.scale not in _SCALES:

@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import save_file
 from spandrel.architectures.DRUNet import DRUNet
 from spandrel.architectures.ESRGAN import ESRGAN
+from spandrel.architectures.LaMa import LaMa
 from spandrel.architectures.NAFNet import NAFNet
+from spandrel.architectures.RestoreFormer import RestoreFormer
 from spandrel.architectures.RetinexFormer import RetinexFormer
 from spandrel.architectures.SPAN import SPAN
 from spandrel.architectures.SwinIR import SwinIR
@@ -44,12 +46,18 @@ def nafnet() -> nn.Module:
     return NAFNet(width=8, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1], middle_blk_num=1)
 
 
+def restore_former() -> nn.Module:
+    return RestoreFormer(n_embed=16, embed_dim=32, ch=32, ch_mult=(1,) * 6, num_res_blocks=1, z_channels=32)
+
+
 NETWORKS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "esrgan": ("spandrel-x4", esrgan),
     "esrgan-grey": ("spandrel-x2", lambda: esrgan(2, 1)),
     "span": ("spandrel-x2", lambda: SPAN(num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2)),
     "swinir": ("spandrel-x3", swin),
     "nafnet": ("spandrel", nafnet),
+    "restoreformer": ("spandrel-face", restore_former),
+    "lama": ("spandrel-inpaint", lambda: LaMa(in_nc=4, out_nc=3)),
     "drunet-grey": ("spandrel", lambda: DRUNet(in_nc=2, out_nc=1, nc=[8, 16, 16, 16], nb=2)),
 }
 
@@ -126,8 +134,8 @@ def test_a_family_is_no_weights_and_builds_nothing_without_a_file() -> None:
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        ({"purpose": "Inpainting"}, "what a mask says"),
-        ({"purpose": "FaceSR"}, "restores faces"),
+        ({"purpose": "FaceSR"}, "enlarges 2 times"),
+        ({"purpose": "Inpainting", "scale": 1, "input_channels": 1}, "takes 1 channels"),
         ({"scale": 8}, "enlarges 8 times; at most 4"),
         ({"input_channels": 4}, "makes 4 to 3 channels"),
         ({"output_channels": 1}, "makes 3 to 1 channels"),
