@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from db.blob import Blob, Rational, Record
 from db.catalog import stages
+from db.catalog.stages import Exemption
 from db.errors import InputError, RecipeError, nearest
 
 DEFAULT = "conservation"
@@ -46,15 +47,6 @@ class Pin(Record):
     files: tuple[PinnedFile, ...]
 
 
-class Exemption(Record):
-    """Where a step is left out after the fact: its input stays as it was."""
-
-    frames: tuple[int, int] | None = None
-    """Half-open range; none means all frames."""
-    region: tuple[int, int, int, int] | None = None
-    """Left, top, width and height in pixels of the picture; none means all of it."""
-
-
 class Step(BaseModel):
     """One stage with its parameters, complete: defaults are written out, so a later default changes no old job."""
 
@@ -64,8 +56,6 @@ class Step(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     pins: tuple[Pin, ...] = Field((), exclude_if=lambda pins: not pins)
     """In the order in which the stage's entry names its weights; empty until the job is submitted."""
-    exemptions: tuple[Exemption, ...] = Field((), exclude_if=lambda exemptions: not exemptions)
-    """Where the step was taken back."""
 
     @model_validator(mode="after")
     def _rename_params(self) -> Step:
@@ -81,6 +71,11 @@ class Step(BaseModel):
         variants = self.params.get("variants") or ()
         strengths = (values.get("strength", self.params.get("strength", 1)) for values in variants)
         return bool(self.params.get("strength", 1)) or any(strengths)
+
+    @property
+    def exemptions(self) -> tuple[Exemption, ...]:
+        """Where the step is left out."""
+        return tuple(Exemption.model_validate(each) for each in self.params.get("exemptions") or ())
 
     @property
     def temporal_radius(self) -> int:

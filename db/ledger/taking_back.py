@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from db.catalog.stages import STAGES
+from db.catalog.stages import STAGES, Exemption
 from db.errors import InputError, nearest
 from db.ledger.assignments import item_view
 from db.ledger.control import restart
 from db.ledger.counting import add_delta
 from db.ledger.job_states import lock_job, move_job
-from db.recipe import Exemption, Recipe
+from db.recipe import Recipe, Step
 from db.records import Base, ItemResult, ItemView
 from db.session import Database
 from db.states import JOB_OVER, ItemKind, ItemState, JobState
@@ -77,14 +77,16 @@ def _exempt(item: ItemView, stage: str, exemption: Exemption) -> ItemView:
         hint = nearest(stage, [step.stage for step in recipe.steps])
         raise InputError(f"{item.external_id}: its recipe has no step {stage!r:.60}.{hint}", code="BAD_PARAMETER")
     spec = STAGES[stage]
-    steps = tuple(
-        step.model_copy(update={"exemptions": (*step.exemptions, exemption)}) if step.stage == stage else step
-        for step in recipe.steps
-    )
+    steps = tuple(_exempt_step(step, exemption) if step.stage == stage else step for step in recipe.steps)
     if spec.done_by_probe or (exemption.region and any(spec.scale(step.params) != 1 for step in steps)):
         raise InputError(f"{stage} is done to a whole reel: rerun with another recipe", code="BAD_PARAMETER")
     _check_place(item, exemption)
     return item.model_copy(update={"recipe": recipe.model_copy(update={"steps": steps})})
+
+
+def _exempt_step(step: Step, exemption: Exemption) -> Step:
+    exemptions = [each.model_dump(mode="json") for each in (*step.exemptions, exemption)]
+    return step.model_copy(update={"params": step.params | {"exemptions": exemptions}})
 
 
 def _check_place(item: ItemView, exemption: Exemption) -> None:

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from db import ledger, progress
+from db.catalog.stages import Exemption
 from db.errors import CODES, InputError, nearest
-from db.recipe import Exemption, resolve
+from db.recipe import resolve
 from db.session import Database
 from db.settings import Settings
 from db.states import JOB_OVER, ItemState, JobState

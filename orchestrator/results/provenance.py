@@ -422,7 +422,18 @@ def _change_note(row: Mapping[str, Any], frames: int) -> str:
     return (
         f"{row['changed']:.4%} of all pixels changed by more than half a code value, in {row['changed_frames']} of "
         f"{max(frames, row['changed_frames'])} frames; mean absolute change {row['moved']:.4%} of full scale."
+        + "".join(_repair_notes(row))
     )
+
+
+def _repair_notes(row: Mapping[str, Any]) -> Iterator[str]:
+    """Say of a step that repairs parts how much that was, and where it was taken back."""
+    if row.get("repaired") is not None:
+        yield f" Repaired: {row['repaired']:.4%} of all pixels, in {row['places']} places."
+    for exemption in row.get("taken_back") or ():
+        frames, region = exemption.get("frames"), exemption.get("region")
+        where = f"in frames {frames[0]} to {frames[1] - 1}" if frames else "in all frames"
+        yield f" Taken back {where}" + (f", region {region} (left, top, width, height)." if region else ".")
 
 
 def _sound_notes(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -25,7 +25,10 @@ from db.session import Database
 from db.states import ItemState
 from orchestrator.manifest import fields
 
-_OURS = ("x_state", "x_generation", "x_frames", "x_scores", "x_notes", "x_sha256", "x_recipe_sha256", "x_source_type")
+_OURS = (
+    "x_state", "x_generation", "x_frames", "x_scores", "x_steps", "x_notes", "x_sha256", "x_recipe_sha256",
+    "x_source_type",
+)  # fmt: skip
 """What we say of a line beside S3's own columns: among it digests of source and recipe, and the IPTC's source type."""
 COLUMNS = (
     *("id", "kind", "uri", *(name for name in fields.CHECKS if name not in {"id", "kind", "uri"})),
@@ -131,6 +134,7 @@ def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[
         "x_generation": item.generation,
         "x_frames": item.frames_done,
         "x_scores": json.dumps(result.scores) if result else "",
+        "x_steps": json.dumps(result.facts.get("steps", [])) if result else "",
         "x_notes": " ".join(result.notes) if result else "",
         "x_sha256": result.facts.get("sha256", "") if result else "",
         "x_recipe_sha256": result.facts.get("recipe_fingerprint", "") if result else "",
@@ -145,8 +149,11 @@ def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[
 def _recipe_cells(recipe: Recipe) -> dict[str, str]:
     """Spell a recipe as a manifest does: a shipped one by its name, any other as JSON."""
     original = _find_shipped(recipe.name)
-    document = {"recipe": [{step.stage: step.params} for step in recipe.steps], "bad_frames": recipe.bad_frames}
-    same = original is not None and (original.steps, original.bad_frames) == (recipe.steps, recipe.bad_frames)
+    document: dict[str, Any] = {"recipe": [{step.stage: step.params} for step in recipe.steps]}
+    document["bad_frames"] = recipe.bad_frames
+    document |= {"master": {"chroma": recipe.chroma}} if recipe.chroma != "source" else {}
+    document |= {"access": {"fps": str(recipe.access_fps)}} if recipe.access_fps else {}
+    same = original is not None and original.model_copy(update={"outputs": recipe.outputs}) == recipe
     return {"recipe": recipe.name if same else json.dumps(document), "outputs": " ".join(recipe.outputs)}
 
 

@@ -138,3 +138,17 @@ def test_what_is_not_asked_for_does_not_change_a_fingerprint() -> None:
     plain, asked = recipe.parse("[]", "r"), recipe.parse("{recipe: [], master: {chroma: source}}", "r")
     assert plain.fingerprint() == asked.fingerprint()
     assert plain.fingerprint() != recipe.parse("{recipe: [], master: {chroma: full}}", "r").fingerprint()
+
+
+def test_a_step_with_exemptions_reads_back_from_its_own_spelling() -> None:
+    text = "- denoise: {exemptions: [{frames: [3, 9]}, {region: [0, 1, 8, 9]}]}"
+    (step,) = recipe.parse(text, "r").steps
+    assert [each.frames for each in step.exemptions] == [(3, 9), None]
+    again = recipe.from_document([{step.stage: step.params}], "r")
+    assert again.steps == (step,)
+
+
+@pytest.mark.parametrize("wrong", ["{frames: [9, 3]}", "{region: [0, 0, 0, 4]}", "{frame: 3}"])
+def test_a_wrong_exemption_is_refused(wrong: str) -> None:
+    with pytest.raises(RecipeError):
+        recipe.parse(f"- denoise: {{exemptions: [{wrong}]}}", "r")

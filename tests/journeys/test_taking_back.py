@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from db import ledger
+from db.catalog.stages import Exemption
 from db.errors import InputError
-from db.recipe import Exemption
 from db.states import TaskKind
 from db.tables import Task
 from tests.journeys.house import House, film, photo

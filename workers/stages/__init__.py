@@ -22,9 +22,9 @@ from torch import nn
 from torch.nn import functional
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.stages import STAGES, ColorParams, StageParams, StageSpec
+from db.catalog.stages import STAGES, ColorParams, Exemption, StageParams, StageSpec
 from db.errors import InputError, WorkError
-from db.recipe import Exemption, Recipe, Step
+from db.recipe import Recipe, Step
 from workers import device, profiles
 from workers.frames import STILL, Clip, Reel, Repaired
 from workers.models.checkpoints import registered

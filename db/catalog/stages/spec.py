@@ -36,6 +36,25 @@ class Variant(BaseModel):
         return self.shot == shot if self.frames is None else self.frames[0] <= number < self.frames[1]
 
 
+class Exemption(BaseModel):
+    """Where a step is left out: its input stays as it was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames: tuple[int, int] | None = None
+    """Half-open range; none means all frames."""
+    region: tuple[int, int, int, int] | None = None
+    """Left, top, width and height in pixels of the picture; none means all of it."""
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Exemption:
+        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
+            raise ValueError("frames are a half-open range such as [100, 141]")
+        if self.region is not None and not (min(self.region[:2]) >= 0 and min(self.region[2:]) > 0):
+            raise ValueError("a region is left, top, width and height in pixels")
+        return self
+
+
 class StageParams(BaseModel):
     """Parameters that every stage has."""
 
@@ -58,6 +77,14 @@ class StageParams(BaseModel):
         "`{shot: 2, strength: 0}`. The first that fits a frame counts.",
     )
 
+    exemptions: list[Exemption] | None = Field(
+        None,
+        max_length=1000,
+        exclude_if=lambda exemptions: exemptions is None,
+        description="Where the step is left out: `{frames: [100, 141]}`, `{region: [left, top, width, height]}`, both, "
+        "or neither for all. `reelwright rerun --without` writes them.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _read_old_names(cls, values: Any) -> Any:
@@ -76,7 +103,7 @@ class StageParams(BaseModel):
 
     def varied(self, variant: Variant) -> Self:
         """Return the parameters that are in force where a variant is."""
-        values = {name: getattr(self, name) for name in self.model_fields_set - {"variants"}}
+        values = {name: getattr(self, name) for name in self.model_fields_set - {"variants", "exemptions"}}
         return type(self).model_validate(values | self.rename(variant.model_extra or {}))
 
     @property

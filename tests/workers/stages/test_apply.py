@@ -10,7 +10,7 @@ import torch
 
 from db.catalog import stages as catalog
 from db.errors import InputError, WorkError
-from db.recipe import Exemption, Step
+from db.recipe import Step
 from tests.support.damage import clip, film, reel, step, with_flicker, with_grain
 from workers import stages
 from workers.frames import STILL, Clip, Repaired
@@ -197,9 +197,7 @@ def test_a_step_that_was_taken_back_leaves_its_input_there() -> None:
     frames = with_grain(film(6, channels=3), 0.05)
     whole, chosen = reel(frames), step("denoise")
     full = stages.apply(chosen, clip(frames), 0, 6, whole)
-    exempt = chosen.model_copy(
-        update={"exemptions": (Exemption(frames=(1, 3)), Exemption(frames=(4, 5), region=(10, 20, 30, 8)))}
-    )
+    exempt = step("denoise", exemptions=[{"frames": (1, 3)}, {"frames": (4, 5), "region": (10, 20, 30, 8)}])
     got = stages.apply(exempt, clip(frames), 0, 6, whole)
     expected = full.clone()
     expected[1:3] = frames[1:3]
