@@ -17,6 +17,7 @@ _AGREEMENT_PX = 2.0
 """How unlike two motions may be and still be those of one thing."""
 _CLEARLY_BETTER = 0.8
 """Share of the unlikeness of two frames that may be left along a motion that is believed."""
+_LEAST_ERROR = 1e-8
 _LEAST_WEIGHT = 1e-3
 """Of an end at which a place is not seen: where it is seen at neither, both count alike."""
 
@@ -36,6 +37,13 @@ class _Candidate:
     error: Plane
     """How unlike the ends are."""
 
+    def mix(self, share: float) -> Planes:
+        """Return the two ends mixed, each as far as it is near in time and the place is seen at it."""
+        one = np.float32(1 - share) * (self.seen_first + np.float32(_LEAST_WEIGHT))
+        other = np.float32(share) * (self.seen_second + np.float32(_LEAST_WEIGHT))
+        mixed: Planes = self.first + (self.second - self.first) * (other / (one + other))
+        return mixed
+
 
 def follow(first: Planes, second: Planes) -> tuple[Motion, Motion]:
     """Return the motion from ``first`` to ``second`` and back, ``(H, W, 2)`` each, as :func:`middle` wants it."""
@@ -46,11 +54,11 @@ def follow(first: Planes, second: Planes) -> tuple[Motion, Motion]:
 def middle(first: Planes, second: Planes, share: float, motions: tuple[Motion, Motion] | None = None) -> Planes:
     """Return the picture at ``share`` of the way from ``first`` to ``second``, ``(C, H, W)`` like both.
 
-    Each place is looked up along two guesses of its motion, one carried there from either frame; the guess whose two
-    ends agree better is taken. Of its ends that one counts which the frame's own motion confirms, so that nothing
-    shines through where one thing covers another (motion-compensated rate conversion; flow by dense inverse search).
-    Where neither guess is clearly better than no motion at all, the frames are mixed as they are: repeating patterns
-    and what stands still are not to be bent.
+    Each place is looked up along two guesses of its motion, one carried there from either frame; the better the two
+    ends of a guess agree, the more it counts. Of its ends that one counts which the frame's own motion confirms, so
+    that nothing shines through where one thing covers another (motion-compensated rate conversion; flow by dense
+    inverse search). Where neither guess is clearly better than no motion at all, the frames are mixed as they are:
+    repeating patterns and what stands still are not to be bent.
 
     Args:
         first: Frame before, ``(C, H, W)`` float32; a little outside 0..1 is legal.
@@ -67,14 +75,9 @@ def middle(first: Planes, second: Planes, share: float, motions: tuple[Motion, M
         -_splat(back, _mismatch(other, one, back), 1 - share),
     )
     ahead, behind = (_candidate(first, second, there, back, guess, share) for guess in guesses)
-    better = ahead.error <= behind.error
-    moved = _mix(
-        np.where(better, ahead.first, behind.first),
-        np.where(better, ahead.second, behind.second),
-        np.where(better, ahead.seen_first, behind.seen_first),
-        np.where(better, ahead.seen_second, behind.seen_second),
-        share,
-    )
+    off_ahead, off_behind = ahead.error**2 + _LEAST_ERROR, behind.error**2 + _LEAST_ERROR
+    one_way, other_way = ahead.mix(share), behind.mix(share)
+    moved = one_way + (other_way - one_way) * (off_ahead / (off_ahead + off_behind))
     explains = np.minimum(ahead.error, behind.error) < _CLEARLY_BETTER * _blur_error(one, other)
     weight = cv2.GaussianBlur(explains.astype(np.float32), (0, 0), _ERROR_SIGMA_PX)
     still = first + (second - first) * np.float32(share)
@@ -137,10 +140,3 @@ def _agreement(motion: Motion, offsets: Motion, guess: Motion) -> Plane:
     off = np.moveaxis(flow.warp(np.moveaxis(motion, 2, 0), offsets), 0, 2) - guess
     agreement: Plane = np.exp((off * off).sum(axis=2) * np.float32(-0.5 / _AGREEMENT_PX**2))
     return agreement
-
-
-def _mix(first: Planes, second: Planes, seen_first: Plane, seen_second: Plane, share: float) -> Planes:
-    one = np.float32(1 - share) * (seen_first + np.float32(_LEAST_WEIGHT))
-    other = np.float32(share) * (seen_second + np.float32(_LEAST_WEIGHT))
-    mixed: Planes = first + (second - first) * (other / (one + other))
-    return mixed

@@ -60,6 +60,31 @@ class DeflickerParams(StageParams):
     window: int = Field(15, ge=3, le=121, description="Frames over which exposure is smoothed.")
 
 
+class MissingFramesParams(StageParams):
+    """Parameters of ``missing_frames``."""
+
+    max_gap: int = Field(
+        4,
+        ge=1,
+        le=8,
+        description="The most frames in a row that are made up; in a longer gap the nearest good frame is held.",
+    )
+    odd: bool = Field(
+        False,
+        description="Also replace frames that do not belong where they stand: black, torn or foreign ones.",
+    )
+    repeats: bool = Field(
+        False,
+        description="Also replace exact repeats of the frame before. Old films shown at another speed have some on "
+        "purpose.",
+    )
+
+
+def _missing_frames_radius(params: Any) -> int:
+    # Whether the farthest frame repeats the one before it must be seen too.
+    return int(params["max_gap"]) + bool(params["repeats"])
+
+
 def _stabilize_radius(params: Any) -> int:
     return 4 if params["border"] == "neighbours" else 0
 
@@ -94,5 +119,17 @@ SPECS = (
         c2pa_action="c2pa.color_adjustments",
         reference="Luma percentiles per frame, brought onto a line fitted to those of the frames around it in the "
         "shot.",
+    ),
+    StageSpec(
+        name="missing_frames",
+        summary="Makes up frames that could not be read or do not belong, from those before and behind.",
+        params=MissingFramesParams,
+        order=6,
+        temporal_radius=_missing_frames_radius,
+        repairs=True,
+        reel_needs=frozenset({"cuts"}),
+        c2pa_action="c2pa.edited",
+        reference="Motion-compensated frame interpolation: dense inverse search both ways (Kroeger et al. 2016), "
+        "vectors carried to the middle, ends weighted by where they are seen.",
     ),
 )
