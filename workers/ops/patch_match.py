@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from workers.ops.planes import Planes
@@ -21,9 +22,9 @@ Hole = NDArray[np.bool_]
 """``(H, W)``: pixels that are not known."""
 _RADIUS_PX = 3
 _TOP_THICKNESS_PX = 2.0
-_SWEEPS, _ROUNDS = (8, 3, 2), (5, 2, 2)
+_SWEEPS, _ROUNDS = (14, 5, 3), (5, 3, 3)
 """How often pixels are made anew, and rounds of the search each time: on the coarsest level, between, on the finest."""
-_REACH_PX = 32
+_REACH_PX = 64
 """How far the search looks around what it has; on the coarsest level everywhere."""
 _MOST_PATCHES = 40_000
 """On a level with more of them nothing is searched: places are taken over from the coarser one."""
@@ -54,7 +55,21 @@ class _Level:
     reliability: NDArray[np.float32]
     """``(N,)``: how near the known picture each lies, 1 at its edge."""
     shares: NDArray[np.float32]
-    """``(N, pixels of a patch)``: what each pixel counts in the distance, more where it is known; together 1."""
+    """``(N, values of a patch)``: what each value counts in the distance, more where it is known; together 1."""
+
+    @property
+    def patches(self) -> NDArray[np.float32]:
+        """All patches, a view ``(H', W', rows, columns * C)`` by their upper left corners."""
+        side, channels = 2 * self.radius + 1, self.picture.shape[1]
+        flat = self.picture.reshape(self.hole.shape[0], -1)
+        return sliding_window_view(flat, (side, side * channels))[:, ::channels]
+
+    def patches_at(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return patches ``(N, values)`` by the places of their middles."""
+        y, x = np.divmod(places, self.hole.shape[1])
+        # A window copied whole is several times quicker than pixels gathered one by one.
+        found: NDArray[np.float32] = self.patches[y - self.radius, x - self.radius].reshape(len(places), -1)
+        return found
 
 
 def fill(picture: Planes, hole: Hole, barred: Hole, rng: np.random.Generator) -> Planes | None:
@@ -144,11 +159,11 @@ def _begin_level(
         found=rng.choice(np.flatnonzero(usable), targets.size),
         distance=np.full(targets.size, np.inf, np.float32),
         reliability=trust[targets],
-        shares=shares / (shares.sum(axis=1, keepdims=True) * len(picture)),
+        shares=np.repeat(shares / (shares.sum(axis=1, keepdims=True) * len(picture)), len(picture), axis=1),
     )
     if coarser is not None:
         _take_over(level, coarser)
-    level.distance = _distances(level, np.arange(targets.size), level.found)
+    level.distance = _distances(level, level.patches_at(targets), level.found)
     return level
 
 
@@ -181,51 +196,54 @@ def _to_flat(level: _Level, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.int6
 # -- the search
 
 
-def _distances(level: _Level, numbers: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the mean squared differences between targets, by number, and the patches at some places."""
-    here = np.take(level.picture, level.targets[numbers][:, None] + level.offsets, axis=0)
-    here -= np.take(level.picture, places[:, None] + level.offsets, axis=0)
-    here *= here
+def _distances(level: _Level, here: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the mean squared differences between the targets' patches ``here`` and those at places, one each."""
+    there = level.patches_at(places)
+    there -= here
+    there *= there
     # Summed without a matrix product, whose rounding may differ with the number of threads.
-    out: NDArray[np.float32] = np.einsum("ijk,ij->i", here, level.shares[numbers])
+    out: NDArray[np.float32] = np.einsum("ij,ij->i", there, level.shares)
     return out
 
 
 def _search(level: _Level, rounds: int, reach: int, rng: np.random.Generator) -> None:
     """Look for better patches for all targets: beside what their neighbours found, and around what they have."""
-    level.distance = _distances(level, np.arange(level.targets.size), level.found)
+    here = level.patches_at(level.targets)
+    level.distance = _distances(level, here, level.found)
     for number in range(rounds):
         for step in (4, 1) if number == 0 else (1,):
             for down, right in ((0, step), (step, 0), (0, -step), (-step, 0)):
-                _try_neighbor(level, down, right)
+                _try_neighbor(level, here, down, right)
         for halvings in range(reach.bit_length()):
-            _try_around(level, reach >> halvings, rng)
+            _try_around(level, here, reach >> halvings, rng)
 
 
-def _try_neighbor(level: _Level, down: int, right: int) -> None:
+def _try_neighbor(level: _Level, here: NDArray[np.float32], down: int, right: int) -> None:
     """Try what lies beside the patch that the neighbour found, where this one lies beside the neighbour."""
     height, width = level.hole.shape
     y, x = level.targets // width + down, level.targets % width + right
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     neighbor = np.where(inside, level.index[np.where(inside, y * width + x, 0)], -1)
     place = level.found[np.maximum(neighbor, 0)]
-    _try_places(level, place // width - down, place % width - right, neighbor >= 0)
+    _try_places(level, here, place // width - down, place % width - right, neighbor >= 0)
 
 
-def _try_around(level: _Level, reach: int, rng: np.random.Generator) -> None:
+def _try_around(level: _Level, here: NDArray[np.float32], reach: int, rng: np.random.Generator) -> None:
     width = level.hole.shape[1]
     down, right = rng.integers(-reach, reach + 1, (2, level.found.size))
-    _try_places(level, level.found // width + down, level.found % width + right, np.ones(level.found.size, np.bool_))
+    every = np.ones(level.found.size, np.bool_)
+    _try_places(level, here, level.found // width + down, level.found % width + right, every)
 
 
-def _try_places(level: _Level, y: NDArray[Any], x: NDArray[Any], wanted: NDArray[np.bool_]) -> None:
+def _try_places(
+    level: _Level, here: NDArray[np.float32], y: NDArray[Any], x: NDArray[Any], wanted: NDArray[np.bool_]
+) -> None:
     """Keep the places that are more like their targets than what was found before."""
     places = _to_flat(level, y, x)
-    numbers = np.flatnonzero(wanted & level.usable[places] & (places != level.found))
-    distances = _distances(level, numbers, places[numbers])
-    better = distances < level.distance[numbers]
-    level.found[numbers[better]] = places[numbers[better]]
-    level.distance[numbers[better]] = distances[better]
+    distances = _distances(level, here, places)
+    better = wanted & level.usable[places] & (distances < level.distance)
+    level.found[better] = places[better]
+    level.distance[better] = distances[better]
 
 
 # -- pixels
@@ -235,13 +253,15 @@ def _vote(level: _Level) -> None:
     """Make each pixel of the hole the weighted mean of what the patches over it propose."""
     spread = max(float(np.percentile(level.distance, 75)), 1e-8)
     weight = np.exp(-level.distance / (2 * spread)) * level.reliability + 1e-6
-    totals, sums = np.zeros(level.hole.size), np.zeros((level.picture.shape[1], level.hole.size))
+    proposed = level.patches_at(level.found) * weight[:, None]
+    channels = level.picture.shape[1]
+    totals, sums = np.zeros(level.hole.size), np.zeros((level.hole.size, channels))
     # Pixel by pixel of the patch: each adds to every place at most once, in a fixed order.
-    for offset in level.offsets:
+    for number, offset in enumerate(level.offsets):
         totals[level.targets + offset] += weight
-        sums[:, level.targets + offset] += weight * level.picture[level.found + offset].T
+        sums[level.targets + offset] += proposed[:, number * channels : (number + 1) * channels]
     pixels = np.flatnonzero(level.hole.ravel() & (totals > 0))
-    level.picture[pixels] = (sums[:, pixels] / totals[pixels]).T
+    level.picture[pixels] = sums[pixels] / totals[pixels, None]
 
 
 def _copy_middles(level: _Level) -> None:
