@@ -55,7 +55,13 @@ class _Level:
     reliability: NDArray[np.float32]
     """``(N,)``: how near the known picture each lies, 1 at its edge."""
     shares: NDArray[np.float32]
-    """``(N, values of a patch)``: what each value counts in the distance, more where it is known; together 1."""
+    """``(N, values of a patch)``: what each value counts in the distance, more where it is known; together 1. Empty
+    where nothing is searched."""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether it is small enough to be searched; a larger one takes over what the coarser one found."""
+        return self.targets.size <= _MOST_PATCHES
 
     @property
     def patches(self) -> NDArray[np.float32]:
@@ -91,7 +97,7 @@ def fill(picture: Planes, hole: Hole, barred: Hole, rng: np.random.Generator) ->
         level = finer
         kind = 0 if number == 0 else 2 if finest else 1
         reach = max(small_hole.shape) if number == 0 else _REACH_PX
-        for _ in range(_SWEEPS[kind] if level.targets.size <= _MOST_PATCHES else 0):
+        for _ in range(_SWEEPS[kind] if level.is_searched else 0):
             _search(level, _ROUNDS[kind], reach, rng)
             _vote(level)
     assert level is not None
@@ -147,7 +153,7 @@ def _begin_level(
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     trust = (_TRUST_FALL ** -np.minimum(depth, 40)).astype(np.float32).ravel()
     offsets = (steps[:, None] * width + steps).ravel()
-    shares = trust[targets[:, None] + offsets]
+    shares = _shares(trust, targets[:, None] + offsets, len(picture)) if targets.size <= _MOST_PATCHES else trust[:0]
     level = _Level(
         picture=np.array(picture.transpose(1, 2, 0), np.float32, order="C").reshape(hole.size, -1),
         hole=hole,
@@ -159,17 +165,25 @@ def _begin_level(
         found=rng.choice(np.flatnonzero(usable), targets.size),
         distance=np.full(targets.size, np.inf, np.float32),
         reliability=trust[targets],
-        shares=np.repeat(shares / (shares.sum(axis=1, keepdims=True) * len(picture)), len(picture), axis=1),
+        shares=shares,
     )
     if coarser is not None:
         _take_over(level, coarser)
-    level.distance = _distances(level, level.patches_at(targets), level.found)
+    if level.is_searched:
+        level.distance = _distances(level, level.patches_at(targets), level.found)
     return level
 
 
 def _middles_touching(hole: Hole, radius: int) -> Hole:
     side = 2 * radius + 1
     return cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+
+
+def _shares(trust: NDArray[np.float32], places: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
+    """Return what each value of the patches whose pixels are at ``places`` (N, pixels) counts; together 1 a patch."""
+    shares = trust[places]
+    shares /= shares.sum(axis=1, keepdims=True) * np.float32(channels)
+    return np.repeat(shares, channels, axis=1)
 
 
 def _take_over(level: _Level, coarser: _Level) -> None:
@@ -253,13 +267,11 @@ def _vote(level: _Level) -> None:
     """Make each pixel of the hole the weighted mean of what the patches over it propose."""
     spread = max(float(np.percentile(level.distance, 75)), 1e-8)
     weight = np.exp(-level.distance / (2 * spread)) * level.reliability + 1e-6
-    proposed = level.patches_at(level.found) * weight[:, None]
-    channels = level.picture.shape[1]
-    totals, sums = np.zeros(level.hole.size), np.zeros((level.hole.size, channels))
+    totals, sums = np.zeros(level.hole.size), np.zeros((level.hole.size, level.picture.shape[1]))
     # Pixel by pixel of the patch: each adds to every place at most once, in a fixed order.
-    for number, offset in enumerate(level.offsets):
+    for offset in level.offsets:
         totals[level.targets + offset] += weight
-        sums[level.targets + offset] += proposed[:, number * channels : (number + 1) * channels]
+        sums[level.targets + offset] += weight[:, None] * level.picture[level.found + offset]
     pixels = np.flatnonzero(level.hole.ravel() & (totals > 0))
     level.picture[pixels] = sums[pixels] / totals[pixels, None]
 
