@@ -22,6 +22,9 @@ from workers.ops.planes import Plane, Planes
 _EXPOSURE_SIGMA_PX, _EXPOSURE_CLIP = 24.0, 0.12
 """Exposure changes over wide areas and by no more; what is narrower or stronger is picture, or damage."""
 _SMALLER = 8
+_SAME, _LEAST_POWER = 0.1, 1e-3
+"""How alike places of a small picture are for their contrast to be compared; and how much contrast that takes."""
+_GAINS = (0.8, 1.25)
 _BINS = 12
 """Ranges of luma over 0..1 whose noise is measured apart: grain grows with the level."""
 _LEAST_IN_BIN = 200
@@ -75,15 +78,28 @@ def fetch(planes: Planes, like: Planes, there: NDArray[np.float32]) -> Planes:
 
 
 def match_exposure(plane: Plane, like: Plane) -> Plane:
-    """Return a plane with the slow differences of level to another taken out, as flicker leaves them."""
+    """Return a plane with the contrast of another, and slow differences of level to it taken out, as flicker leaves."""
     height, width = plane.shape
     size = (max(1, width // _SMALLER), max(1, height // _SMALLER))
-    difference = np.clip(like - plane, -_EXPOSURE_CLIP, _EXPOSURE_CLIP)
-    small = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
-    # Reflecting borders never end on one row or column.
+    matched = plane * _gain(*(cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (plane, like)))
+    difference = like - matched
+    # The level of the whole may lie further off than the rest is believed to.
+    level = np.float32(np.median(difference))
+    small = cv2.resize(np.clip(difference - level, -_EXPOSURE_CLIP, _EXPOSURE_CLIP), size, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), _EXPOSURE_SIGMA_PX / _SMALLER, borderType=cv2.BORDER_REPLICATE)
-    matched: Plane = plane + cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    matched += level + cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     return matched
+
+
+def _gain(plane: Plane, like: Plane) -> np.float32:
+    """Return the factor that brings the contrast of a small plane to another's, over places that show the same."""
+    difference = like - plane
+    same = np.abs(difference - np.median(difference)) < _SAME
+    own, other = plane[same] - plane[same].mean(), like[same] - like[same].mean()
+    power = float((own * own).mean())
+    if power < _LEAST_POWER:
+        return np.float32(1)
+    return np.float32(np.clip(float((own * other).mean()) / power, *_GAINS))
 
 
 def weigh(plane: Plane, references: Sequence[Plane]) -> Evidence:

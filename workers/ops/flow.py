@@ -17,9 +17,9 @@ _LEAST_PX = 48
 """Smaller pictures are extended to this side: the flow's coarsest patches need room."""
 
 
-def to_code(luma: Plane) -> Code:
-    """Return luma as motion estimation wants it: 8 bits, calmed so that grain is not followed."""
-    calm = cv2.GaussianBlur(luma, (0, 0), 1.5, borderType=cv2.BORDER_REFLECT_101)
+def to_code(luma: Plane, calm_px: float = 1.5) -> Code:
+    """Return luma as motion estimation wants it: 8 bits, blurred by ``calm_px`` so that grain is not followed."""
+    calm = cv2.GaussianBlur(luma, (0, 0), calm_px, borderType=cv2.BORDER_REFLECT_101)
     return np.clip(np.rint(calm * 255), 0, 255).astype(np.uint8)
 
 

@@ -1,10 +1,10 @@
 """Takes out grain and noise: by a network, by non-local means in space, or along motion in time.
 
- Where no network does it, colour is split into the mean of the channels and two
-differences. The mean, which carries the detail, is filtered at full size; the differences, where the eye resolves less,
-at half size, and what half size cannot hold is shrunk by how far it stands out of the noise. Grain too coarse for full
-size is filtered at half size as well, by a network too. With neighbours in time it is known by what differs between
-them, alone by how much of it is seen at each scale.
+Where no network does it, colour is split into the mean of the channels and two differences. The mean, which carries the
+detail, is filtered at full size; the differences, where the eye resolves less, at half size, and what half size cannot
+hold is shrunk by how far it stands out of the noise. Grain too coarse for full size is filtered at half size as well, by
+a network too. With neighbours in time, which are first brought to the frame's exposure, it is known by what differs
+between them, alone by how much of it is seen at each scale.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages.detail import DenoiseParams
 from workers import models
 from workers.frames import Clip, Reel
-from workers.ops import flow, noise, planes
+from workers.ops import evidence, flow, noise, planes
 from workers.ops.planes import Plane, Planes
 
+_CALM_PX = 1.0
+"""Blur before motion is looked for: what is averaged must lie still to a fraction of a pixel, and detail shows that."""
 _MATCH_PX = 7
 """Side of the square over which an aligned neighbour is compared with the frame."""
 _TRUSTED, _UNMATCHED = 0.5, 0.9
@@ -60,15 +62,22 @@ def restore(
         frames = window.part(start, stop).frames
         return torch.cat([_denoise_by_network(frame[None], params, network) for frame in frames])
     picture = cache(lambda number: planes.from_frame(window.frame(number)))
-    code = cache(lambda number: flow.to_code(planes.luma(picture(number))))
+    code = cache(lambda number: flow.to_code(planes.luma(picture(number)), _CALM_PX))
     out = []
     for number in range(start, stop):
         near = reel.neighbors(number, params.radius) if params.method != "spatial" else range(number, number + 1)
         neighbors = [
-            flow.warp(picture(other), flow.motion(code(number), code(other))) for other in near if other != number
+            _match(flow.warp(picture(other), flow.motion(code(number), code(other))), picture(number))
+            for other in near
+            if other != number
         ]
         out.append(_denoise(picture(number), neighbors, params.sigma))
     return planes.to_frames(out, window.frames)
+
+
+def _match(neighbor: Planes, picture: Planes) -> Planes:
+    """Return a neighbour of the frame's exposure: what flickers would else be taken for another thing, or averaged."""
+    return np.stack([evidence.match_exposure(plane, own) for plane, own in zip(neighbor, picture, strict=True)])
 
 
 def _denoise(picture: Planes, neighbors: list[Planes], sigma: float | None) -> Planes:

@@ -120,7 +120,7 @@ SPECS = (
         stills_only=lambda params: params["method"] == "auto",
         c2pa_action="c2pa.filtered",
         reference="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for "
-        "alignment; the network's own page.",
+        "alignment, neighbours brought to the frame's exposure; the network's own page.",
     ),
     StageSpec(
         name="deblur",

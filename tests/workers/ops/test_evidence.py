@@ -33,6 +33,12 @@ def test_slow_differences_of_level_are_taken_out_and_specks_are_not() -> None:
     assert float((matched - like)[40:44, 60:64].mean()) == pytest.approx(0.4, abs=0.02)
 
 
+def test_the_contrast_of_another_exposure_is_matched() -> None:
+    like = np.repeat(np.linspace(0.2, 0.8, 128, dtype=np.float32)[None], 96, axis=0)
+    assert np.abs(evidence.match_exposure(like * 1.1 - 0.02, like) - like).max() < 0.004
+    assert np.abs(evidence.match_exposure(like + 0.3, like) - like).max() < 0.004
+
+
 def test_where_motion_leaves_the_picture_the_frame_itself_is_taken() -> None:
     own, other = noisy(0.3, 0.01, 0)[None], noisy(0.3, 0.01, 1)[None]
     there = np.zeros((96, 128, 2), np.float32)

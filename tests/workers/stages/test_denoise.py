@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.support.damage import clip, film, psnr_db, reel, step, with_grain
+from tests.support.damage import clip, film, psnr_db, reel, step, with_flicker, with_grain
 from workers import stages
 from workers.frames import STILL
 from workers.ops import noise
@@ -75,6 +75,15 @@ def test_averaging_along_motion_beats_filtering_in_space(channels: int) -> None:
     )
     assert psnr_db(temporal, clean[2:5]) > psnr_db(spatial, clean[2:5]) + 1
     assert psnr_db(spatial, clean[2:5]) > psnr_db(noisy, clean) + 3
+
+
+def test_neighbours_of_another_exposure_are_averaged_too_and_leave_the_frame_its_own() -> None:
+    clean = with_flicker(film(7, 96, 128), 0.1)
+    noisy = with_grain(clean, 15 / 255)
+    got = stages.apply(step("denoise", method="temporal"), clip(noisy), 2, 5, reel(noisy, ((0, 7),)))
+    assert psnr_db(got, clean[2:5]) > psnr_db(noisy, clean) + 8
+    means = got.mean((1, 2, 3)) - clean[2:5].mean((1, 2, 3))
+    assert float(means.abs().max()) < 0.003
 
 
 def test_where_nothing_aligns_the_spatial_filter_takes_over() -> None:
