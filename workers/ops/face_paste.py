@@ -25,6 +25,8 @@ _TRUST = 0.85
 """Of the blur that is measured, what is taken back: too little looks natural, too much does not."""
 _BLURRED_PX = (0.5, 1.0)
 """Blur up to which a face is sharp and stays as it is, and from which on it gets all that it may."""
+_GRAINY = (12 / 255, 4 / 255)
+"""Grain from which on a face stays as it is, and up to which it gets all: features cannot be told from it."""
 _CONTRAST = 0.35
 """By how much features (eyes, mouth, nose) are raised at full contrast."""
 _TONE_SHARE = 1 / 8
@@ -62,7 +64,7 @@ def clear_up(luma: Plane, side_px: float, contrast: float) -> Plane | None:
     """
     grain = noise.flat_sigma(luma)
     sigma = deconvolution.blur_sigma(luma, grain)
-    share = float(np.clip((sigma - _BLURRED_PX[0]) / (_BLURRED_PX[1] - _BLURRED_PX[0]), 0, 1))
+    share = _ramp(sigma, *_BLURRED_PX) * _ramp(grain, *_GRAINY)
     if share == 0:
         return None
     sharp = deconvolution.sharpen(luma, min(_TRUST * sigma, _MOST_SIGMA_PX), grain)
@@ -112,6 +114,10 @@ def change_of_network(before: Plane, after: Plane, matrix: NDArray[np.float64], 
 
 def _scale(matrix: NDArray[np.float64]) -> float:
     return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def _ramp(value: float, nothing: float, whole: float) -> float:
+    return float(np.clip((value - nothing) / (whole - nothing), 0, 1))
 
 
 def hold_tone(changed: Plane, luma: Plane, side_px: float) -> Plane:
