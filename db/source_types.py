@@ -27,6 +27,18 @@ def uri(source_type: str) -> str:
     return VOCABULARY + source_type
 
 
+INVENTIONS = "invented"
+"""Under this name a result holds what was invented of its pictures: ``colour``, ``faces``, ``parts``."""
+
+
+def inventions(facts: object) -> frozenset[str]:
+    """Return what of a result a network invented, by its facts."""
+    if not isinstance(facts, dict) or facts.get(FACT) != INVENTED:
+        return frozenset()
+    # Results of the release before had nothing but colour to invent.
+    return frozenset(facts.get(INVENTIONS, ("colour",)))
+
+
 def has_invented_color(facts: object) -> bool:
     """Whether a result's facts say that a network invented its colour."""
-    return isinstance(facts, dict) and facts.get(FACT) == INVENTED
+    return "colour" in inventions(facts)

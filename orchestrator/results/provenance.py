@@ -137,8 +137,10 @@ class _ItemHistory:
         properties = [(f"score {name}", f"{value:.6g}") for name, value in sorted(scores.items())]
         if facts.get(source_types.FACT):
             properties.append(("digitalSourceType", source_types.uri(str(facts[source_types.FACT]))))
-        if source_types.has_invented_color(facts):
-            properties.append(("colour", "invented by a trained network; no record of how the scene looked"))
+        properties += [
+            (what, "invented by a trained network; no record of how the scene looked")
+            for what in sorted(source_types.inventions(facts))
+        ]
         events = tuple(event.id for event in self._derivation_events(generation))
         derivation = Relationship("derivation", "has source", self.source, events)
         parts = [Relationship("structural", "has part", part) for part in self._output_ids(generation)]

@@ -153,11 +153,11 @@ def _actions(lineage: Lineage, generation: Generation, source: str, placed: Outp
     yield {"action": "c2pa.opened", "parameters": {"ingredientIds": [source]}}
     at, rows = iso_time(generation.accepted_at), generation.result.facts.get("steps") or []
     recipe = lineage.record.recipe if lineage.record else None
-    invents_color = source_types.has_invented_color(generation.result.facts)
+    invented = source_types.inventions(generation.result.facts)
     for number, row in enumerate(rows):
         spec = STAGES.get(row["stage"])
         step = recipe.steps[number] if recipe and number < len(recipe.steps) else None
-        paints = invents_color and spec is not None and spec.makes_color and step is not None and bool(step.cards())
+        paints = spec is not None and spec.invents in invented and step is not None and bool(step.cards())
         yield {
             "action": spec.c2pa_action if spec else "c2pa.edited",
             "when": at,

@@ -20,7 +20,7 @@ def test_shipped_recipes_are_valid(name: str) -> None:
 
 def test_the_default_makes_no_colour_and_no_new_pixels() -> None:
     steps = recipe.resolve(recipe.DEFAULT).steps
-    assert {step.stage for step in steps} <= {"deflicker", "denoise"}
+    assert {step.stage for step in steps} <= {"deflicker", "dirt", "scratch", "denoise"}
     assert not any(step.cards() for step in steps)
 
 

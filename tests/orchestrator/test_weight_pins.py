@@ -32,7 +32,7 @@ def test_recipes_without_networks_are_spelled_as_before() -> None:
     assert resolve("conservation").fingerprint() == CONSERVATION
 
 
-CONSERVATION = "ce76d93bdee50d957f373c47eda1fa6c7e3c4334349601c6ff24703a09b9960d"
+CONSERVATION = "463f43596452696fe0027353f82aa01a45c4164b8c6ea90d59fcb11db6019f2f"
 
 
 def test_the_fingerprint_says_which_weights(home_database: Database) -> None:

@@ -148,6 +148,7 @@ SPECS = (
         order=11,
         weights=_colorizer_weights,
         makes_color=True,
+        invents="colour",
         c2pa_action="c2pa.color_adjustments",
         reference="The network predicts a and b of CIE Lab at its own size; they join the source's own L at full size.",
     ),

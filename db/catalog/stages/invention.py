@@ -73,6 +73,7 @@ SPECS: tuple[StageSpec, ...] = (
         params=InpaintParams,
         order=10,
         repairs=True,
+        invents="parts",
         temporal_radius=_radius,
         weights=_weights,
         reference="Bertalmio, Bertozzi, Sapiro 2001 (Navier-Stokes); patches after Wexler, Shechtman, Irani 2007, "
@@ -85,6 +86,7 @@ SPECS: tuple[StageSpec, ...] = (
         order=13,
         weights=_weights,
         repairs=True,
+        invents="faces",
         reference="YuNet (Wu, Peng, Yu 2023) finds faces; blur measured in each is taken back with sparse gradients "
         "(Krishnan and Fergus 2009), tone, colour and grain held.",
     ),

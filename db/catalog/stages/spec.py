@@ -177,6 +177,8 @@ class StageSpec:
     """Whether it repairs parts of the picture, and says with a mask which."""
     makes_color: bool = False
     """Whether a single-channel source comes out with colour."""
+    invents: str = ""
+    """What a network of it invents, for the marks of outputs: ``colour``, ``faces``, ``parts``; empty for nothing."""
     done_by_probe: bool = False
     """Whether the probe does it, once over the whole reel, since it makes other frames: such steps stand first."""
     keeps_blank: bool = True

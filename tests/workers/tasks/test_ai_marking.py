@@ -117,3 +117,19 @@ def test_a_reel_that_was_only_corrected_claims_no_colour(at: House, tmp_path: Pa
 )  # fmt: skip
 def test_what_a_recipe_makes_of_a_grey_still(steps: str, expected: str) -> None:
     assert ai_marking.source_mark(parse(steps, "r"), already_colored=False).source_type == expected
+
+
+def test_faces_that_a_network_drew_are_marked_as_such_and_not_as_colour() -> None:
+    pin = {"card": "spandrel-face:x", "architecture": "spandrel_face", "build": "x", "files": []}
+    steps = ({"stage": "face", "params": {"strength": 0.5, "weights": "spandrel-face:x"}, "pins": [pin]},)
+    mark = ai_marking.source_mark(Recipe.model_validate({"name": "faces", "steps": steps}), already_colored=False)
+    assert mark.result_facts() == {"digital_source_type": source_types.INVENTED, "invented": ["faces"]}
+    assert mark.sentence().startswith("Faces invented by Reelwright, stage face, weights spandrel-face:x")
+    assert not source_types.has_invented_color(mark.result_facts())
+    assert set(mark.tags({})) == {"DIGITAL_SOURCE_TYPE", "AI_FACES"}
+    assert pin["card"] in mark.xmp()[xmp.AI_SYSTEM]
+
+
+def test_a_face_without_a_network_is_only_corrected() -> None:
+    mark = ai_marking.source_mark(parse("- face", "r"), already_colored=False)
+    assert mark.result_facts() == {"digital_source_type": source_types.ENHANCED}
