@@ -28,6 +28,7 @@ _CUT_BELOW, _CUT_SHARE = 0.55, 0.6
 """A cut scores less than both: so much, and so much of what pairs around it score."""
 _AROUND = 4
 _BRIDGE_SHARE = 0.8
+_SHORT_SHOTS = (1, 2)
 _BRIDGES = ((-1, 1), (-2, 0), (-1, 2), (-3, 0), (-2, 1))
 """Pairs over an odd frame or two; where they match, the shot goes on behind them."""
 
@@ -64,11 +65,22 @@ def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[s
             cut[number] = True
         else:
             odd[number + bridge[0] + 1 : number + bridge[1]] = True
-    for number in (int(each) + 1 for each in np.flatnonzero(cut[1:-1] & cut[2:])):
-        odd[number] = True
-        if match(thumbs[number - 1], thumbs[number + 1]) >= _least_score(_usual_score(score, number)):
-            cut[number] = cut[number + 1] = False
+    _join_over_short_shots(thumbs, score, cut, odd)
     return {"cut": cut, "odd": odd}
+
+
+def _join_over_short_shots(
+    thumbs: NDArray[np.uint8], score: NDArray[np.float64], cut: NDArray[np.bool_], odd: NDArray[np.bool_]
+) -> None:
+    """Take back, in place, cuts around a frame or two that the shot goes on behind; one frame alone is odd anyway."""
+    for length in _SHORT_SHOTS:
+        for number in range(1, len(cut) - length):
+            if not (cut[number] and cut[number + length]):
+                continue
+            goes_on = match(thumbs[number - 1], thumbs[number + length]) >= _least_score(_usual_score(score, number))
+            odd[number : number + length] |= goes_on or length == 1
+            if goes_on:
+                cut[number] = cut[number + length] = False
 
 
 def match(one: Thumb, other: Thumb) -> float:

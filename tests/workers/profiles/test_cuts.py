@@ -53,6 +53,14 @@ def test_frames_that_do_not_belong_are_named() -> None:
     assert np.flatnonzero(odd).tolist() == [7, 11]
 
 
+def test_two_odd_frames_in_a_row_part_no_shot() -> None:
+    frames = scene(20, 1, moving_px=3)
+    frames[9:11] = 0
+    profile = reel(frames, kinds=("cuts",)).profile
+    assert np.flatnonzero(profile["cut"]).tolist() == [0]
+    assert np.flatnonzero(profile["odd"]).tolist() == [9, 10]
+
+
 def test_the_edge_of_the_gate_that_all_shots_share_hides_no_cut() -> None:
     frames = torch.nn.functional.interpolate(torch.cat([scene(8, 1), scene(8, 2)]), scale_factor=4, mode="bilinear")
     frames[..., :7, :] = frames[..., -7:, :] = 0
