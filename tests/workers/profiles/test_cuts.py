@@ -54,7 +54,7 @@ def test_frames_that_do_not_belong_are_named() -> None:
 
 
 def test_two_odd_frames_in_a_row_part_no_shot() -> None:
-    frames = scene(20, 1, moving_px=3)
+    frames = scene(20, 1, moving_px=2)
     frames[9:11] = 0
     profile = reel(frames, kinds=("cuts",)).profile
     assert np.flatnonzero(profile["cut"]).tolist() == [0]
