@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from db.catalog.stages.invention import InpaintParams
@@ -23,6 +24,7 @@ from workers.ops.flow import Code
 from workers.ops.patch_match import Hole
 from workers.ops.planes import Planes
 
+Motion = NDArray[np.float32]
 _THIN_PX = 4
 """Thickness up to which diffusion is both nearer the truth and quicker than patches."""
 _MOST_NETWORK_PX = 768
@@ -48,10 +50,13 @@ def restore(
     """Return frames ``[start, stop)`` with their holes filled, and the holes."""
     out, filled = [], []
     for number in range(start, stop):
-        damaged = _damaged(window, number, params)
-        picture, hole = _fill_from_others(window, number, damaged, params, reel)
-        out.append(_make_up(picture, hole, number, params, network))
-        filled.append(damaged.hole[None])
+        hole = _hole(window, number, params)
+        filled.append(hole[None])
+        if not hole.any():
+            out.append(planes.from_frame(window.frame(number)))
+            continue
+        picture, left = _fill_from_others(window, number, _damaged(window, number, params), params, reel)
+        out.append(_make_up(picture, left, number, params, network))
     mask = torch.from_numpy(np.stack(filled)).to(window.frames.device)
     return Repaired(planes.to_frames(out, window.frames), mask)
 
@@ -62,13 +67,16 @@ def _damaged(window: Clip, number: int, params: InpaintParams) -> _Damaged:
 
 
 def _read_damaged(window: Clip, number: int, params: InpaintParams) -> _Damaged:
-    picture = planes.from_frame(window.frame(number))
-    hole = np.zeros(picture.shape[1:], np.bool_)
-    if window.mask is not None:
-        hole = window.mask[number - window.start, 0].cpu().numpy()
-    hole = _without_largest(holes.widen(hole, params.dilate_px), params.largest_px)
+    picture, hole = planes.from_frame(window.frame(number)), _hole(window, number, params)
     guess = holes.diffuse(picture, hole)
     return _Damaged(picture, hole, guess, flow.to_code(planes.luma(guess)))
+
+
+def _hole(window: Clip, number: int, params: InpaintParams) -> Hole:
+    if window.mask is None:
+        return np.zeros(window.frames.shape[-2:], np.bool_)
+    marked: Hole = window.mask[number - window.start, 0].cpu().numpy()
+    return _without_largest(holes.widen(marked, params.dilate_px), params.largest_px)
 
 
 def _without_largest(hole: Hole, largest_px: int) -> Hole:
@@ -92,7 +100,8 @@ def _fill_from_others(
     for other in _others(window, number, params, reel):
         if not hole.any():
             return picture, hole
-        shown, seen = _aligned(damaged, _damaged(window, other, params))
+        ways = (_motion(window, number, other, params), _motion(window, other, number, params))
+        shown, seen = _aligned(damaged, _damaged(window, other, params), *ways)
         taken = hole & _trusted(damaged, shown, seen)
         picture = np.where(taken, shown, picture)
         hole &= ~taken
@@ -107,10 +116,16 @@ def _others(window: Clip, number: int, params: InpaintParams, reel: Reel) -> Ite
             yield other
 
 
-def _aligned(damaged: _Damaged, other: _Damaged) -> tuple[Planes, Hole]:
+def _motion(window: Clip, source: int, target: int, params: InpaintParams) -> Motion:
+    def work() -> Motion:
+        return flow.motion(_damaged(window, source, params).code, _damaged(window, target, params).code)
+
+    motion: Motion = window.memo.once("motion", (source, target), work)
+    return motion
+
+
+def _aligned(damaged: _Damaged, other: _Damaged, there: Motion, back: Motion) -> tuple[Planes, Hole]:
     """Return what a neighbour shows, drawn where the frame has it, and where that is to be believed."""
-    there = flow.motion(damaged.code, other.code)
-    back = flow.motion(other.code, damaged.code)
     shown = flow.warp(other.guess, there)
     unknown = flow.warp(other.hole[None].astype(np.float32), there)[0] > 0.01
     seen = ~unknown & flow.consistency_mask(there, back)
