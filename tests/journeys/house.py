@@ -281,8 +281,8 @@ def swallow_doorbells(house: House) -> int:
     return lost
 
 
-def film(path: Path, frame_count: int = 40, seed: int = 1) -> Source:
-    """A grey film with a moving picture, grain and flicker; lossless."""
+def film(path: Path, frame_count: int = 40, seed: int = 1, *, dirty: bool = False) -> Source:
+    """A grey film with a moving picture, grain and flicker, perhaps specks and a scratch; lossless."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
     with av.open(str(path), "w") as container:
@@ -291,6 +291,8 @@ def film(path: Path, frame_count: int = 40, seed: int = 1) -> Source:
         for number in range(frame_count):
             wave = 110 + 60 * np.sin((columns + 2 * number) / 7) * np.cos(rows / 9) + 6 * np.sin(number * 2.1)
             noisy = np.clip(wave + rng.normal(0, 5, SIZE), 0, 255).astype(np.uint8)
+            if dirty:
+                noisy[:, 50], noisy[number % 40 : number % 40 + 4, number % 35 : number % 35 + 5] = 250, 0
             for packet in stream.encode(av.VideoFrame.from_ndarray(noisy, format="gray")):
                 container.mux(packet)
         for packet in stream.encode():
