@@ -20,12 +20,12 @@ PERCENTILES = (0.02, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.98)
 _KNOTS = 4096
 _LEAST_LIGHT = 1e-3
 """Below this share of full light, scans show no dye any more."""
-_LEAST_DENSITY = 0.01
+_LEAST_DENSITY = 0.015
 """What is left of a clear layer: just short of white."""
 _MOST_GAIN = 3.0
 _LEAST_RANGE = 0.2
 """A picture with no more density between its clearest and its darkest place is blank, or nearly."""
-_FULL_RANGE, _MOST_RISE = 2.2, 1.25
+_FULL_RANGE, _MOST_RISE = 2.3, 1.25
 """Density range of a sound print, and how far the fullest layer may be brought towards it: it has faded too."""
 _UNLIKE_RANGES = (0.05, 0.30)
 _UNLIKE_CLEAR = (0.02, 0.08)
