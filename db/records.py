@@ -164,8 +164,8 @@ class Substitute(Record):
     reason: str
 
 
-class Base(Record):
-    """An earlier generation's result, of which a reel takes over what did not change."""
+class EarlierResult(Record):
+    """What an earlier generation came to, of which a reel takes over what did not change."""
 
     generation: int
     outputs: dict[str, Blob]
@@ -186,7 +186,7 @@ class ItemView(Record):
     profile: Blob | None = None
     """The reel profile that ``merge`` made; none when no step needs one."""
     substitutes: tuple[Substitute, ...] = ()
-    base: Base | None = None
+    base: EarlierResult | None = None
     """What frames are taken over from; none when all are restored."""
     batch_frames: int = 8
     """Frames in one cell of the batch grid, fixed when the reel was planned."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 from db.errors import LeaseLost
 from db.ledger.fencing import Lease, fence, prefix_of
 from db.recipe import Recipe
-from db.records import Assignment, Base, Blob, ItemView, Part, ReelFacts, Source, Substitute, TaskResult
+from db.records import Assignment, Blob, EarlierResult, ItemView, Part, ReelFacts, Source, Substitute, TaskResult
 from db.session import Database
 from db.states import ItemState, TaskKind, TaskState
 from db.tables import Item, Job, Task
@@ -65,7 +65,7 @@ def item_view(row: Row[Any], job_recipe_json: str) -> ItemView:
         facts=ReelFacts.model_validate_json(row.facts_json) if row.facts_json else None,
         profile=Blob.model_validate_json(row.profile_json) if row.profile_json else None,
         substitutes=tuple(Substitute.model_validate(entry) for entry in json.loads(row.substitutes_json)),
-        base=Base.model_validate_json(row.base_json) if row.base_json else None,
+        base=EarlierResult.model_validate_json(row.base_json) if row.base_json else None,
         batch_frames=row.batch_frames or 1,
     )
 

@@ -17,7 +17,7 @@ from db.ledger.control import restart
 from db.ledger.counting import add_delta
 from db.ledger.job_states import lock_job, move_job
 from db.recipe import Recipe, Step
-from db.records import Base, ItemResult, ItemView
+from db.records import EarlierResult, ItemResult, ItemView
 from db.session import Database
 from db.states import JOB_OVER, ItemKind, ItemState, JobState
 from db.tables import Item, Job, Result
@@ -120,7 +120,9 @@ def _restart_reel(
     add_delta(connection, row.job_id, items_done=-1, items_running=1, frames_done=-row.frames_done)
 
 
-def _base(connection: Connection, row: Row[Any], item: ItemView, stage: str, exemption: Exemption) -> Base | None:
+def _base(
+    connection: Connection, row: Row[Any], item: ItemView, stage: str, exemption: Exemption
+) -> EarlierResult | None:
     """Return what of the present result stays: frames that no window of a later step reaches from those that change."""
     if exemption.frames is None or "sequence" in item.recipe.outputs:
         return None
@@ -129,7 +131,7 @@ def _base(connection: Connection, row: Row[Any], item: ItemView, stage: str, exe
     reach = _radius_after(item.recipe, stage)
     first, last = exemption.frames
     count = item.facts.frame_count if item.facts else last
-    return Base(
+    return EarlierResult(
         generation=row.generation, outputs=result.outputs, frames=(max(0, first - reach), min(count, last + reach))
     )
 

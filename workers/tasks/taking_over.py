@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from db.errors import WorkError
-from db.records import Assignment, Base, Blob, TaskResult
+from db.records import Assignment, Blob, EarlierResult, TaskResult
 from workers.media import index
 from workers.media.errors import reading, writing
 from workers.media.film.ffv1 import BITEXACT
@@ -25,12 +25,12 @@ _CLOCK = ("frame", "seconds", "pts")
 """Columns of the scores that assembling makes anew."""
 
 
-def has_part(base: Base, start: int, stop: int) -> bool:
+def has_part(base: EarlierResult, start: int, stop: int) -> bool:
     """Whether any of the frames ``[start, stop)`` is done anew."""
     return start < base.frames[1] and stop > base.frames[0]
 
 
-def take_over_segment(assignment: Assignment, base: Base, bench: Workbench) -> TaskResult:
+def take_over_segment(assignment: Assignment, base: EarlierResult, bench: Workbench) -> TaskResult:
     """Return the segment as ``restore.restore_segment`` does, made of the frames that a result before holds.
 
     Raises:
