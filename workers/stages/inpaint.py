@@ -30,8 +30,11 @@ _THIN_PX = 4
 _MOST_NETWORK_PX = 768
 """Side of what a network is shown at once: it was trained on smaller pictures yet."""
 _RING_PX = 4
-_MOST_UNLIKE = 0.05
-"""Mean difference of luma around a hole, grain calmed, up to which a neighbour shows the same thing."""
+_AREA_PX, _LEAST_HOME = 9, 0.6
+"""Of the pixels around, the share whose motion comes home, so that a neighbour is believed."""
+_LEAST_UNLIKE, _MOST_UNLIKE, _USUAL = 0.02, 0.05, 3.0
+"""Mean difference of luma around a hole, grain calmed, up to which a neighbour shows the same thing: so many times what
+is usual in the frame, within bounds."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,9 @@ def _aligned(damaged: _Damaged, other: _Damaged, there: Motion, back: Motion) ->
     """Return what a neighbour shows, drawn where the frame has it, and where that is to be believed."""
     shown = flow.warp(other.guess, there)
     unknown = flow.warp(other.hole[None].astype(np.float32), there)[0] > 0.01
-    seen = ~unknown & flow.consistency_mask(there, back)
+    # Decided area by area: single pixels here and there of a neighbour's would be specks.
+    home = cv2.blur(flow.consistency_mask(there, back).astype(np.float32), (_AREA_PX, _AREA_PX)) > _LEAST_HOME
+    seen = home & ~unknown
     return holes.match_exposure(shown, damaged.picture, damaged.hole | ~seen), seen
 
 
@@ -136,11 +141,13 @@ def _trusted(damaged: _Damaged, shown: Planes, seen: Hole) -> Hole:
     """Return the parts of the hole around which the neighbour shows what the frame shows, where it is seen."""
     difference = planes.luma(damaged.guess) - planes.luma(shown)
     unlike = np.abs(cv2.GaussianBlur(difference, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE))
+    usual = float(np.median(unlike[seen & ~damaged.hole])) if (seen & ~damaged.hole).any() else 0.0
+    most = float(np.clip(_USUAL * usual, _LEAST_UNLIKE, _MOST_UNLIKE))
     trusted = np.zeros_like(seen)
     for place, part in holes.parts(damaged.hole, _RING_PX):
         around = holes.ring(part, _RING_PX) & ~damaged.hole[place]
         compared = around & seen[place]
-        if compared.sum() > around.sum() / 2 and unlike[place][compared].mean() <= _MOST_UNLIKE:
+        if compared.sum() > around.sum() / 2 and unlike[place][compared].mean() <= most:
             trusted[place] |= part & seen[place]
     return trusted
 
