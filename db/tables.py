@@ -89,7 +89,7 @@ class Item(Base):
     """The reel profile's blob, set by merge."""
     substitutes_json: Mapped[str] = mapped_column(Text, default="[]")
     base_json: Mapped[str | None] = mapped_column(Text)
-    """The earlier result of which frames are taken over: a ``db.records.EarlierResult``; none when everything is done anew."""
+    """The ``db.records.EarlierResult`` of which frames are taken over; none when everything is done anew."""
     signature: Mapped[str | None] = mapped_column(String(32))
     """Compute signature that the reel was planned for."""
     batch_frames: Mapped[int | None] = mapped_column(Integer)
