@@ -59,6 +59,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     verifier = SoundVerifier(copies.fingerprints)
     outputs |= _decode_master(master, item, plan, verifier, notes, pairs, bench)
     values, outputs["scores"] = _write_scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
+    notes += step_changes.notes(item.recipe, values)
     return ItemResult(
         outputs=outputs,
         scores=scoring.summarize(values),

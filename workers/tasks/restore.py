@@ -130,7 +130,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
         "depth_bits": first.depth_bits, "pages": first.pages, "sha256": digest, "bytes": check_file(path),
         **step_changes.facts(item.recipe, values), **mark.result_facts(),
     }  # fmt: skip
-    notes = [note for page in page_records for note in page.notes]
+    notes = [*(note for page in page_records for note in page.notes), *step_changes.notes(item.recipe, values)]
     if len(page_records) < first.pages:
         notes.append(f"{first.pages - len(page_records)} more pages of the file were left out.")
     notes = list(dict.fromkeys((*notes, *losses)))

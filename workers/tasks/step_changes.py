@@ -11,7 +11,7 @@ many connected parts the mask has.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import cv2
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from db.catalog.stages import STAGES
 from db.recipe import Recipe
 from workers import stages
 from workers.tasks import repair_masks
@@ -96,6 +97,16 @@ def facts(recipe: Recipe, values: Values) -> dict[str, Any]:
         if step.exemptions:
             row["taken_back"] = [exemption.model_dump(mode="json") for exemption in step.exemptions]
     return {"recipe": recipe.name, "recipe_fingerprint": recipe.fingerprint(), "steps": rows}
+
+
+def notes(recipe: Recipe, values: Values) -> Iterator[str]:
+    """Say of steps that changed nothing why that may be."""
+    for number, step in enumerate(recipe.steps):
+        spec, changed = STAGES.get(step.stage), values.get(f"changed_{_suffix(number, step.stage)}")
+        if spec is None or changed is None or not (spec.when_unchanged and step.has_effect):
+            continue
+        if not np.any(changed):
+            yield f"{step.stage} changed nothing: {spec.when_unchanged}."
 
 
 def _step_summary(number: int, stage: str, values: Values) -> dict[str, Any]:

@@ -136,6 +136,7 @@ SPECS = (
         summary="Brings faded dyes of colour film and prints back; grey and toned pictures stay as they are.",
         params=FadingParams,
         order=9,
+        when_unchanged="the dyes have their ranges, or the picture is grey or toned",
         reel_needs=frozenset({"dye"}),
         c2pa_action="c2pa.color_adjustments",
         reference="Density of each dye layer scaled and moved in linear light, after Trumpy, Chatterjee, Ruedel 2023; "

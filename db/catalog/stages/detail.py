@@ -127,6 +127,7 @@ SPECS = (
         summary="Takes back a soft focus or a soft scan: blur that is the same all over the picture.",
         params=DeblurParams,
         order=8,
+        when_unchanged="no blur was found that could be taken back",
         reel_needs=frozenset({"cuts", "sharpness"}),
         c2pa_action="c2pa.filtered",
         reference="Deconvolution with sparse gradients (Krishnan, Fergus 2009), held near what surrounds each pixel; "

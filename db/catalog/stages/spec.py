@@ -177,6 +177,8 @@ class StageSpec:
     """Whether it repairs parts of the picture, and says with a mask which."""
     makes_color: bool = False
     """Whether a single-channel source comes out with colour."""
+    when_unchanged: str = ""
+    """What a person is told where it changed nothing of an item: why that may be. Empty says nothing."""
     invents: str = ""
     """What a network of it invents, for the marks of outputs: ``colour``, ``faces``, ``parts``; empty for nothing."""
     done_by_probe: bool = False

@@ -125,6 +125,7 @@ SPECS = (
         summary="Makes up frames that could not be read or do not belong, from those before and behind.",
         params=MissingFramesParams,
         order=6,
+        when_unchanged="no frame is missing",
         temporal_radius=_missing_frames_radius,
         repairs=True,
         reel_needs=frozenset({"cuts"}),

@@ -100,7 +100,7 @@ def test_frames_outside_the_shots_of_an_enlarging_step_are_enlarged_plainly() ->
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 9), (31, 47)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 3), (17, 9), (31, 47)])
 def test_any_size_comes_through_as_a_still_and_as_a_reel(name: str, channels: int, size: tuple[int, int]) -> None:
     frames = with_grain(film(3, *size, channels=channels), 0.1)
     factor = stages.scale(step(name))
@@ -239,3 +239,12 @@ def test_a_stage_says_whether_it_repairs_parts_of_the_picture(name: str) -> None
     if mask is not None:
         assert mask.shape == (6, 1, 64, 96)
         assert mask.dtype == torch.bool
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", [40.0, -3.0, 1e-6])
+def test_wide_ranges_come_out_finite(name: str, scale: float) -> None:
+    """Linear light and log scans have values far outside 0..1, and some reels nearly none."""
+    frames = with_grain(film(6, 24, 32, channels=3), 0.05) * scale
+    got = stages.apply(step(name), clip(frames), 0, 6, reel(frames))
+    assert torch.isfinite(got).all()

@@ -110,3 +110,11 @@ def test_nothing_recorded_is_nothing_said() -> None:
     recipe = parse("- denoise", "trial")
     assert step_changes.ChangeRecorder(recipe, 8).values() == {}
     assert step_changes.facts(recipe, {})["steps"][0]["changed"] is None
+
+
+def test_a_step_that_changed_nothing_says_why_that_may_be() -> None:
+    recipe = parse("[deflicker, scratch, dirt: {strength: 0}]", "r")
+    values = {f"changed_{name}": np.zeros(3) for name in ("1_deflicker", "2_scratch", "3_dirt")}
+    (note,) = step_changes.notes(recipe, values)
+    assert note.startswith("scratch changed nothing: none was found")
+    assert not list(step_changes.notes(recipe, values | {"changed_2_scratch": np.array([0, 0.1, 0])}))
