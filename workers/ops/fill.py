@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from workers.ops import planes as planes_
-from workers.ops.evidence import Mask, median_and_spread, noise_by_level, noise_plane
+from workers.ops.evidence import Mask, median_and_spread, noise_by_level, noise_plane, rank
 from workers.ops.planes import Plane, Planes
 from workers.ops.specks import box, dilate, ring
 
@@ -131,14 +131,14 @@ def _hear(luma: Plane, references: Sequence[Reference]) -> _Testimony:
     lumas = [planes_.luma(each.planes) for each in references]
     median, spread = _median_of_whole(lumas, [each.mask for each in references])
     noise = noise_plane(noise_by_level(luma, lumas), median)
-    # A little of the neighbour nearest to the median keeps places known that all of them stray from.
-    weights = np.full(luma.shape, np.float32(_LEAST_WEIGHT))
-    total = weights * _nearest(references, median, lumas)
+    total, weights = np.zeros_like(references[0].planes), np.zeros_like(luma)
     lost = np.ones(luma.shape, np.bool_)
     for each, other in zip(references, lumas, strict=True):
-        weight: Plane = np.exp(-0.5 * ((other - median) / (_OUTLYING * noise)) ** 2).astype(np.float32)
+        # A little of each is left, so that places stay known where all of them stray.
+        stray = (other - median) / (_OUTLYING * noise)
+        weight: Plane = np.maximum(cv2.exp(-0.5 * stray * stray), np.float32(_LEAST_WEIGHT))
         if each.mask is not None:
-            weight *= ~each.mask
+            weight[each.mask] = _LEAST_WEIGHT**2
         lost &= each.mask if each.mask is not None else False
         total += weight * each.planes
         weights += weight
@@ -149,26 +149,15 @@ def _median_of_whole(lumas: Sequence[Plane], masks: Sequence[Mask | None]) -> tu
     """Return median and range over those neighbours that are whole at a place; over all where none is."""
     if all(mask is None for mask in masks):
         return median_and_spread(lumas)
-    stack = np.stack(
-        [luma if mask is None else np.where(mask, np.nan, luma) for luma, mask in zip(lumas, masks, strict=True)]
-    )
-    lost = np.isnan(stack).all(axis=0)
-    stack[:, lost] = np.stack(lumas)[:, lost]
-    ranked = np.sort(stack, axis=0)  # what is no number comes last
-    count = (~np.isnan(ranked)).sum(axis=0)[None]
+    damaged = [np.zeros(lumas[0].shape, np.bool_) if mask is None else mask for mask in masks]
+    lost = np.logical_and.reduce(damaged)
+    infinite = np.float32(np.inf)
+    ranked = np.stack(rank([np.where(mask & ~lost, infinite, luma) for luma, mask in zip(lumas, damaged, strict=True)]))
+    count = np.isfinite(ranked).sum(axis=0)[None]
     low, high, last = (
         np.take_along_axis(ranked, index, axis=0)[0] for index in ((count - 1) // 2, count // 2, count - 1)
     )
     return (low + high) / 2, last - ranked[0]
-
-
-def _nearest(references: Sequence[Reference], median: Plane, lumas: Sequence[Plane]) -> Planes:
-    """Return at each place the neighbour whose luma is nearest to the median."""
-    nearest = np.abs(np.stack(lumas) - median).argmin(axis=0)
-    chosen = references[0].planes.copy()
-    for number, each in enumerate(references[1:], 1):
-        np.copyto(chosen, each.planes, where=nearest == number)
-    return chosen
 
 
 def _from_neighbors(picture: Planes, said: _Testimony, inside: Mask, marked: Mask) -> Planes | None:

@@ -7,7 +7,7 @@ nothing. Noise does the same here and there: a line is what goes on doing it dow
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -31,6 +31,11 @@ _APART_PX = 3
 _END_ROWS, _END_SHARE = 9, 0.35
 """A line ends where the mean over so many rows falls below so much of the line's own."""
 _LONGEST_GAP = 21
+_USUAL_ROWS = 480
+_LEAN_PX = 2.0
+"""What leans by less from end to end is taken for upright."""
+_TAKEN = 0.3
+"""Share of a line that a stronger one beside it may have taken."""
 _SLOPES = (0.0, -0.03, 0.03)
 """Pixels to the right a row."""
 _NEARLY = 0.85
@@ -63,27 +68,45 @@ class Line:
     def mask(self, shape: tuple[int, ...]) -> Mask:
         """Return ``(H, W)``: the line's pixels in a picture of that shape."""
         marked = np.zeros(shape, np.bool_)
-        for offset in range(self.width):
-            marked[self.rows, np.clip(self.columns + offset, 0, shape[1] - 1)] = True
+        self.mark(marked)
         return marked
+
+    def mark(self, plane: Mask, beside_px: int = 0) -> None:
+        """Mark the line's pixels in a plane, and so many on either side."""
+        for offset in range(-beside_px, self.width + beside_px):
+            plane[self.rows, np.clip(self.columns + offset, 0, plane.shape[1] - 1)] = True
+
+    def pick(self, plane: Plane) -> Plane:
+        """Return a plane's values along the line's first column."""
+        return plane[self.rows, self.columns]
 
 
 def find_lines(plane: Plane, widths: Sequence[int]) -> list[Line]:
     """Return the lines of a plane, ``widths`` pixels wide and upright or nearly so, the strongest first."""
     if plane.shape[0] < LEAST_ROWS or plane.shape[1] <= 2 * _APART_PX:
         return []
-    noise = [_response_noise(each) for each in responses(plane, widths)]
-    found = [line for slope in _SLOPES for line in _find_sloping(plane, widths, noise, _shifts(plane.shape[0], slope))]
+    # On a large picture everything is longer, and rows need not be told apart as finely as columns.
+    rows_a_row = max(1, round(plane.shape[0] / _USUAL_ROWS))
+    small = plane
+    if rows_a_row > 1:
+        small = cv2.resize(plane, (plane.shape[1], plane.shape[0] // rows_a_row), interpolation=cv2.INTER_AREA)
+    sought = widths[::2]
+    noise = [_response_noise(each) for each in responses(small, sought)]
+    found = [
+        line
+        for slope in _SLOPES
+        for line in _find_sloping(small, sought, noise, _shifts(small.shape[0], slope * rows_a_row))
+    ]
     found.sort(key=lambda line: -line.strength)
     kept: list[Line] = []
-    taken = np.zeros(plane.shape, np.bool_)
+    taken = np.zeros(small.shape, np.bool_)
     for line in found:
-        marked = line.mask(plane.shape)
-        if (taken & marked).sum() > 0.3 * marked.sum():
+        if line.pick(taken).mean() > _TAKEN:
             continue
+        line = _fit_width(small, line, widths)
         kept.append(line)
-        taken |= cv2.dilate(marked.astype(np.uint8), np.ones((1, 2 * _APART_PX + 1), np.uint8)) > 0
-    return kept
+        line.mark(taken, _APART_PX)
+    return [_lengthen(line, rows_a_row, plane.shape[0]) for line in kept]
 
 
 def responses(plane: Plane, widths: Sequence[int]) -> list[Plane]:
@@ -121,8 +144,8 @@ def _shear(plane: Plane, shifts: Columns) -> Plane:
 
 
 def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], shifts: Columns) -> Iterator[Line]:
-    raw = responses(_shear(plane, shifts), widths)
-    found = [each / np.float32(sigma) for each, sigma in zip(raw, noise, strict=True)]
+    upright = _shear(plane, shifts)
+    found = [each / np.float32(sigma) for each, sigma in zip(responses(upright, widths), noise, strict=True)]
     best, kind = _strongest([_seed_strength(each) for each in found])
     highest = cv2.dilate(best, np.ones((1, 2 * _APART_PX + 1), np.uint8))
     kept = (best > 0) & (best >= highest)
@@ -137,22 +160,50 @@ def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], s
         line = _trace(found[chosen], rows + top, columns + left)
         if line is not None:
             covered, track, strength = line
-            width, shift = _fit_width(raw[chosen % 2 :: 2], widths, covered, track)
-            columns = np.clip(track + shift + shifts[covered], 0, plane.shape[1] - 1)
-            yield Line(covered, columns, width, 1 - 2 * (chosen % 2), strength)
+            columns = np.clip(track + shifts[covered], 0, plane.shape[1] - 1)
+            yield Line(covered, columns, widths[chosen // 2], 1 - 2 * (chosen % 2), strength)
 
 
-def _fit_width(found: Sequence[Plane], widths: Sequence[int], rows: Columns, track: Columns) -> tuple[int, int]:
-    """Return the widest line that stands out nearly as far as any, and by how much its first column lies off."""
-    last, fits = found[0].shape[1] - 1, []
-    for each, width in zip(found, widths, strict=True):
-        means = {shift: float(each[rows, np.clip(track + shift, 0, last)].mean()) for shift in range(1 - width, width)}
-        shift = max(means, key=lambda number: (means[number], -abs(number)))
-        fits.append((means[shift], width, shift))
-    most = max(fits)[0]
+def _fit_width(plane: Plane, line: Line, widths: Sequence[int]) -> Line:
+    """Return a line with the greatest width that stands out nearly as far as any, and where that does so most."""
+    straight = _straighten(line)
+    reach = 2 * max(widths) + _GAP_PX + _FLANK_PX
+    left = max(0, int(straight.min()) - reach)
+    around = np.ascontiguousarray(plane[:, left : int(straight.max()) + reach + 1])
+    last, fits = around.shape[1] - 1, []
+    for each, width in zip(responses(around, widths)[0 if line.sign > 0 else 1 :: 2], widths, strict=True):
+        shifts = np.arange(-width - 1, max(width, line.width) + 1)
+        along: Plane = each[line.rows, np.clip(straight - left + shifts[:, None], 0, last)]
+        along = cv2.blur(along, (_WINDOW_ROWS, 1), borderType=cv2.BORDER_REFLECT)
+        fits.append((float(along.max(axis=0).mean()), width, shifts[along.argmax(axis=0)]))
+    most = max(fit[0] for fit in fits)
     least = most - (1 - _NEARLY) * abs(most)
     _, width, shift = max((fit for fit in fits if fit[0] >= least), key=lambda fit: fit[1])
-    return width, shift
+    return replace(line, columns=np.clip(straight + shift, 0, plane.shape[1] - 1), width=width)
+
+
+def _straighten(line: Line) -> Columns:
+    """Return the columns of the straight line that lies nearest to a line's."""
+    rows = line.rows - line.rows.mean()
+    slope = float((rows * line.columns).sum()) / max(1.0, float((rows * rows).sum()))
+    if abs(slope) * rows.size < _LEAN_PX:
+        slope = 0.0
+    columns: Columns = np.rint(line.columns.mean() + slope * rows).astype(np.intp)
+    return columns
+
+
+def _lengthen(line: Line, rows_a_row: int, height: int) -> Line:
+    """Return a line of a picture whose rows were averaged by so many, in the picture itself."""
+    if rows_a_row == 1:
+        return line
+    rows = (line.rows[:, None] * rows_a_row + np.arange(rows_a_row)).ravel()
+    inside = rows < height
+    columns = np.repeat(line.columns, rows_a_row)
+    if line.rows[-1] == height // rows_a_row - 1:  # what was left over by whole rows belongs to the last
+        extra = np.arange(rows[-1] + 1, height)
+        rows, columns = np.append(rows, extra), np.append(columns, np.repeat(columns[-1:], extra.size))
+        inside = np.ones(rows.size, np.bool_)
+    return replace(line, rows=rows[inside], columns=columns[inside])
 
 
 def _strongest(seeds: Sequence[Plane]) -> tuple[Plane, NDArray[np.intp]]:

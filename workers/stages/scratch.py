@@ -35,7 +35,7 @@ _CONFIRMED = 0.3
 """Share of a confirming line that must lie on the line in the frame."""
 _WEAVE_PX = 4
 """How far a scratch may lie off from one frame to the next but one."""
-_WIDTHS, _PICTURE_PX_A_WIDTH = (1, 2, 3, 4, 6, 8, 12, 16), 480
+_WIDTHS, _PICTURE_PX_A_WIDTH = (1, 2, 3, 4, 6, 8, 12, 16), 640
 """Widths of lines in pixels, and how wide a picture is for each pixel of the widest that is looked for unasked."""
 _SIGNS = {"both": (1, -1), "bright": (1,), "dark": (-1,)}
 
@@ -185,21 +185,23 @@ def _runs_through(line: Line, luma: Plane) -> bool:
 
 
 def _confirms(one: Line, line: Line, shape: tuple[int, ...]) -> bool:
-    near = _widen(line.mask(shape), 2)
-    return one.sign == line.sign and bool(near[one.rows, one.columns].mean() > _CONFIRMED)
+    """Whether a line that neighbours have not lies on a line of the frame."""
+    if one.sign != line.sign or abs(one.center - line.center) > shape[1] // 8:
+        return False
+    near = np.zeros(shape, np.bool_)
+    line.mark(near, 2)
+    return bool(one.pick(near).mean() > _CONFIRMED)
 
 
 def _paint(found: Sequence[Line], shape: tuple[int, ...]) -> Mask:
     """Return the pixels of lines; where two run along one another the first counts."""
-    mask = np.zeros(shape, np.bool_)
+    mask, taken = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
     for line in found:
-        free = ~_widen(mask, 3)[line.rows, line.columns]
-        mask |= replace(line, rows=line.rows[free], columns=line.columns[free]).mask(shape)
+        free = ~line.pick(taken)
+        part = replace(line, rows=line.rows[free], columns=line.columns[free])
+        part.mark(mask)
+        part.mark(taken, 3)
     return mask
-
-
-def _widen(mask: Mask, reach_px: int) -> Mask:
-    return cv2.dilate(mask.astype(np.uint8), np.ones((1, 2 * reach_px + 1), np.uint8)) > 0
 
 
 def _widths(params: ScratchParams, picture_px: int) -> list[int]:
