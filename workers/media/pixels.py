@@ -139,6 +139,12 @@ def black(layout: Layout, size: tuple[int, int]) -> Picture:
     return np.zeros((layout.channels, *size), np.float32)
 
 
+def has_color(picture: Picture) -> bool:
+    """Whether a picture ``(C, H, W)`` has colours of its own; a tint over all is none."""
+    layout = Layout("gray" if len(picture) == 1 else "rgb", 16)
+    return chroma_spread(to_planes(picture, layout), layout) > COLOR_SPREAD
+
+
 def chroma_spread(planes: Planes, layout: Layout) -> float:
     """Return how far colours differ from one another in a picture, as a share of full scale.
 

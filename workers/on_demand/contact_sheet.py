@@ -25,6 +25,7 @@ from db.store import open_store
 from workers import device as devices
 from workers import stages
 from workers.frames import Clip
+from workers.media.pixels import has_color
 from workers.media.sample_frames import Sample, sample_frames
 from workers.tasks import repair_masks
 from workers.workbench import Workbench
@@ -149,7 +150,8 @@ def _run_recipe(
     """Return one of the frames restored, as if they were the whole reel; what was repaired; and seconds."""
     count, duration = len(frames), 0.0
     clip, mask = Clip(frames, 0, tuple(range(count))), None
-    context = stages.context_of(clip, recipe.steps)
+    is_colored = has_color(frames[place].cpu().numpy())
+    context = stages.context_of(clip, recipe.steps, already_colored=is_colored)
     spans = [(place, place + 1)]
     for step in reversed(recipe.steps):
         start, stop = spans[0]

@@ -22,7 +22,7 @@ from db.store import open_store
 from workers import device as devices
 from workers import stages
 from workers.frames import Clip
-from workers.media.pixels import COLOR_SPREAD, Layout, Picture, chroma_spread, to_picture, to_planes
+from workers.media.pixels import Layout, Picture, has_color, to_picture, to_planes
 from workers.models.checkpoints import registered
 from workers.workbench import Workbench
 
@@ -49,7 +49,7 @@ def restore(image: Image, stage: str, *, home: str | Path | None = None, **param
     step = from_document([{stage: params}], "notebook").steps[0]
     device = devices.open_device(settings.device)
     clip = Clip(torch.from_numpy(picture)[None].to(device), 0, (0,))
-    context = stages.context_of(clip, (step,), already_colored=_is_colored(picture))
+    context = stages.context_of(clip, (step,), already_colored=has_color(picture))
     with TemporaryDirectory(prefix="reelwright-notebook-") as scratch:
         bench = Workbench(open_store(settings), Path(scratch), settings, "notebook", device) if step.cards() else None
         frames = stages.apply(_pin_weights(step, settings), clip, 0, 1, context, bench)
@@ -71,11 +71,6 @@ def _picture(image: Image) -> Picture:
     if array.dtype.kind == "f":
         return np.ascontiguousarray(planes, np.float32)
     return to_picture(tuple(planes), _layout(len(planes), array.dtype))
-
-
-def _is_colored(picture: Picture) -> bool:
-    layout = _layout(len(picture), np.dtype(np.uint16))
-    return chroma_spread(to_planes(picture, layout), layout) > COLOR_SPREAD
 
 
 def _match_dtype(picture: Picture, image: Image) -> Image:
