@@ -96,6 +96,8 @@ def _gain(plane: Plane, like: Plane) -> np.float32:
     """Return the factor that brings the contrast of a small plane to another's, over places that show the same."""
     difference = like - plane
     same = np.abs(difference - np.median(difference)) < _SAME
+    if not same.any():
+        return np.float32(1)
     own, other = plane[same] - plane[same].mean(), like[same] - like[same].mean()
     power = float((own * own).mean())
     if power < _LEAST_POWER:

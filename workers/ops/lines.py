@@ -49,7 +49,7 @@ Columns = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Line:
+class FilmLine:
     """One line: the rows that it covers, and its first column in each."""
 
     rows: Columns
@@ -81,7 +81,7 @@ class Line:
         return plane[self.rows, self.columns]
 
 
-def find_lines(plane: Plane, widths: Sequence[int]) -> list[Line]:
+def find_lines(plane: Plane, widths: Sequence[int]) -> list[FilmLine]:
     """Return the lines of a plane, ``widths`` pixels wide and upright or nearly so, the strongest first."""
     if plane.shape[0] < LEAST_ROWS or plane.shape[1] <= 2 * _APART_PX:
         return []
@@ -98,7 +98,7 @@ def find_lines(plane: Plane, widths: Sequence[int]) -> list[Line]:
         for line in _find_sloping(small, sought, noise, _shifts(small.shape[0], slope * rows_a_row))
     ]
     found.sort(key=lambda line: -line.strength)
-    kept: list[Line] = []
+    kept: list[FilmLine] = []
     taken = np.zeros(small.shape, np.bool_)
     for line in found:
         if line.pick(taken).mean() > _TAKEN:
@@ -143,7 +143,7 @@ def _shear(plane: Plane, shifts: Columns) -> Plane:
     return np.take_along_axis(plane, columns, axis=1)
 
 
-def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], shifts: Columns) -> Iterator[Line]:
+def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], shifts: Columns) -> Iterator[FilmLine]:
     upright = _shear(plane, shifts)
     found = [each / np.float32(sigma) for each, sigma in zip(responses(upright, widths), noise, strict=True)]
     best, kind = _strongest([_seed_strength(each) for each in found])
@@ -161,10 +161,10 @@ def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], s
         if line is not None:
             covered, track, strength = line
             columns = np.clip(track + shifts[covered], 0, plane.shape[1] - 1)
-            yield Line(covered, columns, widths[chosen // 2], 1 - 2 * (chosen % 2), strength)
+            yield FilmLine(covered, columns, widths[chosen // 2], 1 - 2 * (chosen % 2), strength)
 
 
-def _fit_width(plane: Plane, line: Line, widths: Sequence[int]) -> Line:
+def _fit_width(plane: Plane, line: FilmLine, widths: Sequence[int]) -> FilmLine:
     """Return a line with the greatest width that stands out nearly as far as any, and where that does so most."""
     straight = _straighten(line)
     reach = 2 * max(widths) + _GAP_PX + _FLANK_PX
@@ -182,7 +182,7 @@ def _fit_width(plane: Plane, line: Line, widths: Sequence[int]) -> Line:
     return replace(line, columns=np.clip(straight + shift, 0, plane.shape[1] - 1), width=width)
 
 
-def _straighten(line: Line) -> Columns:
+def _straighten(line: FilmLine) -> Columns:
     """Return the columns of the straight line that lies nearest to a line's."""
     rows = line.rows - line.rows.mean()
     slope = float((rows * line.columns).sum()) / max(1.0, float((rows * rows).sum()))
@@ -192,7 +192,7 @@ def _straighten(line: Line) -> Columns:
     return columns
 
 
-def _lengthen(line: Line, rows_a_row: int, height: int) -> Line:
+def _lengthen(line: FilmLine, rows_a_row: int, height: int) -> FilmLine:
     """Return a line of a picture whose rows were averaged by so many, in the picture itself."""
     if rows_a_row == 1:
         return line
@@ -253,7 +253,7 @@ def _close(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return out
 
 
-def subtract(plane: Plane, line: Line) -> Plane:
+def subtract(plane: Plane, line: FilmLine) -> Plane:
     """Return the plane with a line's own profile taken out, what is seen through it kept.
 
     In each of its columns the profile is what that column differs from the flanks by: the median over 61 rows.
@@ -266,7 +266,7 @@ def subtract(plane: Plane, line: Line) -> Plane:
     return out
 
 
-def shows_through(plane: Plane, line: Line) -> bool:
+def shows_through(plane: Plane, line: FilmLine) -> bool:
     """Whether what lies on both sides of a line is seen in it too."""
     columns, beside = _column_and_flanks(plane, line, line.width // 2)
     own: Plane = plane[line.rows, columns]
@@ -275,7 +275,7 @@ def shows_through(plane: Plane, line: Line) -> bool:
     return power > 0 and float((inside * beside).mean()) > _LEAST_LIKENESS * power**0.5
 
 
-def _column_and_flanks(plane: Plane, line: Line, offset: int) -> tuple[Columns, Plane]:
+def _column_and_flanks(plane: Plane, line: FilmLine, offset: int) -> tuple[Columns, Plane]:
     last = plane.shape[1] - 1
     reach = range(_GAP_PX + 1, _GAP_PX + 1 + _FLANK_PX)
     left = [plane[line.rows, np.clip(line.columns - each, 0, last)] for each in reach]

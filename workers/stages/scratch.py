@@ -21,7 +21,7 @@ from workers.frames import Clip, Reel, Repaired
 from workers.ops import cracks, evidence, lines, planes
 from workers.ops.evidence import Mask
 from workers.ops.fill import fill
-from workers.ops.lines import Line
+from workers.ops.lines import FilmLine
 from workers.ops.planes import Plane, Planes
 from workers.ops.witnesses import REACH, View, raw_view, reference, searched, witnesses
 
@@ -45,9 +45,9 @@ class _Damaged:
     """A frame and what is seen of its damage without asking what its neighbours suffer from."""
 
     view: View
-    lines: tuple[Line, ...] = ()
+    lines: tuple[FilmLine, ...] = ()
     """Scratches."""
-    doubtful: tuple[Line, ...] = ()
+    doubtful: tuple[FilmLine, ...] = ()
     """Lines of the frame that may be scratches or picture."""
     mask: Mask | None = None
     """What is to be repaired, where lines are not looked for."""
@@ -89,14 +89,14 @@ def _repair(window: Clip, number: int, params: ScratchParams, reel: Reel, damage
     return picture, changed | kept
 
 
-def _goes_on(line: Line, others: Sequence[_Damaged]) -> bool:
+def _goes_on(line: FilmLine, others: Sequence[_Damaged]) -> bool:
     """Whether at least half of the neighbours have a scratch where a doubtful line is: it weaves, and stays."""
     return bool(others) and 2 * sum(any(_is_near(line, each) for each in other.lines) for other in others) >= len(
         others
     )
 
 
-def _is_scenery(line: Line, others: Sequence[_Damaged], height: int) -> bool:
+def _is_scenery(line: FilmLine, others: Sequence[_Damaged], height: int) -> bool:
     """Whether half of the neighbours have the line too and are in doubt: then it but moved, or caught the light."""
     if len(line.rows) >= _WHOLE * height or any(_is_near(line, each) for other in others for each in other.lines):
         return False
@@ -104,11 +104,11 @@ def _is_scenery(line: Line, others: Sequence[_Damaged], height: int) -> bool:
     return bool(others) and 2 * seen >= len(others)
 
 
-def _is_near(one: Line, other: Line) -> bool:
+def _is_near(one: FilmLine, other: FilmLine) -> bool:
     return one.sign == other.sign and abs(one.center - other.center) <= _WEAVE_PX
 
 
-def _suspected(other: _Damaged, scratches: Sequence[Line]) -> Mask:
+def _suspected(other: _Damaged, scratches: Sequence[FilmLine]) -> Mask:
     """Return where a neighbour may not be asked: its scratches, and its lines that may be those of the frame."""
     if other.mask is not None:
         return other.mask
@@ -138,7 +138,7 @@ def _given(window: Clip, number: int, shape: tuple[int, ...]) -> Mask:
 
 def _find_lines(
     picture: Planes, references: Sequence[Planes], params: ScratchParams
-) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+) -> tuple[tuple[FilmLine, ...], tuple[FilmLine, ...]]:
     """Return the scratches of a frame, first those seen in itself, which show their ends; and doubtful lines."""
     widths, shown = _widths(params, picture.shape[2]), [searched(other) for other in references]
     confirming = [
@@ -147,8 +147,8 @@ def _find_lines(
         for line in _lines_in_time(plane, [other[min(number, len(other) - 1)] for other in shown], widths, params)
     ]
     luma, signs = planes.luma(picture), _SIGNS[params.polarity]
-    sure: list[Line] = []
-    doubtful: list[Line] = []
+    sure: list[FilmLine] = []
+    doubtful: list[FilmLine] = []
     for line in lines.find_lines(luma, widths):
         is_scratch = _runs_through(line, luma) or any(_confirms(each, line, luma.shape) for each in confirming)
         (sure if is_scratch else doubtful).append(line)
@@ -158,7 +158,7 @@ def _find_lines(
 
 def _lines_in_time(
     plane: Plane, references: Sequence[Plane], widths: Sequence[int], params: ScratchParams
-) -> list[Line]:
+) -> list[FilmLine]:
     """Return the lines that the neighbours have not."""
     if not references:
         return []
@@ -172,7 +172,7 @@ def _lines_in_time(
     ]
 
 
-def _runs_through(line: Line, luma: Plane) -> bool:
+def _runs_through(line: FilmLine, luma: Plane) -> bool:
     """Whether a line runs down the whole picture, and is none of the gate's edges."""
     if len(line.rows) < _WHOLE * luma.shape[0]:
         return False
@@ -184,7 +184,7 @@ def _runs_through(line: Line, luma: Plane) -> bool:
     return bool(gate[line.columns].mean() < 0.5)
 
 
-def _confirms(one: Line, line: Line, shape: tuple[int, ...]) -> bool:
+def _confirms(one: FilmLine, line: FilmLine, shape: tuple[int, ...]) -> bool:
     """Whether a line that neighbours have not lies on a line of the frame."""
     if one.sign != line.sign or abs(one.center - line.center) > shape[1] // 8:
         return False
@@ -193,7 +193,7 @@ def _confirms(one: Line, line: Line, shape: tuple[int, ...]) -> bool:
     return bool(one.pick(near).mean() > _CONFIRMED)
 
 
-def _paint(found: Sequence[Line], shape: tuple[int, ...]) -> Mask:
+def _paint(found: Sequence[FilmLine], shape: tuple[int, ...]) -> Mask:
     """Return the pixels of lines; where two run along one another the first counts."""
     mask, taken = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
     for line in found:

@@ -66,7 +66,7 @@ def test_a_line_that_lets_the_picture_through_is_told_from_one_that_hides_it() -
     glass[:, 50] += 0.2
     paint[:, 50] = 0.9
     rows = np.arange(160)
-    line = lines.Line(rows, np.full(160, 50), 1, 1, 1.0)
+    line = lines.FilmLine(rows, np.full(160, 50), 1, 1, 1.0)
     assert lines.shows_through(glass, line)
     assert not lines.shows_through(paint, line)
     assert np.abs(lines.subtract(glass, line) - waves).max() < 0.01
