@@ -25,7 +25,7 @@ from workers.frames import Clip, Reel
 from workers.ops import evidence, flow, noise, planes
 from workers.ops.planes import Plane, Planes
 
-_CALM_PX = 1.0
+_CALM_PX = 0.8
 """Blur before motion is looked for: what is averaged must lie still to a fraction of a pixel, and detail shows that."""
 _MATCH_PX = 7
 """Side of the square over which an aligned neighbour is compared with the frame."""
