@@ -1,10 +1,10 @@
 """Takes out grain and noise: by a network, by non-local means in space, or along motion in time.
 
-Where no network does it, colour is split into the mean of the channels and two differences. The mean, which carries the
-detail, is filtered at full size; the differences, where the eye resolves less, at half size, and what half size cannot
-hold is shrunk by how far it stands out of the noise. Grain too coarse for full size is filtered at half size as well, by
-a network too. With neighbours in time, which are first brought to the frame's exposure, it is known by what differs
-between them, alone by how much of it is seen at each scale.
+Where no network does it, colour is split into the mean of the channels and two differences. The mean, which carries
+the detail, is filtered at full size; the differences, where the eye resolves less, at half size, and what half size
+cannot hold is shrunk by how far it stands out of the noise. Grain too coarse for full size is filtered at half size as
+well, by a network too. With neighbours in time, which are first brought to the frame's exposure, it is known by what
+differs between them, alone by how much of it is seen at each scale.
 """
 
 from __future__ import annotations
