@@ -21,7 +21,9 @@ items:
 - {id: step, uri: scan, kind: sequence, missing: black, span: 2-9, outputs: [sequence],
    recipe: [{denoise: {method: spatial, strength: 0.2}}],
    sequence: {prefix: f_, suffix: .dpx, padding: 4, start: 98, end: 117}}
-- {id: guess, uri: scan, kind: sequence, missing: interpolate,
+- {id: guess, uri: scan, kind: sequence, missing: interpolate, span: 1-19,
+   sequence: {prefix: f_, suffix: .dpx, padding: 4, start: 98, end: 117}}
+- {id: dream, uri: scan, kind: sequence, missing: dream,
    sequence: {prefix: f_, suffix: .dpx, padding: 4, start: 98, end: 117}}
 """
 
@@ -48,6 +50,12 @@ def test_a_log_scan_with_holes_comes_out_as_one(person: Person, tmp_path: Path) 
     assert sorted(path.name for path in (out / "step").iterdir()) == names[2:10]
     no_light = 95  # in printing density
     assert set(np.unique(sequences.read(out / "step" / "f_0103.dpx", 10))) == {no_light}
+    # What is missing is made up or, over these frames that have nothing in common, held; what is there stays as it is.
+    assert sorted(path.name for path in (out / "guess").iterdir()) == names[1:]
+    for name in names[1:]:
+        found = sequences.read(out / "guess" / name, 10)
+        if (scan / name).exists():
+            assert np.array_equal(found, dpx.read(scan / name)[1])
     report = (out / "report.csv").read_text()
     assert "lacks 103, 110-111" in report
     assert "the header says 16 frames per second, the manifest 18" in report

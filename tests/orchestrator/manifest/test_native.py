@@ -188,3 +188,27 @@ def test_what_no_reader_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         manifest.open_manifest(written(tmp_path, "bag.zip", b"PK"))
     assert "Unpack" in caught.value.remedy
+
+
+def test_missing_frames_that_shall_be_made_up_bring_their_step_along(tmp_path: Path) -> None:
+    text = (
+        "recipe:\n  - deflicker\n  - denoise\nitems:\n"
+        "  - {uri: a, kind: sequence, missing: interpolate, sequence: {prefix: f_, suffix: .png, start: 1, end: 9}}\n"
+        "  - {uri: b, kind: sequence, missing: hold, sequence: {prefix: f_, suffix: .png, start: 1, end: 9}}\n"
+    )
+    opened = manifest.open_manifest(written(tmp_path, "a.yaml", text))
+    recipe = manifest.recipe_for(opened, None, LIMIT_BYTES)
+    made_up, held = manifest.lines(opened, recipe, SETTINGS, check_files=False)
+    assert made_up.recipe is not None
+    assert [step.stage for step in made_up.recipe.steps] == ["deflicker", "missing_frames", "denoise"]
+    assert held.recipe is None
+
+
+def test_a_mask_is_found_beside_the_manifest(tmp_path: Path) -> None:
+    text = "items:\n  - {uri: a.png, mask_uri: masks/a.png}\n"
+    opened = manifest.open_manifest(written(tmp_path, "a.yaml", text))
+    (line,) = manifest.lines(opened, resolve("identity"), SETTINGS, check_files=False)
+    assert line.source is not None
+    assert line.source.mask == str(tmp_path / "masks" / "a.png")
+    (line,) = manifest.lines(opened, resolve("identity"), SETTINGS, check_files=True)
+    assert {problem.code for problem in line.problems} == {"FILE_MISSING"}
