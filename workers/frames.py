@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 Shot = tuple[int, int]
 """Half-open range of absolute frame numbers between two cuts."""
@@ -79,8 +80,11 @@ class Clip:
         return Clip(self.frames[first:last], start, self.sources[first:last], mask, self.memo)
 
     def with_frames(self, frames: torch.Tensor) -> Clip:
-        """Return the same positions with other pixels, of which nothing is remembered."""
-        return replace(self, frames=frames, memo=Memo())
+        """Return the same positions with other pixels, of which nothing is remembered; a mask grows with them."""
+        mask = self.mask
+        if mask is not None and mask.shape[-2:] != frames.shape[-2:]:
+            mask = functional.interpolate(mask.float(), size=tuple(frames.shape[-2:]), mode="nearest") > 0
+        return replace(self, frames=frames, mask=mask, memo=Memo())
 
 
 @dataclass(frozen=True)

@@ -175,11 +175,11 @@ def _restore_page(photo: stills.Photo, number: int, item: ItemView, bench: Workb
     fields = {"already_colored": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
     context = stages.context_of(source, item.recipe.steps, **fields)
     recorder = step_changes.ChangeRecorder(item.recipe, photo.depth_bits)
-    clip, masks = _apply_steps(item.recipe, source, context, recorder, bench)
+    clip, masks, notes = _apply_steps(item.recipe, source, context, recorder, bench)
     output = stills.with_picture(photo, clip.frames[0].cpu().numpy())
     values = scoring.score(clip, source) | recorder.values()
     outputs = repair_masks.write_still(masks, item.recipe, number, bench)
-    return output, _Page(values, (*photo.notes, *stages.notes(item.recipe, is_colored)), is_colored, outputs)
+    return output, _Page(values, (*photo.notes, *stages.notes(item.recipe, is_colored), *notes), is_colored, outputs)
 
 
 def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
@@ -313,16 +313,18 @@ def _concatenate(first: Clip, second: Clip) -> Clip:
 
 def _apply_steps(
     recipe: Recipe, source: Clip, context: Reel, recorder: step_changes.ChangeRecorder, bench: Workbench
-) -> tuple[Clip, dict[int, torch.Tensor]]:
-    """Apply all steps to a still; returns it restored, and the masks of the steps that repair."""
+) -> tuple[Clip, dict[int, torch.Tensor], list[str]]:
+    """Apply all steps to a still; returns it restored, the masks of the steps that repair, and notes on places."""
+    notes: list[str] = []
     clip, masks = source, {}
     for number, step in enumerate(recipe.steps):
         frames, mask = stages.repair(step, clip, 0, 1, context, bench)
         before, clip = clip, clip.with_frames(frames)
         recorder.add(number, before.frames, frames, mask)
         masks[number] = repair_masks.filled(mask, frames)
+        notes += step_changes.place_notes(step, before.frames, frames, mask)
         bench.advance()
-    return clip, masks
+    return clip, masks, notes
 
 
 def _to_picture(frame: torch.Tensor, layout: Layout) -> Picture:

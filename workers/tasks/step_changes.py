@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from db.catalog.stages import STAGES
-from db.recipe import Recipe
+from db.recipe import Recipe, Step
 from workers import stages
 from workers.tasks import repair_masks
 
@@ -29,6 +29,7 @@ Values = Mapping[str, NDArray[np.float64]]
 
 
 _STRIP_ROWS = 48
+_PLACES_NAMED = 20
 
 
 class ChangeRecorder:
@@ -97,6 +98,23 @@ def facts(recipe: Recipe, values: Values) -> dict[str, Any]:
         if step.exemptions:
             row["taken_back"] = [exemption.model_dump(mode="json") for exemption in step.exemptions]
     return {"recipe": recipe.name, "recipe_fingerprint": recipe.fingerprint(), "steps": rows}
+
+
+def place_notes(step: Step, before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor | None) -> Iterator[str]:
+    """Name the places of a still ``(1, C, H, W)`` that a step repaired, where its stage wants that, largest first."""
+    spec = STAGES.get(step.stage)
+    if spec is None or not spec.lists_places or mask is None:
+        return
+    moved = (after - before).abs().mean(dim=1)[0].cpu().numpy()
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask[0, 0].cpu().numpy().astype(np.uint8))
+    order = sorted(range(1, count), key=lambda place: -boxes[place][cv2.CC_STAT_AREA])
+    for place in order[:_PLACES_NAMED]:
+        left, top, width, height = (int(value) for value in boxes[place][:4])
+        change = float(moved[labels == place].mean())
+        where = f"{width} x {height} pixels at {left}, {top}"
+        yield f"{step.stage} changed {where} by {change:.2%} of full scale on average."
+    if count - 1 > _PLACES_NAMED:
+        yield f"{step.stage} changed {count - 1 - _PLACES_NAMED} more places."
 
 
 def notes(recipe: Recipe, values: Values) -> Iterator[str]:

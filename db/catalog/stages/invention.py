@@ -89,6 +89,7 @@ SPECS: tuple[StageSpec, ...] = (
         weights=_weights,
         repairs=True,
         invents="faces",
+        lists_places=True,
         reference="YuNet (Wu, Peng, Yu 2023) finds faces; blur measured in each is taken back with sparse gradients "
         "(Krishnan and Fergus 2009), tone, colour and grain held.",
     ),

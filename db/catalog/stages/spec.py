@@ -177,6 +177,8 @@ class StageSpec:
     """Whether it repairs parts of the picture, and says with a mask which."""
     makes_color: bool = False
     """Whether a single-channel source comes out with colour."""
+    lists_places: bool = False
+    """Whether the report names the places of a still that it repaired one by one, and how much each changed."""
     when_unchanged: str = ""
     """What a person is told where it changed nothing of an item: why that may be. Empty says nothing."""
     invents: str = ""

@@ -118,3 +118,16 @@ def test_a_step_that_changed_nothing_says_why_that_may_be() -> None:
     (note,) = step_changes.notes(recipe, values)
     assert note.startswith("scratch changed nothing: none was found")
     assert not list(step_changes.notes(recipe, values | {"changed_2_scratch": np.array([0, 0.1, 0])}))
+
+
+def test_faces_of_a_still_are_named_one_by_one() -> None:
+    (step,) = parse("- face", "r").steps
+    before = torch.zeros(1, 1, 20, 30)
+    after, mask = before.clone(), torch.zeros(1, 1, 20, 30, dtype=torch.bool)
+    for top, left, size, change in ((2, 3, 4, 0.02), (10, 15, 8, 0.05)):
+        mask[..., top : top + size, left : left + size] = True
+        after[..., top : top + size, left : left + size] = change
+    large, small = step_changes.place_notes(step, before, after, mask)
+    assert large == "face changed 8 x 8 pixels at 15, 10 by 5.00% of full scale on average."
+    assert small == "face changed 4 x 4 pixels at 3, 2 by 2.00% of full scale on average."
+    assert not list(step_changes.place_notes(parse("- dirt", "r").steps[0], before, after, mask))
