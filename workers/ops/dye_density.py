@@ -31,6 +31,9 @@ _UNLIKE_RANGES = (0.05, 0.30)
 _UNLIKE_CLEAR = (0.02, 0.08)
 _FLAT_RANGE = (1.1, 0.9)
 """Evidence of fading, from none to whole: how unlike ranges and clearest densities are, and how small the ranges."""
+_WHOLE_RANGE = (2.4, 1.8)
+"""Density range of the layer that has least, from which on it has lost nothing, and up to which all evidence counts:
+scenes are unlike in their colours too, but where each layer has its whole range none of them faded."""
 _COLORED = (0.016, 0.024)
 """Spread of colour up to which a picture is toned black and white, and from which on it is coloured."""
 
@@ -111,8 +114,9 @@ def estimate(levels: Levels, spread: float, crosstalk: float = 0.0) -> Fading:
         _ramp(clearest.max() - clearest.min(), *_UNLIKE_CLEAR),
         _ramp(widest, *_FLAT_RANGE),
     )
+    evidence = unlike * _ramp(span.min(), *_WHOLE_RANGE)
     color = _ramp(spread, *_COLORED) if widest > _LEAST_RANGE else 0.0
-    return Fading(clearest, np.minimum(full / span, _MOST_GAIN), unlike, color)
+    return Fading(clearest, np.minimum(full / span, _MOST_GAIN), evidence, color)
 
 
 def restore(picture: Planes, fading: Fading, amount: float, crosstalk: float = 0.0) -> Planes:

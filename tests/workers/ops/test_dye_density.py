@@ -54,6 +54,12 @@ def test_equal_layers_show_no_evidence() -> None:
     assert fading(picture).evidence < 0.1
 
 
+def test_layers_that_have_their_whole_range_show_no_evidence_however_unlike_they_are() -> None:
+    levels = np.linspace([0.0, 0.01, 0.15], [2.5, 3.0, 3.0], 9)
+    assert dye_density.estimate(levels, 0.1).evidence == 0
+    assert dye_density.estimate(levels * [0.6, 0.9, 0.8], 0.1).evidence == 1
+
+
 def test_values_outside_stay_outside() -> None:
     lost = faded(scene(), (0.6, 0.95, 0.8), (0.0, 0.03, 0.1))
     found = fading(lost)
