@@ -39,14 +39,15 @@ def measure(media: Path) -> Chapter:
     text = f"""The shipped weights on the first {_PHOTOS} validation photographs, which training never saw: their colour
 was taken away and given back. PSNR in dB is over all channels; a picture left grey is the one to beat. *Colourfulness*
 is Hasler and Süsstrunk's, signed; beside it that of the photographs themselves. *Loud* is the share of pixels whose
-chroma exceeds {_LOUD:.0f}. `chroma_smoothing` smooths colour along lightness, `chroma_limit` bends what is strong.
-Smoothing brings a little PSNR; the limit brings none for its own sake: it keeps patches from shouting. No other
-colorizer's weights install with a package, so there is none beside ours.
+chroma exceeds {_LOUD:.0f}. `chroma_smoothing` smooths colour along lightness, `chroma_limit` bends what is strong; each
+brings about 0.1 dB, for less colour. No other colorizer's weights install with a package, so there is none beside ours.
 
-What still fails: colour is a guess, and half as strong as that of the photographs. Clothes, cars and walls get what is
-likely and not what was; cloth and steam may turn yellow, evening light is put on grey skies, and one wall changes from
-brown to blue. Hands and small faces may stay grey. Borders of plates and plates of three exposures are coloured as if
-they were scenes."""
+What still fails, on the black-and-white photographs: one tone is laid over much of a picture (all is brown around
+Armstrong, the migrant mother and the boy with his toy), while others stay all but grey (Detroit, the sailing ship, the
+postman, the flags). A plain wall turns blue on one side, white dresses turn yellow, the studio behind the lady with
+the hat becomes a lawn. Faces get skin where they are large, and hands often none. Plates of three exposures are
+coloured as if they were scenes, yellow or brick red. Colours are likely, not true, and six tenths as strong as those
+of photographs."""
     return Chapter("`colorize`, the shipped weights", text, list(_figures(photos, network)), _sheets(media, network))
 
 
