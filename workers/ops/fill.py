@@ -12,7 +12,7 @@ import numpy as np
 from workers.ops import planes as planes_
 from workers.ops.evidence import Mask, median_and_spread, noise_by_level, noise_plane, rank
 from workers.ops.planes import Plane, Planes
-from workers.ops.specks import box, dilate, ring
+from workers.ops.specks import box, components, dilate, ring
 
 _RING_PX = 3
 _MARGIN_PX = 8
@@ -94,7 +94,7 @@ def fill(picture: Planes, mask: Mask, references: Sequence[Reference]) -> tuple[
 
 def _places(mask: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
     """Yield a box around each part of a mask, and the part alone within it; long ones in pieces."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    count, parts, stats = components(mask)
     for part in range(1, count):
         left, top, width, height, _ = stats[part]
         for first, rows in _pieces(top, height):

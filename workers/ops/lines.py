@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from workers.ops.evidence import Mask, robust_sigma
 from workers.ops.planes import Plane
+from workers.ops.specks import components
 
 _FLANK_PX, _GAP_PX = 4, 1
 _PAD_PX = 16
@@ -36,8 +37,8 @@ _LEAN_PX = 2.0
 """What leans by less from end to end is taken for upright."""
 _TAKEN = 0.3
 """Share of a line that a stronger one beside it may have taken."""
-_SLOPES = (0.0, -0.03, 0.03)
-"""Pixels to the right a row."""
+_SLOPES = (-0.03, 0.03)
+"""Pixels to the right a row, of lines that are not upright."""
 _NEARLY = 0.85
 """Share of the greatest response; a line one pixel too wide has no more than two thirds of it."""
 _LEAST_LIKENESS = 0.5
@@ -91,19 +92,19 @@ def find_lines(plane: Plane, widths: Sequence[int]) -> list[FilmLine]:
     if rows_a_row > 1:
         small = cv2.resize(plane, (plane.shape[1], plane.shape[0] // rows_a_row), interpolation=cv2.INTER_AREA)
     sought = widths[::2]
-    noise = [_response_noise(each) for each in responses(small, sought)]
-    found = [
-        line
-        for slope in _SLOPES
-        for line in _find_sloping(small, sought, noise, _shifts(small.shape[0], slope * rows_a_row))
-    ]
+    upright = responses(small, widths)
+    noise = [_response_noise(each) for each in _of_every_other_width(upright)]
+    found = list(_find_upright(_of_every_other_width(upright), sought, noise, _shifts(small.shape[0], 0.0)))
+    for slope in _SLOPES:
+        shifts = _shifts(small.shape[0], slope * rows_a_row)
+        found += _find_upright(responses(_shear(small, shifts), sought), sought, noise, shifts)
     found.sort(key=lambda line: -line.strength)
     kept: list[FilmLine] = []
     taken = np.zeros(small.shape, np.bool_)
     for line in found:
         if line.pick(taken).mean() > _TAKEN:
             continue
-        line = _fit_width(small, line, widths)
+        line = _fit_width(upright, line, widths)
         kept.append(line)
         line.mark(taken, _APART_PX)
     return [_lengthen(line, rows_a_row, plane.shape[0]) for line in kept]
@@ -126,6 +127,10 @@ def responses(plane: Plane, widths: Sequence[int]) -> list[Plane]:
     return out
 
 
+def _of_every_other_width(stood_out: Sequence[Plane]) -> list[Plane]:
+    return [each for number, each in enumerate(stood_out) if number % 4 < 2]
+
+
 def _response_noise(plane: Plane) -> float:
     return max(_LEAST_NOISE, robust_sigma((plane - cv2.medianBlur(plane, 5))[::2, ::2]))
 
@@ -143,14 +148,16 @@ def _shear(plane: Plane, shifts: Columns) -> Plane:
     return np.take_along_axis(plane, columns, axis=1)
 
 
-def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], shifts: Columns) -> Iterator[FilmLine]:
-    upright = _shear(plane, shifts)
-    found = [each / np.float32(sigma) for each, sigma in zip(responses(upright, widths), noise, strict=True)]
+def _find_upright(
+    stood_out: Sequence[Plane], widths: Sequence[int], noise: Sequence[float], shifts: Columns
+) -> Iterator[FilmLine]:
+    """Yield the upright lines among responses of a plane whose rows were moved left by ``shifts``."""
+    found = [each / np.float32(sigma) for each, sigma in zip(stood_out, noise, strict=True)]
     best, kind = _strongest([_seed_strength(each) for each in found])
     highest = cv2.dilate(best, np.ones((1, 2 * _APART_PX + 1), np.uint8))
     kept = (best > 0) & (best >= highest)
-    closed = cv2.morphologyEx(kept.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_LONGEST_GAP, 1), np.uint8))
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    closed = cv2.morphologyEx(kept.view(np.uint8), cv2.MORPH_CLOSE, np.ones((_LONGEST_GAP, 1), np.uint8))
+    count, parts, stats = components(closed)
     for part in range(1, count):
         left, top, across, height, _ = stats[part]
         place = (slice(top, top + height), slice(left, left + across))
@@ -160,26 +167,23 @@ def _find_sloping(plane: Plane, widths: Sequence[int], noise: Sequence[float], s
         line = _trace(found[chosen], rows + top, columns + left)
         if line is not None:
             covered, track, strength = line
-            columns = np.clip(track + shifts[covered], 0, plane.shape[1] - 1)
+            columns = np.clip(track + shifts[covered], 0, closed.shape[1] - 1)
             yield FilmLine(covered, columns, widths[chosen // 2], 1 - 2 * (chosen % 2), strength)
 
 
-def _fit_width(plane: Plane, line: FilmLine, widths: Sequence[int]) -> FilmLine:
+def _fit_width(stood_out: Sequence[Plane], line: FilmLine, widths: Sequence[int]) -> FilmLine:
     """Return a line with the greatest width that stands out nearly as far as any, and where that does so most."""
-    straight = _straighten(line)
-    reach = 2 * max(widths) + _GAP_PX + _FLANK_PX
-    left = max(0, int(straight.min()) - reach)
-    around = np.ascontiguousarray(plane[:, left : int(straight.max()) + reach + 1])
-    last, fits = around.shape[1] - 1, []
-    for each, width in zip(responses(around, widths)[0 if line.sign > 0 else 1 :: 2], widths, strict=True):
+    straight, last = _straighten(line), stood_out[0].shape[1] - 1
+    fits = []
+    for each, width in zip(stood_out[0 if line.sign > 0 else 1 :: 2], widths, strict=True):
         shifts = np.arange(-width - 1, max(width, line.width) + 1)
-        along: Plane = each[line.rows, np.clip(straight - left + shifts[:, None], 0, last)]
+        along: Plane = each[line.rows, np.clip(straight + shifts[:, None], 0, last)]
         along = cv2.blur(along, (_WINDOW_ROWS, 1), borderType=cv2.BORDER_REFLECT)
         fits.append((float(along.max(axis=0).mean()), width, shifts[along.argmax(axis=0)]))
     most = max(fit[0] for fit in fits)
     least = most - (1 - _NEARLY) * abs(most)
     _, width, shift = max((fit for fit in fits if fit[0] >= least), key=lambda fit: fit[1])
-    return replace(line, columns=np.clip(straight + shift, 0, plane.shape[1] - 1), width=width)
+    return replace(line, columns=np.clip(straight + shift, 0, last), width=width)
 
 
 def _straighten(line: FilmLine) -> Columns:
@@ -206,9 +210,9 @@ def _lengthen(line: FilmLine, rows_a_row: int, height: int) -> FilmLine:
     return replace(line, rows=rows[inside], columns=columns[inside])
 
 
-def _strongest(seeds: Sequence[Plane]) -> tuple[Plane, NDArray[np.intp]]:
+def _strongest(seeds: Sequence[Plane]) -> tuple[Plane, NDArray[np.uint8]]:
     """Return the greatest of several planes, and which of them it is."""
-    best, kind = seeds[0].copy(), np.zeros(seeds[0].shape, np.intp)
+    best, kind = seeds[0].copy(), np.zeros(seeds[0].shape, np.uint8)
     for number, each in enumerate(seeds[1:], 1):
         kind[each > best] = number
         np.maximum(best, each, out=best)
@@ -219,38 +223,46 @@ def _seed_strength(response_: Plane) -> Plane:
     """Return the mean response down the window where a line passes, else 0."""
     window = (1, min(_WINDOW_ROWS, response_.shape[0] | 1))
     mean = cv2.blur(response_, window, borderType=cv2.BORDER_REFLECT_101)
-    density = cv2.blur((response_ > _HIT).astype(np.uint8) * np.uint8(255), window, borderType=cv2.BORDER_REFLECT_101)
+    hits = (response_ > _HIT).view(np.uint8) * np.uint8(255)
+    density = cv2.blur(hits, window, borderType=cv2.BORDER_REFLECT_101)
     least = np.float32(_LEAST_EVIDENCE * np.sqrt(_ROWS_A_SAMPLE**2 / window[1]))
-    return np.where((density > _LEAST_DENSITY * 255) & (mean > least), mean, np.float32(0))
+    np.multiply(mean, (mean > least) & (density > int(_LEAST_DENSITY * 255)), out=mean)
+    return mean
 
 
 def _trace(response_: Plane, rows: Columns, columns: Columns) -> tuple[Columns, Columns, float] | None:
     """Follow a line from where it is sure to where it ends; returns rows, columns and strength, none if it is short."""
-    reach = np.arange(response_.shape[0])
-    track = np.rint(_running_median(np.interp(reach, *_one_a_row(rows, columns)))).astype(np.intp)
-    along: NDArray[Any] = response_[reach, track]
+    track = _follow(rows, columns, response_.shape[0])
+    along: NDArray[Any] = response_[np.arange(track.size), track]
     mean = cv2.blur(along[:, None], (1, _END_ROWS), borderType=cv2.BORDER_REPLICATE)[:, 0]
-    sure = slice(int(rows.min()), int(rows.max()) + 1)
-    covered = _close(mean > _END_SHARE * float(along[sure].mean()))
-    _, runs = cv2.connectedComponents(covered.astype(np.uint8)[:, None], connectivity=8)
-    covered &= np.isin(runs[:, 0], np.unique(runs[sure, 0]))
+    first, last = int(rows.min()), int(rows.max())
+    covered = _runs_across(mean > _END_SHARE * float(along[first : last + 1].mean()), first, last)
     # What hits but now and then is the picture's own, gathered over a long way.
-    if covered.sum() < LEAST_ROWS or (along[covered] > _HIT).mean() < _LEAST_DENSITY_IN_ALL:
+    if covered.size < LEAST_ROWS or (along[covered] > _HIT).mean() < _LEAST_DENSITY_IN_ALL:
         return None
-    return reach[covered], track[covered], float(along[covered].sum())
+    return covered, track[covered], float(along[covered].sum())
 
 
-def _one_a_row(rows: Columns, columns: Columns) -> tuple[Columns, NDArray[np.float64]]:
-    unique, place = np.unique(rows, return_inverse=True)
-    return unique, np.bincount(place, columns) / np.bincount(place)
+def _follow(rows: Columns, columns: Columns, height: int) -> Columns:
+    """Return the column in which a line runs in each row, from places that are sure."""
+    if columns.min() == columns.max():
+        return np.full(height, columns[0])
+    counts = np.bincount(rows)
+    sure = np.flatnonzero(counts)
+    straight = np.interp(np.arange(height), sure, (np.bincount(rows, columns)[sure] / counts[sure]))
+    track = np.rint(straight).astype(np.intp)
+    # Beyond the ends the line goes straight on, so there is no more to it.
+    bend = slice(max(0, int(sure[0]) - _WINDOW_ROWS), int(sure[-1]) + _WINDOW_ROWS)
+    track[bend] = _running_median(track[bend])
+    return track
 
 
-def _close(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    column = covered.astype(np.uint8)[:, None]
-    padded = cv2.copyMakeBorder(column, _LONGEST_GAP, _LONGEST_GAP, 0, 0, cv2.BORDER_CONSTANT, value=0)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((_LONGEST_GAP, 1), np.uint8))
-    out: NDArray[np.bool_] = closed[_LONGEST_GAP:-_LONGEST_GAP, 0] > 0
-    return out
+def _runs_across(hits: NDArray[np.bool_], first: int, last: int) -> Columns:
+    """Return the rows of hits and the short gaps between them, of those runs that have a part of ``first…last``."""
+    rows = np.flatnonzero(hits)
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > _LONGEST_GAP) + 1)
+    across = [np.arange(run[0], run[-1] + 1) for run in runs if run.size and run[0] <= last and run[-1] >= first]
+    return np.concatenate(across) if across else rows[:0]
 
 
 def subtract(plane: Plane, line: FilmLine) -> Plane:

