@@ -48,9 +48,10 @@ of the reel. Sound photographs are the control, and so are black-and-white ones.
 
 What still fails: nothing in a single picture tells a faded print from a scene without black, without white or all of
 one colour. Where one layer of a sound picture has little range, the stage takes it for faded: the mean over the
-photographs is made by seven that move by 12 to 27, and half of them hardly move. Half faded photographs are pulled beyond what they were, and there
-FFmpeg's `normalize`, which stretches codes and knows no dyes, is nearer the truth. Where black throws back 1/1000 (a
-channel of saturated colours is then denser than any print), the half faded come out worse than they came. A
+photographs is made by seven that move by 12 to 27, and half of them hardly move. Half faded photographs are pulled
+beyond what they were, and there FFmpeg's `normalize`, which stretches codes and knows no dyes, is nearer the truth.
+Where black throws back 1/1000 (a channel of saturated colours is then denser than any print), the severely faded gain
+less than the bar, and the half faded come out worse than they came. A
 scene without any clear place keeps its stain. Of the real ones, `faded_a` and `faded_e` lose their cast and `faded_h`
 stays as it is; `faded_b`, an autochrome with grains of dye in place of layers, turns from yellow to blue and wants
 `amount: 0.4`."""
