@@ -56,17 +56,26 @@ def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[s
     thumbs, score = rows["thumb"], rows["score"]
     count = len(score)
     cut, odd = np.arange(count) == 0, np.zeros(count, np.bool_)
-    for number in range(1, count):
+    for _ in range(2):  # a flash may hide a cut beside it until it is known to be one
+        _mark(thumbs, score, cut, odd)
+    _join_over_short_shots(thumbs, score, cut, odd)
+    return {"cut": cut, "odd": odd}
+
+
+def _mark(
+    thumbs: NDArray[np.uint8], score: NDArray[np.float64], cut: NDArray[np.bool_], odd: NDArray[np.bool_]
+) -> None:
+    """Mark, in place, cuts and odd frames; pairs with a frame that was odd already hide no cut beside them."""
+    known = odd.copy()
+    for number in range(1, len(cut)):
         usual = _usual_score(score, number)
-        if score[number] >= _least_score(usual) or not _is_least(score, number):
+        if score[number] >= _least_score(usual) or not _is_least(score, number, known):
             continue
         bridge = _find_bridge(thumbs, number, _BRIDGE_SHARE * usual)
         if bridge is None:
             cut[number] = True
         else:
             odd[number + bridge[0] + 1 : number + bridge[1]] = True
-    _join_over_short_shots(thumbs, score, cut, odd)
-    return {"cut": cut, "odd": odd}
 
 
 def _join_over_short_shots(
@@ -126,8 +135,10 @@ def _least_score(usual: float) -> float:
     return min(_CUT_BELOW, _CUT_SHARE * usual)
 
 
-def _is_least(score: NDArray[np.float64], number: int) -> bool:
-    return bool(score[number] <= score[max(1, number - 1) : number + 2].min())
+def _is_least(score: NDArray[np.float64], number: int, odd: NDArray[np.bool_]) -> bool:
+    """Whether a pair matches no better than the pairs beside it, those with an odd frame left out."""
+    beside = (other for other in (number - 1, number + 1) if 1 <= other < len(score))
+    return all(odd[other - 1 : other + 1].any() or score[number] <= score[other] for other in beside)
 
 
 def _find_bridge(thumbs: NDArray[np.uint8], number: int, least: float) -> tuple[int, int] | None:

@@ -53,6 +53,15 @@ def test_frames_that_do_not_belong_are_named() -> None:
     assert np.flatnonzero(odd).tolist() == [7, 11]
 
 
+@pytest.mark.parametrize("flash", [8, 11])
+def test_a_flash_near_a_cut_does_not_hide_it(flash: int) -> None:
+    frames = torch.cat([scene(10, 1), scene(10, 2)])
+    frames[flash] = 0
+    profile = reel(frames, kinds=("cuts",)).profile
+    assert np.flatnonzero(profile["cut"]).tolist() == [0, 10]
+    assert np.flatnonzero(profile["odd"]).tolist() == [flash]
+
+
 def test_two_odd_frames_in_a_row_part_no_shot() -> None:
     frames = scene(20, 1, moving_px=2)
     frames[9:11] = 0
