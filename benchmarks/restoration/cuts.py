@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -68,7 +69,7 @@ class _Tally:
         self.false += sum(not any(_is_in(cut, first, last) for first, last in reel.soft) for cut in others)
         self.hard, self.hits = self.hard + len(reel.hard), self.hits + len(hits)
         self.soft, self.soft_hits = self.soft + len(reel.soft), self.soft_hits + len(in_soft)
-        for cut in set(reel.hard) - set(hits):
+        for cut in sorted(set(reel.hard) - set(hits)):
             self.missed += [reel.frames[cut - 1], reel.frames[cut]]
 
     def write(self) -> str:
@@ -98,15 +99,14 @@ def measure(media: Path) -> Chapter:
     abomb = luma(read_film(media / _ABOMB))
     figures += list(_real_figures(media, abomb))
     text = f"""Reels of {_SHOTS} shots at {_WIDTH} × {_HEIGHT}, put together of clips and of photographs under a moving
-camera, cuts and a quarter dissolves; {_REELS} a level. *Film*: flicker, weave, grain, dust, blotches, now and then a flash
-frame; *heavy*: twice that. A cut counts as found within a frame. The bar is that of the plain rule that Reelwright had
+camera, with cuts and some dissolves; {_REELS} a level. *Film*: flicker, weave, grain, dust, blotches, now and then a
+flash frame; *heavy*: twice that. A cut counts as found within a frame. The bar is the plain rule that Reelwright had
 before (pictures of 16 × 12 that are unlike, far more so than those around), measured here too, and no false cut at any
-level. `scdet` is FFmpeg's, at its own threshold. A study with PySceneDetect found it to miss more and to take flicker
-for cuts; TransNetV2, a network, found 30 of 34 dissolves on clean film and little on heavily damaged film.
+level. `scdet` is FFmpeg's, at its own threshold.
 
-What falls short: dissolves are mostly not found, so a shot reaches over them. What is missed of hard cuts joins two
-pieces of the same scene from the same camera, where nothing in the picture says that there is a cut; or a shot of a few
-frames, in which motion is unlike all the time. Odd frames are found one or two in a row, not more."""
+What falls short: dissolves are not found, so a shot reaches over them (a network such as TransNetV2 finds most of them
+on clean film). The hard cuts that are missed, all looked at, join two pieces of the same scene from the same camera:
+hardly anything in the picture says that there is a cut. Odd frames are found one or two in a row, not more."""
     return Chapter("Shot cuts and odd frames", text, figures, _sheets(abomb, missed))
 
 
@@ -129,7 +129,7 @@ def _read_clips(media: Path) -> Iterator[list[Plane]]:
     for path in _CLIPS.values():
         yield _shrink(luma(read_film(media / path, 0, _MOST_CLIP_FRAMES)))
     abomb = _shrink(luma(read_film(media / _ABOMB)))
-    for first, last in zip(_ABOMB_SHOTS[:-1], _ABOMB_SHOTS[1:], strict=True):
+    for first, last in pairwise(_ABOMB_SHOTS):
         yield abomb[first:last]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -109,7 +110,7 @@ def _true_figures(pair: Pair, run: Run) -> Iterator[Figure]:
 def _level_figure(truth: NDArray[np.float32], planes: dict[str, NDArray[np.float32]], sound: Masks) -> Figure:
     """Compare grain by level of luma."""
     shares, before = [], []
-    for low, high in zip(_SOURCE_LEVELS[:-1], _SOURCE_LEVELS[1:], strict=True):
+    for low, high in pairwise(_SOURCE_LEVELS):
         here = sound & (truth >= low) & (truth < high)
         if np.count_nonzero(here) >= _FEWEST_PIXELS:
             source, ours = (float(np.median(np.abs(planes[name][here]))) for name in ("source", "regrained"))
