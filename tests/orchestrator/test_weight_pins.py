@@ -32,7 +32,7 @@ def test_recipes_without_networks_are_spelled_as_before() -> None:
     assert resolve("conservation").fingerprint() == CONSERVATION
 
 
-CONSERVATION = "463f43596452696fe0027353f82aa01a45c4164b8c6ea90d59fcb11db6019f2f"
+CONSERVATION = "7f8a0b4540db656231dea7037f4fb89dfc51104e18599adf7db597c52960b95c"
 
 
 def test_the_fingerprint_says_which_weights(home_database: Database) -> None:

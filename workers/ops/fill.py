@@ -60,17 +60,22 @@ class _Testimony:
         )
 
 
-def fill(picture: Planes, mask: Mask, references: Sequence[Reference]) -> tuple[Planes, Mask]:
+def fill(
+    picture: Planes, mask: Mask, references: Sequence[Reference], guessed: Mask | None = None
+) -> tuple[Planes, Mask]:
     """Fill marked places.
 
     Args:
         picture: ``(C, H, W)``.
         mask: ``(H, W)``.
         references: Neighbours, where there are any.
+        guessed: ``(H, W)``: what may be guessed from its surroundings if no neighbour shows it; other places are then
+            left as they are. None: all.
 
     Returns:
-        The picture, and where it was changed: the mask, and around a place with soft edges those. Equal channels stay
-        equal: what a place is filled with is decided once for all of them.
+        The picture, and where it was changed: the mask, and around a place with soft edges those; of the mask only what
+        neighbours show, where nothing may be guessed. Equal channels stay equal: what a place is filled with is decided
+        once for all of them.
     """
     if not mask.any():
         return picture, mask
@@ -80,16 +85,22 @@ def fill(picture: Planes, mask: Mask, references: Sequence[Reference]) -> tuple[
         inside |= _soft_edge(luma[around], inside, mask[around])
         marked[around] |= inside
     testimony = _hear(luma, references) if references else None
-    filled = picture.copy()
+    filled, changed = picture.copy(), np.zeros_like(mask)
     for around, inside in places:
         place = (slice(None), *around)
         new = None
         if testimony is not None:
             new = _from_neighbors(picture[place], testimony.part(around), inside, marked[around])
-        if new is None:
-            new = np.stack([_inpaint(plane, marked[around]) for plane in picture[place]])
-        np.copyto(filled[place], new, where=inside)
-    return filled, marked
+        known = inside if new is None or testimony is None else inside & ~testimony.lost[around]
+        may_guess = guessed is None or bool(guessed[around][inside].any())
+        if may_guess and (new is None or (inside & ~known).any()):
+            around_it = np.stack([_inpaint(plane, marked[around]) for plane in picture[place]])
+            np.copyto(filled[place], around_it, where=inside)
+            changed[around] |= inside
+        if new is not None:
+            np.copyto(filled[place], new, where=known)
+            changed[around] |= known
+    return filled, changed
 
 
 def _places(mask: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
@@ -171,10 +182,7 @@ def _from_neighbors(picture: Planes, said: _Testimony, inside: Mask, marked: Mas
     if misfit.std() > _MISFIT * usual or said.spread[known].mean() > _DISAGREEMENT * usual:
         return None
     offsets = [own[around].mean() - other[around].mean() for own, other in zip(picture, said.planes, strict=True)]
-    new = np.stack([plane + offset for plane, offset in zip(said.planes, offsets, strict=True)])
-    if (inside & said.lost).any():
-        np.copyto(new, np.stack([_inpaint(plane, marked) for plane in picture]), where=inside & said.lost)
-    return new
+    return np.stack([plane + offset for plane, offset in zip(said.planes, offsets, strict=True)])
 
 
 def _inpaint(plane: Plane, mask: Mask) -> Plane:

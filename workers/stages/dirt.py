@@ -62,7 +62,9 @@ def _clean_again(
     references = [reference(cleaned, each) for each in views]
     shown = [searched(each.planes) for each in references]
     mask = _find(searched(own.planes), shown, params, _SECOND_SEEDS)
-    return fill(own.planes, _with_given(mask, window, number, params), references)
+    # The first time everything is filled: what stays must not be taken for what a neighbour shows.
+    guessed = None if params.fill == "always" else _with_given(np.zeros_like(mask), window, number, params)
+    return fill(own.planes, _with_given(mask, window, number, params), references, guessed)
 
 
 def _find(looked_at: Planes, references: Sequence[Planes], params: DirtParams, seed_share: float) -> Mask:

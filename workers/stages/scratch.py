@@ -85,7 +85,9 @@ def _repair(window: Clip, number: int, params: ScratchParams, reel: Reel, damage
             picture = np.stack([lines.subtract(plane, line) for plane in picture])
             kept |= line.mask(shape) & mask
     seen = [reference(own.view, replace(other.view, mask=_suspected(other, scratches))) for other in others]
-    picture, changed = fill(picture, mask & ~kept, seen)
+    # What a mask marks was asked for.
+    always = params.fill == "always" or params.method_of(reel.frame_count) == "mask"
+    picture, changed = fill(picture, mask & ~kept, seen, None if always else np.zeros_like(mask))
     return picture, changed | kept
 
 

@@ -11,6 +11,12 @@ from db.catalog.stages.spec import StageParams, StageSpec
 _RADIUS = 4
 """Damage is looked for among two frames on either side, which are first cleaned by means of two more."""
 
+_FILL = (
+    "What is filled: `always` all that was found, what no neighbouring frame shows from what lies around it; "
+    "`neighbours`: that alone which a neighbouring frame shows, so that nothing is made up; the rest stays as it is, "
+    "and out of the mask. What the manifest's mask marks is always filled."
+)
+
 
 class DirtParams(StageParams):
     """Parameters of ``dirt``."""
@@ -33,6 +39,7 @@ class DirtParams(StageParams):
     polarity: Literal["both", "bright", "dark"] = Field(
         "both", description="Whether bright specks, dark ones or both are looked for."
     )
+    fill: Literal["always", "neighbours"] = Field("always", description=_FILL)
 
     @model_validator(mode="after")
     def _check_search(self) -> DirtParams:
@@ -66,6 +73,7 @@ class ScratchParams(StageParams):
     polarity: Literal["both", "bright", "dark"] = Field(
         "both", description="Whether bright lines, dark ones or both are looked for."
     )
+    fill: Literal["always", "neighbours"] = Field("always", description=_FILL)
     keep_detail: bool = Field(
         False,
         description="`film` alone: where a scratch lets the picture through, take out its own profile in place of "

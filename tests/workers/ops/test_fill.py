@@ -90,3 +90,17 @@ def test_the_picture_given_is_left_as_it_was() -> None:
     before = own.copy()
     fill(own, marked(slice(3, 9), slice(3, 9)), [Reference(each) for each in others])
     assert np.array_equal(own, before)
+
+
+def test_what_no_neighbour_shows_stays_where_it_may_not_be_guessed() -> None:
+    _, (own, *others) = grainy(5)
+    hidden, shown = marked(slice(30, 36), slice(20, 26)), marked(slice(30, 36), slice(60, 66))
+    own[:, hidden | shown] = 1.0
+    got, changed = fill(own, hidden | shown, [Reference(each, hidden) for each in others], np.zeros_like(hidden))
+    assert changed[shown].all()
+    assert not changed[hidden].any()
+    assert np.array_equal(got[:, ~changed], own[:, ~changed])
+    guessed, changed = fill(own, hidden | shown, [Reference(each, hidden) for each in others], hidden)
+    assert changed[hidden].all()
+    assert guessed[:, hidden].max() < 0.95
+    assert np.array_equal(guessed[:, shown], got[:, shown])

@@ -169,3 +169,25 @@ def test_remembering_from_one_window_to_the_next_changes_no_bit() -> None:
         source.memo.forget_before(max(0, number - 4))
         window = source.part(max(0, number - 4), min(9, number + 5))
         assert torch.equal(stages.apply(step("dirt"), window, number, number + 1, whole)[0], expected[number])
+
+
+def test_what_no_neighbour_shows_can_stay() -> None:
+    dusty, mask = with_dust(scene())
+    whole = reel(dusty, ((0, 9),))
+    _, always = stages.repair(step("dirt"), clip(dusty), 4, 5, whole)
+    got, found = stages.repair(step("dirt", fill="neighbours"), clip(dusty), 4, 5, whole)
+    assert always is not None
+    assert found is not None
+    assert share_found(found[0], mask[4])[1] > 0.6
+    assert not (found & ~always).any()
+    assert torch.equal(got[~found], dusty[4:5][~found])
+
+
+def test_what_a_mask_marks_is_filled_though_no_neighbour_shows_it() -> None:
+    clean = film(1, 64, 96)
+    mask = torch.zeros(1, 1, 64, 96, dtype=torch.bool)
+    mask[..., 20:24, 30:34] = True
+    window = replace(clip(clean.masked_fill(mask, 1.0)), mask=mask)
+    _, found = stages.repair(step("dirt", mask="given", fill="neighbours"), window, 0, 1, STILL)
+    assert found is not None
+    assert bool(found[mask].all())

@@ -116,3 +116,23 @@ def test_detail_under_a_thin_scratch_can_be_kept() -> None:
 def test_a_parameter_that_the_method_does_not_use_is_refused(params: dict[str, object], name: str) -> None:
     with pytest.raises(ValueError, match=f"does not use {name}"):
         STAGES["scratch"].params.model_validate(params)
+
+
+def test_a_scratch_that_lies_in_all_frames_can_stay() -> None:
+    clean = scene(pan_px=0.0)
+    hurt = clean.clone()
+    hurt[..., 70:72] = 1.0
+    _, always = stages.repair(step("scratch"), clip(hurt), 3, 4, reel(hurt, ((0, 7),)))
+    got, found = stages.repair(step("scratch", fill="neighbours"), clip(hurt), 3, 4, reel(hurt, ((0, 7),)))
+    assert always is not None
+    assert found is not None
+    assert always.any()
+    assert not found.any()
+    assert torch.equal(got, hurt[3:4])
+
+
+def test_a_still_loses_what_a_mask_marks_though_nothing_else_may_be_guessed() -> None:
+    hurt, mask = scratched(film(1, HEIGHT, WIDTH))
+    _, found = stages.repair(step("scratch", fill="neighbours"), replace(clip(hurt), mask=mask), 0, 1, STILL)
+    assert found is not None
+    assert bool(found[mask].all())
