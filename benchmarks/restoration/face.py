@@ -116,7 +116,7 @@ def _control_figures(portraits: Sequence[Planes], scenes: Sequence[Planes]) -> I
     same = sum(not mask.any() for _, mask in results)
     moved = [psnr_db(clear, picture, mask) for picture, (clear, mask) in zip(portraits, results, strict=True)
              if mask.any()]  # fmt: skip
-    least = f", the others {min(moved):.1f} dB from it at least" if moved else ""
+    least = f"; the others keep {min(moved):.1f} dB or more" if moved else ""
     yield Figure("portraits as they are: untouched", "", f"{same} of {len(portraits)}{least}")
     soft = [soften(picture, 1.6, 1, number) for number, picture in enumerate(portraits)]
     outside = 0

@@ -57,7 +57,7 @@ none.
 Cracks of real prints have no mask, so `scratch` with `method: propose` draws one, and the stage fills it. It clears
 backgrounds: creases behind heads go, and the cloth goes on where they were. But it eats faces: a mouth, both brows and
 the bridge of the nose of `scratched_b`, lips and collar braid of `scratched_d`, brows, nose, fingers and bow of
-`scratched_a`. White tears as thick as a finger stay, and so do cracks that are hardly brighter than the print. A sound
+`scratched_a`. Broad white tears stay, and so do cracks that are hardly brighter than the print. A sound
 photograph is proposed as much of as a cracked one. Such a mask is a proposal: take faces out of it before it is used.
 
 What still fails: a neighbour's pixels are copied with their grain, so that what was filled looks like the frame; that
@@ -221,7 +221,7 @@ def _crack_figures(letter: str, photo: Planes, mask: Mask, filled: Planes) -> It
 def _sound_figure(media: Path) -> Figure:
     photo = read_photo(media / "photos_color" / "kodak" / "kodim23.png")
     _, mask = restore_still(photo, _PROPOSE)
-    return Figure("the same of a sound photograph (`kodim23`), %", "", f"{mask.mean() * 100:.1f}")
+    return Figure("share of a sound photograph (`kodim23`) that is proposed, %", "", f"{mask.mean() * 100:.1f}")
 
 
 def _fill_cracks(media: Path, letter: str) -> tuple[Planes, Mask, Planes]:
