@@ -14,6 +14,9 @@ from workers.ops.planes import Planes
 
 LOOKS_BACK = True
 _SHAPE = (grain.REACH_PX + 1, 2 * grain.REACH_PX + 1)
+_CALM_QUANTILE = 0.25
+_SEEN_SHARE = 0.25
+"""Of the frames that tell of the level of which most do: of a level of which fewer do, nothing is believed."""
 
 
 def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
@@ -54,12 +57,16 @@ def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[s
 
 
 def _sigmas(variances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the deviation at each level: the median of the frames that tell, of the nearest levels where none does."""
-    known = [level for level in range(grain.LEVELS) if (variances[:, level] >= 0).any()]
+    """Return the deviation at each level, that of the nearest levels where too few frames tell.
+
+    What moved in a frame adds to its grain and never takes from it, the more so at levels of which little is seen.
+    """
+    told = (variances >= 0).sum(axis=0)
+    known = [level for level in range(grain.LEVELS) if told[level] > _SEEN_SHARE * told.max()]
     if not known:
         return np.zeros(grain.LEVELS)
-    medians = [np.median(column[column >= 0]) for column in (variances[:, level] for level in known)]
-    sigmas: NDArray[np.float64] = np.sqrt(np.interp(np.arange(grain.LEVELS), known, medians))
+    calm = [np.quantile(column[column >= 0], _CALM_QUANTILE) for column in (variances[:, level] for level in known)]
+    sigmas: NDArray[np.float64] = np.sqrt(np.interp(np.arange(grain.LEVELS), known, calm))
     return sigmas
 
 
