@@ -52,9 +52,10 @@ and two apart in a row. FFmpeg's `noise` was set as strong as the source's grain
 is measured against the frame before, as the stage itself measures it: that says whether the level comes back, not
 whether the measure is right.
 
-What falls short: what denoising left of the source's grain counts as grain, and it is smoother than the rest, so the
-sum is a little coarser or finer than the source. Where nothing stays still from one frame to the next (a whole frame in
-motion that no flow follows), grain is measured too strong."""
+What falls short: at levels that are rarely seen and mostly in motion (here what is bright: people who run), grain
+comes back up to a third too strong. Motion adds to what is measured there, and what denoising left is reckoned for the
+whole frame, not level by level. With `amount` 0.5 denoising has left as much as is wanted by itself, yet a little is
+added."""
     return Chapter("`regrain`", text, figures, sheets)
 
 

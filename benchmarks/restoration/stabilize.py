@@ -58,14 +58,13 @@ def measure(media: Path) -> Chapter:
         steadied = _stabilize(film)
         figures.append(_film_figure(name, film, steadied))
         sheets.append(_sheet(f"stabilize_{name.split()[0]}", film, steadied))
-    text = f"""A photograph seen through a window of {_WIDTH} × {_HEIGHT}, {_FRAMES} frames: by a still camera with a boy
-walking through, by one that pans 6 px a frame with a hard start and stop, and by one that eases in and
-out. On it: weave of {_WEAVE_PX} px and {_WEAVE_MRAD} mrad rms, grain of 8/255, flicker of 6 %, {_SPECKS}
-specks a frame. Each frame that comes out is compared with the frame as it was before weave and damage, by
-corners followed there and back; what is slower than {_SLOW_FRAMES:g} frames is taken off, as nobody sees
-it as weave, and the end-to-end shift is given beside it. Films have no such truth: there the path is
-summed up from pairs of frames, and its quick part counts. `deshake` is FFmpeg's; its better one, vid.stab,
-is not in this build.
+    text = f"""A photograph seen through a window of {_WIDTH} × {_HEIGHT}, {_FRAMES} frames: by a still camera with a
+boy walking through, by one that pans 6 px a frame with a hard start and stop, and by one that eases in and out. On it:
+weave of {_WEAVE_PX} px and {_WEAVE_MRAD} mrad rms, grain of 8/255, flicker of 6 %, {_SPECKS} specks a frame. Each
+frame that comes out is compared with the frame as it was before weave and damage, by corners followed there and back;
+what is slower than {_SLOW_FRAMES:g} frames is taken off, as nobody sees it as weave, and the end-to-end shift is given
+beside it. Films have no such truth: there the path is summed up from pairs of frames, and its quick part counts.
+`deshake` is FFmpeg's; its better one, vid.stab, is not in this build.
 
 What falls short: the path kept is made of straight pieces, so an eased pan keeps some of its weave. The truck of
 `abomb` shakes by twice what a frame may be moved (1.5 % of the width), so only a little of that is gone. Where one
