@@ -64,8 +64,9 @@ the access copy is written.
 What falls short: what moves fast and far (a foot, a hand, a fence that passes) is faint or doubled in the made-up
 frame, and small bits of it may stay behind. Where no motion explains two frames clearly better than none (shutters and
 other things that repeat), they are mixed, so on the silent film mixing is as good. On `seeking`, FFmpeg's block motion
-is 0.3 dB better. Over gaps of four and more little is gained on fast motion. Networks (RIFE and its like) are said to
-be 2 to 4 dB better; no weights for one come with a package."""
+is 0.3 dB better. Over gaps of three and more a runner is torn, and little is gained on fast
+motion: `max_gap` can be less. Networks (RIFE and its like) are said to be 2 to 4 dB better; no weights for one come
+with a package."""
     return Chapter("`missing_frames` and the access copy's rate", text, figures, sheets)
 
 
