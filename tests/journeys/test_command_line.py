@@ -165,7 +165,7 @@ def test_a_folder_is_restored_and_nothing_in_it_is_touched(person: Person, archi
     put_out = {path.name for path in out.iterdir()}
     assert put_out == {
         "boy.png", "boy.scores.npz", "sea.jpg", "sea.scores.npz", "film.mkv", "film.access.mp4", "film.framemd5",
-        "film.scores.parquet", "report.csv", "report.json",
+        "film.scores.parquet", "film.dirt.mask.mkv", "film.scratch.mask.mkv", "report.csv", "report.json",
     }  # fmt: skip
 
     again = person.run("run", archive, "--out", out)

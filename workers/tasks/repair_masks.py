@@ -87,13 +87,15 @@ def open_chunks(item: ItemView, bench: Workbench) -> Iterator[MaskChunks]:
 
 
 def write_still(masks: Masks, recipe: Recipe, page: int, bench: Workbench) -> dict[str, Blob]:
-    """Store the masks of one page of a still as PNG; pages after the first are numbered.
+    """Store the masks of one page of a still as PNG, where anything was repaired; pages after the first are numbered.
 
     Raises:
         TransientError: A file cannot be written.
     """
     outputs = {}
     for number, name in wanted_names(recipe).items():
+        if not masks[number].any():
+            continue
         output = f"{name}.page-{page + 1}" if page else name
         path = bench.scratch / f"{output}.png"
         if not cv2.imwrite(str(path), _to_samples(masks[number][0])):
