@@ -115,8 +115,8 @@ def score_figures(name: str, total: Score, bars: tuple[float, float, float]) -> 
 
 
 def region_db(pair: Pair, frames: Pictures, where: Masks) -> float:
-    """Return the PSNR in dB of some pixels against the clean frames in the exposure of the damaged ones."""
-    off = (frames - references(pair, pair.damaged))[:, 0][where].astype(np.float64)
+    """Return the PSNR in dB of some pixels against the clean frames."""
+    off = (frames - references(pair, frames))[:, 0][where].astype(np.float64)
     return float(-10 * np.log10((off**2).mean()))
 
 

@@ -18,6 +18,9 @@ _WIDE_GROWTH, _FINE_GROWTH, _LEAST_FINE = 4.0, 5.6, 2.8
 _RING_PX = 3
 _STANDS_ALONE = 0.8
 _LEAST_PX = 2
+_LINE_ROWS, _LINE_SHARE = 24, 6
+"""Rows, and how many times as tall as wide, from which a part is a piece of a scratch. Those are found as a whole or
+not at all: what is left of one that was taken out in pieces is hard to find."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ def _find_of_sign(plane: Plane, evidence: Evidence, limits: Limits, sign: int) -
     _, parts, stats = components(grown)
     for part in np.unique(parts[sure]):
         left, top, width, height, size = stats[part]
-        if not _LEAST_PX <= size <= limits.largest_px:
+        is_piece_of_scratch = height >= max(_LINE_ROWS, _LINE_SHARE * width)
+        if is_piece_of_scratch or not _LEAST_PX <= size <= limits.largest_px:
             continue
         around = box((top, left, height, width), plane.shape, _RING_PX)
         inside = parts[around] == part

@@ -110,7 +110,7 @@ def _radius(params: Any) -> int:
 SPECS: tuple[StageSpec, ...] = (
     StageSpec(
         name="dirt",
-        summary="Takes out dust, dirt and hairs that are in one frame alone.",
+        summary="Takes out dust, dirt and hairs that are in one frame alone; upright lines it leaves to `scratch`.",
         params=DirtParams,
         order=4,
         when_unchanged="none was found; a still has no neighbours that could show it",

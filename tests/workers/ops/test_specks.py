@@ -55,3 +55,12 @@ def test_a_ring_lies_around_and_not_inside() -> None:
     assert not ring[4, 4]
     assert ring[4, 2]
     assert not ring[4, 1]
+
+
+def test_an_upright_line_is_left_to_those_who_look_for_scratches() -> None:
+    plane, others = seen()
+    plane[10:50, 20:22] += 0.3
+    plane[10:12, 30:70] += 0.3
+    found = find(plane, others)
+    assert not found[:, 16:26].any()
+    assert found[10:12, 30:70].mean() > 0.9
