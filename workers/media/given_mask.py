@@ -96,7 +96,7 @@ def _read_any(uri: str, bench: Workbench) -> Iterator[Mask]:
         yield from (_read_picture(path, bench) for path in paths)
         return
     path = local_still(Source(uri=uri, kind=ItemKind.STILL), bench)
-    if _is_still(path):
+    if stills.is_still(path):
         yield _read_picture(path, bench)
     else:
         yield from _read_film(path, bench)
@@ -126,16 +126,6 @@ def _checked(mask: Mask, size: tuple[int, int], uri: str) -> Mask:
         (height, width), (rows, columns) = size, mask.shape
         raise InputError(f"{uri}: {columns} x {rows}, but its picture has {width} x {height}", code="BAD_MASK")
     return mask
-
-
-def _is_still(path: Path) -> bool:
-    try:
-        stills.kind_of(path)
-    except InputError as error:
-        if error.code != "UNKNOWN_FORMAT":
-            raise
-        return False
-    return True
 
 
 def _number_order(path: Path) -> tuple[int, str]:

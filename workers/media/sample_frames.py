@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from db.errors import InputError
 from db.settings import Settings
 from workers.media import pixels, planes
 from workers.media.film import container
@@ -44,7 +43,7 @@ def sample_frames(path: Path, count: int, settings: Settings, around: int = 0) -
         InputError: The file is neither, or cannot be read.
     """
     check_file(path)
-    if _is_still(path):
+    if stills.is_still(path):
         stills.header(path, settings)
         yield Sample(None, [stills.to_picture(stills.read(path, settings))], 0)
         return
@@ -68,16 +67,6 @@ def _read_film(path: Path, settings: Settings) -> Iterator[tuple[int, Picture]]:
         for number, frame in enumerate(container.frames(film, stream, _ignore_damage)):
             layout = film_scan.layout_of(frame, stream.codec_context.name, str(path))
             yield number, pixels.to_picture(planes.to_planes(frame, layout), layout)
-
-
-def _is_still(path: Path) -> bool:
-    try:
-        stills.kind_of(path)
-    except InputError as error:
-        if error.code != "UNKNOWN_FORMAT":
-            raise
-        return False
-    return True
 
 
 def _frame_count(path: Path) -> int:

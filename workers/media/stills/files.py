@@ -21,13 +21,14 @@ from workers.media.errors import reading, writing
 from workers.media.pixels import Picture
 from workers.media.source import check_file
 from workers.media.stills import dpx, openimage, pillow
-from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Photo, StillHeader, join_alpha, kind_of
+from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Photo, StillHeader, is_still, join_alpha, kind_of
 
 __all__ = [
     "Photo",
     "StillHeader",
     "color_spread",
     "header",
+    "is_still",
     "kind_of",
     "kind_to_write",
     "pages_of",

@@ -110,6 +110,17 @@ def kind_of(path: Path) -> str:
     raise InputError(f"{path}: not a photo of a known format", code="UNKNOWN_FORMAT")
 
 
+def is_still(path: Path) -> bool:
+    """Whether a file begins like a photo of a known format."""
+    try:
+        kind_of(path)
+    except InputError as error:
+        if error.code != "UNKNOWN_FORMAT":
+            raise
+        return False
+    return True
+
+
 def is_truncation(message: str) -> bool:
     """Whether a library's message says that a file ends too early."""
     signs = (
