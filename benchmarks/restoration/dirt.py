@@ -50,8 +50,9 @@ stand out by {_LEAST_CONTRAST} or more count, and a speck is found if half of it
 What still fails: dark specks on dark ground and faint ones are missed, and a miss costs more inside the damage than
 every filling together. Among runners, whom no flow follows, a good part of even clear specks is missed, and where legs
 cross some picture is still taken for dirt. A fifth of what is found is filled from its surroundings, for want of
-neighbours that fit. Old films have no truth. Their sheets, looked at: specks and smears go, faces, hands, buttons and
-shutters are whole; faint specks stay, and so does dirt along the lower edge of the gate. Upright lines are left to `scratch`."""
+neighbours that fit. Upright lines are left to `scratch`. Old films have no truth. Their sheets, looked at: specks and
+smears go, faces, hands, buttons and shutters are whole; faint specks stay, and so does dirt along the lower edge of the
+gate."""
 
 
 @dataclass(frozen=True)
