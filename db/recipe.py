@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -27,6 +28,8 @@ FIELDS = ("recipe", "outputs", "bad_frames", "master", "access", "name", "descri
 MAX_STEPS = 64
 _CHROMA = ("source", "full")
 _LEAST_FPS, _MOST_FPS = 1, 120
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,17})?|[0-9]{1,9}/[0-9]{1,9}")
+"""Looked at before a number is made of it: ``Fraction("1e99999999")`` would count for hours."""
 
 
 class PinnedFile(Blob):
@@ -243,6 +246,9 @@ def _step(entry: Any, number: int, name: str) -> Step:
         raise RecipeError(f"{where}: {stage}: {error.message}", code=error.code, remedy=error.remedy) from error
     step = Step(stage=str(stage), params=parameters.model_dump(mode="json"))
     _check_variants(step, spec, parameters, where)
+    _check_exemptions(step, spec, where)
+    if any(not 0 <= first < last for first, last in parameters.shots or ()):
+        raise RecipeError(f"{where}: {stage}.shots: half-open ranges such as [[0, 48]]", code="BAD_PARAMETER")
     return step
 
 
@@ -257,6 +263,17 @@ def _check_variants(step: Step, spec: stages.StageSpec, params: stages.StagePara
         else:
             continue
         raise RecipeError(f"{where}: {fault}.", code="BAD_PARAMETER")
+
+
+def _check_exemptions(step: Step, spec: stages.StageSpec, where: str) -> None:
+    """Refuse exemptions that cannot be kept: of what is done to a whole reel, and regions of what enlarges."""
+    if step.exemptions and spec.done_by_probe:
+        fault = "it is done to a whole reel, and cannot be left out of a part"
+    elif spec.scale(step.params) != 1 and any(each.region for each in step.exemptions):
+        fault = "it enlarges, and cannot be left out in a region"
+    else:
+        return
+    raise RecipeError(f"{where}: {spec.name}, exemptions: {fault}.", code="BAD_PARAMETER")
 
 
 def _check_order(steps: tuple[Step, ...], name: str) -> None:
@@ -280,7 +297,7 @@ def _access_rate(value: Any, name: str) -> Fraction | None:
     if value == {}:
         return None
     try:
-        if not isinstance(value, dict) or value.keys() != {"fps"} or isinstance(value["fps"], bool):
+        if not isinstance(value, dict) or value.keys() != {"fps"} or not _RATE.fullmatch(str(value["fps"])):
             raise ValueError(value)
         rate = Fraction(str(value["fps"])).limit_denominator(1001)
     except (ValueError, ZeroDivisionError) as error:

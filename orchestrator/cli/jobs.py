@@ -137,11 +137,12 @@ def _announce_rerun(cli: CliContext, settings: Settings, job: int, count: int) -
 
 def _exemption(frames: str | None, region: str | None) -> Exemption:
     """Read where a step is left out; frames are written with both ends included."""
-    span = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", frames or "0")
-    box = re.fullmatch(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", region or "0,0,1,1")
+    # What is empty was meant to say something: it must not leave the step out everywhere.
+    span = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", "0" if frames is None else frames)
+    box = re.fullmatch(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", "0,0,1,1" if region is None else region)
     if span is None or int(span[2] or span[1]) < int(span[1]):
         raise InputError(f"--frames {frames!r:.40}: expected a number or a range such as 100-140")
-    if box is None or "0" in (box[3], box[4]):
+    if box is None or 0 in (int(box[3]), int(box[4])):
         raise InputError(f"--region {region!r:.40}: expected left,top,width,height such as 40,20,64,64")
     left, top, width, height = (int(value) for value in box.groups())
     return Exemption(

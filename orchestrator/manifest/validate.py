@@ -25,6 +25,7 @@ from orchestrator.manifest.lines import Line, ManifestEntry, Problem, from_error
 from orchestrator.manifest.places import S3, PathResolver
 
 _SHOWN_GAPS = 12
+_ANY_NAME = re.compile(".*", re.DOTALL)
 _CLASHES = {
     "DUPLICATE_ID": "This id stands on an earlier line too",
     "UNICODE_CLASH": "This id differs from an earlier one only in letter case or Unicode form",
@@ -194,6 +195,8 @@ class Validator:
             yield from_error(number, error)
             return
         yield from _sequence_problems(number, source, status) if part else _file_problems(number, source, status)
+        if part:
+            yield from self._link_problems(number, source.uri, _frame_pattern(part))
         if source.sound and not source.sound.startswith(S3):
             yield from self._companion_problems(number, "sound", source.sound, folders=False)
         if source.mask and not source.mask.startswith(S3):
@@ -207,6 +210,23 @@ class Validator:
             return
         if not (stat.S_ISREG(status.st_mode) or (folders and stat.S_ISDIR(status.st_mode))):
             yield problem(number, "NOT_A_FILE", f"The {what} {uri!r:.300} is not a regular file")
+        elif stat.S_ISDIR(status.st_mode):
+            yield from self._link_problems(number, uri, _ANY_NAME)
+
+    def _link_problems(self, number: int, folder: str, names: re.Pattern[str]) -> Iterator[Problem]:
+        """Yield the first file of a folder that is a link which leads where it must not."""
+        try:
+            with os.scandir(folder) as found:
+                links = sorted(each.path for each in found if each.is_symlink() and names.fullmatch(each.name))
+        except OSError:
+            return  # said already
+        for link in links:
+            try:
+                self._places.status(link)
+            except InputError as error:
+                if error.code == "PATH_UNSAFE":
+                    yield from_error(number, error)
+                    return
 
 
 def _check_fields(entry: ManifestEntry, problems: list[Problem]) -> dict[str, Any]:
@@ -280,9 +300,13 @@ def _sequence_problems(number: int, source: Source, status: os.stat_result) -> I
         yield problem(number, "SEQUENCE_GAP", f"{source.uri!r:.300} lacks the frames {gap_list}")
 
 
-def _frame_numbers(folder: str, part: Sequence) -> set[int]:
+def _frame_pattern(part: Sequence) -> re.Pattern[str]:
     digits = rf"(\d{{{part.padding},}})" if part.padding else r"(0|[1-9]\d*)"
-    pattern = re.compile(re.escape(part.prefix) + digits + re.escape(part.suffix))
+    return re.compile(re.escape(part.prefix) + digits + re.escape(part.suffix))
+
+
+def _frame_numbers(folder: str, part: Sequence) -> set[int]:
+    pattern = _frame_pattern(part)
     try:
         return {int(match[1]) for name in os.listdir(folder) if (match := pattern.fullmatch(name))}
     except OSError:

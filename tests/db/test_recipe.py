@@ -93,7 +93,10 @@ def test_variants_are_checked_like_the_parameters_of_their_step() -> None:
         ("{shot: 1}", "what differs"),
         ("{shot: 1, radus: 2}", "variant 1, radus"),
         ("{shot: 1, radius: 99}", "variant 1, radius"),
-        ("{shot: 1, variants: [{shot: 2, strength: 0}], radius: -1}", "variant 1"),
+        ("{shot: 1, variants: [{shot: 2, strength: 0}]}", "no variants of its own"),
+        ("{shot: 1, exemptions: [{}]}", "no exemptions of its own"),
+        ("{frames: [5, 5], strength: 0}", "half-open range"),
+        ("{frames: [-5, 5], strength: 0}", "half-open range"),
     ],
 )
 def test_a_wrong_variant_is_refused_with_its_place(variant: str, said: str) -> None:
@@ -126,7 +129,8 @@ def test_an_access_copy_may_have_a_rate_of_its_own(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text", ["access: {fps: 0}", "access: {fps: .nan}", "access: {rate: 2}", "access: 24", "access: {fps: 1000}",
-             "access: {fps: true}", "master: {chroma: half}", "master: full", "master: {size: 2}"],
+             "access: {fps: true}", "access: {fps: 1e99999999}", "access: {fps: 24/0}",
+             "master: {chroma: half}", "master: full", "master: {size: 2}"],
 )  # fmt: skip
 def test_what_master_and_access_do_not_take_is_refused(text: str) -> None:
     with pytest.raises(RecipeError) as caught:
@@ -148,7 +152,22 @@ def test_a_step_with_exemptions_reads_back_from_its_own_spelling() -> None:
     assert again.steps == (step,)
 
 
-@pytest.mark.parametrize("wrong", ["{frames: [9, 3]}", "{region: [0, 0, 0, 4]}", "{frame: 3}"])
+@pytest.mark.parametrize(
+    "wrong", ["{frames: [9, 3]}", "{region: [0, 0, 0, 4]}", f"{{region: [0, 0, {10**30}, 4]}}", "{frame: 3}"]
+)
 def test_a_wrong_exemption_is_refused(wrong: str) -> None:
     with pytest.raises(RecipeError):
         recipe.parse(f"- denoise: {{exemptions: [{wrong}]}}", "r")
+
+
+@pytest.mark.parametrize("step", ["deinterlace: {exemptions: [{}]}", "upscale: {exemptions: [{region: [0, 0, 2, 2]}]}"])
+def test_an_exemption_that_cannot_be_kept_is_refused(step: str) -> None:
+    with pytest.raises(RecipeError, match="left out") as caught:
+        recipe.parse(f"- {step}", "r")
+    assert caught.value.code == "BAD_PARAMETER"
+
+
+@pytest.mark.parametrize("shots", ["[[9, 3]]", "[[-1, 3]]"])
+def test_shots_are_ranges_that_hold_frames(shots: str) -> None:
+    with pytest.raises(RecipeError, match="half-open"):
+        recipe.parse(f"- denoise: {{shots: {shots}}}", "r")

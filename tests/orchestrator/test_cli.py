@@ -96,12 +96,15 @@ def test_a_strict_refusal_brings_all_problems(at_home: Any, archive: Path) -> No
         ["status", "1"],
         ["submit", ".", "--recipe", "old-foto"],
         ["rerun", "1", "--state", "borken"],
+        ["rerun", "1", "--item", "a", "--without", "dirt", "--frames", ""],
+        ["rerun", "1", "--item", "a", "--without", "dirt", "--region", "0,0,00,4"],
     ],
 )
 def test_wrong_usage_or_input_leaves_with_2_and_one_document(at_home: Any, words: list[str]) -> None:
     code, said = at_home(*words)
     assert code == cli.BAD_INPUT
     assert said["error"]["code"] in CODES
+    assert said["error"]["code"] != "WORKER_FAULT"
     assert said["error"]["message"]
     assert said["error"]["remedy"]
 

@@ -32,6 +32,7 @@ Mask = NDArray[np.bool_]
 _LAYOUT = Layout("gray", 8)
 _DAMAGED_FROM = 0.5
 """Share of full scale from which a pixel of a mask counts."""
+_LEFT_BEHIND = {"thumbs.db", "desktop.ini"}
 
 
 def read_still_mask(source: Source, size: tuple[int, int], bench: Workbench) -> Mask | None:
@@ -92,7 +93,7 @@ def _read_span(path: Path, start: int, stop: int) -> Iterator[Mask]:
 def _read_any(uri: str, bench: Workbench) -> Iterator[Mask]:
     """Yield the masks of a film, of the pictures of a folder in the order of their numbers, or of one picture."""
     if os.path.isdir(uri):
-        paths = sorted((path for path in Path(uri).iterdir() if path.is_file()), key=_number_order)
+        paths = sorted((path for path in Path(uri).iterdir() if _may_be_mask(path)), key=_number_order)
         yield from (_read_picture(path, bench) for path in paths)
         return
     path = local_still(Source(uri=uri, kind=ItemKind.STILL), bench)
@@ -113,7 +114,14 @@ def _read_film(path: Path, bench: Workbench) -> Iterator[Mask]:
 
 def _read_picture(path: Path, bench: Workbench) -> Mask:
     stills.header(path, bench.settings)
-    return _to_mask(stills.to_picture(stills.read(path, bench.settings)))
+    photo = stills.read(path, bench.settings)
+    mask = _to_mask(stills.to_picture(photo))
+    # A clear layer marks nothing where nothing was painted on it, whatever colour stands there.
+    return mask if photo.alpha is None else mask & (photo.alpha >= _DAMAGED_FROM * _full_scale(photo))
+
+
+def _full_scale(photo: stills.Photo) -> int:
+    return 1 if photo.floating else 2**photo.depth_bits - 1
 
 
 def _to_mask(picture: pixels.Picture) -> Mask:
@@ -126,6 +134,11 @@ def _checked(mask: Mask, size: tuple[int, int], uri: str) -> Mask:
         (height, width), (rows, columns) = size, mask.shape
         raise InputError(f"{uri}: {columns} x {rows}, but its picture has {width} x {height}", code="BAD_MASK")
     return mask
+
+
+def _may_be_mask(path: Path) -> bool:
+    """Whether a file of a folder is no such as systems leave there."""
+    return path.is_file() and not path.name.startswith(".") and path.name.lower() not in _LEFT_BEHIND
 
 
 def _number_order(path: Path) -> tuple[int, str]:

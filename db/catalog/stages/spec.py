@@ -14,6 +14,9 @@ from db.catalog.weights import card
 ReelNeed = Literal["cuts", "exposure", "motion", "sharpness", "dye", "grain"]
 """What a stage may need to know about the whole reel before it can restore a frame: kinds of ``workers.profiles``."""
 
+_MOST_PIXELS = 10**6
+"""Of a side of a region: far beyond any picture."""
+
 
 class Variant(BaseModel):
     """Other parameters for a part of a reel: `frames` or `shot`, and beside it what differs there."""
@@ -29,6 +32,10 @@ class Variant(BaseModel):
             raise ValueError("a variant is for `frames` or for a `shot`")
         if not self.model_extra:
             raise ValueError("a variant says beside its frames or shot what differs there")
+        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
+            raise ValueError("frames are a half-open range such as [0, 48]")
+        if named := sorted(self.model_extra.keys() & {"variants", "exemptions", "shots"}):
+            raise ValueError(f"a variant has no {named[0]} of its own")
         return self
 
     def is_for(self, number: int, shot: int) -> bool:
@@ -52,6 +59,8 @@ class Exemption(BaseModel):
             raise ValueError("frames are a half-open range such as [100, 141]")
         if self.region is not None and not (min(self.region[:2]) >= 0 and min(self.region[2:]) > 0):
             raise ValueError("a region is left, top, width and height in pixels")
+        if max(self.region or (0,)) > _MOST_PIXELS:
+            raise ValueError(f"a region ends within {_MOST_PIXELS} pixels")
         return self
 
 

@@ -111,6 +111,25 @@ def test_a_link_that_leads_outside_is_unsafe_and_a_root_allows_it(tmp_path: Path
     assert codes(lines_of(path, check_files=True, roots=[outside])) == []
 
 
+def test_a_frame_or_a_mask_that_is_a_link_outside_is_unsafe(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", written(tmp_path, "outside.png", "x")
+    for folder in ("frames", "masks"):
+        (inside / folder).mkdir(parents=True)
+        for number in range(3):
+            written(inside / folder, f"f{number}.png", "x")
+    sequence = {"prefix": "f", "suffix": ".png", "start": 0, "end": 2}
+    path = _jsonl(inside, {"uri": "frames", "mask_uri": "masks", "sequence": sequence})
+    (inside / "frames" / "notes.png").symlink_to(outside)  # no frame of it
+    (inside / "frames" / "f0.png").unlink()
+    (inside / "frames" / "f0.png").symlink_to("f1.png")
+    assert codes(lines_of(path, check_files=True)) == []
+    for folder in ("frames", "masks"):
+        (inside / folder / "f2.png").unlink()
+        (inside / folder / "f2.png").symlink_to(outside)
+    assert codes(lines_of(path, check_files=True)) == [(1, "PATH_UNSAFE")] * 2
+    assert codes(lines_of(path, check_files=True, roots=[tmp_path])) == []
+
+
 def test_files_are_looked_at(tmp_path: Path) -> None:
     written(tmp_path, "good.jpg", "12345")
     written(tmp_path, "empty.jpg", "")

@@ -52,6 +52,8 @@ def test_a_folder_is_taken_in_the_order_of_its_numbers(at: House, tmp_path: Path
     folder.mkdir()
     for number, mask in enumerate(masks):
         cv2.imwrite(str(folder / f"mask_{number}.png"), mask[0])
+    for name in (".DS_Store", "Thumbs.db"):
+        (folder / name).write_bytes(b"left behind")
     view = _with_mask(at, film(tmp_path / "a.mkv", moving(11), "gray"), folder)
     assert np.array_equal(_read(at, view, 0, 11), np.stack(masks)[:, 0] > 0)
 
@@ -63,6 +65,13 @@ def test_one_picture_is_the_mask_of_all_frames(at: House, tmp_path: Path) -> Non
     found = _read(at, view, 3, 9)
     assert found.shape == (6, 24, 32)
     assert all(np.array_equal(each, mask > 0) for each in found)
+
+
+def test_a_clear_layer_marks_what_is_painted_on_it_alone(at: House, tmp_path: Path) -> None:
+    mask = _squares(1)[0][0]
+    cv2.imwrite(str(tmp_path / "m.png"), np.dstack([np.full((*mask.shape, 3), 255, np.uint8), mask]))
+    view = _with_mask(at, film(tmp_path / "a.mkv", moving(2), "gray"), tmp_path / "m.png")
+    assert np.array_equal(_read(at, view, 0, 1)[0], mask > 0)
 
 
 @pytest.mark.parametrize(("count", "size"), [(5, (24, 32)), (12, (24, 34))])
