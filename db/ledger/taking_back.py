@@ -60,13 +60,20 @@ def take_back(
 
 
 def _done_items(connection: Connection, job_id: int, external_ids: Sequence[str]) -> Sequence[Row[Any]]:
-    named = (Item.job_id == job_id, Item.external_id.in_(external_ids), Item.state == ItemState.DONE)
+    if not external_ids:
+        raise InputError("No item was named", code="NOTHING_SELECTED", remedy="Name each by --item.")
+    named = (Item.job_id == job_id, Item.external_id.in_(external_ids))
     rows = connection.execute(select(Item.__table__).where(*named).order_by(Item.seq)).all()
-    missing = sorted(set(external_ids) - {row.external_id for row in rows})
-    if missing or not rows:
+    if missing := sorted(set(external_ids) - {row.external_id for row in rows}):
         raise InputError(
-            f"Not done in job {job_id}: {', '.join(missing) or 'no item was named'}", code="NOTHING_SELECTED"
-        )
+            f"Job {job_id} has no item {', '.join(missing):.300}", code="NOTHING_SELECTED",
+            remedy=f"`reelwright status {job_id}` lists its items.",
+        )  # fmt: skip
+    if live := [f"{row.external_id} is {row.state}" for row in rows if row.state != ItemState.DONE]:
+        raise InputError(
+            f"Only what is done can be taken back: {', '.join(live):.300}", code="NOTHING_SELECTED",
+            remedy=f"Wait until it is done: `reelwright watch {job_id}`; what failed is begun anew by `rerun` alone.",
+        )  # fmt: skip
     return rows
 
 

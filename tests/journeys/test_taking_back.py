@@ -77,6 +77,7 @@ def test_a_photo_gets_its_pixels_back_in_a_region(house: House, tmp_path: Path) 
     ("items", "stage", "exemption", "code"),
     [
         (["b"], "color_enhance", Exemption(), "NOTHING_SELECTED"),
+        ([], "color_enhance", Exemption(), "NOTHING_SELECTED"),
         (["a"], "dirt", Exemption(), "BAD_PARAMETER"),
         (["a"], "color_enhance", Exemption(frames=(3, 9)), "BAD_PARAMETER"),
     ],
@@ -91,3 +92,10 @@ def test_what_cannot_be_taken_back_is_refused(
     with pytest.raises(InputError) as caught:
         ledger.take_back(house.database, job_id, items, stage, exemption)
     assert caught.value.code == code
+
+
+def test_what_is_under_way_is_refused_with_its_state(house: House, tmp_path: Path) -> None:
+    job_id = house.submit({"a": photo(tmp_path / "a.png")}, "- color_enhance")
+    with pytest.raises(InputError, match="a is pending") as caught:
+        ledger.take_back(house.database, job_id, ["a"], "color_enhance", Exemption())
+    assert "watch" in caught.value.remedy
