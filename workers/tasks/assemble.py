@@ -59,7 +59,11 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     verifier = SoundVerifier(copies.fingerprints)
     outputs |= _decode_master(master, item, plan, verifier, notes, pairs, bench)
     values, outputs["scores"] = _write_scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
-    notes += step_changes.notes(item.recipe, values)
+    shots = len(_shot_starts(item, bench)) or 1
+    notes += [
+        *step_changes.notes(item.recipe, values),
+        *step_changes.place_faults(item.recipe, facts.frame_count, shots),
+    ]
     return ItemResult(
         outputs=outputs,
         scores=scoring.summarize(values),

@@ -34,7 +34,8 @@ def change_rate(
         rate: Frames per second that are wanted.
         shot_starts: Numbers of the frames with which a shot begins.
     """
-    ends = _seconds(clock, frame_count - 1) + _last_seconds(clock, frame_count)
+    # How long the last of unevenly spaced frames is shown nobody knows: as long as one at the reel's rate.
+    ends = clock.lasts if clock.lasts is not None else _seconds(clock, frame_count - 1) + 1 / clock.rate
     wanted = iter(range(math.ceil(ends * rate)))
     number, before = next(wanted, None), None
     for place, picture in enumerate(pictures):
@@ -59,10 +60,3 @@ def _between(before: Picture, after: Picture, share: Fraction, is_cut: bool) -> 
 def _seconds(clock: Clock, number: int) -> Fraction:
     ticks, unit = clock.ticks(number)
     return clock.times[number] if clock.times else ticks * unit
-
-
-def _last_seconds(clock: Clock, frame_count: int) -> Fraction:
-    """Return how long the last frame is shown: as long as the one before it, where nobody knows."""
-    if clock.times and frame_count > 1:
-        return clock.times[-1] - clock.times[-2]
-    return 1 / clock.rate

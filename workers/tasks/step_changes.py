@@ -117,11 +117,25 @@ def place_notes(step: Step, before: torch.Tensor, after: torch.Tensor, mask: tor
         yield f"{step.stage} changed {count - 1 - _PLACES_NAMED} more places."
 
 
+def place_faults(recipe: Recipe, frame_count: int, shot_count: int) -> Iterator[str]:
+    """Name the places in a recipe, such as a tenth shot, that a reel has not: there its step did nothing else."""
+    for step in recipe.steps:
+        for variant in step.params.get("variants") or ():
+            shot, frames = variant.get("shot"), variant.get("frames")
+            if shot and shot > shot_count:
+                yield f"{step.stage}: there is no shot {shot}; the reel has {shot_count}."
+            if frames and frames[0] >= frame_count:
+                yield f"{step.stage}: there is no frame {frames[0]}; the reel has {frame_count}."
+        for exemption in step.exemptions:
+            if exemption.frames and exemption.frames[0] >= frame_count:
+                yield f"{step.stage}: there is no frame {exemption.frames[0]}; the reel has {frame_count}."
+
+
 def notes(recipe: Recipe, values: Values) -> Iterator[str]:
     """Say of steps that changed nothing why that may be."""
     for number, step in enumerate(recipe.steps):
         spec, changed = STAGES.get(step.stage), values.get(f"changed_{_suffix(number, step.stage)}")
-        if spec is None or changed is None or not (spec.when_unchanged and step.has_effect):
+        if spec is None or changed is None or step.exemptions or not (spec.when_unchanged and step.has_effect):
             continue
         if not np.any(changed):
             yield f"{step.stage} changed nothing: {spec.when_unchanged}."

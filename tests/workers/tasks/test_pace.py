@@ -41,6 +41,15 @@ def test_uneven_times_are_evened_out() -> None:
     assert _values("10", 4, Clock(Fraction(10), times)) == pytest.approx([0, 1, 1.5, 2, 3], abs=0.02)
 
 
+def test_the_last_of_uneven_frames_is_shown_as_long_as_one_at_the_reels_rate() -> None:
+    times = tuple(Fraction(each) for each in (0, 1, 9))
+    assert len(_values("2", 3, Clock(Fraction(1), times))) == 20
+
+
+def test_a_span_ends_where_it_was_cut() -> None:
+    assert len(_values("4", 2, Clock(Fraction(2), lasts=Fraction(3, 2)))) == 6
+
+
 def test_one_frame_lasts_as_long_as_it_did() -> None:
     assert _values("24", 1, Clock(Fraction(12))) == [0, 0]
 

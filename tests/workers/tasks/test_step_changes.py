@@ -131,3 +131,12 @@ def test_faces_of_a_still_are_named_one_by_one() -> None:
     assert large == "face changed 8 x 8 pixels at 15, 10 by 5.00% of full scale on average."
     assert small == "face changed 4 x 4 pixels at 3, 2 by 2.00% of full scale on average."
     assert not list(step_changes.place_notes(parse("- dirt", "r").steps[0], before, after, mask))
+
+
+def test_places_that_a_reel_has_not_are_named() -> None:
+    steps = "- denoise: {variants: [{shot: 3, strength: 0}, {shot: 2, strength: 0}, {frames: [9, 12], strength: 0}]}"
+    faults = list(step_changes.place_faults(parse(steps, "r"), frame_count=9, shot_count=2))
+    assert faults == [
+        "denoise: there is no shot 3; the reel has 2.",
+        "denoise: there is no frame 9; the reel has 9.",
+    ]
