@@ -243,7 +243,10 @@ CODES: dict[str, CodeFacts] = {
     "NOT_FINITE": CodeFacts(
         "The loss of a training is not a number any more.", "Train again in an empty folder with a lower `--rate`."
     ),
-    "ALREADY_THERE": CodeFacts("What would be written exists already.", "Give an empty folder."),
+    "ALREADY_THERE": CodeFacts(
+        "Something stands where a file would be written, and Reelwright does not know it as its own.",
+        "Move it away, or give an empty folder.",
+    ),
     "UNKNOWN_METRIC": CodeFacts(
         "Nothing is measured under that name.", "Take another; `reelwright metrics` lists the names."
     ),

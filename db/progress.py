@@ -279,6 +279,50 @@ def workers(db: Database) -> list[WorkerRow]:
         ]
 
 
+def source_files(db: Database) -> Iterator[str]:
+    """Every local path that a line of any job names: pictures, films, folders of frames, sound and masks."""
+    after = -1
+    while True:
+        with db.read() as connection:
+            page = select(Item.id, Item.uri, Item.source_json).where(Item.id > after).order_by(Item.id).limit(PAGE)
+            rows = connection.execute(page).all()
+        for row in rows:
+            source = json.loads(row.source_json) if row.source_json else {}
+            for uri in (row.uri, source.get("sound"), source.get("mask")):
+                if uri and uri.startswith("/"):
+                    yield uri
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].id
+
+
+def source_folders(db: Database) -> Iterator[str]:
+    """Local paths that any job reads frames or masks below; a mask may as well be a file."""
+    is_sequence = Item.source_json.contains('"sequence":{', autoescape=True)
+    has_mask = Item.source_json.contains('"mask":"/', autoescape=True)
+    with db.read() as connection:
+        rows = connection.execute(select(Item.uri, Item.source_json).where(is_sequence | has_mask)).all()
+    for row in rows:
+        for uri in (row.uri, json.loads(row.source_json).get("mask")):
+            if uri and uri.startswith("/"):
+                yield uri
+
+
+def output_digests(db: Database) -> Iterator[str]:
+    """The sha256 of every output that was ever accepted, of any job."""
+    after = -1
+    while True:
+        with db.read() as connection:
+            page = select(Result.id, Result.result_json).where(Result.id > after).order_by(Result.id).limit(PAGE)
+            rows = connection.execute(page).all()
+        for row in rows:
+            for blob in json.loads(row.result_json)["outputs"].values():
+                yield blob["sha256"]
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].id
+
+
 def _stream_rows(db: Database, job_id: int, statement: Select[Any]) -> Iterator[Row[Any]]:
     after = -1
     while True:
