@@ -184,7 +184,7 @@ def compare(
     order = {
         "sources": [str(path.resolve()) for path in sources],
         "columns": [{"title": title, "recipe": recipe.model_dump(mode="json")} for title, recipe in columns],
-        "out": str(out.resolve()),
+        "out": str(out.parent.resolve() / out.name),
         "frames": frames,
         "height_px": height,
     }

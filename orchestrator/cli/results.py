@@ -45,7 +45,8 @@ def get(
 ) -> None:
     """Copy a job's results into a folder.
 
-    They are hard links where the store is a folder on the same disk, and otherwise copies whose digests are checked.
+    They are hard links where the store is a folder on the same disk, and otherwise copies; all digests are checked.
+    Files of an earlier export are replaced, and nothing else is. A bag holds copies.
     Files whose colour a network invented end in _AIcolor.
     """
     cli = cli_context(context)
@@ -60,7 +61,7 @@ def get(
         with cli.terminal.show_count("items", total) as count:
             store = open_store(settings)
             info = BagInfo(f"reelwright-job-{job}", row.name, organization)
-            make = partial(write_bag, info=info) if bag else export
+            make = partial(write_bag, info=info) if bag else partial(export, home=settings.home)
             summary = make(database, store, job, folder, external_ids=item or (), papers=make_sidecars, on_item=count)
     cli.terminal.say(
         f"{pluralize(summary.files, 'file')}, {format_size(summary.bytes)}, "

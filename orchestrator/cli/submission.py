@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from db import ledger, progress
 from db.errors import InputError
+from db.placing import PutError
 from db.session import Database
 from db.settings import Settings
 from db.states import JobState
@@ -27,6 +29,7 @@ from orchestrator.submit import Submission, SubmitOptions
 
 SHOWN_PROBLEMS = 50
 """Rows of problems or failures that a person is shown; ``--json`` gives more."""
+_Outcome = TypeVar("_Outcome")
 
 _MANIFEST_HELP = "A manifest (docs/manifests lists the forms), a folder, one film or photo, or s3://BUCKET/PREFIX."
 ManifestPath = Annotated[str, typer.Argument(help=_MANIFEST_HELP)]
@@ -89,7 +92,7 @@ def run(
         folder = out or settings.home / "results" / f"job-{job_id}"
         check_folder(folder, progress.job(database, job_id), settings.home)
         _run_job(cli, settings, database, job_id)
-        finish(cli.terminal, database, open_store(settings), job_id, folder)
+        finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home)
 
 
 def submit(
@@ -149,26 +152,44 @@ def plan(
         raise typer.Exit(1)
 
 
-def finish(terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path) -> None:
-    """Write a job's results and its report, say where they are, and exit with 1 unless everything is done."""
+def finish(terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path, home: Path) -> None:
+    """Write a job's results and its report, say where they are, and exit with 1 unless everything is done.
+
+    Raises:
+        PutError: Something could not be put in its place; the rest was, and the report too.
+    """
+    faults: list[PutError] = []
     with terminal.show_count("items written") as count:
-        summary = export(database, store, job_id, folder, on_item=count)
-    report = write_report(database, job_id, folder)
+        summary = _outcome(faults, lambda: export(database, store, job_id, folder, on_item=count, home=home))
+    report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
     job = progress.job(database, job_id)
     terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
     if job.pause_reason:
         terminal.say(f"  paused: {job.pause_reason}")
     terminal.say(f"  results  {summary.folder} ({pluralize(summary.files, 'file')}, {format_size(summary.bytes)})")
     terminal.say(f"  report   {report.csv_path.name}, {report.json_path.name} in the same folder")
+    for note in report.notes:
+        terminal.say(f"Note: {note}")
     if report.mean_scores:
         means = ", ".join(f"{name} {round(mean, 6):.3g}" for name, mean in report.mean_scores.items())
         terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
         terminal.say(f"Correct the causes, then `reelwright rerun {job_id}`; or correct and run {report.failed_path}")
+    for fault in faults:
+        raise fault
     terminal.document({"job": job, "exported": summary, "report": report})
     if job.state is not JobState.DONE:
         raise typer.Exit(1)
+
+
+def _outcome(faults: list[PutError], work: Callable[[], _Outcome]) -> _Outcome:
+    """Return what work came to, also where some of its files could not be put in their places."""
+    try:
+        return work()
+    except PutError as error:
+        faults.append(error)
+        return error.outcome  # type: ignore[no-any-return]
 
 
 def _submit_manifest(

@@ -1,14 +1,17 @@
 """Results as a bag by BagIt 1.0 (RFC 8493): written in one go, and checked again.
 
-Outputs are the payload; provenance records and the report are tag files below ``metadata/``. A bag is made under a
-passing name beside its place and renamed when it is whole, so a folder of that name is a complete bag or none.
+Outputs are the payload, as copies: nobody who changes a bag changes the store. Provenance records and the report are
+tag files below ``metadata/``. A bag is made under a passing name beside its place and renamed when it is whole, so a
+folder of that name is a complete bag or none.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,8 +19,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
+from db import placing
 from db.errors import InputError
 from db.session import Database
 from db.store.base import Store
@@ -79,31 +84,43 @@ def write_bag(
         on_item: Called with the number of items after each.
 
     Raises:
-        InputError: ``ALREADY_THERE``, or as ``export``; then nothing of the bag is left.
+        InputError: ``ALREADY_THERE``, ``CHECKSUM_MISMATCH``, or as ``export``; then nothing of the bag is left.
     """
+    folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{str(folder)!r:.300} is there already", code="ALREADY_THERE")
-    fresh = folder.with_name(f".{folder.name}.bag-in-work")
-    shutil.rmtree(fresh, ignore_errors=True)
+    placing.open_placer(database).check_folder(str(folder.parent))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".reelwright-{secrets.token_hex(8)}")
+    fresh.mkdir()
     try:
         export_summary = _write_payload(database, store, job_id, fresh, info, external_ids, papers, on_item)
-        if folder.exists():
-            folder.rmdir()
-        fresh.rename(folder)
+        _rename_onto_nothing(fresh, folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-    return ExportSummary(folder.resolve(), export_summary.files, export_summary.bytes, export_summary.items)
+    return ExportSummary(folder, export_summary.files, export_summary.bytes, export_summary.items)
+
+
+def _rename_onto_nothing(fresh: Path, folder: Path) -> None:
+    """Give a folder its name; an empty folder of that name makes way, which the disk itself looks after."""
+    try:
+        os.rename(fresh, folder)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise InputError(f"{str(folder)!r:.300} is there by now", code="ALREADY_THERE") from error
+        raise
 
 
 def _write_payload(
     database: Database, store: Store, job_id: int, root: Path, info: BagInfo, external_ids: Sequence[str],
     make_sidecars: SidecarMaker | None, on_item: Callable[[int], None],
 ) -> ExportSummary:  # fmt: skip
-    tags: list[Sidecar] = []
+    expected: dict[str, str] = {}
 
     def split_sidecars(subject: ExportItem, folder: Path) -> Iterator[Sidecar]:
         """Write tag files where they belong, and leave the rest to the export."""
+        expected.update({f"data/{output.name}": output.blob.sha256 for output in subject.outputs})
         for sidecar in make_sidecars(subject, folder) if make_sidecars else ():
             if sidecar.name.startswith(f"{TAG_FOLDER}/"):
                 _write_sidecar(root, sidecar)
@@ -112,11 +129,11 @@ def _write_payload(
 
     data = root / "data"
     export_summary = export(
-        database, store, job_id, data, external_ids=external_ids, papers=split_sidecars, on_item=on_item
+        database, store, job_id, data, external_ids=external_ids, papers=split_sidecars, on_item=on_item, copies=True
     )
     report.write_report(database, job_id, root / TAG_FOLDER)
-    count, total = _write_manifests(root, "manifest", _file_paths(data, root))
-    tags += [
+    count, total = _write_manifests(root, "manifest", _file_paths(data, root), expected)
+    tags = [
         Sidecar("bagit.txt", _DECLARATION.encode()),
         Sidecar("bag-info.txt", _info_text(info, count, total).encode()),
     ]
@@ -153,8 +170,14 @@ def _format_size(total: int) -> str:
     return f"{total / 1000**power:.1f} {units[power]}" if power else f"{total} bytes"
 
 
-def _write_manifests(root: Path, name: str, paths: Iterable[str]) -> tuple[int, int]:
-    """Write one manifest an algorithm over the files; returns how many they are and how large."""
+def _write_manifests(
+    root: Path, name: str, paths: Iterable[str], expected: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, int]:
+    """Write one manifest an algorithm over the files; returns how many they are and how large.
+
+    Raises:
+        InputError: ``CHECKSUM_MISMATCH`` for a file whose sha256 is not the one that is expected of it.
+    """
     count = total = 0
     with ExitStack() as stack:
         files: dict[str, TextIO] = {
@@ -163,6 +186,9 @@ def _write_manifests(root: Path, name: str, paths: Iterable[str]) -> tuple[int, 
         }
         for path in paths:
             digests = file_digests(root / path, ALGORITHMS)
+            if expected.get(path, digests["sha256"]) != digests["sha256"]:
+                message = f"{path}: its record says sha256 {expected[path]}, it has {digests['sha256']}"
+                raise InputError(message, code="CHECKSUM_MISMATCH")
             for algorithm, file in files.items():
                 file.write(f"{digests[algorithm]}  {_encode_path(path)}\n")
             count, total = count + 1, total + (root / path).stat().st_size

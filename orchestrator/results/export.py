@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import hashlib
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
-from db import progress, source_types
+from db import placing, progress, source_types
 from db.errors import InputError
 from db.lineage import Lineage, lineages
 from db.progress import JobRow
 from db.records import Blob
 from db.session import Database
 from db.store.base import Store
+from db.store.local import check_digest
 from orchestrator.manifest import kinds
 from orchestrator.results import sequence_tar
 from orchestrator.results.report import REPORTS
@@ -31,6 +32,8 @@ _REFUSED = re.compile(r'[\\:*?"<>|%]|[^\S ]')
 # The per cent sign is spelled differently by different readers of bags.
 _CHIEF = ("master", "still")
 """Outputs that carry the item's plain name."""
+_FICLONE = 0x40049409
+"""Linux: ``_IOW(0x94, 9, int)`` of ``linux/fs.h``."""
 
 
 @dataclass(frozen=True)
@@ -90,46 +93,97 @@ def export(
     external_ids: Sequence[str] = (),
     papers: SidecarMaker | None = None,
     on_item: Callable[[int], None] = lambda count: None,
+    home: Path | None = None,
+    copies: bool = False,
 ) -> ExportSummary:
-    """Put every output of a job's items into ``folder``: hard links where the store allows, else checked copies.
+    """Put every output of a job's items into ``folder``: hard links where the store allows, else copies, all checked.
 
-    The files of an image sequence are taken out into a folder that is named as the item.
+    The files of an image sequence are taken out into a folder that is named as the item. What Reelwright put there
+    before is replaced, and nothing else is. An item that cannot be put out does not keep the others.
 
     Args:
         database: Where the results are written down.
         store: Where the blobs lie.
         job_id: The job.
-        folder: Made when it is not there; files of an earlier export are replaced.
+        folder: Made when it is not there.
         external_ids: Only these items; empty means all.
         papers: Makes what is written beside each item's outputs.
         on_item: Called with the number of items after each.
+        home: Where it is noted what was put there beside outputs, so that a later export may replace it.
+        copies: Whether all files are files of their own, that share their room with the store's where the disk can.
 
     Raises:
-        InputError: ``OUTPUT_ON_SOURCE`` when a file would replace a source, ``UNKNOWN_ITEM`` when no item has one of
-            the ids, ``PATH_UNSAFE`` when a link inside the folder leads out of it, or as ``Store.get``.
+        PutError: Once all others are put out, with the code of the first item that could not be: ``OUTPUT_ON_SOURCE``
+            when a file would replace a source, ``ALREADY_THERE`` when it would replace anything else that is not ours,
+            ``CHECKSUM_MISMATCH`` when a blob is not what its record says, ``PATH_UNSAFE`` when a link inside the
+            folder leads out of it, or as ``Store.get``.
+        InputError: ``UNKNOWN_ITEM`` when no item has one of the ids, ``NO_SPACE``.
     """
     root = os.path.realpath(folder)
     os.makedirs(root, exist_ok=True)
-    sources, clashing = _sources_and_clashes(database, job_id, root)
-    files = items = moved_bytes = 0
-    for subject in _export_items(database, job_id, clashing, external_ids, with_lineage=papers is not None):
-        items += 1
-        targets = [os.path.join(root, output.name) for output in subject.outputs]
+    items = _ItemExport(store, root, placing.open_placer(database, home), copies)
+    subjects = _export_items(
+        database, job_id, _clashing_stems(database, job_id), external_ids, with_lineage=papers is not None
+    )
+    count = 0
+    faults: list[tuple[str, InputError]] = []
+    for count, subject in enumerate(subjects, start=1):
+        try:
+            items.put(subject, papers)
+        except InputError as error:
+            if error.code == "NO_SPACE":
+                raise
+            faults.append((subject.external_id, error))
+        on_item(count)
+    summary = ExportSummary(Path(root), items.files, items.bytes, count - len(faults))
+    if faults:
+        raise placing.PutError(faults, summary)
+    return summary
+
+
+class _ItemExport:
+    """Puts out item after item, and counts."""
+
+    def __init__(self, store: Store, root: str, placer: placing.Placer, copies: bool) -> None:
+        self._store, self._root, self._placer, self._copies = store, root, placer, copies
+        self.files = self.bytes = 0
+
+    def put(self, subject: ExportItem, papers: SidecarMaker | None) -> None:
+        """Put out one item: its outputs, the files of its sequence, and what stands beside them."""
+        targets = [os.path.join(self._root, output.name) for output in subject.outputs]
         for target in targets:
-            _check_target(target, root, sources)
+            self._check(target)
         for target, placed in zip(targets, subject.outputs, strict=True):
-            _write_in_place(target, lambda fresh, blob=placed.blob: _link_blob(store, blob, fresh))  # type: ignore[misc]
-            files, moved_bytes = files + 1, moved_bytes + placed.blob.bytes
+            with self._placer.fresh_name(target) as fresh:
+                _take_blob(self._store, placed.blob, fresh, self._copies)
+                self._placer.put(fresh, target, sha256=placed.blob.sha256)
+            self._add(1, placed.blob.bytes)
         for part in subject.parts:
-            files += _unpack_sequence(store, part.blob, os.path.join(root, part.name), root, sources)
-            moved_bytes += part.blob.bytes
-        for sidecar in papers(subject, Path(root)) if papers else ():
-            target = os.path.join(root, sidecar.name)
-            _check_target(target, root, sources)
-            _write_in_place(target, lambda fresh, data=sidecar.data: Path(fresh).write_bytes(data))  # type: ignore[misc]
-            files, moved_bytes = files + 1, moved_bytes + len(sidecar.data)
-        on_item(items)
-    return ExportSummary(Path(root), files, moved_bytes, items)
+            folder = os.path.join(self._root, part.name)
+            self._add(sequence_tar.unpack(self._store, part.blob, folder, self._write_frame), part.blob.bytes)
+        for sidecar in papers(subject, Path(self._root)) if papers else ():
+            target = os.path.join(self._root, sidecar.name)
+            self._check(target)
+            self._placer.write(target, sidecar.data)
+            self._add(1, len(sidecar.data))
+
+    def _add(self, files: int, size: int) -> None:
+        self.files, self.bytes = self.files + files, self.bytes + size
+
+    def _check(self, target: str) -> None:
+        """Make sure that a place lies in the folder, and not among frames of a source."""
+        folder = os.path.realpath(os.path.dirname(target))
+        if not (folder + "/").startswith(self._root.rstrip("/") + "/"):
+            raise InputError(f"{target!r:.300} leads out of {self._root!r:.200} by a link", code="PATH_UNSAFE")
+        self._placer.check_folder(folder)
+
+    @contextmanager
+    def _write_frame(self, target: str) -> Iterator[BinaryIO]:
+        self._check(target)
+        with self._placer.fresh_name(target) as fresh:
+            with open(placing.create(fresh), "wb") as file:
+                yield file
+            self._placer.put(fresh, target)
 
 
 def export_items(database: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> Iterator[ExportItem]:
@@ -138,8 +192,7 @@ def export_items(database: Database, job_id: int, *, external_ids: Sequence[str]
     Raises:
         InputError: ``UNKNOWN_ITEM`` when no item has one of the ids.
     """
-    _, clashing = _sources_and_clashes(database, job_id, None)
-    return _export_items(database, job_id, clashing, external_ids, with_lineage=True)
+    return _export_items(database, job_id, _clashing_stems(database, job_id), external_ids, with_lineage=True)
 
 
 def _export_items(
@@ -254,71 +307,54 @@ def _stem_hash(stem: str) -> int:
     return hash(stem.casefold().removesuffix(source_types.AI_COLOR.casefold()))
 
 
-def _sources_and_clashes(database: Database, job_id: int, root: str | None) -> tuple[Set[str], Set[int]]:
-    """Return the job's sources below the folder, as nothing else can be overwritten there, and stems of several items.
-
-    Stems come as hashes, so that a million of them fit into memory.
-    """
-    real_folder = lru_cache(4096)(os.path.realpath)
-    sources: set[str] = set()
+def _clashing_stems(database: Database, job_id: int) -> Set[int]:
+    """Return stems that several items have; as hashes, so that a million of them fit into memory."""
     stems: set[int] = set()
     clashing: set[int] = set()
     for item in progress.items(database, job_id):
         stem = _stem_hash(_stem(safe_path(item.external_id)))
         (clashing if stem in stems else stems).add(stem)
-        if root is None or not item.uri.startswith("/"):
-            continue
-        folder, name = os.path.split(item.uri)
-        path = os.path.join(real_folder(folder), name)
-        if path.startswith(root + "/") or path == root:
-            sources.add(path)
-    return sources, clashing
+    return clashing
 
 
-def _check_target(target: str, root: str, sources: Set[str]) -> None:
-    folder = os.path.realpath(os.path.dirname(target))
-    if not (folder + "/").startswith(root + "/"):
-        raise InputError(f"{target!r:.300} leads out of {root!r:.200} by a link", code="PATH_UNSAFE")
-    real = os.path.join(folder, os.path.basename(target))
-    # A sequence's source is its folder: nothing is put into that either.
-    if real in sources or folder in sources or os.path.realpath(target) in sources:
-        raise InputError(f"{target!r:.300} is, or lies among, the job's sources", code="OUTPUT_ON_SOURCE")
+def _take_blob(store: Store, blob: Blob, fresh: str, copies: bool) -> None:
+    """Make a file of a blob and compare it with its record, however it came there.
 
-
-def _unpack_sequence(store: Store, blob: Blob, folder: str, root: str, sources: Set[str]) -> int:
-    """Take the files of a sequence out into a folder that is named as the item; returns how many."""
-    with _translate_write_errors(folder):
-        return sequence_tar.unpack(store, blob, folder, lambda target: _check_target(target, root, sources))
-
-
-def _write_in_place(target: str, make: Callable[[str], object]) -> None:
-    """Make a file under a passing name, then put it in place of whatever is there."""
-    with _translate_write_errors(target):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        fresh = f"{target}.part"
-        Path(fresh).unlink(missing_ok=True)
-        make(fresh)
-        # Renaming a link onto another link of the same file does nothing and leaves both names.
-        if os.path.lexists(target):
-            os.unlink(target)
-        os.rename(fresh, target)
-
-
-@contextmanager
-def _translate_write_errors(target: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        code = "NO_SPACE" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "BAD_VALUE"
-        remedy = "Give another folder with --out." if code == "BAD_VALUE" else None
-        raise InputError(f"{target!r:.300} cannot be written: {error.strerror}", code=code, remedy=remedy) from error
-
-
-def _link_blob(store: Store, blob: Blob, fresh: str) -> None:
+    Raises:
+        InputError: ``CHECKSUM_MISMATCH``, or as ``Store.get``.
+    """
     local = store.local_path(blob.key)
+    if local is not None and local.is_symlink():
+        raise InputError(f"Blob {blob.key} is a link, not the file that was stored", code="CHECKSUM_MISMATCH")
+    if local is not None and (_clone if copies else _link)(local, fresh):
+        _check_blob(blob, fresh)
+        return
+    os.close(placing.create(fresh))
+    store.get(blob, Path(fresh))
+
+
+def _check_blob(blob: Blob, path: str) -> None:
+    there = os.lstat(path)
+    if not stat.S_ISREG(there.st_mode) or there.st_size != blob.bytes:
+        raise InputError(f"Blob {blob.key} is no file of {blob.bytes} bytes", code="CHECKSUM_MISMATCH")
+    check_digest(blob, placing.file_digest(path))
+
+
+def _link(local: Path, fresh: str) -> bool:
     try:
-        if local is None:
-            raise OSError("the store is no folder")
         os.link(local, fresh)
     except OSError:  # another file system, or one without links
-        store.get(blob, Path(fresh))
+        return False
+    return True
+
+
+def _clone(local: Path, fresh: str) -> bool:
+    """Make a file of its own that shares its room with another until one of them is changed, where the disk can."""
+    try:
+        with local.open("rb") as source, open(placing.create(fresh), "wb") as file:
+            fcntl.ioctl(file.fileno(), _FICLONE, source.fileno())
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The completion report: what became of every line. Only reads records; writes files into a folder of its own.
+"""The completion report: what became of every line. Only reads records; writes files into a folder.
 
 ``report.csv`` is a manifest in its own right, with the columns of an S3 Batch Operations report behind it; its failed
 part ``report-failed.csv`` can be submitted as it is.
@@ -16,10 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from db import progress, source_types
+from db import placing, progress, source_types
 from db import recipe as recipes
-from db.errors import CODES
-from db.progress import ItemRow, ResultRow
+from db.errors import CODES, InputError
+from db.progress import ItemRow, JobRow, ResultRow
 from db.recipe import Recipe
 from db.session import Database
 from db.states import ItemState
@@ -52,6 +52,8 @@ class Report:
     failed_by_code: dict[str, int]
     mean_scores: dict[str, float]
     """Each metric's mean over the items that have it."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of files that lie there."""
 
 
 class _Sums:
@@ -76,39 +78,72 @@ class _Sums:
         return {name: total / count for name, (total, count) in sorted(self.scores.items())}
 
 
-def write_report(database: Database, job_id: int, folder: Path) -> Report:
+def write_report(database: Database, job_id: int, folder: Path, *, home: Path | None = None) -> Report:
     """Write ``report.json``, ``report.csv`` and, if anything failed, ``report-failed.csv`` into ``folder``.
 
-    Items stream through: a job of millions needs the memory of one page of rows.
+    Items stream through: a job of millions needs the memory of one page of rows. A report that was corrected by hand,
+    or anything else that is not ours, is neither replaced nor removed.
+
+    Args:
+        database: Where the job is written down.
+        job_id: The job.
+        folder: Made when it is not there.
+        home: Where it is noted what was written, so that the next report may replace it.
 
     Raises:
         InputError: ``UNKNOWN_JOB``.
+        PutError: ``ALREADY_THERE`` or ``OUTPUT_ON_SOURCE`` for one of the files; the others are written.
     """
     job = progress.job(database, job_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    sums = _Sums()
+    placer = placing.open_placer(database, home)
     paths = {name: folder / name for name in REPORTS}
+    faults: list[tuple[str, InputError]] = []
+    notes: tuple[str, ...] = ()
     with ExitStack() as stack:
-        lines = _csv_writer(stack.enter_context(_open_text(paths["report.csv"])))
-        failures = _csv_writer(stack.enter_context(_open_text(paths["report-failed.csv"])))
-        for item, result in progress.results(database, job_id):
+        fresh = {name: stack.enter_context(placer.fresh_name(str(path))) for name, path in paths.items()}
+        sums = _write_lines(database, job, Path(fresh["report.csv"]), Path(fresh["report-failed.csv"]))
+        _write_text(Path(fresh["report.json"]), _summary_text(database, job, sums))
+        for name, path in paths.items():
+            if name == "report-failed.csv" and not sums.by_code:
+                gone = placer.remove(str(path))
+                notes = (
+                    () if gone else (f"{name} was not written by this home as it is now, and stays: nothing failed",)
+                )
+                continue
+            try:
+                placer.put(fresh[name], str(path))
+            except InputError as error:
+                faults.append((name, error))
+    failed_path = paths["report-failed.csv"] if sums.by_code else None
+    report = Report(paths["report.json"], paths["report.csv"], failed_path, dict(sums.by_code), sums.means(), notes)
+    if faults:
+        raise placing.PutError(faults, report)
+    return report
+
+
+def _write_lines(database: Database, job: JobRow, every: Path, failed: Path) -> _Sums:
+    """Write one line an item, those that failed into a file of their own as well."""
+    sums = _Sums()
+    with _open_text(every) as every_file, _open_text(failed) as failed_file:
+        lines, failures = _csv_writer(every_file), _csv_writer(failed_file)
+        for item, result in progress.results(database, job.id):
             sums.add(item, result)
             row = report_row(job.recipe, item, result)
             lines.writerow(row)
             if item.state in _FAILED:
                 failures.writerow(row)
+    return sums
+
+
+def _summary_text(database: Database, job: JobRow, sums: _Sums) -> str:
     summary = {
         "job": asdict(job) | {"recipe": job.recipe.model_dump(mode="json")},
-        "progress": asdict(progress.progress(database, job_id)),
+        "progress": asdict(progress.progress(database, job.id)),
         "bytes_out": sums.bytes_out,
         "mean_scores": sums.means(),
         "failed": [{"code": code, "items": count, **asdict(CODES[code])} for code, count in sums.by_code.most_common()],
     }
-    paths["report.json"].write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    if not sums.by_code:
-        paths["report-failed.csv"].unlink()
-    failed_path = paths["report-failed.csv"] if sums.by_code else None
-    return Report(paths["report.json"], paths["report.csv"], failed_path, dict(sums.by_code), sums.means())
+    return json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
 
 
 def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[str, Any]:
@@ -173,7 +208,12 @@ def _cell_value(value: Any) -> Any:
 
 
 def _open_text(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", newline="")
+    return open(placing.create(str(path)), "w", encoding="utf-8", newline="")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with _open_text(path) as file:
+        file.write(text)
 
 
 def _csv_writer(file: TextIO) -> csv.DictWriter[str]:

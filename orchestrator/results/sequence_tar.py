@@ -12,9 +12,10 @@ import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from db.errors import InputError
 from db.records import Blob
@@ -24,33 +25,35 @@ _OUTPUT = re.compile(r"sequence-\d{6,}")
 _MAX_NAME_BYTES = 255
 _MAX_FILES = 1_000_000
 
+FileOpener = Callable[[str], AbstractContextManager[BinaryIO]]
+
 
 def is_part(output: str) -> bool:
     """Whether an item's output is a tar file of a sequence's files."""
     return bool(_OUTPUT.fullmatch(output))
 
 
-def unpack(store: Store, blob: Blob, folder: str, check: Callable[[str], None]) -> int:
-    """Put the files of one tar file into a folder, in place of older ones of the same names; returns how many.
+def unpack(store: Store, blob: Blob, folder: str, open_file: FileOpener) -> int:
+    """Put the files of one tar file into a folder; returns how many.
 
     Args:
         store: Where the tar file lies; its digest is compared first.
         blob: The tar file.
-        folder: Made when it is not there.
-        check: Called with each path before it is written; it raises for one that must not be.
+        folder: Where the files go.
+        open_file: Called with the place of each; it gives a file to write to, raises for a place where nothing may be
+            written, and puts the file there when it is whole.
 
     Raises:
         InputError: ``CORRUPT`` for a file that is no such tar file or ends early, ``PATH_UNSAFE`` for a member that is
-            no plain file or has no plain name, as ``Store.get``, or what ``check`` raises.
+            no plain file or has no plain name, as ``Store.get``, or what ``open_file`` raises.
     """
     with _local_copy(store, blob) as path:
         count = 0
         try:
             with tarfile.open(path, "r:") as tar:
                 for member in _members(tar, blob):
-                    target = os.path.join(folder, member.name)
-                    check(target)
-                    _write_member(tar, member, target, blob)
+                    with open_file(os.path.join(folder, member.name)) as file:
+                        _write_member(tar, member, file, blob)
                     count += 1
         except tarfile.TarError as error:
             raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
@@ -108,18 +111,10 @@ def _is_plain_name(name: str) -> bool:
     )
 
 
-def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str, blob: Blob) -> None:
-    fresh = Path(target).with_name(".reelwright.part")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.unlink(missing_ok=True)
+def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, file: BinaryIO, blob: Blob) -> None:
     source = tar.extractfile(member)
     assert source is not None  # it is a regular file
-    try:
-        with source, fresh.open("xb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-            size_bytes = file.tell()
-        if size_bytes != member.size:
-            raise InputError(f"{blob.key} ends inside {member.name!r:.100}", code="CORRUPT")
-        fresh.rename(target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with source:
+        shutil.copyfileobj(source, file, 1 << 20)
+    if file.tell() != member.size:
+        raise InputError(f"{blob.key} ends inside {member.name!r:.100}", code="CORRUPT")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -334,6 +334,10 @@ def _made_photos(folder: Path) -> Iterator[tuple[str, Path]]:
 # -- sequences
 
 
+def _open_new(target: str) -> BinaryIO:
+    return Path(target).open("xb")
+
+
 def _sequence_row(at: House, name: str, folder: Path, part: Sequence, **more: Any) -> Row:
     first = folder / f"{part.prefix}{part.start:0{part.padding}d}{part.suffix}"
     source = _frame(first)
@@ -348,7 +352,7 @@ def _sequence_row(at: House, name: str, folder: Path, part: Sequence, **more: An
     out = at.folder / f"out-{name.replace(' ', '-')}"
     out.mkdir()
     for key in sorted(filter(is_part, result.outputs)):
-        unpack(at.store, result.outputs[key], str(out), lambda target: None)
+        unpack(at.store, result.outputs[key], str(out), _open_new)
     names = {path.name for path in out.iterdir()}
     there = {path.name for path in folder.iterdir() if path.suffix == part.suffix}
     row.result = f"{_frame(out / first.name).words}, and FFV1 {look(at.path(result.outputs['master'])).pixels}"

@@ -150,3 +150,75 @@ def test_rubbish_in_a_manifest_is_a_flaw(made: Path) -> None:
     for path in made.glob("manifest-*.txt"):
         path.unlink()
     assert "FILE_MISSING" in {flaw.code for flaw in check(made)}
+
+
+@pytest.mark.parametrize("data", [b"x", b"longer than it was"])
+def test_a_bag_does_not_certify_a_rotten_file(
+    home_database: Database, store: Store, job: int, tmp_path: Path, data: bytes
+) -> None:
+    blob = store.local_path("jobs/1/1/s.jpg")
+    assert blob is not None
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    with pytest.raises(InputError, match=r"^b: ") as caught:
+        write_bag(home_database, store, job, tmp_path / "deep" / "bag", INFO)
+    assert caught.value.code == "CHECKSUM_MISMATCH"
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_what_changes_between_copy_and_manifest_is_found(
+    home_database: Database, store: Store, job: int, tmp_path: Path
+) -> None:
+    def spoil(count: int) -> None:
+        for path in tmp_path.glob(".reelwright-*/data/b.jpg"):
+            path.write_bytes(b"rotten")
+
+    with pytest.raises(InputError, match=r"^data/b\.jpg: its record says") as caught:
+        write_bag(home_database, store, job, tmp_path / "bag", INFO, on_item=spoil)
+    assert caught.value.code == "CHECKSUM_MISMATCH"
+    assert not (tmp_path / "bag").exists()
+
+
+def test_a_bag_shares_no_file_with_the_store(made: Path, store: Store) -> None:
+    blob = store.local_path("jobs/1/1/s.jpg")
+    assert blob is not None
+    assert not (made / "data" / "b.jpg").samefile(blob)
+    (made / "data" / "b.jpg").chmod(0o644)
+    (made / "data" / "b.jpg").write_bytes(b"changed")
+    assert blob.read_bytes() == b"b"
+
+
+@pytest.mark.parametrize("name", [".bag.bag-in-work", "bag.part"])
+def test_no_folder_beside_a_bag_is_touched(
+    home_database: Database, store: Store, job: int, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("mine")
+    write_bag(home_database, store, job, tmp_path / "bag", INFO)
+    assert (tmp_path / name / "mine.txt").read_text() == "mine"
+    papers.valid_bag(tmp_path / "bag")
+
+
+def test_what_came_while_a_bag_was_written_stays(
+    home_database: Database, store: Store, job: int, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        write_bag(
+            home_database, store, job, tmp_path / "bag", INFO,
+            on_item=lambda count: (tmp_path / "bag" / str(count)).mkdir(parents=True),
+        )  # fmt: skip
+    assert caught.value.code == "ALREADY_THERE"
+    assert {path.name for path in (tmp_path / "bag").iterdir()} == {"1", "2", "3"}
+    assert not list(tmp_path.glob(".reelwright-*"))
+
+
+def test_no_bag_lies_among_frames(settings: Settings, home_database: Database, store: Store, job: int) -> None:
+    reel = settings.home.parent / "archive" / "reel"
+    reel.mkdir()
+    for number in range(1, 7):
+        (reel / f"f_{number}.png").write_bytes(b"frame")
+    submit(settings, home_database, reel, SubmitOptions())
+    with pytest.raises(InputError) as caught:
+        write_bag(home_database, store, job, reel / "bag", INFO)
+    assert caught.value.code == "OUTPUT_ON_SOURCE"
+    assert len(list(reel.iterdir())) == 6

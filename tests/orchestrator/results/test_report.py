@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from db import progress
 from db.errors import InputError
+from db.placing import PutError
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
@@ -167,6 +168,78 @@ def test_a_job_without_failures_leaves_no_failed_part(
     report = write_report(home_database, job_id, tmp_path)
     assert report.failed_path is None
     assert not (tmp_path / "report-failed.csv").exists()
+
+
+def _failing(settings: Settings, database: Database, archive: Path) -> int:
+    return submit(settings, database, archive / "m.csv", SubmitOptions(new=True)).job_id
+
+
+def test_a_report_replaces_the_one_before(settings: Settings, home_database: Database, archive: Path) -> None:
+    folder = archive.parent / "out"
+    first = write_report(home_database, _failing(settings, home_database, archive), folder, home=settings.home)
+    assert first.failed_path is not None
+    failed_lines = first.failed_path.read_text()
+    assert "gone" in failed_lines
+    (archive / "m.csv").write_text("uri\na.jpg\n")
+    job_id = _failing(settings, home_database, archive)
+    finish(home_database, job_id, "a.jpg", {})
+    second = write_report(home_database, job_id, folder, home=settings.home)
+    assert second.notes == ()
+    assert sorted(path.name for path in folder.iterdir()) == ["report.csv", "report.json"]
+    assert [row["id"] for row in _rows(second.csv_path)] == ["a.jpg"]
+
+
+def test_a_report_without_a_home_replaces_only_the_same(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    job_id = _failing(settings, home_database, archive)
+    for _ in range(2):
+        write_report(home_database, job_id, tmp_path / "out")
+    finish(home_database, job_id, "one", {})
+    with pytest.raises(InputError) as caught:
+        write_report(home_database, job_id, tmp_path / "out")
+    assert caught.value.code == "ALREADY_THERE"
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.csv", "report-failed.csv"])
+def test_a_report_is_not_written_through_a_link(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path, name: str
+) -> None:
+    job_id = _failing(settings, home_database, archive)
+    (tmp_path / "out").mkdir()
+    for target, code in ((archive / "b.png", "OUTPUT_ON_SOURCE"), (tmp_path / "mine.txt", "ALREADY_THERE")):
+        target.write_bytes(b"mine")
+        (tmp_path / "out" / name).symlink_to(target)
+        with pytest.raises(InputError, match=f"^{name}: ") as caught:
+            write_report(home_database, job_id, tmp_path / "out", home=settings.home)
+        assert caught.value.code == code
+        assert target.read_bytes() == b"mine"
+        assert len(list((tmp_path / "out").iterdir())) == 3  # the others are written
+        (tmp_path / "out" / name).unlink()
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_corrections_in_a_failed_part_stay(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path, fails: bool
+) -> None:
+    job_id = _failing(settings, home_database, archive)
+    report = write_report(home_database, job_id, tmp_path / "out", home=settings.home)
+    assert report.failed_path is not None
+    corrected = report.failed_path.read_text().replace("c.jpg", "a.jpg")
+    report.failed_path.write_text(corrected)
+    if fails:
+        finish(home_database, job_id, "one", {})
+        with pytest.raises(PutError, match=r"^report-failed\.csv: ") as caught:
+            write_report(home_database, job_id, tmp_path / "out", home=settings.home)
+        assert caught.value.code == "ALREADY_THERE"
+        assert "succeeded" in caught.value.outcome.csv_path.read_text()
+    else:
+        for name in ("one", "two", "reel", "void", "gone"):
+            finish(home_database, job_id, name, {})
+        again = write_report(home_database, job_id, tmp_path / "out", home=settings.home)
+        assert again.failed_path is None
+        assert "report-failed.csv" in again.notes[0]
+    assert report.failed_path.read_text() == corrected
 
 
 def test_results_are_linked_under_the_items_names(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from db.blob import Blob
 from db.errors import InputError
+from db.placing import Placer
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
@@ -47,8 +50,14 @@ def _odd(name: str, **values: Any) -> tarfile.TarInfo:
     return entry
 
 
-def _allowed(target: str) -> None:
-    """Nothing is forbidden."""
+@contextmanager
+def _allowed(target: str) -> Iterator[BinaryIO]:
+    """Open files by the one mechanism that puts them anywhere; no place is forbidden."""
+    placer = Placer()
+    with placer.fresh_name(target) as fresh:
+        with open(fresh, "xb") as file:
+            yield file
+        placer.put(fresh, target)
 
 
 def _put(store: Store, body: bytes, name: str = "sequence.tar") -> Blob:
@@ -131,14 +140,16 @@ def test_a_tar_file_that_was_changed_in_the_store_is_refused(store: Store, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(store: Store, tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_a_file_is_neither_followed_nor_replaced(store: Store, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "precious").write_bytes(b"p")
     (tmp_path / "out" / "a.png").symlink_to(tmp_path / "precious")
-    assert unpack(store, _put(store, _tar(("a.png", b"x"))), str(tmp_path / "out"), _allowed) == 1
+    with pytest.raises(InputError) as caught:
+        unpack(store, _put(store, _tar(("a.png", b"x"))), str(tmp_path / "out"), _allowed)
+    assert caught.value.code == "ALREADY_THERE"
     assert (tmp_path / "precious").read_bytes() == b"p"
-    assert (tmp_path / "out" / "a.png").read_bytes() == b"x"
-    assert not (tmp_path / "out" / "a.png").is_symlink()
+    assert (tmp_path / "out" / "a.png").is_symlink()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 
 
 def test_parts_are_known_by_their_names() -> None:
