@@ -6,6 +6,7 @@ import base64
 import html
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from db.errors import InputError
+from db.placing import Placer, open_placer
 from db.recipe import Recipe
 from db.records import Record
+from db.session import open_database
 from db.settings import Settings
 from db.store import open_store
 from workers import device as devices
@@ -80,11 +83,36 @@ def make_sheet(order: SheetOrder, settings: Settings) -> dict[str, Any]:
         ``png`` and ``html``, their paths; ``rows``, how many pictures; ``notes`` on sources that could not be read.
 
     Raises:
-        InputError: None of the sources can be read, or the sheet would be too wide or may not be written.
+        InputError: None of the sources can be read, the sheet would be too wide, or something stands in its place that
+            is a source or not known as ours.
     """
     out = Path(order.out)
-    if out.suffix.lower() != ".png" or str(out) in order.sources:
-        raise InputError(f"{out}: the sheet is a PNG, and no source", code="OUTPUT_ON_SOURCE")
+    if out.suffix.lower() != ".png":
+        raise InputError(f"{out}: the sheet is a PNG", remedy="Give --out a name that ends in .png.")
+    page = out.with_suffix(".html")
+    with _open_placer(order, settings) as placer:
+        for path in (out, page):
+            placer.check(str(path))
+        rows, notes = _sheet_rows(order, settings)
+        titles = list(_titles(order.columns))
+        png = _png_data(_draw_sheet(rows, titles))
+        placer.write(str(out), png)
+        placer.write(str(page), _html_page(rows, titles, order.height_px).encode())
+    return {"png": str(out), "html": str(page), "rows": len(rows), "notes": notes}
+
+
+@contextmanager
+def _open_placer(order: SheetOrder, settings: Settings) -> Iterator[Placer]:
+    """Give what keeps off the pictures on the sheet and, where there is a home, all that its jobs read."""
+    if settings.lacks_database:
+        yield Placer(settings.home, sources=lambda: order.sources)
+        return
+    with open_database(settings) as database:
+        yield open_placer(database, settings.home, sources=order.sources)
+
+
+def _sheet_rows(order: SheetOrder, settings: Settings) -> tuple[list[_SheetRow], list[str]]:
+    """Return the rows, and notes on sources that could not be read."""
     device = devices.open_device(settings.device)
     devices.make_deterministic(device)
     rows: list[_SheetRow] = []
@@ -100,11 +128,7 @@ def make_sheet(order: SheetOrder, settings: Settings) -> dict[str, Any]:
                 notes.append(f"{error.code}: {error.message}")
     if not rows:
         raise InputError("; ".join(notes) or "There is nothing to compare", code="FILE_MISSING")
-    titles = list(_titles(order.columns))
-    page = out.with_suffix(".html")
-    _write_png(out, _draw_sheet(rows, titles))
-    page.write_text(_html_page(rows, titles, order.height_px), encoding="utf-8")
-    return {"png": str(out), "html": str(page), "rows": len(rows), "notes": notes}
+    return rows, notes
 
 
 def _samples(source: str, order: SheetOrder, settings: Settings) -> Iterator[tuple[str, Sample]]:
@@ -225,12 +249,11 @@ def _draw_labels(texts: Sequence[str], widths: Sequence[int], wide: int) -> Byte
     return strip
 
 
-def _write_png(path: Path, picture: Bytes) -> None:
+def _png_data(picture: Bytes) -> bytes:
     success, data = cv2.imencode(".png", picture[..., ::-1])
-    try:
-        path.write_bytes(data.tobytes() if success else b"")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})", code="STORE_FAILED") from error
+    if not success:
+        raise InputError("The sheet cannot be made a PNG", code="STORE_FAILED")
+    return data.tobytes()
 
 
 def _html_page(rows: Sequence[_SheetRow], titles: Sequence[str], height: int) -> str:

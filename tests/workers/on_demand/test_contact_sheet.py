@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import insert
 
 from db.errors import InputError
 from db.recipe import Recipe, parse
+from db.session import open_database, upgrade
+from db.tables import Item, Job
 from tests.support import tint
 from tests.support.reels import House, film, house, moving
 from workers.on_demand.contact_sheet import Column, SheetOrder, make_sheet
+
+JOB = {
+    "id": 1, "name": "", "tenant": "", "priority": 0, "state": "done", "epoch": 0, "recipe_json": "{}",
+    "recipe_fingerprint": "", "submission_key": "", "manifest_uri": "", "options_json": "{}", "created_at": 0,
+}  # fmt: skip
+ITEM = {
+    "job_id": 1, "seq": 0, "external_id": "a", "extra_json": "{}", "state": "done", "generation": 1, "frames_total": 1,
+    "source_json": None,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -70,6 +83,48 @@ def test_a_sheet_never_replaces_a_source(at: House, tmp_path: Path) -> None:
         make_sheet(order(at, [source]), at.settings)
     assert caught.value.code == "OUTPUT_ON_SOURCE"
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".html"])
+def test_a_sheet_knows_a_source_under_any_name(at: House, tmp_path: Path, suffix: str) -> None:
+    source = photo(tmp_path / "source.png")
+    target = at.folder / f"sheet{suffix}"
+    for link in (os.link, os.symlink):
+        link(source, target)
+        before = source.read_bytes()
+        with pytest.raises(InputError) as caught:
+            make_sheet(order(at, [source]), at.settings)
+        assert caught.value.code == "OUTPUT_ON_SOURCE"
+        assert source.read_bytes() == before
+        target.unlink()
+
+
+def test_a_sheet_replaces_a_sheet_and_nothing_else(at: House, tmp_path: Path) -> None:
+    mine = at.folder / "sheet.html"
+    for seed in range(2):
+        made = make_sheet(order(at, [photo(tmp_path / f"{seed}.png", seed)]), at.settings)
+        assert f"{seed}.png" in Path(made["html"]).read_text(encoding="utf-8")
+    mine.write_text("mine")
+    with pytest.raises(InputError) as caught:
+        make_sheet(order(at, [photo(tmp_path / "0.png")]), at.settings)
+    assert caught.value.code == "ALREADY_THERE"
+    assert mine.read_text() == "mine"
+    assert not list(at.folder.glob(".reelwright-*"))
+
+
+def test_a_sheet_keeps_off_what_a_job_reads(at: House, tmp_path: Path) -> None:
+    """A sheet of before that a job was made of is a source from then on."""
+    make_sheet(order(at, [photo(tmp_path / "0.png")]), at.settings)
+    before = (at.folder / "sheet.png").read_bytes()
+    with open_database(at.settings) as database:
+        upgrade(database)
+        with database.write() as connection:
+            connection.execute(insert(Job).values(JOB))
+            connection.execute(insert(Item).values(uri=str(at.folder / "sheet.png"), **ITEM))
+    with pytest.raises(InputError) as caught:
+        make_sheet(order(at, [photo(tmp_path / "1.png", 1)]), at.settings)
+    assert caught.value.code == "OUTPUT_ON_SOURCE"
+    assert (at.folder / "sheet.png").read_bytes() == before
 
 
 def test_what_a_step_repaired_stands_beside_it_in_red(at: House, tmp_path: Path) -> None:
