@@ -1,8 +1,9 @@
 """Puts files where people want them, and never in place of what is theirs.
 
 What stands at a place is told by its device and inode, so that neither letter case nor links deceive. It makes way only
-if it has the bytes of something that this home is known to have made: an output in the records, or a file whose digest
-was noted in the home when it was put somewhere. An edited report has other bytes, and stays.
+if it is a file of the store under another name, or has the bytes of something that this home is known to have made: an
+output in the records, or a file whose digest was noted in the home when it was put somewhere. An edited report has
+other bytes, and stays.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from db import progress
 from db.errors import InputError
 from db.session import Database
+from db.store.base import Store
 
 LIST_NAME = "placed-files"
 """In the home: sha256 of each file that was put somewhere and is no output of a job, a line each."""
@@ -49,6 +51,7 @@ class Placer:
         sources: Callable[[], Iterable[str]] = tuple,
         folders: Callable[[], Iterable[str]] = tuple,
         made: Callable[[], Iterable[str]] = tuple,
+        blobs: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """Note down where to ask.
 
@@ -57,9 +60,10 @@ class Placer:
             sources: Paths that are only read.
             folders: Folders into which nothing is put, as their files are frames.
             made: sha256 of what this home made.
+            blobs: Paths of the same in the store; a result may be a link to one that rotted.
         """
         self._list = home / LIST_NAME if home else None
-        self._ask_sources, self._ask_folders, self._ask_made = sources, folders, made
+        self._ask_sources, self._ask_folders, self._ask_made, self._ask_blobs = sources, folders, made, blobs
 
     @cached_property
     def _sources(self) -> frozenset[int]:
@@ -68,6 +72,10 @@ class Placer:
     @cached_property
     def _folders(self) -> frozenset[int]:
         return frozenset(_identities(self._ask_folders()))
+
+    @cached_property
+    def _blobs(self) -> frozenset[int]:
+        return frozenset(_identities(self._ask_blobs()))
 
     @cached_property
     def _made(self) -> set[bytes]:
@@ -162,7 +170,8 @@ class Placer:
             digest = ""
         if digest and digest == fresh_digest:
             return True
-        if not digest or bytes.fromhex(digest) not in self._made:
+        is_ours = digest and (bytes.fromhex(digest) in self._made or _identity(there) in self._blobs)
+        if not is_ours:
             raise InputError(f"{target!r:.300} is there already and not known as ours", code="ALREADY_THERE")
         return False
 
@@ -176,13 +185,24 @@ class Placer:
             self._made.add(bytes.fromhex(digest))
 
 
-def open_placer(database: Database, home: Path | None = None, *, sources: Iterable[str] = ()) -> Placer:
+def open_placer(
+    database: Database, home: Path | None = None, store: Store | None = None, *, sources: Iterable[str] = ()
+) -> Placer:
     """Return what puts files in their places for a home. It keeps off what any of its jobs reads, and ``sources``."""
+
+    def blob_paths() -> Iterator[str]:
+        for key, _ in progress.output_blobs(database):
+            path = store.local_path(key) if store else None
+            if path is None:  # the store is no folder
+                return
+            yield str(path)
+
     return Placer(
         home,
         sources=lambda: (*sources, *progress.source_files(database)),
         folders=lambda: progress.source_folders(database),
-        made=lambda: progress.output_digests(database),
+        made=lambda: (sha256 for _, sha256 in progress.output_blobs(database)),
+        blobs=blob_paths,
     )
 
 

@@ -308,8 +308,8 @@ def source_folders(db: Database) -> Iterator[str]:
                 yield uri
 
 
-def output_digests(db: Database) -> Iterator[str]:
-    """The sha256 of every output that was ever accepted, of any job."""
+def output_blobs(db: Database) -> Iterator[tuple[str, str]]:
+    """Key and sha256 of every output that was ever accepted, of any job."""
     after = -1
     while True:
         with db.read() as connection:
@@ -317,7 +317,7 @@ def output_digests(db: Database) -> Iterator[str]:
             rows = connection.execute(page).all()
         for row in rows:
             for blob in json.loads(row.result_json)["outputs"].values():
-                yield blob["sha256"]
+                yield blob["key"], blob["sha256"]
         if len(rows) < PAGE:
             return
         after = rows[-1].id

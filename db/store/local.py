@@ -12,13 +12,15 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import BinaryIO
 
-from db.errors import InputError, StoreUnavailable, TransientError
+from db.errors import CODES, InputError, StoreUnavailable, TransientError
 from db.records import Blob
 from db.settings import Settings
 from db.store.base import Moved
 from db.store.keys import check
 
 CHUNK_BYTES = 1 << 20
+ROTTEN = CODES["BLOB_MISSING"].remedy
+"""What to do about a blob that is not what its record says: the same as about one that is gone."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -132,7 +134,7 @@ def check_digest(blob: Blob, digest: str) -> None:
     """
     if digest != blob.sha256:
         message = f"Blob {blob.key}: its record says sha256 {blob.sha256}, it has {digest}"
-        raise InputError(message, code="CHECKSUM_MISMATCH")
+        raise InputError(message, code="CHECKSUM_MISMATCH", remedy=ROTTEN)
 
 
 @contextmanager

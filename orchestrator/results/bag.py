@@ -26,6 +26,7 @@ from db import placing
 from db.errors import InputError
 from db.session import Database
 from db.store.base import Store
+from db.store.local import ROTTEN
 from orchestrator.results import report
 from orchestrator.results.export import ExportItem, ExportSummary, Sidecar, SidecarMaker, export
 
@@ -188,7 +189,7 @@ def _write_manifests(
             digests = file_digests(root / path, ALGORITHMS)
             if expected.get(path, digests["sha256"]) != digests["sha256"]:
                 message = f"{path}: its record says sha256 {expected[path]}, it has {digests['sha256']}"
-                raise InputError(message, code="CHECKSUM_MISMATCH")
+                raise InputError(message, code="CHECKSUM_MISMATCH", remedy=ROTTEN)
             for algorithm, file in files.items():
                 file.write(f"{digests[algorithm]}  {_encode_path(path)}\n")
             count, total = count + 1, total + (root / path).stat().st_size

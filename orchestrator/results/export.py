@@ -21,7 +21,7 @@ from db.progress import JobRow
 from db.records import Blob
 from db.session import Database
 from db.store.base import Store
-from db.store.local import check_digest
+from db.store.local import ROTTEN, check_digest
 from orchestrator.manifest import kinds
 from orchestrator.results import sequence_tar
 from orchestrator.results.report import REPORTS
@@ -121,7 +121,7 @@ def export(
     """
     root = os.path.realpath(folder)
     os.makedirs(root, exist_ok=True)
-    items = _ItemExport(store, root, placing.open_placer(database, home), copies)
+    items = _ItemExport(store, root, placing.open_placer(database, home, store), copies)
     subjects = _export_items(
         database, job_id, _clashing_stems(database, job_id), external_ids, with_lineage=papers is not None
     )
@@ -325,7 +325,9 @@ def _take_blob(store: Store, blob: Blob, fresh: str, copies: bool) -> None:
     """
     local = store.local_path(blob.key)
     if local is not None and local.is_symlink():
-        raise InputError(f"Blob {blob.key} is a link, not the file that was stored", code="CHECKSUM_MISMATCH")
+        raise InputError(
+            f"Blob {blob.key} is a link, not the file that was stored", code="CHECKSUM_MISMATCH", remedy=ROTTEN
+        )
     if local is not None and (_clone if copies else _link)(local, fresh):
         _check_blob(blob, fresh)
         return
@@ -336,7 +338,7 @@ def _take_blob(store: Store, blob: Blob, fresh: str, copies: bool) -> None:
 def _check_blob(blob: Blob, path: str) -> None:
     there = os.lstat(path)
     if not stat.S_ISREG(there.st_mode) or there.st_size != blob.bytes:
-        raise InputError(f"Blob {blob.key} is no file of {blob.bytes} bytes", code="CHECKSUM_MISMATCH")
+        raise InputError(f"Blob {blob.key} is no file of {blob.bytes} bytes", code="CHECKSUM_MISMATCH", remedy=ROTTEN)
     check_digest(blob, placing.file_digest(path))
 
 

@@ -17,10 +17,16 @@ import typer.main
 
 from db import ledger, progress
 from db.errors import CODES, BrokerUnavailable, InputError, ReelwrightError, TransientError
+from db.placing import PutError
 from db.session import Database
 from db.settings import Settings
+from db.store import open_store
 from orchestrator import cli
+from orchestrator.cli import submission
 from orchestrator.cli.commands import COMMANDS, Group
+from orchestrator.cli.terminal import Terminal
+from orchestrator.submit import SubmitOptions, submit
+from tests.support.finished import finish
 
 ROOT = Path(__file__).parents[2]
 PIXELS = ("torch", "numpy", "cv2", "av")
@@ -154,6 +160,42 @@ def test_a_bag_that_is_not_complete_is_taken_when_that_is_allowed(at_home: Any, 
     code, made = at_home("submit", archive / "bagit.txt", "--allow-fetch")
     assert (code, made["lines"]) == (0, 4)
     assert at_home("status", 1)[1]["job"]["manifest_uri"] == str(archive)
+
+
+def test_what_cannot_be_put_out_is_said_and_the_rest_is_there(
+    at_home: Any, archive: Path, settings: Settings, home_database: Database, tmp_path: Path
+) -> None:
+    at_home("submit", archive / "m.csv")
+    for name in ("one", "two"):
+        finish(home_database, 1, name, {"still": open_store(settings).put_bytes(f"jobs/1/{name}/s.png", b"restored")})
+    out = tmp_path / "out"
+    assert at_home("get", 1, "--out", out)[1]["files"] == 2
+    (out / "one.png").unlink()
+    (out / "one.png").write_text("mine")
+    (out / "two.png").unlink()
+    code, refused = at_home("get", 1, "--out", out)
+    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "ALREADY_THERE")
+    assert refused["error"]["message"].startswith("one: ")
+    assert (out / "one.png").read_text() == "mine"
+    assert (out / "two.png").read_text() == "restored"
+
+
+def test_a_run_that_cannot_put_out_everything_reports_nevertheless(
+    archive: Path, settings: Settings, home_database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
+    store, out = open_store(settings), tmp_path / "out"
+    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/1/s.png", b"restored")})
+    out.mkdir()
+    (out / "one.png").write_text("mine")
+    (out / "report-failed.csv").write_text("mine")
+    with pytest.raises(PutError, match=r"^one: "):
+        submission.finish(Terminal(as_json=False), home_database, store, job_id, out, settings.home)
+    said = capsys.readouterr().out
+    assert "Job 1 is" in said
+    assert "Correct the causes" in said
+    assert {path.read_text() for path in (out / "one.png", out / "report-failed.csv")} == {"mine"}
+    assert "succeeded" in (out / "report.csv").read_text()
 
 
 def test_the_doctor_finds_a_fresh_installation_healthy(at_home: Any) -> None:

@@ -200,6 +200,16 @@ def test_frames_that_were_taken_out_before_are_replaced(desk: Desk, tmp_path: Pa
         assert (tmp_path / "out" / "reel" / "f_1.png").read_bytes() == frame
 
 
+def test_a_link_to_a_blob_that_rotted_makes_way_for_a_good_one(desk: Desk, tmp_path: Path) -> None:
+    first = desk.job({"id": "x", "uri": "film.png"})
+    desk.export(first, tmp_path / "out")
+    _spoil(desk.blob(first))
+    assert desk.code(first, tmp_path / "out") == "CHECKSUM_MISMATCH"
+    assert (tmp_path / "out" / "x.png").read_bytes() == b"rotten!!"
+    desk.export(desk.job({"id": "x", "uri": "film.png"}), tmp_path / "out")
+    assert (tmp_path / "out" / "x.png").read_bytes() == RESULT
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "pipe"])
 def test_a_file_of_a_persons_own_stays_and_the_others_go_on(desk: Desk, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "out"
@@ -235,6 +245,12 @@ def test_papers_are_replaced_only_as_they_were_written(desk: Desk, tmp_path: Pat
     (out / "film.premis.xml").write_bytes(b"two, with a note of mine")
     assert desk.code(job, out, papers=papers) == "ALREADY_THERE"
     assert (out / "film.premis.xml").read_bytes() == b"two, with a note of mine"
+
+
+def test_names_that_exclude_one_another_cost_one_item_alone(desk: Desk, tmp_path: Path) -> None:
+    job = desk.job(*({"id": name, "uri": "a.jpg"} for name in ("x", "x.png/y", "z")))
+    assert desk.code(job, tmp_path / "out") == "BAD_VALUE"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.png", "z.png"]
 
 
 # -- blobs
