@@ -22,7 +22,9 @@ from typing import Any
 
 from db import progress
 from db.errors import InputError
-from db.session import Database
+from db.session import Database, open_database
+from db.settings import Settings
+from db.store import open_store
 from db.store.base import Store
 
 LIST_NAME = "placed-files"
@@ -204,6 +206,16 @@ def open_placer(
         made=lambda: (sha256 for _, sha256 in progress.output_blobs(database)),
         blobs=blob_paths,
     )
+
+
+@contextmanager
+def open_settings_placer(settings: Settings, sources: Iterable[str]) -> Iterator[Placer]:
+    """Give what puts files in their places for who has no database open; where there is no home yet, none is asked."""
+    if settings.lacks_database:
+        yield Placer(settings.home, sources=lambda: sources)
+        return
+    with open_database(settings) as database:
+        yield open_placer(database, settings.home, open_store(settings), sources=sources)
 
 
 def create(path: str) -> int:

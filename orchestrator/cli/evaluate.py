@@ -72,7 +72,7 @@ def evaluate(
         noise,
         seed,
         limit,
-        str(out.resolve()) if out else None,
+        str(out.parent.resolve() / out.name) if out else None,
     )
     report = _evaluate_in_queue(cli, request, workers) if queue else _evaluate_here(cli, request)
     _show_report(cli.terminal, report)

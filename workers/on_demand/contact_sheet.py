@@ -6,7 +6,6 @@ import base64
 import html
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +18,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from db.errors import InputError
-from db.placing import Placer, open_placer
+from db.placing import open_settings_placer
 from db.recipe import Recipe
 from db.records import Record
-from db.session import open_database
 from db.settings import Settings
 from db.store import open_store
 from workers import device as devices
@@ -90,7 +88,7 @@ def make_sheet(order: SheetOrder, settings: Settings) -> dict[str, Any]:
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the sheet is a PNG", remedy="Give --out a name that ends in .png.")
     page = out.with_suffix(".html")
-    with _open_placer(order, settings) as placer:
+    with open_settings_placer(settings, order.sources) as placer:
         for path in (out, page):
             placer.check(str(path))
         rows, notes = _sheet_rows(order, settings)
@@ -99,16 +97,6 @@ def make_sheet(order: SheetOrder, settings: Settings) -> dict[str, Any]:
         placer.write(str(out), png)
         placer.write(str(page), _html_page(rows, titles, order.height_px).encode())
     return {"png": str(out), "html": str(page), "rows": len(rows), "notes": notes}
-
-
-@contextmanager
-def _open_placer(order: SheetOrder, settings: Settings) -> Iterator[Placer]:
-    """Give what keeps off the pictures on the sheet and, where there is a home, all that its jobs read."""
-    if settings.lacks_database:
-        yield Placer(settings.home, sources=lambda: order.sources)
-        return
-    with open_database(settings) as database:
-        yield open_placer(database, settings.home, sources=order.sources)
 
 
 def _sheet_rows(order: SheetOrder, settings: Settings) -> tuple[list[_SheetRow], list[str]]:

@@ -113,7 +113,7 @@ def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda don
         InputError: The set cannot be read, nothing of it can be judged, or the order contradicts itself.
     """
     began = time.monotonic()
-    sheets.check(order.out, order.references)
+    sheets.check(order.out, order.references, settings)
     entries = references.reference_entries(order.references, order.inputs)
     entries = _some(entries, order.limit)
     device = devices.open_device(settings.device)
@@ -146,7 +146,7 @@ def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda don
         "device": device,
         "out": order.out,
     }
-    sheets.write(order.out, document, figures.rows)
+    sheets.write(order.out, order.references, settings, document, figures.rows)
     return document
 
 

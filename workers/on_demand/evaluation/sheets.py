@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from db.errors import InputError
+from db.placing import create, open_settings_placer
+from db.settings import Settings
 
 _SUFFIXES = (".json", ".parquet")
 
@@ -29,43 +31,35 @@ class ValueRow:
     value: float
 
 
-def check(out: str | None, source: str) -> None:
+def check(out: str | None, source: str, settings: Settings) -> None:
     """Make sure that a sheet can be written there.
 
     Raises:
-        InputError: ``BAD_VALUE`` or ``OUTPUT_ON_SOURCE``.
+        InputError: ``BAD_VALUE``, ``OUTPUT_ON_SOURCE`` or ``ALREADY_THERE``.
     """
     if out is None:
         return
     path = Path(out)
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{out}: figures are written as {' or '.join(_SUFFIXES)}")
-    if path.exists() and Path(source).exists() and path.samefile(source):
-        raise InputError(f"{out} is the set of references", code="OUTPUT_ON_SOURCE")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: there is no such folder", code="FILE_MISSING")
+    with open_settings_placer(settings, (source,)) as placer:
+        placer.check(out)
 
 
-def write(out: str | None, document: dict[str, Any], rows: Sequence[ValueRow]) -> None:
-    """Write the sheet that its suffix names, whole or not at all.
-
-    Raises:
-        InputError: ``STORE_FAILED``.
-    """
+def write(out: str | None, source: str, settings: Settings, document: dict[str, Any], rows: Sequence[ValueRow]) -> None:
+    """Write the sheet that its suffix names, whole or not at all; raises as :func:`check`."""
     if out is None:
         return
-    path = Path(out)
-    fresh = path.with_name(f"{path.name}.part")
-    try:
-        if path.suffix.lower() == ".json":
-            fresh.write_text(
-                json.dumps(document | {"values": _by_picture(rows)}, indent=1, ensure_ascii=False), "utf-8"
-            )
+    with open_settings_placer(settings, (source,)) as placer, placer.fresh_name(out) as fresh:
+        os.close(create(fresh))
+        if Path(out).suffix.lower() == ".json":
+            values = document | {"values": _by_picture(rows)}
+            Path(fresh).write_text(json.dumps(values, indent=1, ensure_ascii=False), "utf-8")
         else:
-            _parquet(fresh, document, rows)
-        os.replace(fresh, path)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})", code="STORE_FAILED") from error
+            _parquet(Path(fresh), document, rows)
+        placer.put(fresh, out)
 
 
 def _by_picture(rows: Sequence[ValueRow]) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -280,6 +280,20 @@ def test_a_sheet_never_replaces_the_references(at: House, tmp_path: Path) -> Non
     assert caught.value.code == "OUTPUT_ON_SOURCE"
 
 
+@pytest.mark.parametrize("name", ["out.json", "out.parquet"])
+def test_a_sheet_replaces_one_of_its_kind_and_nothing_else(at: House, tmp_path: Path, name: str) -> None:
+    references, out = sets.folder(tmp_path / "true", 1), tmp_path / name
+    (tmp_path / f"{name}.part").write_text("mine")
+    for metric in ("psnr", "delta_colorfulness"):
+        judged(at, references, made=str(references), out=str(out), metrics=(metric,))
+    assert (tmp_path / f"{name}.part").read_text() == "mine"
+    out.write_text("mine")
+    with pytest.raises(InputError) as caught:
+        judged(at, references, made=str(references), out=str(out), metrics=("psnr",))
+    assert caught.value.code == "ALREADY_THERE"
+    assert out.read_text() == "mine"
+
+
 def test_part_of_a_set_is_spread_evenly_and_progress_is_told(at: House, tmp_path: Path) -> None:
     references = sets.folder(tmp_path / "true", 6)
     told: list[tuple[int, int]] = []
