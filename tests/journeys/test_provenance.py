@@ -43,6 +43,14 @@ def _run(house: House, capsys: pytest.CaptureFixture[str], *words: object) -> tu
     return code, json.loads(capsys.readouterr().out)
 
 
+def _damage(path: Path) -> None:
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    with path.open("r+b") as file:
+        file.write(data)
+
+
 def test_a_job_proves_what_it_did(house: House, job: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag_folder = tmp_path / "bag"
     signer = papers.key(tmp_path / "keys")
@@ -119,14 +127,12 @@ def _assert_damage_is_found(
         assert "tint" in opened.metadata["AI_COLOUR"]
     with Image.open(out / "box/photo_AIcolor.png") as image:
         assert b"compositeWithTrainedAlgorithmicMedia" in image.info["xmp"]
-    # The store, the folder and the bag hold links to one file: damage to it is seen in all three.
+    # The store and the folder hold links to one file: damage to it is seen in both. The bag has its own.
     master = house.store.local_path(house.result(job, "reel").outputs["master"].key)
     assert master is not None
-    master.chmod(0o644)
-    data = bytearray(master.read_bytes())
-    data[len(data) // 2] ^= 1
-    with master.open("r+b") as file:
-        file.write(data)
+    _damage(master)
+    assert not (bag / "data" / "reel_AIcolor.mkv").samefile(master)
+    _damage(bag / "data" / "reel_AIcolor.mkv")
     (tmp_path / "archive" / "photo.png").write_bytes(b"another file")
     code, found = _run(house, capsys, "verify", job, "--sources", "--out", out, "--bag", bag)
     assert (code, found["holds"]) == (1, False)
