@@ -73,6 +73,13 @@ class Clip:
         """Return frame ``number`` (absolute) as ``(C, H, W)``."""
         return self.frames[number - self.start]
 
+    def marked(self, number: int) -> NDArray[np.bool_]:
+        """Return ``(H, W)``: what the manifest's mask marks of frame ``number``; nothing where it gives none."""
+        if self.mask is None:
+            return np.zeros(self.frames.shape[-2:], np.bool_)
+        marked: NDArray[np.bool_] = self.mask[number - self.start, 0].cpu().numpy()
+        return marked
+
     def part(self, start: int, stop: int) -> Clip:
         """Return the frames ``[start, stop)`` (absolute), sharing memory."""
         first, last = start - self.start, stop - self.start

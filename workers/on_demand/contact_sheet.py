@@ -164,10 +164,7 @@ def _run_recipe(
     clip, mask = Clip(frames, 0, tuple(range(count))), None
     is_colored = has_color(frames[place].cpu().numpy())
     context = stages.context_of(clip, recipe.steps, already_colored=is_colored)
-    spans = [(place, place + 1)]
-    for step in reversed(recipe.steps):
-        start, stop = spans[0]
-        spans.insert(0, (max(0, start - step.temporal_radius), min(count, stop + step.temporal_radius)))
+    spans = stages.step_spans(recipe.steps, (place, place + 1), count)
     for step, (start, stop) in zip(recipe.steps, spans[1:], strict=True):
         stages.prepare(step, bench)  # loading a network is not what it costs a picture
         began = time.perf_counter()

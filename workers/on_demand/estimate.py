@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import torch
 
 from db.catalog.stages import STAGES
 from db.recipe import Recipe, Step
-from workers import profiles, stages
-from workers.frames import Clip, Reel
-from workers.ops import planes
+from workers import stages
+from workers.frames import Clip
 from workers.workbench import Workbench
 
 _WIDTH, _HEIGHT = 192, 144
@@ -52,10 +50,8 @@ def _run_trial(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Tr
     count = len(frames)
     if step.pins and bench:
         stages.prepare(step, bench)
-    needs = Recipe(name="trial", steps=(step,)).reel_needs
-    profile = profiles.profile_of(needs, [planes.from_frame(frame) for frame in frames]) if needs else {}
-    reel = Reel(count, Fraction(24), ((0, count),), profile, mono_source=frames.shape[1] == 1)
     window, first = Clip(frames, 0, tuple(range(count))), (count - _FRAMES) // 2
+    reel = stages.context_of(window, (step,))
     seconds = []
     # The first round also loads modules, so the quickest round counts; a network is slow enough for one frame to do.
     frame_count, rounds = (1, 1) if step.pins else (_FRAMES, _ROUNDS + 1)

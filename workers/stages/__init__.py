@@ -42,7 +42,7 @@ def repair(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return frames ``[start, stop)`` after one step, ``(stop - start, C', H', W')`` float32, and what was repaired.
 
-    The mask is ``(stop - start, 1, H', W')`` bool; none of a step that changes whole frames.
+    The mask is ``(stop - start, 1, H', W')`` bool; none of a step that changes whole frames, or has no effect.
 
     Args:
         step: Stage and parameters.
@@ -67,10 +67,11 @@ def repair(
             _run_stage(spec, chosen, window, first, last, reel, networks)
             if chosen is not None
             else (_pass_through(window.part(first, last).frames, step), None)
-            for chosen, first, last in _runs(step, params, start, stop, reel)
+            for chosen, first, last in _runs(params, start, stop, reel)
         ]
-        frames, mask = _join_frames([part for part, _ in parts]), _join_masks(parts)
-    return _exempt_regions(step, window.part(start, stop), frames, mask)
+        frames = _join_frames([part for part, _ in parts])
+    mask = _join_masks(parts) if spec.repairs else None
+    return _exempt_regions(params, window.part(start, stop), frames, mask)
 
 
 def context_of(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
@@ -91,6 +92,18 @@ def context_of(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
         return context
     profile = profiles.profile_of(needs, [planes.from_frame(frame) for frame in source.frames])
     return replace(context, profile=profile, shots=profiles.shots(profile))
+
+
+def step_spans(
+    steps: Sequence[Step], span: tuple[int, int], frame_count: int, cell_frames: int = 1
+) -> list[tuple[int, int]]:
+    """Return which frames each step must be given, in order, and at last the span itself; handles in whole cells."""
+    ranges = [span]
+    for step in reversed(steps):
+        (start, stop), radius = ranges[0], temporal_radius(step)
+        first, last = (start - radius) // cell_frames * cell_frames, -(-(stop + radius) // cell_frames) * cell_frames
+        ranges.insert(0, (max(0, first), min(frame_count, last)))
+    return ranges
 
 
 def prepare(step: Step, bench: Workbench) -> None:
@@ -166,7 +179,10 @@ def _run_stage(
         result = torch.lerp(before.expand_as(result), result, params.strength)
     if isinstance(params, ColorParams) and params.keep_luma and result.shape[1] == 3:
         result = luma.restore_luma(result, before, reel.luma_shares)
-    return (result if mask is None else torch.where(mask, result, before)), mask
+    if mask is None:
+        return result, None
+    # Most frames of most reels are whole: those come back as they are, without a copy.
+    return (torch.where(mask, result, before) if mask.any() else before), mask
 
 
 def _join_frames(parts: list[torch.Tensor]) -> torch.Tensor:
@@ -174,10 +190,8 @@ def _join_frames(parts: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([part.expand(-1, channels, -1, -1) for part in parts]) if len(parts) > 1 else parts[0]
 
 
-def _join_masks(parts: list[tuple[torch.Tensor, torch.Tensor | None]]) -> torch.Tensor | None:
+def _join_masks(parts: list[tuple[torch.Tensor, torch.Tensor | None]]) -> torch.Tensor:
     """Return the masks of consecutive runs; where a run has none, it repaired nothing."""
-    if all(mask is None for _, mask in parts):
-        return None
     return torch.cat(
         [frames.new_zeros((len(frames), 1, *frames.shape[-2:]), dtype=torch.bool) if mask is None else mask
          for frames, mask in parts]
@@ -208,16 +222,14 @@ def _resize(frames: torch.Tensor, size: torch.Size) -> torch.Tensor:
     return functional.interpolate(frames, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def _runs(
-    step: Step, params: StageParams, start: int, stop: int, reel: Reel
-) -> Iterator[tuple[StageParams | None, int, int]]:
+def _runs(params: StageParams, start: int, stop: int, reel: Reel) -> Iterator[tuple[StageParams | None, int, int]]:
     """Cut ``[start, stop)`` where other parameters come into force; none where the step leaves frames alone."""
     in_force = params.in_force
 
     def choose(number: int) -> int | None:
         if params.shots is not None and not any(first <= number < last for first, last in params.shots):
             return None
-        if any(_covers(each, number) and each.region is None for each in step.exemptions):
+        if any(_covers(each, number) and each.region is None for each in params.exemptions or ()):
             return None
         variants = enumerate(params.variants or (), start=1)
         shot = reel.shots.index(reel.shot_of(number)) + 1 if params.variants else 0
@@ -234,10 +246,10 @@ def _covers(exemption: Exemption, number: int) -> bool:
 
 
 def _exempt_regions(
-    step: Step, before: Clip, frames: torch.Tensor, mask: torch.Tensor | None
+    params: StageParams, before: Clip, frames: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Put back the pixels of regions in which the step was taken back."""
-    regions = [each for each in step.exemptions if each.region is not None]
+    regions = [each for each in params.exemptions or () if each.region is not None]
     if not regions:
         return frames, mask
     frames, mask = frames.clone(), None if mask is None else mask.clone()

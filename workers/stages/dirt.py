@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from db.catalog.stages.repairs import DirtParams
 from workers.frames import Clip, Reel, Repaired
@@ -85,7 +84,4 @@ def _find(looked_at: Planes, references: Sequence[Planes], params: DirtParams, s
 
 
 def _with_given(mask: Mask, window: Clip, number: int, params: DirtParams) -> Mask:
-    if params.mask == "found" or window.mask is None:
-        return mask
-    given: NDArray[np.bool_] = window.mask[number - window.start, 0].cpu().numpy()
-    return mask | given
+    return mask if params.mask == "found" else mask | window.marked(number)

@@ -76,10 +76,8 @@ def _read_damaged(window: Clip, number: int, params: InpaintParams) -> _Damaged:
 
 
 def _hole(window: Clip, number: int, params: InpaintParams) -> Hole:
-    if window.mask is None:
-        return np.zeros(window.frames.shape[-2:], np.bool_)
-    marked: Hole = window.mask[number - window.start, 0].cpu().numpy()
-    return _without_largest(holes.widen(marked, params.dilate_px), params.largest_px)
+    marked = window.marked(number)
+    return _without_largest(holes.widen(marked, params.dilate_px), params.largest_px) if marked.any() else marked
 
 
 def _without_largest(hole: Hole, largest_px: int) -> Hole:

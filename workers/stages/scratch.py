@@ -14,7 +14,6 @@ from functools import partial
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from db.catalog.stages.repairs import ScratchParams
 from workers.frames import Clip, Reel, Repaired
@@ -123,19 +122,12 @@ def _mark(window: Clip, number: int, params: ScratchParams, reel: Reel) -> _Dama
     own = raw_view(window, number)
     method = params.method_of(reel.frame_count)
     if method == "mask":
-        return _Damaged(own, mask=_given(window, number, own.code.shape))
+        return _Damaged(own, mask=window.marked(number))
     if method == "propose":
         luma = planes.luma(own.planes)
         return _Damaged(own, mask=cracks.find(luma, params.sensitivity, params.least_contrast, _SIGNS[params.polarity]))
     others = [raw_view(window, other) for other in witnesses(window, number, reel)]
     return _Damaged(own, *_find_lines(own.planes, [reference(own, other).planes for other in others], params))
-
-
-def _given(window: Clip, number: int, shape: tuple[int, ...]) -> Mask:
-    if window.mask is None:
-        return np.zeros(shape, np.bool_)
-    given: NDArray[np.bool_] = window.mask[number - window.start, 0].cpu().numpy()
-    return given
 
 
 def _find_lines(

@@ -55,11 +55,11 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     if copies.refused:
         outputs |= _store_sound_file(plan, copies.refused, notes, bench)
     outputs |= _mask_films(assignment.parts, item, plan, bench)
-    pairs = _pairs(item, plan.layout, bench)
+    pairs = _pairs(item, plan)
     verifier = SoundVerifier(copies.fingerprints)
     outputs |= _decode_master(master, item, plan, verifier, notes, pairs, bench)
     values, outputs["scores"] = _write_scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
-    shots = len(_shot_starts(item, bench)) or 1
+    shots = len(plan.shot_starts) or 1
     notes += [
         *step_changes.notes(item.recipe, values),
         *step_changes.place_faults(item.recipe, facts.frame_count, shots),
@@ -125,6 +125,7 @@ def _master_plan(item: ItemView, facts: ReelFacts, bench: Workbench) -> remux.Ma
         facts=facts,
         tags={"title": item.external_id} | tags,
         film=film,
+        shot_starts=_shot_starts(item, bench),
         sound=locate_sound(item.source, bench) if facts.sound else None,
     )
 
@@ -219,7 +220,7 @@ def _decode_master(
     outputs = {}
     if "access" in item.recipe.outputs:
         path = bench.scratch / "access.mp4"
-        shown, clock = _at_access_rate(frames, item, plan, bench), None
+        shown, clock = _at_access_rate(frames, item, plan), None
         if item.recipe.access_fps is not None:
             clock = pace.clock_at(plan.clock, item.recipe.access_fps)
         comment = _source_mark(item, plan.facts).sentence()
@@ -233,16 +234,14 @@ def _decode_master(
     return outputs | {"framemd5": bench.put("master.framemd5", sums)}
 
 
-def _at_access_rate(
-    frames: Iterator[VideoFrame], item: ItemView, plan: remux.MasterPlan, bench: Workbench
-) -> Iterator[VideoFrame]:
+def _at_access_rate(frames: Iterator[VideoFrame], item: ItemView, plan: remux.MasterPlan) -> Iterator[VideoFrame]:
     """Yield the access copy's frames in the master's layout: the master's own, or others at the rate that is wanted."""
     rate = item.recipe.access_fps
     if rate is None or (rate == plan.clock.rate and not plan.clock.times):
         yield from frames
         return
     pictures = (to_picture(planes.to_planes(frame, plan.layout), plan.layout) for frame in frames)
-    for picture in pace.change_rate(pictures, plan.clock, plan.facts.frame_count, rate, _shot_starts(item, bench)):
+    for picture in pace.change_rate(pictures, plan.clock, plan.facts.frame_count, rate, plan.shot_starts):
         yield planes.to_frame(to_planes(picture, plan.layout), plan.layout)
 
 
@@ -251,11 +250,11 @@ def _shot_starts(item: ItemView, bench: Workbench) -> frozenset[int]:
     return frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else frozenset()
 
 
-def _pairs(item: ItemView, layout: Layout, bench: Workbench) -> scoring.NeighborScores | None:
+def _pairs(item: ItemView, plan: remux.MasterPlan) -> scoring.NeighborScores | None:
     """Return what compares neighbouring frames, for film in colour: in grey nothing of it can be seen."""
-    if layout.channels == 1 or "scores" not in item.recipe.outputs:
+    if plan.layout.channels == 1 or "scores" not in item.recipe.outputs:
         return None
-    return scoring.NeighborScores(_shot_starts(item, bench))
+    return scoring.NeighborScores(plan.shot_starts)
 
 
 def _compare_neighbors(

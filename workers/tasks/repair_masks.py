@@ -57,12 +57,12 @@ class MaskChunks:
         """Take file and writer by the step's number; :func:`open_chunks` makes them."""
         self._paths, self._writers = paths, writers
 
-    def add(self, number: int, frames: torch.Tensor, mask: torch.Tensor | None) -> None:
-        """Write what a step repaired in consecutive frames ``(T, C, H, W)``; no mask means nothing."""
+    def add(self, number: int, mask: torch.Tensor | None) -> None:
+        """Write what a step repaired in consecutive frames, ``(T, 1, H, W)`` bool; none of a step that gives none."""
         write = self._writers.get(number)
-        if write is None:
+        if write is None or mask is None:
             return
-        for row in filled(mask, frames):
+        for row in mask:
             write((_to_samples(row),))
 
     def put(self, recipe: Recipe, bench: Workbench) -> dict[str, Blob]:
@@ -102,11 +102,6 @@ def write_still(masks: Masks, recipe: Recipe, page: int, bench: Workbench) -> di
             raise TransientError(f"{path.name}: cannot be written", code="STORE_FAILED")
         outputs[output] = bench.put(path.name, path)
     return outputs
-
-
-def filled(mask: torch.Tensor | None, frames: torch.Tensor) -> torch.Tensor:
-    """Return the mask of frames ``(T, C, H, W)``, ``(T, 1, H, W)`` bool; without one nothing was repaired."""
-    return frames.new_zeros((len(frames), 1, *frames.shape[-2:]), dtype=torch.bool) if mask is None else mask
 
 
 def _to_samples(mask: torch.Tensor) -> NDArray[np.uint8]:

@@ -204,12 +204,7 @@ def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
 def step_spans(item: ItemView, span: Span) -> list[Span]:
     """Return which frames each step must be given, in order, and at last the span itself: handles in whole cells."""
     assert item.facts is not None
-    cell, count = item.batch_frames, item.facts.frame_count
-    ranges = [span]
-    for step in reversed(item.recipe.steps):
-        start, stop, radius = *ranges[0], stages.temporal_radius(step)
-        ranges.insert(0, (max(0, start - radius) // cell * cell, min(count, -(-(stop + radius) // cell) * cell)))
-    return ranges
+    return stages.step_spans(item.recipe.steps, span, item.facts.frame_count, item.batch_frames)
 
 
 def reel_context(
@@ -254,7 +249,7 @@ def _restore_cells(
             def note(before: Clip, after: torch.Tensor, mask: torch.Tensor | None, number: int = number) -> None:
                 if span[0] <= before.start < span[1]:  # not the handles: they are written, and counted, elsewhere
                     recorder.add(number, before.frames, after, mask)
-                    masks.add(number, after, mask)
+                    masks.add(number, mask)
 
             cells = _apply_step(step, cells, target, item.batch_frames, context, note, bench)
         for cell in cells:
@@ -321,7 +316,8 @@ def _apply_steps(
         frames, mask = stages.repair(step, clip, 0, 1, context, bench)
         before, clip = clip, clip.with_frames(frames)
         recorder.add(number, before.frames, frames, mask)
-        masks[number] = repair_masks.filled(mask, frames)
+        if mask is not None:
+            masks[number] = mask
         notes += step_changes.place_notes(step, before.frames, frames, mask)
         bench.advance()
     return clip, masks, notes

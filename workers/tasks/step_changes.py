@@ -49,7 +49,7 @@ class ChangeRecorder:
             number: Of the step in the recipe, from 0.
             before: What it was given.
             after: What it made of it.
-            mask: ``(T, 1, H, W)`` bool, what it repaired; none where it repaired nothing.
+            mask: ``(T, 1, H, W)`` bool, what it repaired; none of a step that changes whole frames.
         """
         name = self._names.get(number)
         if name is None or before.shape[-2:] != after.shape[-2:]:
@@ -57,8 +57,8 @@ class ChangeRecorder:
         changed, moved = measure(before, after, self._half_code)
         self._columns[f"changed_{name}"].append(changed)
         self._columns[f"moved_{name}"].append(moved)
-        if number in self._repairing:
-            share, places = _measure_mask(mask, len(after))
+        if number in self._repairing and mask is not None:
+            share, places = _measure_mask(mask)
             self._columns[f"repaired_{name}"].append(share)
             self._columns[f"places_{name}"].append(places)
 
@@ -153,10 +153,8 @@ def _step_summary(number: int, stage: str, values: Values) -> dict[str, Any]:
     return row
 
 
-def _measure_mask(mask: torch.Tensor | None, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _measure_mask(mask: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the share of the picture and the number of connected parts of each mask."""
-    if mask is None:
-        return np.zeros(count), np.zeros(count)
     parts = [row[0].cpu().numpy().astype(np.uint8) for row in mask]
     share = np.array([np.count_nonzero(part) / part.size for part in parts])
     return share, np.array([cv2.connectedComponents(part, connectivity=8)[0] - 1 for part in parts], np.float64)

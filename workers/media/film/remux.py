@@ -38,6 +38,8 @@ class MasterPlan:
     """Title, timecode and what else a person should find in the file."""
     film: Place | None = None
     """The source, when it is a film: what it has beside the picture goes along. None for a sequence."""
+    shot_starts: frozenset[int] = frozenset()
+    """Numbers of the frames with which a shot begins; empty where nobody asked for cuts."""
     sound: Place | None = None
     """A file of sound that begins with the reel's first frame, when there is one."""
 
