@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -26,6 +28,12 @@ def weights(path: Path, name: str, seed: int = 0, **said: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, path, metadata={trained.KEY: json.dumps(said)} if said else None)
     return path
+
+
+def views(shapes: Mapping[str, tuple[int, ...]], number: float = 0) -> dict[str, torch.Tensor]:
+    """Return a state of these keys and shapes that takes little room: all see the numbers of the largest."""
+    numbers = torch.full((max(map(math.prod, shapes.values())),), number, dtype=torch.float16)
+    return {key: numbers[: math.prod(shape)].view(shape) for key, shape in shapes.items()}
 
 
 def pin(store: Store, folder: Path, name: str, seed: int = 0) -> Pin:

@@ -29,10 +29,15 @@ from db.errors import InputError
 
 MAX_BYTES = 8_000_000_000
 """No published colorizer is a quarter as large."""
+MAX_TENSORS = 20_000
+"""No published file has a quarter as many. Each costs a kilobyte and more before it holds one number."""
 WRAPPERS = ("params", "params_ema", "model", "state_dict", "net_g", "net")
 """Keys under which training programs put the weights."""
 _PREFIXES = ("module.", "model.")
-_SAFETENSORS_MAX_HEADER = 100_000_000
+_SAFETENSORS_MAX_HEADER = 4_000_000
+"""Bytes: MAX_TENSORS entries of 200."""
+_PICKLE_MAX_BYTES = 32_000_000
+"""Of the pickle in an archive, which names the tensors and holds none of their numbers."""
 
 State = dict[str, Tensor]
 
@@ -80,7 +85,39 @@ def read(path: Path) -> dict[str, State]:
     sets = _weight_sets(_read_safetensors(path) if _is_safetensors(path) else _read_pickle(path))
     if not sets:
         raise _bad_checkpoint(path, "there are no tensors in it")
+    _check_extent(path, sets)
     return sets
+
+
+def storage_bytes(state: Mapping[str, Tensor]) -> int:
+    """Return how many bytes the numbers of a set really take, whatever the shapes of its tensors say."""
+    storages = (value.untyped_storage() for value in state.values() if _has_storage(value))
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def _check_extent(path: Path, sets: Mapping[str, State]) -> None:
+    """Refuse more tensors than any network has, and such as unfold from a few numbers to many.
+
+    Raises:
+        InputError: ``TOO_LARGE`` or ``BAD_CHECKPOINT``.
+    """
+    _check_count(path, sum(map(len, sets.values())))
+    for name, value in (item for state in sets.values() for item in state.items()):
+        if _has_storage(value) and value.nbytes > value.untyped_storage().nbytes():
+            there = value.untyped_storage().nbytes()
+            what = f"{name:.80} has {value.numel():,} numbers, of which {there:,} bytes are there"
+            raise _bad_checkpoint(path, what)
+
+
+def _check_count(path: Path, count: int) -> None:
+    if count > MAX_TENSORS:
+        message = f"{path}: {count:,} tensors; no known weights have more than {MAX_TENSORS:,}"
+        raise InputError(message, code="TOO_LARGE", remedy="Check that it is a file of weights.")
+
+
+def _has_storage(value: Tensor) -> bool:
+    """Whether a tensor's numbers lie in memory; others are refused where they are used."""
+    return value.layout is torch.strided and value.device.type == "cpu"
 
 
 def metadata_text(path: Path) -> str | None:
@@ -91,6 +128,7 @@ def metadata_text(path: Path) -> str | None:
     """
     if not _is_safetensors(path):
         return None
+    _check_header(path)
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(trained.KEY)
@@ -130,10 +168,20 @@ def _is_safetensors(path: Path) -> bool:
             head = file.read(9)
     except OSError as error:
         raise _bad_checkpoint(path, f"it cannot be read ({error.strerror})") from error
-    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _SAFETENSORS_MAX_HEADER
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that is longer than those of weights, before its library makes an object of each entry."""
+    with suppress(OSError), path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if _SAFETENSORS_MAX_HEADER < size < path.stat().st_size:
+            message = f"{path}: a header of {size:,} bytes; no known weights have more than {_SAFETENSORS_MAX_HEADER:,}"
+            raise InputError(message, code="TOO_LARGE", remedy="Check that it is a file of weights.")
 
 
 def _read_safetensors(path: Path) -> State:
+    _check_header(path)
     try:
         state: State = load_file(path)
         return state
@@ -178,10 +226,13 @@ def _is_stored_plainly(path: Path) -> bool:
     """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+    _check_count(path, sum("/data/" in entry.filename for entry in entries))
     total_bytes = sum(entry.file_size for entry in entries)
     if total_bytes > MAX_BYTES or total_bytes > 4 * path.stat().st_size + 1_000_000:
         remedy = "It is not as PyTorch writes weights. Take it from its authors."
         raise InputError(f"{path}: {total_bytes:,} bytes would come out of it", code="TOO_LARGE", remedy=remedy)
+    if any(entry.filename.endswith("data.pkl") and entry.file_size > _PICKLE_MAX_BYTES for entry in entries):
+        raise _bad_checkpoint(path, f"what names its tensors has more than {_PICKLE_MAX_BYTES:,} bytes")
     return all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workers.models.checkpoints.formats import storage_bytes
 from workers.ops import tiles
 
 _SCALES = (1, 2, 3, 4)
@@ -138,7 +139,7 @@ def _load_descriptor(architecture: Any, state: Mapping[str, Tensor]) -> Any:
             raise ValueError(f"{name}: {key:.80} is no plain tensor of numbers")
         if any(part.isdecimal() and int(part[:9]) > _MOST_LAYERS for part in key.split(".")):
             raise ValueError(f"{name}: {key:.80} is deeper than any known network")
-    with _limit_memory(sum(value.nbytes for value in state.values())), warnings.catch_warnings():
+    with _limit_memory(storage_bytes(state)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch says of others' code helps nobody here
         try:
             descriptor = architecture.load(dict(state))
@@ -177,7 +178,8 @@ def _load_failure(error: Exception) -> str:
 
 
 def _is_plain(value: Tensor) -> bool:
-    return value.layout is torch.strided and not value.is_quantized and not value.is_complex()
+    strided = value.layout is torch.strided and value.device.type == "cpu"
+    return strided and not value.is_quantized and not value.is_complex()
 
 
 @contextlib.contextmanager

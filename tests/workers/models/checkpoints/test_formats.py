@@ -255,3 +255,52 @@ def test_any_damage_ends_in_weights_or_in_a_code(
         path.write_bytes(damaged(bytes_of_a_file[form]))
     with suppress(InputError):  # any other exception is a failure
         formats.read(path)
+
+
+def unfolding(*shape: int) -> torch.Tensor:
+    return torch.zeros(1).expand(*shape)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a.weight": unfolding(4096, 4096, 3, 3)},
+        {"params": {"a.weight": torch.zeros(64).as_strided((64, 64, 9), (1, 0, 0))}},
+        unfolding(1 << 30),
+    ],
+)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_tensors_that_unfold_from_fewer_numbers_are_refused(tmp_path: Path, document: Any, legacy: bool) -> None:
+    with pytest.raises(InputError, match="bytes are there") as caught:
+        formats.read(saved(tmp_path / "w.pth", document, legacy=legacy))
+    assert caught.value.code == "BAD_CHECKPOINT"
+
+
+def test_tensors_that_share_their_numbers_count_once(tmp_path: Path) -> None:
+    shared = torch.ones(4, 256)
+    state = formats.read(saved(tmp_path / "w.pth", {f"{number}.weight": shared.T for number in range(9)}))[""]
+    assert len(state) == 9
+    assert formats.storage_bytes(state) == shared.nbytes
+
+
+def test_more_tensors_than_any_network_has_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    names = {f"{number:0150}": torch.zeros(0) for number in range(formats.MAX_TENSORS + 1)}
+    save_file(names, tmp_path / "w.safetensors")
+    for refused in (
+        lambda: formats.read(tmp_path / "w.safetensors"),
+        lambda: formats.metadata_text(tmp_path / "w.safetensors"),
+    ):
+        with pytest.raises(InputError, match="no known weights have more") as caught:
+            refused()
+        assert caught.value.code == "TOO_LARGE"
+    with pytest.raises(InputError, match="no known weights have more"):
+        formats.read(saved(tmp_path / "w.pth", dict.fromkeys(names, torch.zeros(1))))
+
+
+def test_an_archive_of_too_many_tensors_is_refused_by_its_table(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr("w/data.pkl", b"")
+        for number in range(formats.MAX_TENSORS + 1):
+            archive.writestr(f"w/data/{number}", b"")
+    with pytest.raises(InputError, match="20,001 tensors"):
+        formats.read(tmp_path / "w.pth")

@@ -17,7 +17,7 @@ from db.catalog.weights import CARDS, Card
 from db.errors import InputError, WorkError
 from db.settings import Settings
 from db.store import open_store
-from tests.support import servers, tint
+from tests.support import placeholders, servers, tint
 from workers import models
 from workers.models.checkpoints import loading, registered
 from workers.workbench import Workbench
@@ -34,9 +34,8 @@ SINGLE = (
 
 
 def empty(name: str) -> dict[str, torch.Tensor]:
-    """A state of the right keys and shapes that takes no room: one number seen as many."""
-    shapes = loading._key_shapes(name)[""]
-    return {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    """A state of a network's keys and shapes."""
+    return placeholders.views(loading._key_shapes(name)[""])
 
 
 def saved(folder: Path, state: dict[str, torch.Tensor], name: str = "w.pth") -> Path:
@@ -185,7 +184,7 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coco_finetuned_mask_256_ffs")
     expected = loading._key_shapes("instcolorization")
     for number, (name, shapes) in enumerate(expected.items(), start=1):
-        state = {key: torch.tensor(float(number)).expand(shape) for key, shape in shapes.items()}
+        state = placeholders.views(shapes, number)
         torch.save({"state_dict": state}, folder / f"latest_net_{name}.pth")
     return folder
 

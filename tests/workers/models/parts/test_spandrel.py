@@ -188,6 +188,14 @@ def test_hostile_and_damaged_files_end_in_a_code(spoil: Callable[[State], State]
     assert caught.value.code == "BAD_CHECKPOINT"
 
 
+def test_a_network_that_unfolds_from_a_few_numbers_is_not_built(tmp_path: Path) -> None:
+    state = state_of(SPAN(num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2))
+    name = next(key for key, value in state.items() if value.ndim == 4)
+    torch.save(state | {name: torch.zeros(1).expand(4096, 4096, 3, 3)}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=f"{name} has 150,994,944 numbers"):
+        inspect_weights.examine([str(tmp_path / "w.pth")], None, tmp_path)
+
+
 def test_a_network_that_was_made_up_and_cannot_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = file_of(tmp_path, nafnet())
 
