@@ -20,7 +20,7 @@ from workers.media import pixels
 from workers.media.errors import reading, writing
 from workers.media.pixels import Picture
 from workers.media.source import check_file
-from workers.media.stills import dpx, openimage, pillow
+from workers.media.stills import dpx, openimage, pillow, tiff_tags
 from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Photo, StillHeader, is_still, join_alpha, kind_of
 
 __all__ = [
@@ -170,9 +170,9 @@ def with_picture(photo: Photo, picture: Picture) -> Photo:
 
 
 def pages_of(path: Path, first: Photo, settings: Settings, *, accept_damaged: bool) -> Iterator[Photo]:
-    """Yield all pages of a TIFF whose first one is decoded already; of any other format the first page alone."""
+    """Yield the pages of a TIFF whose first one is decoded already, up to the most that is read; else the first."""
     yield first
-    for page in range(1, first.pages if first.kind == "tiff" else 1):
+    for page in range(1, min(first.pages, tiff_tags.MAX_PAGES) if first.kind == "tiff" else 1):
         yield read(path, settings, accept_damaged=accept_damaged, page=page)
 
 

@@ -46,16 +46,15 @@ def copy_metadata(source: Path, target: Path) -> tuple[str, ...]:
         return ()
     try:
         with writing(target.name):
-            _KINDS[kind](source, target)
+            return _KINDS[kind](source, target)
     except (ValueError, struct.error, IndexError, zlib.error):
         return (f"Tags of the source's {kind.upper()} could not be followed and were not all carried over.",)
-    return ()
 
 
 # -- PNG
 
 
-def _copy_png(source: Path, target: Path) -> None:
+def _copy_png(source: Path, target: Path) -> tuple[str, ...]:
     with source.open("rb") as file:
         before, behind = _png_metadata(file)
     fresh = target.with_name(f"{target.name}.part")
@@ -74,6 +73,7 @@ def _copy_png(source: Path, target: Path) -> None:
                 old.seek(at)
                 new.write(old.read(size))
     fresh.replace(target)
+    return ()
 
 
 def _png_metadata(file: BinaryIO) -> tuple[list[bytes], list[bytes]]:
@@ -119,11 +119,11 @@ def _upright_exif(chunk: bytes) -> bytes:
 # -- JPEG
 
 
-def _copy_jpeg(source: Path, target: Path) -> None:
+def _copy_jpeg(source: Path, target: Path) -> tuple[str, ...]:
     with source.open("rb") as file:
         source_segments = [segment for mark, segment in _segments(file.read(MAX_BYTES)) if mark in _JPEG_TAKEN]
     if not source_segments:
-        return
+        return ()
     body = target.read_bytes()
     at = 2
     for mark, segment in _segments(body):
@@ -131,6 +131,7 @@ def _copy_jpeg(source: Path, target: Path) -> None:
             break
         at += len(segment)
     target.write_bytes(body[:at] + b"".join(source_segments) + body[at:])
+    return ()
 
 
 def _segments(body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -147,13 +148,14 @@ def _segments(body: bytes) -> Iterator[tuple[int, bytes]]:
 # -- JPEG 2000
 
 
-def _copy_jpeg2000(source: Path, target: Path) -> None:
+def _copy_jpeg2000(source: Path, target: Path) -> tuple[str, ...]:
     body = source.read_bytes()
     if body.startswith(b"\xff\x4f"):
-        return
+        return ()
     source_boxes = [box for name, box in _boxes(body) if name in {b"xml ", b"uuid"} and _XMP_BOX not in box[8:32]]
     with target.open("ab") as file:
         file.write(b"".join(source_boxes))
+    return ()
 
 
 def _boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -17,11 +17,13 @@ import OpenImageIO as oiio
 from db.errors import InputError, TransientError
 from workers.media import timecode
 from workers.media.errors import error_text, reading
+from workers.media.stills import tiff_tags
 from workers.media.stills.photo import Photo, StillHeader, is_truncation, matching_profile, to_export_samples, upright
 
 oiio.attribute("threads", 1)
 
-MAX_PAGES = 10_000
+MAX_PROFILE_BYTES = 64 << 20
+"""Of the ICC profiles of a file that is written, all pages together."""
 EXACT_EXR = "zip"
 _JPEG2000_SUFFIXES = {".jp2", ".j2k"}
 _LOSSY_EXR = ("b44", "dwa", "pxr24")
@@ -49,7 +51,11 @@ def header(path: Path, kind: str, page: int = 0) -> StillHeader:
     with reading(str(path), code="BAD_HEADER"):
         reader = _open(path, kind)
         # Counted once a file: counting reads every directory, and a microfilm has hundreds.
-        pages = max(1, reader.spec().get_int_attribute("oiio:subimages", 0) or _page_count(reader)) if page == 0 else 1
+        pages = (
+            max(1, reader.spec().get_int_attribute("oiio:subimages", 0) or _page_count(reader, path, kind))
+            if page == 0
+            else 1
+        )
         _seek_page(reader, page, path)
         spec = reader.spec()
         depth, floating = _TYPES.get(str(spec.format), 0), str(spec.format) in {"half", "float"}
@@ -116,11 +122,12 @@ def write(photos: Iterable[Photo], path: Path, kind: str) -> tuple[str, ...]:
     if out is None:
         raise TransientError(f"Writing {path}: {error_text(ValueError(oiio.geterror()))}")
     notes: list[str] = []
+    room = MAX_PROFILE_BYTES
     # The writer of JPEG 2000 knows its two sub-formats by the suffix alone, and writes nothing under any other.
     target = path.with_name("frame.jp2") if kind == "jpeg2000" and path.suffix not in _JPEG2000_SUFFIXES else path
     for number, photo in enumerate(photos):
         samples = to_export_samples(photo)
-        spec = _spec(photo, samples, kind, notes)
+        spec, room = _spec(photo, samples, kind, notes, room), room - len(icc_profile(photo))
         if not out.open(str(target), spec, "AppendSubimage" if number else "Create") or not out.write_image(samples):
             raise TransientError(f"Writing {path}: {error_text(ValueError(out.geterror()))}")
     if not out.close() or not target.stat().st_size:
@@ -173,12 +180,12 @@ def _seek_page(reader: Any, page: int, path: Path) -> None:
         )
 
 
-def _page_count(reader: Any) -> int:
+def _page_count(reader: Any, path: Path, kind: str) -> int:
     count = 1
-    while count < MAX_PAGES and reader.seek_subimage(count, 0):
+    while count < tiff_tags.MAX_PAGES and reader.seek_subimage(count, 0):
         count += 1
     reader.seek_subimage(0, 0)
-    return count
+    return tiff_tags.page_count(path) if kind == "tiff" and count == tiff_tags.MAX_PAGES else count
 
 
 def _rates(spec: Any) -> tuple[Fraction, ...]:
@@ -199,7 +206,7 @@ def _user_bits(spec: Any) -> int:
     return int(value[1]) & 0xFFFFFFFF if isinstance(value, tuple) and len(value) == 2 else 0
 
 
-def _spec(photo: Photo, samples: Any, kind: str, notes: list[str]) -> Any:
+def _spec(photo: Photo, samples: Any, kind: str, notes: list[str], room: int) -> Any:
     height, width, channels = samples.shape
     type_ = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}[str(samples.dtype)]
     spec = oiio.ImageSpec(width, height, channels, type_)
@@ -229,7 +236,7 @@ def _spec(photo: Photo, samples: Any, kind: str, notes: list[str]) -> Any:
         spec.attribute("oiio:UnassociatedAlpha", 1 if apart else 0)
     elif kind == "exr" and channels == 1:
         spec.channelnames = (photo.spec.channelnames[0] if photo.spec is not None and photo.mono else "Y",)
-    _with_profile(spec, photo, notes)
+    _with_profile(spec, photo, notes, room)
     return spec
 
 
@@ -253,11 +260,13 @@ def icc_profile(photo: Photo) -> bytes:
     return bytes(np.asarray(data, np.uint8)) if data is not None else photo.baggage.get("icc_profile") or b""
 
 
-def _with_profile(spec: Any, photo: Photo, notes: list[str]) -> None:
+def _with_profile(spec: Any, photo: Photo, notes: list[str], room: int) -> None:
     profile = icc_profile(photo)
     if not profile:
         return
-    if usable := matching_profile(photo.samples.shape[2], profile):
+    if len(profile) > room:
+        notes.append(f"ICC profiles of more than {MAX_PROFILE_BYTES:,} bytes in one file were left out.")
+    elif usable := matching_profile(photo.samples.shape[2], profile):
         spec.attribute("ICCProfile", oiio.TypeDesc(f"uint8[{len(usable)}]"), np.frombuffer(usable, np.uint8))
     else:
         notes.append("The ICC profile was left out: it is for pictures with other channels.")

@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_TAGS, MAX_PAGES, MAX_BYTES = 4096, 10_000, 64 << 20
-"""Of a directory, a file, and all values of a page."""
+import numpy as np
+
+MAX_TAGS, MAX_PAGES = 4096, 10_000
+"""Of a directory, and directories of a file."""
+MAX_BYTES, MAX_ENTRIES = 64 << 20, 500_000
+"""Values and tags of a whole file, all pages together; a place that many tags point at counts once."""
+_COUNTED_PAGES = 1_000_000
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of a value, by its type."""
 _UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -39,34 +44,44 @@ class TagEntry:
     type: int
     count: int
     body: bytes
-    """In the file's byte order."""
+    """In the byte order that was asked for."""
 
 
 Tags = Mapping[int, "TagEntry | Tags"]
 """A directory; EXIF, GPS and interoperability are directories in it."""
 
 
-def copy_tags(source: Path, target: Path) -> None:
+def copy_tags(source: Path, target: Path) -> tuple[str, ...]:
     """Give ``target``'s pages the tags of ``source``'s, in place.
+
+    Returns:
+        Notes on what was not kept.
 
     Raises:
         ValueError: One of the files is damaged, or holds too much; ``target`` is untouched.
     """
-    with source.open("rb") as file:
-        source_file = _TiffFile(file)
-        pages = source_file.pages()
-    with target.open("r+b") as file:
-        target_file = _TiffFile(file)
+    with source.open("rb") as old, target.open("r+b") as new:
+        source_file, target_file = _TiffFile(old), _TiffFile(new)
+        target_pages = target_file.pages(target_file.order)
+        source_pages = source_file.pages(target_file.order)
+        if target_file.left_out:  # how its samples are stored may be among it
+            raise ValueError("a written file of too many tags")
         new_pages = []
-        for target_tags, source_tags in zip(target_file.pages(), pages, strict=False):
+        for target_tags, source_tags in zip(target_pages, source_pages, strict=False):
             structure = {tag: entry for tag, entry in target_tags.items() if tag in _STRUCTURE}
-            tags_to_copy = _swap_tags(
-                _without_size(target_tags, source_tags), turn=target_file.order != source_file.order
-            )
+            tags_to_copy = _without_size(target_tags, source_tags)
             new_pages.append(
                 {**{tag: entry for tag, entry in tags_to_copy.items() if tag not in _STRUCTURE}, **structure}
             )
         target_file.append(new_pages)
+    count = len(source_file.left_out)
+    return (f"{count} of the source's tags hold too much together and were left out.",) if count else ()
+
+
+def page_count(path: Path) -> int:
+    """Return how many directories follow one another, at most a million; raises ``ValueError`` for a damaged file."""
+    with path.open("rb") as file:
+        return _TiffFile(file).page_count()
 
 
 def with_orientation(body: bytes, orientation: int) -> bytes:
@@ -97,21 +112,9 @@ def _number(entry: TagEntry | Tags | None) -> bytes:
     return entry.body.strip(b"\0") if isinstance(entry, TagEntry) else b""
 
 
-def _swap_tags(tags: Tags, *, turn: bool) -> Tags:
-    if not turn:
-        return tags
-    return {
-        tag: _swap_tags(entry, turn=True)
-        if isinstance(entry, Mapping)
-        else TagEntry(entry.type, entry.count, _swap_bytes(entry))
-        for tag, entry in tags.items()
-    }
-
-
-def _swap_bytes(entry: TagEntry) -> bytes:
-    unit = _UNITS.get(entry.type, 1)
-    parts = [entry.body[at : at + unit][::-1] for at in range(0, len(entry.body), unit)]
-    return b"".join(parts) if unit > 1 else entry.body
+def _swap_bytes(type_: int, body: bytes) -> bytes:
+    unit = _UNITS.get(type_, 1)
+    return np.frombuffer(body, f"u{unit}").byteswap().tobytes() if unit > 1 else body
 
 
 class _TiffFile:
@@ -128,52 +131,80 @@ class _TiffFile:
         self._code = f"{self.order}{'Q' if self.big else 'I'}"
         (self.first,) = struct.unpack_from(self._code, head, 8 if self.big else 4)
 
-    def pages(self) -> list[Tags]:
-        """Read all directories of the chain."""
+        self.left_out: set[tuple[int, int]] = set()
+        """Places and sizes of values for which there was no room."""
+        self._bodies: dict[tuple[int, int, int], bytes] = {}
+        self._room, self._entries, self._turn = MAX_BYTES, MAX_ENTRIES, False
+
+    def pages(self, order: str) -> list[Tags]:
+        """Read the directories of the chain, up to the most that is read; values come in the byte order ``order``."""
+        self._turn = order != self.order
         directories: list[Tags] = []
         at, offsets = self.first, set[int]()
-        while at:
-            if at in offsets or len(directories) >= MAX_PAGES:
+        while at and len(directories) < MAX_PAGES:
+            if at in offsets:
                 raise ValueError("directories without end")
             offsets.add(at)
-            tags, at = self._read_directory(at, [MAX_BYTES])
+            tags, at = self._read_directory(at)
             directories.append(tags)
         return directories
 
-    def _read_directory(self, at: int, budget: list[int], depth: int = 0) -> tuple[Tags, int]:
+    def page_count(self) -> int:
+        """Follow the chain without reading what the directories hold."""
+        at, offsets = self.first, set[int]()
+        while at and at not in offsets and len(offsets) < _COUNTED_PAGES:
+            offsets.add(at)
+            self.file.seek(at)
+            count = self._read(f"{self.order}{'Q' if self.big else 'H'}")
+            self.file.seek(count * (20 if self.big else 12), 1)
+            at = self._read(self._code)
+        return len(offsets)
+
+    def _read_directory(self, at: int, depth: int = 0) -> tuple[Tags, int]:
         self.file.seek(at)
         count = self._read(f"{self.order}{'Q' if self.big else 'H'}")
-        if count > MAX_TAGS:
+        self._entries -= count
+        if count > MAX_TAGS or self._entries < 0:
             raise ValueError("too many tags")
         shape = f"{self.order}HH{'Q8s' if self.big else 'I4s'}"
         rows = [struct.unpack(shape, self._read_bytes(struct.calcsize(shape))) for _ in range(count)]
         following = self._read(self._code)
         entries: dict[int, TagEntry | Tags] = {}
-        for tag, type_, many, field in rows:
+        for tag, type_, many, value in rows:
             size = _SIZES.get(type_, 0) * many
-            budget[0] -= size
-            if not size or budget[0] < 0:
-                continue
-            if tag in _INNER and many == 1 and size <= self.word:
+            if tag in _INNER and many == 1 and 0 < size <= self.word:
                 if depth < 2:
-                    inner = (
-                        struct.unpack(self._code, field)[0] if size == self.word else self._short_offset(type_, field)
-                    )
-                    entries[tag], _ = self._read_directory(inner, budget, depth + 1)
-                continue
-            if size <= self.word:
-                body = field[:size]
-            else:
-                self.file.seek(struct.unpack(self._code, field)[0])
-                body = self._read_bytes(size)
-            entries[tag] = TagEntry(type_, many, body)
+                    inner = self._offset(value) if size == self.word else self._short_offset(type_, value)
+                    entries[tag], _ = self._read_directory(inner, depth + 1)
+            elif size and (body := self._body(type_, size, value)) is not None:
+                entries[tag] = TagEntry(type_, many, body)
         return entries, following
+
+    def _body(self, type_: int, size: int, value: bytes) -> bytes | None:
+        """Return a tag's value from its field or from where that points; none where there is no room for it."""
+        if size <= self.word:
+            return _swap_bytes(type_, value[:size]) if self._turn else value[:size]
+        at = self._offset(value)
+        key = (at, size, _UNITS.get(type_, 1) if self._turn else 1)
+        if key not in self._bodies:
+            if size > self._room:
+                self.left_out.add((at, size))
+                return None
+            self._room -= size
+            self.file.seek(at)
+            body = self._read_bytes(size)
+            self._bodies[key] = _swap_bytes(type_, body) if self._turn else body
+        return self._bodies[key]
+
+    def _offset(self, value: bytes) -> int:
+        return int(struct.unpack(self._code, value)[0])
 
     def append(self, pages: Sequence[Tags]) -> None:
         """Write directories behind the file, one pointing at the next, and point the header at the first."""
         link = 8 if self.big else 4
+        places: dict[bytes, int] = {}
         for tags in pages:
-            at, place = self._write_directory(tags)
+            at, place = self._write_directory(tags, places)
             self.file.seek(link)
             self.file.write(struct.pack(self._code, at))
             link = place
@@ -181,20 +212,25 @@ class _TiffFile:
         if not self.big and self.file.tell() > 2**32:
             raise ValueError("a classic TIFF file that is full")
 
-    def _write_directory(self, tags: Tags) -> tuple[int, int]:
-        """Write a directory; returns where it is, and where the place of the next one goes."""
+    def _write_directory(self, tags: Tags, places: dict[bytes, int]) -> tuple[int, int]:
+        """Write a directory; returns where it is, and where the place of the next one goes.
+
+        ``places`` says where long values stand already: many pages may have the same.
+        """
         rows = []
         for tag, entry in sorted(tags.items()):
             if isinstance(entry, TagEntry) and entry.type >= _LONG8 and not self.big:
                 continue  # classic files know no such values
             if isinstance(entry, Mapping):
-                inner, _ = self._write_directory(entry)
+                inner, _ = self._write_directory(entry, places)
                 entry = TagEntry(_LONG8 if self.big else _LONG, 1, struct.pack(self._code, inner))
             field = entry.body.ljust(self.word, b"\0")
             if len(field) > self.word:
-                self._seek_to_end()
-                field = struct.pack(self._code, self.file.tell())
-                self.file.write(entry.body)
+                if entry.body not in places:
+                    self._seek_to_end()
+                    places[entry.body] = self.file.tell()
+                    self.file.write(entry.body)
+                field = struct.pack(self._code, places[entry.body])
             rows.append(struct.pack(f"{self.order}HH", tag, entry.type) + struct.pack(self._code, entry.count) + field)
         self._seek_to_end()
         at = self.file.tell()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,14 @@ from workers.media.errors import writing
 SOURCE_TYPE, AI_SYSTEM = "DigitalSourceType", "AISystemUsed"
 """Properties of the IPTC's Extension schema."""
 IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-MAX_PACKET_BYTES = 64 << 20
+MAX_PACKET_BYTES = 4 << 20
+"""Of a packet, unfolded: an editor's whole history of a picture is a tenth of it."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _JPEG_HEAD, _JPEG_MORE = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _JPEG_ROOM = 65_535 - 2 - len(_JPEG_HEAD)
+_JPEG_HEAD_BYTES = 64 << 20
+"""Of segments before the picture that are looked through."""
 _PNG_SIGNATURE, _PNG_KEYWORD = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
 _BOX_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _TIFF_TAG, _TIFF_BYTES = 700, 1
@@ -37,6 +40,10 @@ _FRESH = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
     f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta>\n<?xpacket end="w"?>'
 ).encode()
+
+
+class PacketTooLong(ValueError):
+    """A packet has more bytes than are read."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,10 @@ def copy_xmp(source: Path | None, target: Path, mark: Mapping[str, str]) -> tupl
     Returns:
         Notes on what could not be kept.
     """
-    packet = read(source) if source else None
+    packet, notes = _read_noting(source) if source else (None, ())
     mark = _mark_to_write(packet, mark)
     if packet is None and not mark:
-        return ()
-    notes: tuple[str, ...] = ()
+        return notes if source and kind_of(source) != kind_of(target) else ()  # their luggage is carried as it is
     if mark:
         try:
             packet = with_mark(packet, mark)
@@ -86,15 +92,21 @@ def _mark_to_write(packet: Packet | None, mark: Mapping[str, str]) -> Mapping[st
 
 
 def read(path: Path) -> Packet | None:
-    """Return the XMP of a file; none where it has none, is of another kind, or is damaged around it."""
+    """Return the XMP of a file; none where it has none, or too much, is of another kind, or is damaged around it."""
+    return _read_noting(path)[0]
+
+
+def _read_noting(path: Path) -> tuple[Packet | None, tuple[str, ...]]:
     kind = kind_of(path)
     if kind is None:
-        return None
+        return None, ()
     try:
         with path.open("rb") as file:
-            return _KINDS[kind].read(file)
+            return _KINDS[kind].read(file), ()
+    except PacketTooLong:
+        return None, (f"XMP of more than {MAX_PACKET_BYTES:,} bytes was not carried over.",)
     except (ValueError, OSError, struct.error, IndexError, zlib.error):
-        return None
+        return None, ()
 
 
 def write(path: Path, packet: Packet | None) -> bool:
@@ -122,9 +134,7 @@ def with_mark(packet: Packet | None, mark: Mapping[str, str]) -> Packet:
     Raises:
         ValueError: The packet is no XMP.
     """
-    body = _utf8(packet.body) if packet else _FRESH
-    for name, value in mark.items():
-        body = _with_property(body, name, value)
+    body = _with_properties(_utf8(packet.body) if packet else _FRESH, mark)
     return Packet(body, packet.more if packet else ())
 
 
@@ -134,6 +144,13 @@ def properties(packet: Packet | None) -> dict[str, str]:
         return _scan_packet(_utf8(packet.body)).values if packet else {}
     except ValueError:
         return {}
+
+
+def _bounded(size: int) -> int:
+    """Return the size of a packet; raises :class:`PacketTooLong`."""
+    if size > MAX_PACKET_BYTES:
+        raise PacketTooLong
+    return size
 
 
 def kind_of(path: Path) -> str | None:
@@ -156,10 +173,10 @@ class _PacketPlaces:
     rdf_end: int = -1
     prefix: str = "rdf"
     about: str = ""
-    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Elements of the IPTC's Extension schema."""
-    attributes: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """The same written as attributes: where their element begins, and their qualified name."""
+    spans: list[tuple[str, int, int]] = field(default_factory=list)
+    """Elements of the IPTC's Extension schema: local name, begin and end."""
+    attributes: list[tuple[str, int, str]] = field(default_factory=list)
+    """The same written as attributes: local name, where their element begins, and qualified name."""
     values: dict[str, str] = field(default_factory=dict)
 
 
@@ -192,7 +209,7 @@ def _scan_packet(body: bytes) -> _PacketPlaces:
         for key, value in attributes.items():
             if _parts(key)[0] == IPTC_EXTENSION:
                 qualified = ":".join(reversed(key.split(" ")[1:]))
-                places.attributes[_parts(key)[1]] = (parser.CurrentByteIndex, qualified)
+                places.attributes.append((_parts(key)[1], parser.CurrentByteIndex, qualified))
                 places.values[_parts(key)[1]] = value
 
     def end(name: str) -> None:
@@ -200,7 +217,7 @@ def _scan_packet(body: bytes) -> _PacketPlaces:
         space, local = _parts(name)
         if space == IPTC_EXTENSION:
             stop = body.index(b">", parser.CurrentByteIndex) + 1
-            places.spans[local] = (since, stop)
+            places.spans.append((local, since, stop))
             places.values[local] = "".join(text).strip()
         if (space, local) == (_RDF, "RDF"):
             places.rdf_end = parser.CurrentByteIndex
@@ -225,37 +242,51 @@ def _parts(name: str) -> tuple[str, str]:
     return (words[0], words[1]) if len(words) > 1 else ("", name)
 
 
-def _with_property(body: bytes, name: str, value: str) -> bytes:
-    body = _without(body, name)
+def _with_properties(body: bytes, mark: Mapping[str, str]) -> bytes:
     places = _scan_packet(body)
+    parts, at = [], 0
+    for start, stop in [*_spans_of(body, places, mark), (places.rdf_end, places.rdf_end)]:
+        if start < at:
+            raise ValueError("a property stands around or behind all others")
+        parts.append(body[at:start])
+        at = stop
+    joined = b"".join([*parts, _elements(places, mark), body[at:]])
+    after = _scan_packet(joined)
+    names = [name for name, *_ in (*after.spans, *after.attributes) if name in mark]
+    if sorted(names) != sorted(mark) or not mark.items() <= after.values.items():
+        raise ValueError("its properties cannot be told from its other words")
+    return joined
+
+
+def _elements(places: _PacketPlaces, mark: Mapping[str, str]) -> bytes:
     rdf = f"{places.prefix}:" if places.prefix else ""
     about = f"{rdf or 'rdf:'}about={quoteattr(places.about)}"
     if not rdf:  # an attribute is in no default name space
         about = f"xmlns:rdf={quoteattr(_RDF)} {about}"
-    element = (
+    return "".join(
         f"<{rdf}Description {about} xmlns:Iptc4xmpExt={quoteattr(IPTC_EXTENSION)}>"
         f"<Iptc4xmpExt:{name}>{escape(value)}</Iptc4xmpExt:{name}></{rdf}Description>"
-    )
-    return body[: places.rdf_end] + element.encode() + body[places.rdf_end :]
+        for name, value in mark.items()
+    ).encode()
 
 
-def _without(body: bytes, name: str) -> bytes:
-    """Take a property out, wherever it stands and however often."""
-    for _ in range(100):
-        places = _scan_packet(body)
-        if name in places.spans:
-            start, stop = places.spans[name]
-        elif name in places.attributes:
-            begin, qualified = places.attributes[name]
-            pattern = rb"\s" + re.escape(qualified.encode()) + rb"\s*=\s*(\"[^\"]*\"|'[^']*')"
-            match = re.compile(pattern).search(body, begin)
-            if match is None:
-                raise ValueError(f"{name} cannot be found in it")
-            start, stop = match.span()
-        else:
-            return body
-        body = body[:start] + body[stop:]
-    raise ValueError(f"{name} stands too often in it")
+def _spans_of(body: bytes, places: _PacketPlaces, names: Container[str]) -> list[tuple[int, int]]:
+    """Return where properties stand, wherever and however often, in order; what stands inside another is not named."""
+    spans = [(start, stop) for name, start, stop in places.spans if name in names]
+    spans += [_attribute_span(body, *rest) for name, *rest in places.attributes if name in names]
+    outer: list[tuple[int, int]] = []
+    for start, stop in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not outer or start >= outer[-1][1]:
+            outer.append((start, stop))
+    return outer
+
+
+def _attribute_span(body: bytes, begin: int, qualified: str) -> tuple[int, int]:
+    pattern = rb"\s" + re.escape(qualified.encode()) + rb"\s*=\s*(\"[^\"]*\"|'[^']*')"
+    match = re.compile(pattern).search(body, begin)
+    if match is None:
+        raise ValueError(f"{qualified} cannot be found in it")
+    return match.span()
 
 
 # -- JPEG
@@ -264,7 +295,7 @@ def _without(body: bytes, name: str) -> bytes:
 def _read_jpeg(file: Any) -> Packet | None:
     body: bytes | None = None
     more = []
-    for marker, payload in _segments(file.read(MAX_PACKET_BYTES)):
+    for marker, payload in _segments(file.read(_JPEG_HEAD_BYTES)):
         if marker == 0xE1 and payload.startswith(_JPEG_HEAD) and body is None:
             body = payload[len(_JPEG_HEAD) :]
         elif marker == 0xE1 and payload.startswith(_JPEG_MORE):
@@ -336,12 +367,11 @@ _RIFF = _ChunkForm("<", kind_first=True, trailer=0, even=True)
 
 def _read_png(file: Any) -> Packet | None:
     for kind, at, length in _chunks(file, len(_PNG_SIGNATURE), _PNG):
-        if kind == b"iTXt" and length <= MAX_PACKET_BYTES:
-            payload = _payload(file, at, length)
-            if payload.startswith(_PNG_KEYWORD):
-                is_compressed, rest = payload[len(_PNG_KEYWORD)], payload[len(_PNG_KEYWORD) + 2 :]
-                text = rest.split(b"\0", 2)[2]
-                return Packet(_inflate(text) if is_compressed else text)
+        if kind == b"iTXt" and _payload(file, at, len(_PNG_KEYWORD)) == _PNG_KEYWORD:
+            payload = _payload(file, at, _bounded(length))
+            is_compressed, rest = payload[len(_PNG_KEYWORD)], payload[len(_PNG_KEYWORD) + 2 :]
+            text = rest.split(b"\0", 2)[2]
+            return Packet(_inflate(text) if is_compressed else text)
     return None
 
 
@@ -349,7 +379,7 @@ def _inflate(data: bytes) -> bytes:
     decompressor = zlib.decompressobj()
     text = decompressor.decompress(data, MAX_PACKET_BYTES)
     if decompressor.unconsumed_tail:
-        raise ValueError("a packet that unfolds without end")
+        raise PacketTooLong
     return text
 
 
@@ -395,8 +425,8 @@ def _payload(file: Any, at: int, length: int) -> bytes:
 
 def _read_webp(file: Any) -> Packet | None:
     for kind, at, length in _chunks(file, 12, _RIFF):
-        if kind == b"XMP " and length <= MAX_PACKET_BYTES:
-            return Packet(_payload(file, at, length))
+        if kind == b"XMP ":
+            return Packet(_payload(file, at, _bounded(length)))
     return None
 
 
@@ -466,9 +496,9 @@ def _read_tiff_directory(file: Any) -> _Tiff:
 def _read_tiff(file: Any) -> Packet | None:
     tiff = _read_tiff_directory(file)
     for tag, _, count, place in tiff.entries:
-        if tag == _TIFF_TAG and len(place) < count <= MAX_PACKET_BYTES:
+        if tag == _TIFF_TAG and len(place) < count:
             file.seek(struct.unpack(tiff.field, place)[0])
-            body = file.read(count)
+            body = file.read(_bounded(count))
             return Packet(body) if len(body) == count else None
     return None
 
@@ -518,7 +548,7 @@ def _own_box(file: Any) -> tuple[int, int, int] | None:
     for kind, at, payload, stop in _boxes(file):
         if kind == b"uuid":
             file.seek(payload)
-            if file.read(16) == _BOX_UUID and stop - payload - 16 <= MAX_PACKET_BYTES:
+            if file.read(16) == _BOX_UUID:
                 return at, payload + 16, stop
     return None
 
@@ -528,7 +558,7 @@ def _read_boxes(file: Any) -> Packet | None:
     if box is None:
         return None
     file.seek(box[1])
-    return Packet(file.read(box[2] - box[1]))
+    return Packet(file.read(_bounded(box[2] - box[1])))
 
 
 def _write_boxes(path: Path, packet: Packet) -> None:

@@ -6,6 +6,7 @@ import struct
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import tifffile
 from lxml import etree
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.support.reels import film, moving
 from workers.media.stills import xmp
@@ -192,3 +194,74 @@ def test_what_is_written_is_plain_rdf() -> None:
     tree = ET.fromstring(made.body)
     assert tree.tag == "{adobe:ns:meta/}xmpmeta"
     assert tree.find(f"{{{RDF}}}RDF/{{{RDF}}}Description/{{{EXTENSION}}}DigitalSourceType") is not None
+
+
+def _packet(inside: str, attributes: str = "") -> bytes:
+    return (
+        f'<rdf:RDF xmlns:rdf="{RDF}" xmlns:e="{EXTENSION}"><rdf:Description rdf:about=""{attributes}>{inside}'
+        "</rdf:Description></rdf:RDF>"
+    ).encode()
+
+
+def _packed(path: Path, body: bytes) -> Path:
+    """A PNG whose packet is packed."""
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", body.decode(), zip=True)
+    Image.fromarray(np.zeros((16, 24), np.uint8)).save(path, pnginfo=info)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("inside", "attributes"),
+    [
+        ("<e:DigitalSourceType>old</e:DigitalSourceType>" * 5000, ""),
+        ('<e:Other e:DigitalSourceType="old"/>' * 5000, ' e:DigitalSourceType="old"'),
+        ("<e:DigitalSourceType>" * 500 + "old" + "</e:DigitalSourceType>" * 500, ""),
+    ],
+)
+def test_a_property_that_stands_thousands_of_times_is_replaced_in_one_look(
+    inside: str, attributes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, parser = [], expat.ParserCreate
+    monkeypatch.setattr(expat, "ParserCreate", lambda **more: looks.append(1) or parser(**more))
+    made = xmp.with_mark(xmp.Packet(_packet(inside, attributes)), MARK | {xmp.AI_SYSTEM: "x"})
+    assert len(looks) <= 2  # one to find, one to prove
+    assert b"old" not in made.body
+    assert xmp.properties(made) == ({"Other": ""} if attributes else {}) | MARK | {xmp.AI_SYSTEM: "x"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _packet("", ' x=" e:DigitalSourceType=\'a\'" e:DigitalSourceType="b"'),
+        b'<e:DigitalSourceType xmlns:e="' + EXTENSION.encode() + b'">' + _packet("") + b"</e:DigitalSourceType>",
+    ],
+)
+def test_words_that_only_look_like_a_property_never_hide_the_mark(tmp_path: Path, body: bytes) -> None:
+    source, target = _packed(tmp_path / "a.png", body), _picture(tmp_path / "b.png")
+    xmp.copy_xmp(source, target, MARK)
+    found = xmp.read(target)
+    assert found is not None
+    assert xmp.properties(found) == MARK
+    assert etree.fromstring(found.body) is not None
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_a_packet_that_unfolds_to_more_than_an_editor_writes_stays_behind(tmp_path: Path, suffix: str) -> None:
+    body = BODY.replace(b" " * 400, b" " * (xmp.MAX_PACKET_BYTES + 1))
+    source, target = _packed(tmp_path / "a.png", body), _picture(tmp_path / f"b{suffix}")
+    assert source.stat().st_size < 20_000
+    for mark in ({}, MARK):
+        (note,) = xmp.copy_xmp(source, target, mark)
+        assert "4,194,304" in note
+    assert target.stat().st_size < 20_000
+    assert xmp.properties(xmp.read(target)) == MARK
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".jp2"])
+def test_a_packet_that_lies_there_unpacked_has_the_same_bound(tmp_path: Path, suffix: str) -> None:
+    source, target = _picture(tmp_path / f"a{suffix}"), _picture(tmp_path / f"b{suffix}")
+    xmp.write(source, xmp.Packet(BODY.replace(b" " * 400, b" " * (xmp.MAX_PACKET_BYTES + 1))))
+    (note,) = xmp.copy_xmp(source, target, MARK)
+    assert "was not carried over" in note
+    assert xmp.properties(xmp.read(target)) == MARK
