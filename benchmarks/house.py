@@ -42,7 +42,7 @@ class Installation:
 
     def run(self, job_id: int) -> None:
         store = open_store(self.settings)
-        state = run_job(self.settings, self.database, store, job_id, on_progress=lambda shown: None)
+        state = run_job(self.settings, self.database, store, job_id, on_progress=lambda shown, waits_for: None)
         if state is not JobState.DONE:
             raise SystemExit(f"the job is {state}: {[row.message for row in progress.failures(self.database, job_id)]}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from db.errors import BrokerUnavailable, InputError
+from db.errors import BrokerUnavailable, InputError, lacks_room
 from db.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class CeleryBroker:
         except (OperationalError, KombuError, OSError) as error:
             # A broken connection would stay in the pool; a fresh app connects anew on the next try.
             self.app = celery_app(self.settings)
+            if lacks_room(error):
+                message = f"There is no room for messages in {self.settings.messages}"
+                raise BrokerUnavailable(message, code="NO_SPACE") from error
             raise BrokerUnavailable(f"The broker does not answer: {error}") from error
 
     def check(self) -> None:

@@ -13,7 +13,8 @@ The tree::
     ├── OutageError            a service is away: wait, no attempt is spent
     │   ├── StoreUnavailable   the object storage does not answer
     │   ├── DatabaseUnavailable
-    │   └── BrokerUnavailable
+    │   ├── BrokerUnavailable
+    │   └── DiskFull           no room on a disk: some may be made
     └── StopWork               the attempt must end now and is not a failure
         ├── LeaseLost          another attempt holds the task, or the lease ran out
         ├── WorkCancelled      the job was cancelled or paused
@@ -30,6 +31,7 @@ with its reason.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -208,7 +210,22 @@ CODES: dict[str, CodeFacts] = {
         "The database does not answer.", "Start it, or correct `REELWRIGHT_DATABASE_URL`."
     ),
     "DATABASE_OUTDATED": CodeFacts(
-        "The database has another schema than this release.", "Run `reelwright db upgrade`."
+        "The database has an older schema than this release.", "Run `reelwright db upgrade`."
+    ),
+    "DATABASE_NEWER": CodeFacts(
+        "The database belongs to a newer release; this one would misread it.",
+        "Install the release that it was last used with, or a later one; or name another home with `--home`.",
+    ),
+    "DATABASE_DAMAGED": CodeFacts(
+        "The database's file is damaged, or is none.",
+        "Restore it from its backup; docs/how-to/back-up says how. Do not write to it.",
+    ),
+    "HOME_READ_ONLY": CodeFacts(
+        "The home may only be read, and the command has to write there.",
+        "Run it as the user who owns the home, or where its disk is mounted for writing; looking needs neither.",
+    ),
+    "PATH_UNUSABLE": CodeFacts(
+        "A file or folder cannot be used as it is asked for.", "Check the path, who may use it, and its disk."
     ),
     "STORE_UNAVAILABLE": CodeFacts(
         "The object storage does not answer.", "Start it, or correct `REELWRIGHT_STORE_URI`."
@@ -377,6 +394,12 @@ class BrokerUnavailable(OutageError):
     code = "BROKER_UNAVAILABLE"
 
 
+class DiskFull(OutageError):
+    """A disk has no room, or a quota is used up."""
+
+    code = "NO_SPACE"
+
+
 class StopWork(Exception):
     """The attempt must end now; that is not a failure."""
 
@@ -391,6 +414,19 @@ class WorkCancelled(StopWork):
 
 class WorkerLeaving(StopWork):
     """This worker was asked to shut down."""
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def lacks_room(error: BaseException | None) -> bool:
+    """Whether a full disk or a used-up quota lies behind an exception, whatever it was translated into."""
+    while error is not None:
+        # Libraries that wrap FFmpeg and SQLite have the number too, and not always the class.
+        if getattr(error, "errno", None) in _NO_ROOM or getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":
+            return True
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+    return False
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

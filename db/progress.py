@@ -16,9 +16,11 @@ from db.errors import InputError
 from db.recipe import Pin, PinnedFile, Recipe
 from db.records import Blob, ItemResult
 from db.session import Database
-from db.states import ItemState, JobState, TaskState
+from db.states import ItemState, JobState, Outcome, TaskState
 from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Weights, Worker
 
+LATEST_ATTEMPTS = 100
+"""How many attempts are looked at for what work waits for."""
 PAGE = 1000
 """Rows read at once when items are streamed."""
 
@@ -277,6 +279,22 @@ def workers(db: Database) -> list[WorkerRow]:
             WorkerRow(row.boot_id, row.host, row.pid, row.device, row.signature, row.state, row.age)
             for row in connection.execute(statement)
         ]
+
+
+def outage(db: Database, job_id: int) -> str:
+    """Why work of a job was given back and waits: the last message of an outage whose pause lasts; else empty."""
+    # Only the newest attempts of all are asked: this is asked twice a second, and a pause is short.
+    newest = select(Attempt.id).order_by(Attempt.id.desc()).limit(LATEST_ATTEMPTS)
+    statement = (
+        select(Attempt.error_message)
+        .join(Task, Task.id == Attempt.task_id)
+        .where(Attempt.id.in_(newest), Attempt.outcome == Outcome.RELEASED, Attempt.error_code.is_not(None))
+        .where(Task.job_id == job_id, Task.state == TaskState.READY, Task.not_before > db.now)
+        .order_by(Attempt.id.desc())
+        .limit(1)
+    )
+    with db.read() as connection:
+        return str(connection.scalar(statement) or "")
 
 
 def source_files(db: Database) -> Iterator[str]:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, exc, literal, literal_column, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Float,
+    create_engine,
+    event,
+    exc,
+    inspect,
+    literal,
+    literal_column,
+    make_url,
+    text,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
-from db.errors import DatabaseUnavailable, InputError
-from db.settings import Settings
+from db.errors import DatabaseUnavailable, InputError, ReelwrightError, lacks_room
+from db.settings import DATABASE_FILE, Settings, make_home
 
 BUSY_TIMEOUT_SECONDS = 30.0
 IDLE_TIMEOUT_SECONDS = 10
@@ -74,10 +90,15 @@ class Database:
 def open_database(settings: Settings) -> Database:
     """Open the database that the settings name, without touching its schema.
 
+    One in a home that this user may not write to is opened for reading only.
+
     Raises:
         InputError: The URL is of no known kind, or its driver is not installed.
     """
-    return Database(engine(settings.database))
+    if settings.database_url:
+        return Database(engine(settings.database_url))
+    make_home(settings)
+    return Database(_sqlite(str(settings.home.resolve() / DATABASE_FILE)))
 
 
 def engine(url_text: str) -> Engine:
@@ -116,13 +137,16 @@ def _postgres(url: URL) -> Engine:
 
 def _sqlite(path: str) -> Engine:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    new_engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    read_only = _is_read_only(path)
+    url = _read_only_url(path) if read_only else URL.create("sqlite", database=path)
+    new_engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    pragmas = ("query_only=ON",) if read_only else ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
 
     @event.listens_for(new_engine, "connect")
     def _set_pragmas(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.isolation_level = None  # pysqlite would begin transactions by itself, and too late
         cursor = dbapi_connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -134,15 +158,49 @@ def _sqlite(path: str) -> Engine:
     return new_engine
 
 
+def _is_read_only(path: str) -> bool:
+    """Whether an SQLite file is there that may only be read: its own rights, its folder's, or its disk's."""
+    effective = os.access in os.supports_effective_ids
+    places = (path, os.path.dirname(path))
+    return os.path.exists(path) and not all(os.access(place, os.W_OK, effective_ids=effective) for place in places)
+
+
+def _read_only_url(path: str) -> URL:
+    """Address a file for reading. Beside one that nobody has open lies no log, and none can be made: none is asked for.
+
+    Where a log is left over without its index, SQLite says that it cannot open the file: what is in the log counts.
+    """
+    logged = os.path.exists(f"{path}-shm") or (os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0)
+    query = {"mode": "ro", "uri": "true"} | ({} if logged else {"immutable": "1"})
+    return URL.create("sqlite", database=f"file:{quote(path)}", query=query)
+
+
+def _named(error: exc.DBAPIError) -> ReelwrightError | None:
+    """Return our error for what a database says by a code of its own; none when it has no name here."""
+    reason = " ".join(str(error.orig).split())[:200]
+    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    if lacks_room(error.orig) or name == "SQLITE_IOERR_SHMSIZE" or getattr(error.orig, "sqlstate", "") == "53100":
+        return DatabaseUnavailable(f"There is no room for the database: {reason}", code="NO_SPACE")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return InputError(f"The database cannot be read: {reason}", code="DATABASE_DAMAGED")
+    if name.startswith("SQLITE_READONLY"):
+        return InputError("The database may only be read here", code="HOME_READ_ONLY")
+    if name.startswith("SQLITE_CANTOPEN"):
+        remedy = "Check who may use the home and its disk; if it was copied, copy all files that begin with its name."
+        return DatabaseUnavailable(f"The database's file cannot be opened: {reason}", remedy=remedy)
+    return None
+
+
 @contextmanager
 def _translate_errors() -> Iterator[None]:
     try:
-        yield
+        with _translate_named_errors():
+            yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        text = " ".join(str(getattr(error, "orig", error)).split())[:200]
-        if "no such table" in text or "no such column" in text:
-            raise InputError(f"The database lacks part of its schema: {text}", code="DATABASE_OUTDATED") from error
-        raise DatabaseUnavailable(f"The database does not answer: {text}") from error
+        reason = " ".join(str(getattr(error, "orig", error)).split())[:200]
+        if "no such table" in reason or "no such column" in reason:
+            raise InputError(f"The database lacks part of its schema: {reason}", code="DATABASE_OUTDATED") from error
+        raise DatabaseUnavailable(f"The database does not answer: {reason}") from error
     except exc.ProgrammingError as error:
         if "does not exist" in str(error.orig):
             raise InputError("The database lacks part of its schema", code="DATABASE_OUTDATED") from error
@@ -151,6 +209,17 @@ def _translate_errors() -> Iterator[None]:
         if error.connection_invalidated:
             raise DatabaseUnavailable("The connection to the database broke") from error
         raise
+
+
+@contextmanager
+def _translate_named_errors() -> Iterator[None]:
+    try:
+        yield
+    except exc.DBAPIError as error:
+        named = _named(error)
+        if named is None:
+            raise
+        raise named from error
 
 
 def _alembic(connection: Connection) -> Any:
@@ -163,7 +232,13 @@ def _alembic(connection: Connection) -> Any:
 
 
 def upgrade(database: Database) -> None:
-    """Bring the schema to this release's; several processes may do so at once."""
+    """Bring the schema to this release's; several processes may do so at once.
+
+    Raises:
+        InputError: ``DATABASE_NEWER``; ``HOME_READ_ONLY`` where it is older and may only be read.
+    """
+    if _schema_problem(database) is None:
+        return
     from alembic import command
 
     with database.write() as connection:
@@ -175,21 +250,39 @@ def upgrade(database: Database) -> None:
 
 def revision(database: Database) -> tuple[str | None, str]:
     """Return the schema revision found in the database (none when there is none) and the one that is needed."""
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
     with database.read() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-        needed = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
-    return present, needed or ""
+        table = "alembic_version"
+        present = (
+            connection.scalar(text(f"SELECT version_num FROM {table}"))
+            if inspect(connection).has_table(table)
+            else None
+        )
+    return present, _revisions()[-1]
 
 
 def check(database: Database) -> None:
-    """Make sure that the schema is this release's.
+    """Make sure that the schema is this release's. Every command asks this before anything else.
 
     Raises:
-        InputError: ``DATABASE_OUTDATED`` when it is not.
+        InputError: ``DATABASE_OUTDATED``, ``DATABASE_NEWER``, or ``DATABASE_DAMAGED`` where nothing can be read.
     """
+    problem = _schema_problem(database)
+    if problem is not None:
+        raise problem
+
+
+def _schema_problem(database: Database) -> InputError | None:
+    """Return what is wrong with an older schema, raise for a newer one."""
     present, needed = revision(database)
-    if present != needed:
-        raise InputError(f"The database's schema is {present or 'empty'}, {needed} is needed", code="DATABASE_OUTDATED")
+    message = f"The database's schema is {present or 'empty'}, {needed} is needed"
+    if present is not None and present not in _revisions():
+        raise InputError(message, code="DATABASE_NEWER")
+    return InputError(message, code="DATABASE_OUTDATED") if present != needed else None
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Return all schemas of this release, oldest first: the numbers with which the migrations' files begin."""
+    # Alembic knows them too, but takes a third of a second to import.
+    names = (path.name for path in (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*_*.py"))
+    return tuple(sorted(name.partition("_")[0] for name in names))

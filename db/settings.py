@@ -5,14 +5,16 @@ Read once, at the edge (``orchestrator.cli`` and ``workers.process.app``), and p
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from db.errors import InputError, nearest
 
@@ -23,6 +25,8 @@ HEARTBEATS_IN_A_LEASE = 3
 """A lease outlasts two heartbeats that were lost."""
 ROUNDS_IN_A_TERM = 3
 """A leader's term is renewed at a third of its length, so a round must come before the rest is over."""
+YEAR_SECONDS = 365 * 24 * 3600.0
+"""The longest time that can be set: longer ones are mistakes, and the system's clocks cannot wait for all of them."""
 DATABASE_FILE = "reelwright.db"
 """The embedded database, inside the home."""
 
@@ -30,7 +34,7 @@ DATABASE_FILE = "reelwright.db"
 class Settings(BaseSettings):
     """Everything that an installation can choose. Times are in seconds, sizes in the unit of the name."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     home: Path = Field(
         Path("reelwright-home"), description="Folder of the embedded database, store, messages and logs."
@@ -83,22 +87,42 @@ class Settings(BaseSettings):
     bundle_stills: int = Field(32, ge=1, le=1024, description="Stills that travel in one task.")
 
     lease_seconds: float = Field(
-        60.0, gt=0, description="How long a lease lasts without a heartbeat; at least three heartbeats."
+        60.0,
+        gt=0,
+        le=YEAR_SECONDS,
+        description="How long a lease lasts without a heartbeat; at least three heartbeats.",
     )
-    heartbeat_seconds: float = Field(10.0, gt=0, description="Pause between heartbeats, varied by a tenth.")
-    stall_seconds: float = Field(300.0, gt=0, description="Work that has not moved for so long gives up its lease.")
-    tick_seconds: float = Field(0.25, gt=0, description="Pause between the loop's rounds when nothing is happening.")
-    requeue_seconds: float = Field(30.0, gt=0, description="A message that nobody answered for so long is sent again.")
-    leader_seconds: float = Field(15.0, gt=0, description="Length of the loop leader's term.")
+    heartbeat_seconds: float = Field(
+        10.0, gt=0, le=YEAR_SECONDS, description="Pause between heartbeats, varied by a tenth."
+    )
+    stall_seconds: float = Field(
+        300.0, gt=0, le=YEAR_SECONDS, description="Work that has not moved for so long gives up its lease."
+    )
+    tick_seconds: float = Field(
+        0.25, gt=0, le=YEAR_SECONDS, description="Pause between the loop's rounds when nothing is happening."
+    )
+    requeue_seconds: float = Field(
+        30.0, gt=0, le=YEAR_SECONDS, description="A message that nobody answered for so long is sent again."
+    )
+    leader_seconds: float = Field(15.0, gt=0, le=YEAR_SECONDS, description="Length of the loop leader's term.")
     signature_wait_seconds: float = Field(
-        600.0, ge=0, description="How long a reel waits for a worker like the one that it was planned for."
+        600.0,
+        ge=0,
+        le=YEAR_SECONDS,
+        description="How long a reel waits for a worker like the one that it was planned for.",
     )
-    max_attempts: int = Field(4, ge=1, description="Attempts that may fail for passing reasons before a task fails.")
-    backoff_seconds: float = Field(5.0, gt=0, description="First pause after a passing failure; doubles, with jitter.")
+    max_attempts: int = Field(
+        4, ge=1, le=100, description="Attempts that may fail for passing reasons before a task fails."
+    )
+    backoff_seconds: float = Field(
+        5.0, gt=0, le=YEAR_SECONDS, description="First pause after a passing failure; doubles, with jitter."
+    )
     failure_threshold: float = Field(
         0.5, ge=0, le=1, description="Share of failed items above which a job pauses itself."
     )
-    failure_threshold_items: int = Field(1000, ge=1, description="Finished items before that share counts.")
+    failure_threshold_items: int = Field(
+        1000, ge=1, le=1_000_000_000, description="Finished items before that share counts."
+    )
 
     max_pixels: int = Field(400_000_000, ge=1, description="Largest picture that is decoded, in pixels.")
     max_still_bytes: int = Field(4_000_000_000, ge=1, description="Largest still that is opened, in bytes.")
@@ -128,6 +152,13 @@ class Settings(BaseSettings):
                     code="BAD_SETTING",
                     remedy=f"Set {name} to {least:g} or more, or {other} to {value / times:.3g} or less.",
                 )
+        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", self.store_uri)
+        if scheme and scheme[1] not in {"file", "s3"}:
+            raise InputError(
+                f"Setting store_uri: {scheme[1]} is not supported",
+                code="BAD_SETTING",
+                remedy="Give a folder, file:///FOLDER or s3://BUCKET/PREFIX.",
+            )
         if bool(self.s3_access_key) != bool(self.s3_secret_key):
             given, lacking = ("s3_access_key", "s3_secret_key")[:: 1 if self.s3_access_key else -1]
             raise InputError(
@@ -178,6 +209,14 @@ class Settings(BaseSettings):
         return self.home.resolve() / "logs"
 
 
+def make_home(settings: Settings) -> None:
+    """Make the home's folder if it is not there, for its owner alone: what is in it may not be wider than the sources.
+
+    One that is there keeps its rights: whoever opened it to others meant that. ``reelwright doctor`` tells of it.
+    """
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 _AT_LEAST = (
     (
         "lease_seconds", HEARTBEATS_IN_A_LEASE, "heartbeat_seconds",
@@ -211,6 +250,13 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     values.update({name: value for name, value in (overrides or {}).items() if value is not None})
     try:
         return Settings(**values)
+    except SettingsError as error:  # a list that is not written as JSON
+        name = str(error).partition('"')[2].partition('"')[0]
+        raise InputError(
+            f"Setting {name}: {PREFIX}{name.upper()} is not a JSON list",
+            code="BAD_SETTING",
+            remedy=f"Write it so: {PREFIX}{name.upper()}='[\"/archive\"]'.",
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -225,7 +271,7 @@ def environment(settings: Settings) -> dict[str, str]:
         if value is None or value == () or value == "":
             continue
         if isinstance(value, tuple):
-            out[f"{PREFIX}{name.upper()}"] = "[" + ",".join(f'"{part}"' for part in value) + "]"
+            out[f"{PREFIX}{name.upper()}"] = json.dumps([str(part) for part in value])
         else:
             out[f"{PREFIX}{name.upper()}"] = str(value.resolve() if isinstance(value, Path) else value)
     return out

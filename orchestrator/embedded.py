@@ -10,7 +10,7 @@ from pathlib import Path
 
 from db import ledger, progress
 from db.broker import CeleryBroker
-from db.errors import InputError
+from db.errors import InputError, OutageError
 from db.progress import ProgressRow
 from db.session import Database
 from db.settings import Settings
@@ -29,11 +29,12 @@ def run_job(
     store: Store,
     job_id: int,
     *,
-    on_progress: Callable[[ProgressRow], None],
+    on_progress: Callable[[ProgressRow, str], None],
 ) -> JobState:
     """Work until a job is over or paused; returns its state.
 
-    Interrupted, it leaves everything where it was: the same call goes on from there.
+    Interrupted, it leaves everything where it was: the same call goes on from there. ``on_progress`` gets the counts,
+    and what the work waits for, or nothing.
 
     Raises:
         InputError: ``HOME_IN_USE`` when another run works in this home.
@@ -43,7 +44,9 @@ def run_job(
     with lock_home(settings.home):
         _release_dead_workers(database)
         fleet = Fleet(settings, database, log_folder=settings.logs)
-        loop = Loop(database, CeleryBroker(settings), store, settings)
+        # The lock speaks for the database inside the home; one on a server may have an orchestrator elsewhere.
+        alone = not settings.database_url
+        loop = Loop(database, CeleryBroker(settings), store, settings, alone=alone)
         if _is_over(database, job_id):
             return progress.job(database, job_id).state
         fleet.start()
@@ -51,25 +54,28 @@ def run_job(
             _run_until_over(settings, loop, fleet, job_id, on_progress)
         finally:
             fleet.stop()
-            ledger.fold_counters(database)
-            ledger.finish_jobs(database)
-            loop.resign()
-    on_progress(progress.progress(database, job_id))
+            loop.close_up()
+    on_progress(progress.progress(database, job_id), "")
     return progress.job(database, job_id).state
 
 
 def _run_until_over(
-    settings: Settings, loop: Loop, fleet: Fleet, job_id: int, on_progress: Callable[[ProgressRow], None]
+    settings: Settings, loop: Loop, fleet: Fleet, job_id: int, on_progress: Callable[[ProgressRow, str], None]
 ) -> None:
     looked_at = float("-inf")
+    row = progress.progress(loop.database, job_id)
     while True:
         busy = loop.tick()
         if time.monotonic() - looked_at > SHOW_SECONDS:
             looked_at = time.monotonic()
             fleet.restart_dead()
-            on_progress(progress.progress(loop.database, job_id))
-            if _is_over(loop.database, job_id):
-                return
+            try:
+                row = progress.progress(loop.database, job_id)
+                on_progress(row, loop.waits_for or progress.outage(loop.database, job_id))
+                if _is_over(loop.database, job_id):
+                    return
+            except OutageError as error:
+                on_progress(row, error.message)
         time.sleep(BUSY_SECONDS if busy else settings.tick_seconds)
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from db import ledger
 from db.broker import Broker, CeleryBroker
-from db.errors import BrokerUnavailable, DatabaseUnavailable, InputError, OutageError, ReelwrightError
+from db.errors import BrokerUnavailable, InputError, OutageError, ReelwrightError
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
@@ -29,6 +29,8 @@ BUSY_SECONDS = 0.02
 """Pause between rounds while doorbells are being rung: short tasks would otherwise wait for the next round."""
 UPKEEP_SECONDS = 1.0
 """Pause between rounds of the steps that nobody waits for."""
+CLOCK_SLACK_SECONDS = 1.0
+"""A clock that is set this little, or drifts, has gone back nowhere."""
 MASS_LEASES = 8
 """So many leases that end together, and a third of all, after the database was down, are nobody's death."""
 
@@ -43,13 +45,19 @@ class Loop:
     broker: Broker
     store: Store
     settings: Settings
+    alone: bool = False
+    """Whether nobody else may lead here: this process holds the home's lock."""
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     leading: bool = False
     led_until: float = 0.0
     outage_at: float = float("-inf")
     upkeep_at: float = float("-inf")
+    clock_offset: float = float("inf")
+    """The database's clock less our own monotonic one, in seconds, at the last upkeep."""
     away: str = ""
     """Code of the service that did not answer in the last round."""
+    waits_for: str = ""
+    """What the last round could not do without, for people; empty when nothing stood in its way."""
 
     def tick(self) -> bool:
         """Do one round; returns whether something moved, so that the next should come soon.
@@ -58,6 +66,7 @@ class Loop:
         """
         try:
             if not self._renew_term():
+                self._log_outage("STANDBY", "another orchestrator leads; its term is waited for")
                 return False
             if time.monotonic() - self.upkeep_at > UPKEEP_SECONDS:
                 self.upkeep_at = time.monotonic()
@@ -78,7 +87,8 @@ class Loop:
         return False
 
     def _log_outage(self, code: str, message: str = "") -> None:
-        """Log that a service went away or came back: once, not every round."""
+        """Note what is waited for, and log when that begins and ends: once, not every round."""
+        self.waits_for = message
         if code != self.away:
             self.away = code
             log.warning("service away", code=code, error=message) if code else log.info("services back")
@@ -89,15 +99,27 @@ class Loop:
             self.leading = False
             ledger.resign(self.database, self.holder)
 
+    def close_up(self) -> None:
+        """Count what was done and let a standby take over; during an outage the next who leads does both."""
+        try:
+            ledger.fold_counters(self.database)
+            ledger.finish_jobs(self.database)
+            self.resign()
+        except OutageError as error:
+            log.warning("term left to run out", code=error.code, error=error.message)
+
     def _renew_term(self) -> bool:
         now = time.monotonic()
         # The term is renewed at a third of its length: a round that takes a while does not lose it.
         if not self.leading or now > self.led_until - 2 * self.settings.leader_seconds / 3:
-            self.leading = ledger.lead(self.database, self.holder, self.settings.leader_seconds)
+            self.leading = ledger.lead(
+                self.database, self.holder, self.settings.leader_seconds, alone=self.alone
+            )
             self.led_until = now + self.settings.leader_seconds
         return self.leading
 
     def _maintain(self) -> None:
+        self._check_clock()
         self._reap()
         self._send_doorbells(
             ledger.ring_again(self.database, self.settings.requeue_seconds, self.settings.lease_seconds)
@@ -108,6 +130,16 @@ class Loop:
             log.warning("planned again for other workers", reels=reel_count)
         self._pause_failing()
         self._sweep()
+
+    def _check_clock(self) -> None:
+        """Trust no time from the future, when this process has not looked yet and when the clock went back."""
+        offset = ledger.clock(self.database) - time.monotonic()
+        if offset < self.clock_offset - CLOCK_SLACK_SECONDS:
+            longest_pause = self.settings.backoff_seconds * 2**self.settings.max_attempts
+            count = ledger.disbelieve_future(self.database, self.settings.lease_seconds, longest_pause)
+            if count:
+                log.warning("clock went back", times=count)
+        self.clock_offset = offset
 
     def _reap(self) -> None:
         running_count, overdue_count = ledger.running_tasks(self.database)
@@ -168,7 +200,4 @@ def serve(settings: Settings, database: Database, *, stop: threading.Event) -> N
     while not stop.is_set():
         busy = loop.tick()
         stop.wait(BUSY_SECONDS if busy else settings.tick_seconds)
-    try:
-        loop.resign()
-    except DatabaseUnavailable as error:
-        log.warning("term left to run out", error=error.message)
+    loop.close_up()

@@ -13,6 +13,7 @@ from typing import Any
 
 from db import settings as settings_module
 from db.errors import CODES, ReelwrightError
+from db.logs import log_to
 from db.recipe import Recipe
 from db.records import Source
 from db.settings import Settings
@@ -23,6 +24,7 @@ def main() -> int:
     command = sys.argv[1] if len(sys.argv) > 1 else "serve"
     try:
         settings = settings_module.load()
+        log_to(sys.stderr, settings.log_level, libraries=True)
         if command in _LINE_BY_LINE or command in _SINGLE_ORDER:
             _reserve_stdout()
         if command in _LINE_BY_LINE:
@@ -36,7 +38,6 @@ def main() -> int:
         else:
             from workers.process import app
 
-            app.log_to_stderr(settings.log_level)
             app.serve(settings)
             # Everything is handed back; tearing torch down in order takes seconds that somebody waits for.
             os._exit(0)

@@ -27,6 +27,8 @@ from db.ledger.failing import (
 from db.ledger.fencing import Lease
 from db.ledger.leasing import Renewal, heartbeat, lease, release
 from db.ledger.maintenance import (
+    clock,
+    disbelieve_future,
     due_sweeps,
     finish_jobs,
     fold_counters,
@@ -69,10 +71,12 @@ __all__ = [
     "add_tasks",
     "add_weights",
     "cancel_job",
+    "clock",
     "close_ingest",
     "complete_item",
     "complete_still",
     "complete_task",
+    "disbelieve_future",
     "dispatch",
     "due_reels",
     "due_sweeps",

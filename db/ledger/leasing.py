@@ -86,8 +86,12 @@ def heartbeat(
         return Renewal(held=True, stop=job.epoch != row.job_epoch)
 
 
-def release(db: Database, lease: Lease, *, message: str = "", pause_seconds: float = 0.0) -> None:
+def release(
+    db: Database, lease: Lease, *, code: str | None = None, message: str = "", pause_seconds: float = 0.0
+) -> None:
     """Give a task back in order (shutdown, pause, outage): it is ready again and the attempt not held against it.
+
+    ``code`` is of the outage, and tells people what is waited for.
 
     Raises:
         LeaseLost: The fence refuses; there is nothing to give back.
@@ -107,4 +111,4 @@ def release(db: Database, lease: Lease, *, message: str = "", pause_seconds: flo
                 lost_count=Task.lost_count - 1,
             )
         )
-        end_attempt(db, connection, lease, Outcome.RELEASED, message=message)
+        end_attempt(db, connection, lease, Outcome.RELEASED, code=code, message=message)

@@ -1,17 +1,23 @@
-"""What the leader does between dispatches: terms, folded counters, finished jobs, blobs to sweep."""
+"""What the leader does between dispatches: terms, folded counters, finished jobs, blobs to sweep, wrong clocks.
+
+All times are the database's own, so nobody's clock but its can be wrong. When that was ahead and is set right, what was
+written meanwhile lies in the future: :func:`disbelieve_future` says how much of it is believed.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-from sqlalchemy import Connection, Integer, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, delete, func, insert, or_, select, true, update
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from db.ledger.job_states import lock_job, move_job
 from db.session import Database
 from db.states import ITEM_LIVE, ItemState, JobState, TaskState
-from db.tables import COUNTERS, CounterDelta, Item, Job, JobProgress, Leader, Sweep, Task
+from db.tables import COUNTERS, Base, CounterDelta, Item, Job, JobProgress, Leader, Sweep, Task, Worker
 
 SWEEP_AFTER_SECONDS = 120.0
 """How long blobs that nobody points to are kept: longer than any late writer lives."""
@@ -22,13 +28,18 @@ RATE_MEMORY_SECONDS = 30.0
 _UNDER_WAY = (JobState.READY, JobState.RUNNING)
 
 
-def lead(db: Database, holder: str, term_seconds: float) -> bool:
-    """Take or renew the leader's term; returns whether ``holder`` leads now."""
+def lead(db: Database, holder: str, term_seconds: float, *, alone: bool = False) -> bool:
+    """Take or renew the leader's term; returns whether ``holder`` leads now.
+
+    A term that ends later than any that begins now was written by a clock that was ahead, and is taken; so is any when
+    ``alone``, as who holds the home's lock is.
+    """
+    free = or_(Leader.holder == holder, Leader.until < db.now, Leader.until > db.now + term_seconds)
     try:
         with db.write() as connection:
             renewal = connection.execute(
                 update(Leader)
-                .where(Leader.name == "loop", or_(Leader.holder == holder, Leader.until < db.now))
+                .where(Leader.name == "loop", true() if alone else free)
                 .values(holder=holder, term=Leader.term + 1, until=db.now + term_seconds)
             )
             if renewal.rowcount:
@@ -45,6 +56,42 @@ def resign(db: Database, holder: str) -> None:
     """End the leader's term early, so that a standby takes over at once."""
     with db.write() as connection:
         connection.execute(update(Leader).where(Leader.name == "loop", Leader.holder == holder).values(until=0.0))
+
+
+def clock(db: Database) -> float:
+    """Return the database's clock, in seconds since 1970."""
+    with db.read() as connection:
+        return float(connection.execute(select(db.now)).scalar_one())
+
+
+def disbelieve_future(db: Database, lease_seconds: float, pause_seconds: float) -> int:
+    """Pull every time back that is later than it can honestly have been written; returns how many were.
+
+    Who lives renews its lease and its heartbeat within the period that is left; what died is taken back after it.
+
+    Args:
+        db: The database, whose clock went back.
+        lease_seconds: Length of a lease.
+        pause_seconds: Longest pause before a task is tried again.
+    """
+    bounds: tuple[tuple[type[Base], InstrumentedAttribute[Any], float, ColumnElement[bool]], ...] = (
+        (Task, Task.lease_until, lease_seconds, Task.state == TaskState.RUNNING),
+        (Task, Task.not_before, pause_seconds, Task.state == TaskState.READY),
+        (Task, Task.queued_at, 0.0, Task.state == TaskState.QUEUED),
+        (Item, Item.plan_due_at, 0.0, Item.plan_due_at.is_not(None)),
+        (Worker, Worker.heartbeat_at, 0.0, Worker.state == "live"),
+        (JobProgress, JobProgress.rated_at, 0.0, true()),
+        (Sweep, Sweep.due_at, SWEEP_AFTER_SECONDS, true()),
+    )
+    count = 0
+    for table, column, seconds, which in bounds:
+        key = next(iter(table.__table__.primary_key))
+        with db.write() as connection:
+            # A second, so that what is written while this is asked is left alone; whoever holds a row writes it anew.
+            late = select(key).where(which, column > db.now + seconds + 1.0).with_for_update(skip_locked=True)
+            changed = update(table).where(key.in_(late)).values({column.key: db.now + seconds})
+            count += connection.execute(changed).rowcount
+    return count
 
 
 def fold_counters(db: Database) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import BinaryIO
 
-from db.errors import CODES, InputError, StoreUnavailable, TransientError
+from db.errors import CODES, InputError, StoreUnavailable, TransientError, lacks_room
 from db.records import Blob
 from db.settings import Settings
 from db.store.base import Moved
@@ -21,7 +21,6 @@ from db.store.keys import check
 CHUNK_BYTES = 1 << 20
 ROTTEN = CODES["BLOB_MISSING"].remedy
 """What to do about a blob that is not what its record says: the same as about one that is gone."""
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LocalStore:
@@ -144,7 +143,7 @@ def _translate_errors(key: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"Blob {key} is not in the store", code="BLOB_MISSING") from error
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if lacks_room(error):
             raise TransientError(f"No space left in the store for {key}", code="NO_SPACE") from error
         if error.errno in {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT}:
             raise StoreUnavailable(f"The store's folder does not answer: {error.strerror}") from error

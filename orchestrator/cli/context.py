@@ -62,7 +62,7 @@ class CliContext:
             make: Whether a database inside the home is made, or brought to this release's schema.
 
         Raises:
-            InputError: There is no home yet, or its schema belongs to another release.
+            InputError: There is no home yet, it is damaged, or its schema belongs to another release.
         """
         from db import session
 
@@ -75,7 +75,7 @@ class CliContext:
         with session.open_database(settings) as database:
             if make and not settings.database_url:
                 session.upgrade(database)
-            elif make:
+            else:
                 session.check(database)
             yield database
 

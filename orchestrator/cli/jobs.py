@@ -55,7 +55,7 @@ def watch(context: typer.Context, job: JobId) -> None:
         with cli.terminal.show_progress() as follow:
             while True:
                 row = progress.job(database, job)
-                follow(progress.progress(database, job))
+                follow(progress.progress(database, job), progress.outage(database, job))
                 if row.state in JOB_OVER or row.state is JobState.PAUSED:
                     break
                 time.sleep(WATCH_SECONDS)

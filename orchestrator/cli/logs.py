@@ -1,31 +1,16 @@
-"""Where the program's own log goes: one JSON line an event.
-
-Never to standard output, which belongs to what a command says.
-"""
+"""Where the log of a command goes. Never to standard output, which belongs to what the command says."""
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 import structlog
 
+from db.logs import log_to
 from db.settings import Settings
-
-
-def log_to(stream: TextIO, level: str) -> None:
-    """Write events of at least ``level`` to ``stream`` from now on."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-    )
 
 
 @contextmanager
@@ -36,10 +21,20 @@ def log_to_home(settings: Settings) -> Iterator[None]:
         settings: Where that is, and the least level.
     """
     before = structlog.get_config()
-    settings.logs.mkdir(parents=True, exist_ok=True)
-    with (settings.logs / "run.log").open("a", encoding="utf-8") as log:
-        log_to(log, settings.log_level)
-        try:
-            yield
-        finally:
-            structlog.configure(**before)
+    log = _open_log(settings)
+    log_to(log, settings.log_level)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        with suppress(OSError):  # what it holds back does not fit on a full disk
+            log.close()
+
+
+def _open_log(settings: Settings) -> TextIO:
+    """Open the log; where there is no room for one, work goes on without."""
+    try:
+        settings.logs.mkdir(parents=True, exist_ok=True)
+        return (settings.logs / "run.log").open("a", encoding="utf-8")
+    except OSError:
+        return open(os.devnull, "w", encoding="utf-8")

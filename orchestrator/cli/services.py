@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
+from db.logs import log_to
 from orchestrator import loop, supervise
 from orchestrator.cli.context import cli_context, require_worker_extra
-from orchestrator.cli.logs import log_to
 
 
 def worker(

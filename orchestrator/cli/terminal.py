@@ -129,15 +129,16 @@ class Follower:
         self._terminal, self._bar = terminal, bar
         self._told = -float("inf")
 
-    def __call__(self, progress: ProgressRow) -> None:
-        """Take the progress as it stands now."""
+    def __call__(self, progress: ProgressRow, waits_for: str = "") -> None:
+        """Take the progress as it stands now, and what it waits for."""
+        line = progress_line(progress) + (f" · waits: {waits_for}" if waits_for else "")
         if self._bar is not None:
             total, done = _bar_position(progress)
-            self._bar.update(0, total=total, completed=done, description=progress_line(progress))
+            self._bar.update(0, total=total, completed=done, description=visible(line))
         elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
             self._told = time.monotonic()
-            self._terminal.event({"progress": progress})
-            self._terminal.say(progress_line(progress))
+            self._terminal.event({"progress": progress} | ({"waits_for": waits_for} if waits_for else {}))
+            self._terminal.say(line)
 
 
 def _shorten(text: str) -> str:

@@ -79,7 +79,7 @@ def evaluate_in_queue(
     request: EvaluateRequest,
     *,
     moved: Callable[[int, int], None] = lambda done, total: None,
-    on_progress: Callable[[ProgressRow], None] = lambda now: None,
+    on_progress: Callable[[ProgressRow, str], None] = lambda now, waits_for: None,
 ) -> dict[str, Any]:
     """Run a model as an ordinary job, shared by all workers, and judge what came of it.
 
@@ -91,7 +91,7 @@ def evaluate_in_queue(
         database: Where the job goes.
         request: What is wanted; its subject is a model that makes pictures of pictures of 8 bits.
         moved: As for :func:`evaluate`.
-        on_progress: Shown the job's progress.
+        on_progress: Shown the job's progress, and what it waits for.
 
     Returns:
         As :func:`evaluate`, and ``job_id``.
@@ -225,14 +225,14 @@ def _check_prepared(report: Mapping[str, Any]) -> None:
 
 
 def _wait_for_job(
-    settings: Settings, database: Database, job_id: int, on_progress: Callable[[ProgressRow], None]
+    settings: Settings, database: Database, job_id: int, on_progress: Callable[[ProgressRow, str], None]
 ) -> None:
     if settings.embedded:
         embedded.run_job(settings, database, open_store(settings), job_id, on_progress=on_progress)
     while (state := progress.job(database, job_id).state) not in JOB_OVER:
         if state is JobState.PAUSED:
             raise InputError(f"Job {job_id} is paused", code="WRONG_STATE", remedy=f"`reelwright resume {job_id}`.")
-        on_progress(progress.progress(database, job_id))
+        on_progress(progress.progress(database, job_id), progress.outage(database, job_id))
         time.sleep(_WATCH_SECONDS)
 
 

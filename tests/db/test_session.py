@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, update
 
 from db import session
 from db.errors import DatabaseUnavailable, InputError
@@ -14,6 +14,7 @@ from db.session import Database
 from db.settings import Settings
 from db.tables import Base, Sweep
 from tests.conftest import Schema
+from tests.support.humble import as_nobody, open_folder
 
 
 def test_migrations_and_tables_are_equal(database: Database) -> None:
@@ -113,3 +114,123 @@ def test_a_database_that_does_not_answer_is_an_outage() -> None:
     database = session.open_database(Settings(database_url="postgresql://nobody@127.0.0.1:1/x"))
     with database, pytest.raises(DatabaseUnavailable), database.read():
         pass
+
+
+# -- what else may stand at a database's place
+
+
+def home_with_database(folder: Path) -> Settings:
+    settings = Settings(home=folder / "home")
+    with session.open_database(settings) as database:
+        session.upgrade(database)
+        with database.write() as connection:
+            connection.execute(insert(Sweep).values(prefix="x/", due_at=0.0))
+    return settings
+
+
+def set_revision(database: Database, revision: str) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+
+
+@pytest.mark.parametrize(("present", "code"), [("9999", "DATABASE_NEWER"), ("0001", "DATABASE_OUTDATED")])
+def test_a_database_of_another_release_is_told_apart(schema: Schema, present: str, code: str) -> None:
+    with schema.open() as database:
+        _, needed = session.revision(database)
+        set_revision(database, present)
+        with pytest.raises(InputError) as other:
+            session.check(database)
+        assert (other.value.code, needed in other.value.message) == (code, True)
+        if code == "DATABASE_NEWER":
+            with pytest.raises(InputError) as newer:
+                session.upgrade(database)
+            assert newer.value.code == "DATABASE_NEWER"
+        set_revision(database, needed)
+        session.check(database)
+
+
+def test_revisions_are_those_of_the_migrations() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(session.__file__).parent / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+    assert sorted(script.revision for script in scripts.walk_revisions()) == list(session._revisions())
+    assert scripts.get_current_head() == session._revisions()[-1]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "overwritten"])
+def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
+    settings = home_with_database(tmp_path)
+    path = settings.home / "reelwright.db"
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "truncated": content[: len(content) // 2],
+            "garbage": b"not a database" * 1000,
+            "overwritten": content[:4096] + b"\xff" * (len(content) - 4096),
+        }[damage]
+    )
+    with session.open_database(settings) as database:
+        with pytest.raises(InputError) as damaged:
+            session.check(database)
+        assert damaged.value.code == "DATABASE_DAMAGED"
+        with pytest.raises(InputError):
+            session.upgrade(database)
+
+
+@pytest.mark.parametrize("closed", ["home", "file", "both"])
+def test_a_home_that_may_only_be_read_is_read_and_says_so(closed: str) -> None:
+    with open_folder() as folder:
+        settings = home_with_database(folder)
+        settings.home.chmod(0o555 if closed != "file" else 0o777)
+        (settings.home / "reelwright.db").chmod(0o444 if closed != "home" else 0o666)
+        with as_nobody(), session.open_database(settings) as database:
+            session.check(database)
+            session.upgrade(database)
+            with database.read() as connection:
+                assert connection.scalars(select(Sweep.prefix)).all() == ["x/"]
+            with pytest.raises(InputError) as refused, database.write() as connection:
+                connection.execute(insert(Sweep).values(prefix="y/", due_at=0.0))
+        assert refused.value.code == "HOME_READ_ONLY"
+        assert not (settings.home / "reelwright.db-wal").exists()
+
+
+def test_what_another_is_writing_is_seen_by_who_may_only_read() -> None:
+    with open_folder() as folder:
+        settings = home_with_database(folder)
+        settings.home.chmod(0o755)
+        with session.open_database(settings) as owner, owner.write() as connection:
+            connection.execute(update(Sweep).values(prefix="z/"))
+            owner.engine.dispose()
+        with session.open_database(settings) as owner:
+            with owner.write() as connection:
+                connection.execute(update(Sweep).values(prefix="fresh/"))
+            for path in settings.home.iterdir():
+                path.chmod(0o444)
+            with as_nobody(), session.open_database(settings) as reader, reader.read() as connection:
+                assert connection.scalars(select(Sweep.prefix)).all() == ["fresh/"]
+
+
+@pytest.mark.parametrize("name", ["what?mode=ro", "100%25", "a#b", "a b"])
+def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
+    settings = home_with_database(tmp_path / name)
+    assert [path.name for path in settings.home.iterdir()] == ["reelwright.db"]
+    with session.Database(session._sqlite(str(settings.home / "reelwright.db"))) as database:
+        session.check(database)
+
+
+def test_a_full_database_is_an_outage_for_lack_of_room(tmp_path: Path) -> None:
+    with session.open_database(home_with_database(tmp_path)) as database:
+        event.listen(database.engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1"))
+        with pytest.raises(DatabaseUnavailable) as full, database.write() as connection:
+            connection.execute(insert(Sweep).values(prefix="x" * 100_000, due_at=0.0))
+        assert full.value.code == "NO_SPACE"
+
+
+def test_a_new_home_is_its_owners_alone_and_an_old_one_is_left_as_it_is(tmp_path: Path) -> None:
+    assert home_with_database(tmp_path).home.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "old" / "home").mkdir(parents=True, mode=0o755)
+    (tmp_path / "old" / "home").chmod(0o755)
+    assert home_with_database(tmp_path / "old").home.stat().st_mode & 0o777 == 0o755

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event, insert, select
 
 from db import ledger, session
-from db.errors import BrokerUnavailable
+from db.broker import CeleryBroker
+from db.errors import BrokerUnavailable, DatabaseUnavailable
 from db.ledger import Doorbell
 from db.records import TaskResult
 from db.settings import Settings
 from db.store import open_store
+from db.tables import Sweep
 from orchestrator.loop import MASS_LEASES, Loop
 from tests.db.desk import SIGNATURE, Desk, blob, done_still, facts, reel, still
 
@@ -155,3 +160,117 @@ def test_a_job_ends_only_when_all_its_items_have(desk: Desk, tmp_path: Path) -> 
     ledger.finish_bundle(desk.db, lease)
     loop.tick()
     assert desk.job_state(job_id) == "done"
+
+
+# -- clocks
+
+
+def set_clock_back(loop: Loop, desk: Desk) -> None:
+    """Let the loop live on when the database's clock, which was two hours ahead, is right again."""
+    loop.database, loop.upkeep_at, loop.leading = desk.db, float("-inf"), False
+
+
+def test_a_term_from_a_clock_that_was_ahead_is_taken(desk: Desk, tmp_path: Path) -> None:
+    ahead, loop = loop_of(desk.later(7200), tmp_path), loop_of(desk, tmp_path)
+    ahead.tick()
+    assert ahead.leading
+    loop.tick()
+    assert (loop.leading, loop.waits_for) == (True, "")
+    ahead.database = desk.db
+    ahead.led_until = 0.0
+    ahead.tick()
+    assert not ahead.leading
+
+
+def test_an_honest_term_is_waited_for_and_said(desk: Desk, tmp_path: Path) -> None:
+    first, second = loop_of(desk, tmp_path), loop_of(desk, tmp_path)
+    first.tick()
+    second.tick()
+    assert (second.leading, second.waits_for) == (False, "another orchestrator leads; its term is waited for")
+
+
+def test_who_holds_the_home_takes_any_term_at_once(desk: Desk, tmp_path: Path) -> None:
+    first, second = loop_of(desk, tmp_path), loop_of(desk, tmp_path)
+    first.tick()
+    second.alone = True
+    second.tick()
+    assert second.leading
+    first.led_until = 0.0
+    first.tick()
+    assert not first.leading
+
+
+def test_what_a_dead_worker_held_when_the_clock_was_ahead_is_taken_back(desk: Desk, tmp_path: Path) -> None:
+    loop, ahead = loop_of(desk.later(7200), tmp_path), desk.later(7200)
+    desk.submit([still(0), reel(1)], bundle=1)
+    ahead.hire()
+    loop.tick()
+    lease = ahead.next_lease()
+    set_clock_back(loop, desk)
+    loop.tick()
+    assert desk.task(lease.task_id).state == "running"  # it may live, and renews then
+    with desk.db.read() as connection:
+        now = connection.scalar(select(desk.db.now))
+    assert 0 < desk.task(lease.task_id).lease_until - now <= loop.settings.lease_seconds
+    set_clock_back(loop, desk.later(100))
+    loop.tick()
+    assert desk.task(lease.task_id).state != "running"
+    assert ledger.slots(loop.database, 60) == {}
+
+
+def test_pauses_and_doorbells_from_a_clock_that_was_ahead_do_not_hold_work_up(desk: Desk, tmp_path: Path) -> None:
+    loop, ahead = loop_of(desk.later(7200), tmp_path), desk.later(7200)
+    desk.submit([still(0), reel(1)], bundle=1)
+    ahead.hire()
+    first, second = ahead.dispatch()
+    lease = ahead.lease(first)
+    assert lease is not None
+    ledger.release(ahead.db, lease, pause_seconds=5)
+    set_clock_back(loop, desk)
+    loop.tick()
+    late = desk.later(loop.settings.backoff_seconds * 2**loop.settings.max_attempts + 10)
+    late.hire("w2")
+    loop.database, loop.upkeep_at = late.db, float("-inf")
+    loop.broker = Bells()
+    loop.tick()
+    assert {bell.task_id for bell in loop.broker.rung} == {first.task_id, second.task_id}
+
+
+def test_a_full_disk_is_an_outage_with_a_name(desk: Desk, tmp_path: Path) -> None:
+    loop = loop_of(desk, tmp_path)
+    loop.tick()
+    desk.submit([still(0)])
+    desk.hire()
+    with desk.db.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+
+    @event.listens_for(desk.db.engine, "connect")
+    def fill(dbapi_connection: Any, _: Any) -> None:
+        dbapi_connection.execute(f"PRAGMA max_page_count={pages}")
+
+    desk.db.engine.dispose()
+    loop.leading = False
+    with pytest.raises(DatabaseUnavailable) as full, desk.db.write() as connection:
+        connection.execute(insert(Sweep).values(prefix="x" * 100_000, due_at=0.0))
+    assert full.value.code == "NO_SPACE"
+    assert "room" in full.value.message
+    loop.tick()
+
+
+def test_a_full_message_folder_is_an_outage_with_a_name(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Settings(home=tmp_path)
+    loop = Loop(desk.db, CeleryBroker(made), open_store(made), made)
+    desk.submit([still(0)])
+    desk.hire()
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", refuse)
+        loop.tick()
+    assert (loop.away, loop.waits_for) == ("NO_SPACE", f"There is no room for messages in {tmp_path / 'messages'}")
+    loop.tick()
+    assert (loop.away, loop.waits_for) == ("", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 import av.error
 from PIL import UnidentifiedImageError
 
-from db.errors import InputError, OutOfMemoryError, TransientError
+from db.errors import InputError, OutOfMemoryError, TransientError, lacks_room
 
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (av.error.EOFError, "TRUNCATED"),
@@ -35,9 +34,6 @@ _BROKEN = (
     EOFError,
     struct.error,
 )
-
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -73,7 +69,7 @@ def writing(where: str) -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemoryError(f"{where}: not enough memory to write it") from error
     except (av.error.FFmpegError, OSError) as error:
-        code = "NO_SPACE" if getattr(error, "errno", None) in _NO_ROOM else None
+        code = "NO_SPACE" if lacks_room(error) else None
         raise TransientError(f"Writing {where}: {error_text(error)}", code=code) from error
 
 

@@ -6,12 +6,11 @@ process is free, on every transport, and a process that dies takes exactly one t
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-import sys
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -41,14 +40,14 @@ def serve(settings: Settings) -> None:
     devices.make_deterministic(device)
     boot_id = os.environ.get(BOOT_ID) or uuid.uuid4().hex[:12]
     with session.open_database(settings) as database:
-        _wait_for_schema(database)
+        _retry_while_away(lambda: session.check(database))
         store = open_store(settings)
         signature = devices.signature(device)
         heartbeat = Heartbeat(database, settings, boot_id)
         identity = ledger.WorkerIdentity(
             boot_id, socket.gethostname(), os.getpid(), device, signature, devices.versions()
         )
-        ledger.register_worker(database, identity)
+        _retry_while_away(lambda: ledger.register_worker(database, identity))
         heartbeat.start()
         context = WorkerContext(database, store, settings, heartbeat, boot_id, signature, device)
         try:
@@ -95,27 +94,18 @@ def _register(app: Any, post: WorkerContext) -> None:
                 log.warning("not a doorbell", args=repr(args)[:200])
 
 
-def _wait_for_schema(database: session.Database) -> None:
-    """A worker may come up before the database, or before whoever migrates it."""
+def _retry_while_away(step: Callable[[], None]) -> None:
+    """Do what needs the database: a worker may come up before it, or before whoever migrates it.
+
+    A full disk is waited for as long as it takes: a worker that ended would be started again, and again.
+    """
     end = time.monotonic() + 60
     while True:
         try:
-            return session.check(database)
-        except (DatabaseUnavailable, InputError):
-            if time.monotonic() > end:
+            return step()
+        except (DatabaseUnavailable, InputError) as error:
+            passes = error.code in {"DATABASE_UNAVAILABLE", "DATABASE_OUTDATED"} and time.monotonic() < end
+            if not passes and error.code != "NO_SPACE":
                 raise
+            log.warning("waiting for the database", code=error.code, error=error.message)
             time.sleep(1)
-
-
-def log_to_stderr(level: str) -> None:
-    """Log one JSON line an event to standard error."""
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -20,6 +20,7 @@ from db import ledger
 from db.errors import (
     CODES,
     DatabaseUnavailable,
+    DiskFull,
     InputError,
     LeaseLost,
     OutageError,
@@ -27,6 +28,7 @@ from db.errors import (
     PoisonFrameError,
     ReelwrightError,
     StopWork,
+    lacks_room,
 )
 from db.records import Assignment, ItemResult, ItemView, TaskResult
 from db.session import Database
@@ -37,7 +39,7 @@ from db.store.keys import attempt_prefix
 from workers import malloc
 from workers.process import isolation
 from workers.process.heartbeat import Heartbeat
-from workers.tasks import assemble, inspect, merge, probe, restore
+from workers.tasks import assemble, disk_space, inspect, merge, probe, restore
 from workers.tasks.disk_space import SpaceWatch
 from workers.workbench import Workbench
 
@@ -156,10 +158,14 @@ def _report_outcome(context: WorkerContext, lease: ledger.Lease, error: Exceptio
             log.info("result refused", task=lease.task_id, attempt=lease.attempt)
         elif isinstance(error, StopWork):
             _commit(context, lambda: ledger.release(database, lease, message=type(error).__name__))
-        elif isinstance(error, OutageError):
-            log.warning("outage", task=lease.task_id, code=error.code, error=error.message)
-            pause = settings.backoff_seconds
-            _commit(context, lambda: ledger.release(database, lease, message=error.message, pause_seconds=pause))
+        elif (outage := _outage(context, error)) is not None:
+            log.warning("outage", task=lease.task_id, code=outage.code, error=outage.message)
+            _commit(
+                context,
+                lambda: ledger.release(
+                    database, lease, code=outage.code, message=outage.message, pause_seconds=settings.backoff_seconds
+                ),
+            )
         elif isinstance(error, PoisonFrameError):
             _commit(context, lambda: ledger.quarantine_frame(database, lease, error.frame, error.message))
         elif isinstance(error, InputError):
@@ -170,6 +176,19 @@ def _report_outcome(context: WorkerContext, lease: ledger.Lease, error: Exceptio
             _retry(context, lease, error)
     except LeaseLost:
         log.info("outcome refused", task=lease.task_id, attempt=lease.attempt)
+
+
+def _outage(context: WorkerContext, error: Exception) -> OutageError | None:
+    """Return the outage that ended an attempt; none when something else did.
+
+    A disk that is full although the attempt's own scratch is gone is nobody's failure: the work waits for room. One
+    that has room again was filled by the work itself, which is an attempt like others.
+    """
+    if isinstance(error, OutageError):
+        return error
+    if lacks_room(error) and (full := disk_space.full_folder(context.store, context.settings)) is not None:
+        return DiskFull(f"There is no room in {full}; work goes on when there is")
+    return None
 
 
 def _retry(context: WorkerContext, lease: ledger.Lease, error: Exception) -> None:
@@ -189,6 +208,8 @@ def _retry(context: WorkerContext, lease: ledger.Lease, error: Exception) -> Non
 
 
 def _failure(error: Exception) -> ledger.Failure:
+    if lacks_room(error) and not isinstance(error, ReelwrightError):
+        return ledger.Failure("NO_SPACE", f"{type(error).__name__}: {error}"[:500], CODES["NO_SPACE"].remedy)
     if isinstance(error, ReelwrightError):
         return ledger.Failure(error.code, error.message, error.remedy)
     code = "OUT_OF_MEMORY" if isinstance(error, MemoryError) else "WORKER_FAULT"

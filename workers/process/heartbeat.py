@@ -2,10 +2,14 @@
 
 A thread of its own renews the lease while work moves on. Work says so through :meth:`Heartbeat.advance`, which is
 also where it learns that it must stop. Decoding, OpenCV and torch let other threads run, so the thread is not starved.
+
+The thread itself is watched: if it ends, the process ends; if it hangs, or cannot run at all, the interpreter's own
+timer ends the process, which needs neither Python nor its lock. The supervisor starts another.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import threading
@@ -18,12 +22,16 @@ import structlog
 
 from db import ledger
 from db.errors import DatabaseUnavailable, LeaseLost, WorkCancelled, WorkerLeaving
-from db.session import Database
+from db.session import BUSY_TIMEOUT_SECONDS, Database
 from db.settings import Settings
 
 EXIT_FENCED = 75
 """Exit status of a worker that ended itself because its lease ran out or its work stood still."""
+EXIT_PULSELESS = 76
+"""Exit status of a worker whose heartbeat ended. One whose heartbeat hangs leaves with 1, and all stacks in its log."""
 RETRY_SECONDS = 1.0
+PATIENCE_SECONDS = 2 * BUSY_TIMEOUT_SECONDS
+"""How long beyond a lease's length a heartbeat may hang: it may wait for a busy database twice."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +57,7 @@ class Heartbeat:
     boot_id: str
     leave_process: Callable[[int], None] = os._exit
     """How a process ends that may not write any more; replaced in tests."""
+    patience_seconds: float = PATIENCE_SECONDS
     leaving: bool = False
     """Whether this worker shuts down: no new lease is taken."""
     _active: _ActiveLease | None = None
@@ -64,6 +73,7 @@ class Heartbeat:
         """Beat no more."""
         self._over = True
         self._wake.set()
+        faulthandler.cancel_dump_traceback_later()
 
     def begin_shutdown(self) -> None:
         """Make the work in hand stop at its next frame boundary: this worker shuts down."""
@@ -102,11 +112,21 @@ class Heartbeat:
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._over:
-            self._wake.wait(self._until_next(pause))
-            self._wake.clear()
+        try:
+            while not self._over:
+                self._watch(pause)
+                self._wake.wait(self._until_next(pause))
+                self._wake.clear()
+                if not self._over:
+                    pause = self._beat()
+        finally:
             if not self._over:
-                pause = self._beat()
+                self.leave_process(EXIT_PULSELESS)
+
+    def _watch(self, pause: float) -> None:
+        """Let the interpreter end this process unless the next beat comes in time."""
+        seconds = pause + self.settings.lease_seconds + self.patience_seconds
+        faulthandler.dump_traceback_later(seconds, exit=True, file=2)
 
     def _until_next(self, pause: float) -> float:
         active = self._active

@@ -6,6 +6,7 @@ spent on it; ``attempt`` watches what each attempt really takes.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -13,9 +14,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from db.errors import InputError, TransientError
+from db.errors import InputError, TransientError, lacks_room
 from db.records import ItemView, ReelFacts
+from db.settings import Settings
+from db.store.base import Store
 from workers.media.film import ffv1
 from workers.media.pixels import Layout, Planes
 from workers.media.reel import layout_of
@@ -24,6 +28,7 @@ from workers.workbench import Workbench
 
 RESERVE_BYTES = 64 << 20
 """What is left free on a disk for everybody else."""
+_TRIAL_BYTES = 4 << 20
 LOOK_SECONDS = 1.0
 """Between looks at the disk while work goes on."""
 _SAMPLED_FRAMES = 3
@@ -119,7 +124,26 @@ class SpaceWatch:
             )
         free = shutil.disk_usage(self.scratch).free
         if free < RESERVE_BYTES:
-            raise TransientError(f"{self.scratch.parent} has {_format_bytes(free)} left", code="NO_SPACE")
+            message = f"{self.scratch.parent} has {_format_bytes(free)} left"
+            raise TransientError(message, code="NO_SPACE") from OSError(errno.ENOSPC, message)
+
+
+def full_folder(store: Store, settings: Settings) -> Path | None:
+    """Return the scratch or store folder that has no room, not even for others' files; none when both have some."""
+    store_folder = store.local_path("room")
+    folders = (settings.scratch_folder, store_folder.parent if store_folder else None)
+    return next((folder for folder in folders if folder and folder.exists() and _is_full(folder)), None)
+
+
+def _is_full(folder: Path) -> bool:
+    if shutil.disk_usage(folder).free < RESERVE_BYTES:
+        return True
+    try:  # a quota shows only to who writes
+        with TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, _TRIAL_BYTES)
+    except OSError as error:
+        return lacks_room(error)
+    return False
 
 
 def _require_space(scratch_bytes: int, store_bytes: int, what: str, bench: Workbench) -> None:

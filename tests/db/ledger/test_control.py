@@ -160,7 +160,7 @@ def test_only_one_leads_until_its_term_ends(desk: Desk) -> None:
     assert not ledger.lead(desk.db, "b", 15)
     assert ledger.lead(desk.db, "a", 15)
     assert ledger.lead(desk.later(16).db, "b", 15)
-    assert not ledger.lead(desk.db, "a", 15)
+    assert not ledger.lead(desk.later(17).db, "a", 15)
     ledger.resign(desk.db, "b")
     assert ledger.lead(desk.db, "a", 15)
 

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from sqlalchemy import select
 
 from db import ledger, session
 from db.errors import LeaseLost, WorkCancelled, WorkerLeaving
+from db.logs import log_to
 from db.session import Database
 from db.settings import Settings
+from db.tables import Worker
 from tests.db.desk import Desk, still
 from tests.support.servers import wait_until
-from workers.process.heartbeat import EXIT_FENCED, Heartbeat
+from workers.process.heartbeat import EXIT_FENCED, EXIT_PULSELESS, Heartbeat
 
 
 @pytest.fixture
@@ -101,6 +108,73 @@ def test_a_worker_that_leaves_stops_its_work_and_takes_no_more(desk: Desk) -> No
 def test_movement_without_a_lease_is_nobodys_business(desk: Desk) -> None:
     pulse = Heartbeat(desk.db, Settings(), "w1")
     pulse.advance(1)
+
+
+def test_a_beat_whose_log_cannot_be_written_is_not_the_last(desk: Desk, tmp_path: Path) -> None:
+    """As on a full disk: the database refuses, and so does the log that would say it."""
+    lease, left = taken(desk), list[int]()
+    before = structlog.get_config()
+    with (tmp_path / "log").open("w") as log:
+        log_to(log, "INFO")
+        log.close()
+        with desk.db.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE workers RENAME TO elsewhere")
+        pulse = pulse_of(desk.db, left)
+        with pulse.hold(lease, time.monotonic()):
+            time.sleep(0.5)
+            with desk.db.engine.begin() as connection:
+                connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO workers")
+            wait_until(lambda: desk.task(lease.task_id).frames_done == 0 and beating(desk), 5, "the pulse goes on")
+    structlog.configure(**before)
+    pulse.stop()
+    assert left == []
+
+
+def beating(desk: Desk) -> bool:
+    """Whether the worker's heartbeat moves."""
+
+    def beaten_at() -> float:
+        with desk.db.read() as connection:
+            return float(connection.scalar(select(Worker.heartbeat_at)) or 0)
+
+    first = beaten_at()
+    time.sleep(0.4)
+    return beaten_at() > first
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pulse_that_ends_ends_the_process(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(ledger, "heartbeat", end)
+    left: list[int] = []
+    pulse = pulse_of(desk.db, left)
+    wait_until(lambda: left, 5, "the process leaves")
+    pulse.stop()
+    assert left == [EXIT_PULSELESS]
+
+
+HANGING = """
+import sys, threading
+from db import session
+from db.settings import Settings
+from workers.process.heartbeat import Heartbeat
+settings = Settings(home=sys.argv[1], lease_seconds=0.4, heartbeat_seconds=0.1)
+Heartbeat(session.open_database(settings), settings, "w1", patience_seconds=0.5).start()
+threading.Event().wait(20)
+print("still there")
+"""
+
+
+def test_a_pulse_that_hangs_ends_the_process_and_leaves_its_stacks(desk: Desk, tmp_path: Path) -> None:
+    lock = sqlite3.connect(tmp_path / "reelwright.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    ended = subprocess.run([sys.executable, "-c", HANGING, str(tmp_path)], capture_output=True, text=True, check=False)
+    lock.close()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Timeout" in ended.stderr
+    assert "in _beat" in ended.stderr
 
 
 def work(pulse: Heartbeat) -> None:
