@@ -13,8 +13,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
+EXIT_OUT_OF_MEMORY = 78
+"""Exit status of a process that took more memory than it may."""
 GRACE_SECONDS = 60.0
 """How long a child that is told to stop may take: one that trains on several GPUs ends its own children first."""
 
@@ -26,7 +28,7 @@ def code_of_death(status: int, *, spared: bool = False) -> str:
         status: Its exit status; negative for the signal that ended it.
         spared: Whether none of us would kill it: then the system did, which ran out of memory.
     """
-    if spared and status == -signal.SIGKILL:
+    if status == EXIT_OUT_OF_MEMORY or (spared and status == -signal.SIGKILL):
         return "OUT_OF_MEMORY"
     return "DECODER_CRASH" if status < 0 else "WORKER_FAULT"
 
@@ -34,15 +36,16 @@ def code_of_death(status: int, *, spared: bool = False) -> str:
 class ChildDied(Exception):
     """A child ended instead of answering."""
 
-    def __init__(self, status: int) -> None:
-        """Take its exit status; negative for the signal that ended it."""
-        super().__init__(f"The process that was asked ended with status {status}")
-        self.status = status
+    def __init__(self, status: int, *, silent_seconds: float | None = None) -> None:
+        """Take its exit status, negative for the signal that ended it, and how long it had been silent if for that."""
+        what = f"ended with status {status}" if silent_seconds is None else f"said nothing for {silent_seconds:g} s"
+        super().__init__(f"The process that was asked {what}")
+        self.status, self._is_silent = status, silent_seconds is not None
 
     @property
     def code(self) -> str:
-        """See :func:`code_of_death`."""
-        return code_of_death(self.status)
+        """``STALLED``, or as :func:`code_of_death`."""
+        return "STALLED" if self._is_silent else code_of_death(self.status, spared=True)
 
 
 class LineTooLong(Exception):
@@ -59,6 +62,7 @@ class ChildProcess:
         environment: Mapping[str, str] | None = None,
         mute: bool = False,
         seconds: float | None = None,
+        silent_seconds: float | None = None,
         line_bytes: int = -1,
     ) -> None:
         """Start Python with these arguments.
@@ -68,9 +72,10 @@ class ChildProcess:
             environment: All variables that it sees; none gives it ours.
             mute: Whether what it writes to standard error is thrown away.
             seconds: Killed after so long; none gives it all the time.
+            silent_seconds: Killed when it is waited for so long without a line; none waits for ever.
             line_bytes: Longest line that is read; -1 reads any.
         """
-        self._line_bytes = line_bytes
+        self._line_bytes, self._silent_seconds, self._is_silent = line_bytes, silent_seconds, False
         self._process = subprocess.Popen(
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
@@ -99,7 +104,11 @@ class ChildProcess:
         self.tell(document)
         for answer in self.stream():
             return answer
-        raise ChildDied(self.wait())
+        raise self.death(self.wait())
+
+    def death(self, status: int) -> ChildDied:
+        """Return what its end means for whoever waits for an answer."""
+        return ChildDied(status, silent_seconds=self._silent_seconds if self._is_silent else None)
 
     def tell(self, document: Mapping[str, Any], *, last: bool = False) -> None:
         """Send a document; behind the ``last`` its input ends. Whether it still listens shows in what it answers."""
@@ -119,7 +128,7 @@ class ChildProcess:
             LineTooLong: A line is longer than is read.
         """
         assert self._process.stdout is not None
-        while not self._process.stdout.closed and (line := self._process.stdout.readline(self._line_bytes)):
+        while not self._process.stdout.closed and (line := self._read_line(self._process.stdout)):
             if len(line) == self._line_bytes and not line.endswith(b"\n"):
                 raise LineTooLong(f"The process wrote a line of more than {self._line_bytes} bytes")
             try:
@@ -128,6 +137,21 @@ class ChildProcess:
                 continue
             if isinstance(document, dict):
                 yield document
+
+    def _read_line(self, stdout: IO[bytes]) -> bytes:
+        if self._silent_seconds is None:
+            return stdout.readline(self._line_bytes)
+        clock = threading.Timer(self._silent_seconds, self._end_silence)
+        clock.daemon = True
+        clock.start()
+        try:
+            return stdout.readline(self._line_bytes)
+        finally:
+            clock.cancel()
+
+    def _end_silence(self) -> None:
+        self._is_silent = True
+        self._process.kill()
 
     def wait(self) -> int:
         """Wait for its end, as it chooses; returns its exit status, negative for the signal that ended it."""

@@ -135,8 +135,9 @@ CODES: dict[str, CodeFacts] = {
     ),
     "CORRUPT": CodeFacts("The file's contents cannot be decoded.", "Send a good copy."),
     "TOO_LARGE": CodeFacts(
-        "The picture has more pixels or the file more bytes than the limit allows.",
-        "If the file is trusted, raise the setting `max_pixels` or `max_still_bytes`.",
+        "The picture, what a recipe makes of it, or the file is larger than the limit allows.",
+        "If the file is trusted, raise the setting that the message names: `max_pixels`, `max_still_bytes` or "
+        "`worker_memory_mb`.",
     ),
     "NO_PICTURE": CodeFacts("The file has no picture stream.", "Name a film or a photo; sound alone is not restored."),
     "INTERLACED": CodeFacts(
@@ -161,7 +162,7 @@ CODES: dict[str, CodeFacts] = {
     # -- work
     "OUT_OF_MEMORY": CodeFacts(
         "The work did not fit into memory even in the smallest pieces.",
-        "Use a machine with more memory or a smaller picture.",
+        "Raise the setting `worker_memory_mb` where there is more, run fewer `slots`, or send a smaller picture.",
     ),
     "STALLED": CodeFacts(
         "The work stopped moving.",

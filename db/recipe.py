@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from fractions import Fraction
 from importlib import resources
@@ -26,6 +27,8 @@ ALL_OUTPUTS = (*OUTPUTS, "sequence", "masks")
 repaired."""
 FIELDS = ("recipe", "outputs", "bad_frames", "master", "access", "name", "description")
 MAX_STEPS = 64
+MAX_SCALE = 16
+"""How many times as wide and high a recipe may make a picture: two networks of the largest factor in a row."""
 _CHROMA = ("source", "full")
 _LEAST_FPS, _MOST_FPS = 1, 120
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,17})?|[0-9]{1,9}/[0-9]{1,9}")
@@ -76,6 +79,12 @@ class Step(BaseModel):
         return bool(self.params.get("strength", 1)) or any(strengths)
 
     @property
+    def scale(self) -> int:
+        """How many times as wide and high the step makes a picture."""
+        spec = stages.STAGES.get(self.stage)
+        return spec.scale(self.params) if spec is not None and self.has_effect else 1
+
+    @property
     def exemptions(self) -> tuple[Exemption, ...]:
         """Where the step is left out."""
         return tuple(Exemption.model_validate(each) for each in self.params.get("exemptions") or ())
@@ -116,6 +125,11 @@ class Recipe(BaseModel):
     def has_effect(self) -> bool:
         """Whether any step may change anything."""
         return any(step.has_effect for step in self.steps)
+
+    @property
+    def scale(self) -> int:
+        """How many times as wide and high the pictures come out."""
+        return math.prod(step.scale for step in self.steps)
 
     @property
     def reel_needs(self) -> frozenset[str]:
@@ -177,6 +191,7 @@ def from_document(document: Any, name: str) -> Recipe:
         raise RecipeError(f"Recipe {name}: expected a list of at most {MAX_STEPS} steps")
     steps = tuple(_step(entry, number, name) for number, entry in enumerate(document, start=1))
     _check_order(steps, name)
+    _check_scale(steps, name)
     if bad_frames not in ("hold", "black", "fail"):
         raise RecipeError(f"Recipe {name}: bad_frames must be hold, black or fail", code="BAD_PARAMETER")
     return Recipe(
@@ -282,6 +297,15 @@ def _check_order(steps: tuple[Step, ...], name: str) -> None:
         if whole[number - 1] and (number > 1):
             before = "must be the first step" if not whole[number - 2] else "stands twice"
             raise RecipeError(f"Recipe {name}, step {number}: {step.stage} {before}", code="BAD_PARAMETER")
+
+
+def _check_scale(steps: tuple[Step, ...], name: str) -> None:
+    scale = 1
+    for number, step in enumerate(steps, start=1):
+        scale *= step.scale
+        if scale > MAX_SCALE:
+            fault = f"with {step.stage} pictures become {scale} times as wide; at most {MAX_SCALE} times is made"
+            raise RecipeError(f"Recipe {name}, step {number}: {fault}", code="BAD_PARAMETER")
 
 
 def _master_chroma(value: Any, name: str) -> Literal["source", "full"]:

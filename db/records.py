@@ -6,7 +6,7 @@ Everything here is stored as JSON in a row or a blob, so a field is only ever ad
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -30,10 +30,31 @@ class Sequence(Record):
     """Last number, included."""
     step: int = 1
 
+    MOST_HOLES: ClassVar[int] = 100
+    """Frames that may be lacking for each that is there: what stands in for them is made of it."""
+
     @property
     def numbers(self) -> range:
         """The numbers in the files' names, in order."""
         return range(self.start, self.end + 1, self.step)
+
+    def check_holes(self, present: int, where: str) -> None:
+        """Refuse a sequence that would be made of next to nothing, before a list as long as it is made.
+
+        Args:
+            present: How many of its files are there.
+            where: Folder or address, for the message.
+
+        Raises:
+            InputError: ``SEQUENCE_GAP``.
+        """
+        count = len(self.numbers)
+        if present and count > (self.MOST_HOLES + 1) * present:
+            raise InputError(
+                f"{where}: {present} of {count:,} frames are there; at most {self.MOST_HOLES} may be lacking for each",
+                code="SEQUENCE_GAP",
+                remedy="Correct `sequence.start`, `sequence.end` and `sequence.step`, or send the missing frames.",
+            )
 
     def part(self, span: tuple[int, int]) -> Sequence:
         """Return the frames ``[first, stop)`` as a sequence again; raises ``InputError`` where it has fewer."""

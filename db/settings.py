@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from db.errors import InputError, nearest
@@ -27,6 +27,8 @@ ROUNDS_IN_A_TERM = 3
 """A leader's term is renewed at a third of its length, so a round must come before the rest is over."""
 YEAR_SECONDS = 365 * 24 * 3600.0
 """The longest time that can be set: longer ones are mistakes, and the system's clocks cannot wait for all of them."""
+LEAST_WORKER_MEMORY_MB = 1200
+"""Libraries, interpreter, threads, and a picture."""
 DATABASE_FILE = "reelwright.db"
 """The embedded database, inside the home."""
 
@@ -124,7 +126,14 @@ class Settings(BaseSettings):
         1000, ge=1, le=1_000_000_000, description="Finished items before that share counts."
     )
 
-    max_pixels: int = Field(400_000_000, ge=1, description="Largest picture that is decoded, in pixels.")
+    worker_memory_mb: int = Field(
+        0,
+        ge=0,
+        le=10**9,
+        description="Most memory that one worker process may take, in MB; 0 means its share of this machine's or "
+        "container's memory.",
+    )
+    max_pixels: int = Field(400_000_000, ge=1, description="Largest picture that is decoded or made, in pixels.")
     max_still_bytes: int = Field(4_000_000_000, ge=1, description="Largest still that is opened, in bytes.")
     max_manifest_line_bytes: int = Field(1_000_000, ge=1024, description="Longest line of a manifest that is read.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level that is logged.")
@@ -140,6 +149,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, which wins over nothing else: no dotenv, no secrets folder."""
         return init_settings, env_settings
+
+    @field_validator("worker_memory_mb")
+    @classmethod
+    def _leave_room_for_libraries(cls, value: int) -> int:
+        if 0 < value < LEAST_WORKER_MEMORY_MB:
+            raise ValueError(
+                f"a worker takes {LEAST_WORKER_MEMORY_MB} MB before it holds a picture; 0 gives it a share"
+            )
+        return value
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:

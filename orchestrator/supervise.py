@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import structlog
@@ -26,6 +27,8 @@ EARLY_SECONDS = 15.0
 """A worker that dies sooner after its start died of starting."""
 EARLY_DEATHS = 4
 """So many of those in a row, and starting more is pointless."""
+_LEAST_SHARE = 2 * 10**9
+"""Bytes."""
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +100,7 @@ class Fleet:
         variables |= {"REELWRIGHT_BOOT_ID": boot_id, "REELWRIGHT_PARENT_PID": str(os.getpid())}
         variables["REELWRIGHT_DEVICE"] = _device(self.settings, number)
         variables["REELWRIGHT_CODEC_THREADS"] = str(codec_threads(self.settings))
+        variables["REELWRIGHT_WORKER_MEMORY_MB"] = str(worker_memory_mb(self.settings))
         # One thread a process: two give other roundings than one, and the machine is filled by processes.
         variables |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         sink = self._log_file(number)
@@ -156,6 +160,38 @@ def slot_count(settings: Settings) -> int:
 def codec_threads(settings: Settings) -> int:
     """Threads for decoding and as many for encoding in each worker here: its share of the cores, 4 at most."""
     return settings.codec_threads or max(1, min(4, _core_count() // slot_count(settings)))
+
+
+def worker_memory_mb(settings: Settings) -> int:
+    """Memory that each worker process here may take, in MB: as set, else its share of four fifths of the machine's.
+
+    Where that is less than a network needs beside what PyTorch takes by itself, it is 2 GB: not all workers need the
+    most at the same moment, and fewer ``slots`` are for a person to choose.
+    """
+    most = machine_memory() * 4 // 5
+    return settings.worker_memory_mb or min(most, max(most // slot_count(settings), _LEAST_SHARE)) // 10**6
+
+
+def machine_memory(root: Path = Path("/")) -> int:
+    """Memory of this machine in bytes, or of the container, whose own limit is less (control groups 1 and 2)."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _memory_limits(root):
+        try:
+            limits.append(int(path.read_text(encoding="ascii")))
+        except (OSError, ValueError):  # there is none of this kind, or it says "max"
+            continue
+    return min(limits)
+
+
+def _memory_limits(root: Path) -> Iterator[Path]:
+    groups, own = root / "sys/fs/cgroup", root / "proc/self/cgroup"
+    lines = own.read_text(encoding="utf-8").splitlines() if own.exists() else []
+    for _, controllers, inside in (line.split(":", 2) for line in lines):
+        kind, name = ("memory", "memory.limit_in_bytes") if controllers == "memory" else ("", "memory.max")
+        folder = PurePosixPath(inside.lstrip("/"))
+        if controllers in ("", "memory"):
+            # In a container the group's own name may lead nowhere: its limit is then at the root.
+            yield from (groups / kind / each / name for each in (folder, *folder.parents))
 
 
 def gpu_count() -> int:

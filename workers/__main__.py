@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from db.logs import log_to
 from db.recipe import Recipe
 from db.records import Source
 from db.settings import Settings
+from workers import memory
 
 
 def main() -> int:
@@ -25,6 +27,7 @@ def main() -> int:
     try:
         settings = settings_module.load()
         log_to(sys.stderr, settings.log_level, libraries=True)
+        memory.keep_to_limit(settings)
         if command in _LINE_BY_LINE or command in _SINGLE_ORDER:
             _reserve_stdout()
         if command in _LINE_BY_LINE:
@@ -62,11 +65,18 @@ def _reserve_stdout() -> None:
 def _answer(command: Callable[[dict[str, Any], Settings], Any], settings: Settings) -> None:
     """Read one order as JSON, do it, and print what came of it as JSON, errors too."""
     order = json.loads(sys.stdin.read())
+    print(json.dumps(_outcome(partial(command, order, settings))), flush=True)  # noqa: T201 -- the answer
+
+
+def _outcome(work: Callable[[], Any]) -> Any:
+    """Return what comes of work, or the error that it ends in."""
+    from workers.device import translate_memory_errors
+
     try:
-        result = command(order, settings)
+        with translate_memory_errors():
+            return work()
     except ReelwrightError as error:
-        result = {"code": error.code, "message": error.message, "remedy": error.remedy}
-    print(json.dumps(result), flush=True)  # noqa: T201 -- the answer
+        return {"code": error.code, "message": error.message, "remedy": error.remedy}
 
 
 def _inspect_weights(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
@@ -105,11 +115,8 @@ _SINGLE_ORDER = {"weights": _inspect_weights, "compare": _compare, "evaluate": _
 def _answer_lines(command: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Read an order a line, do it, and print what came of it as one line, errors too."""
     for line in sys.stdin:
-        try:
-            result = command(json.loads(line))
-        except ReelwrightError as error:
-            result = {"code": error.code, "message": error.message, "remedy": error.remedy}
-        print(json.dumps(result), flush=True)  # noqa: T201 -- the answer
+        order = json.loads(line)
+        print(json.dumps(_outcome(partial(command, order))), flush=True)  # noqa: T201 -- the answer
 
 
 def _prober(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -138,12 +145,14 @@ def _estimate_source(
     """Describe a source and estimate its work; what a recipe costs a size is tried once."""
     from db.store import open_store
     from workers.on_demand import estimate
-    from workers.tasks import probe
+    from workers.tasks import probe, work_size
     from workers.workbench import Workbench
 
     with TemporaryDirectory(prefix="reelwright-probe-") as folder:
         facts = probe.describe(Source.model_validate(order["source"]), settings, Path(folder))
     recipe = Recipe.model_validate(order["recipe"])
+    shape = work_size.PictureShape(facts["width"], facts["height"], facts["mono"], facts["kind"] == "reel")
+    work_size.check(recipe, shape, settings, order["source"]["uri"])
     case = (recipe.fingerprint(), facts["width"], facts["height"], facts["mono"])
     if case not in seconds_by_case:
         with TemporaryDirectory(prefix="reelwright-probe-") as folder:

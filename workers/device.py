@@ -14,6 +14,7 @@ import cv2
 import torch
 
 from db.errors import InputError, OutOfMemoryError
+from workers import memory
 
 _PACKAGES = (
     "reelwright", "torch", "torchvision", "spandrel", "numpy", "opencv-python-headless", "pillow", "av", "OpenImageIO",
@@ -79,14 +80,16 @@ def translate_memory_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError, cv2.error) as error:
         if not _is_out_of_memory(error):
             raise
-        raise OutOfMemoryError("Memory ran out: " + " ".join(str(error).split())[:200]) from error
+        raise OutOfMemoryError(memory.shortage("Memory ran out: " + " ".join(str(error).split())[:200])) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, cv2.error):
         return getattr(error, "code", None) == _CV2_NO_MEMORY or "Insufficient memory" in str(error)
     # torch's CPU allocator has no class of its own for it.
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        sign in str(error) for sign in ("can't allocate memory", "bad_alloc", "bad allocation")
+    )
 
 
 def _is_available(name: str) -> bool:

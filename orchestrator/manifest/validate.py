@@ -295,7 +295,12 @@ def _sequence_problems(number: int, source: Source, status: os.stat_result) -> I
         name = f"{part.prefix}#{part.suffix}"
         message = f"{source.uri!r:.300} holds no file {name!r:.100} between {part.start} and {part.end}"
         yield problem(number, "FILE_MISSING", message)
-    elif source.missing == "error" and (gaps := list(_gaps(numbers, present))):
+    elif source.missing != "error":
+        try:
+            part.check_holes(len(present), repr(source.uri)[:300])
+        except InputError as error:
+            yield from_error(number, error)
+    elif gaps := list(_gaps(numbers, present)):
         gap_list = ", ".join(gaps[:_SHOWN_GAPS]) + (" …" if len(gaps) > _SHOWN_GAPS else "")
         yield problem(number, "SEQUENCE_GAP", f"{source.uri!r:.300} lacks the frames {gap_list}")
 

@@ -180,7 +180,7 @@ def _probe_lines(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> I
         message = "Files cannot be probed here: the worker extra is not installed"
         remedy = f"{CODES['WORKER_EXTRA_MISSING'].remedy[:-1]}, or add --no-probe."
         raise InputError(message, code="WORKER_EXTRA_MISSING", remedy=remedy)
-    with WorkerProcess(settings, "probe") as worker:
+    with WorkerProcess(settings, "probe", settings.stall_seconds) as worker:
         for line in lines:
             yield line, _probe_line(worker, recipe, line)
 
@@ -190,5 +190,5 @@ def _probe_line(worker: WorkerProcess, recipe: Recipe, line: Line) -> dict[str, 
     order = {"source": line.source.model_dump(mode="json"), "recipe": (line.recipe or recipe).model_dump(mode="json")}
     try:
         return worker.ask(order)
-    except ChildDied:
-        return {"code": "DECODER_CRASH", "message": f"{line.source.uri!r:.300} ended the process that looked into it"}
+    except ChildDied as death:
+        return {"code": death.code, "message": f"{line.source.uri!r:.300} is not looked into: {death}"}

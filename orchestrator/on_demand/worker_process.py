@@ -7,23 +7,28 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from db import settings as settings_module
-from db.child_process import ChildDied, ChildProcess
+from db.child_process import ChildProcess
 from db.errors import CODES, InputError, WorkError
 from db.settings import Settings
+from orchestrator import supervise
+
+SILENT_SECONDS = 3600.0
+"""How long an errand may work without a word: a network over a large picture, or a film looked through, takes long."""
 
 
-def start(settings: Settings, errand: str) -> ChildProcess:
-    """Start ``python -m workers ERRAND``, which reads orders and prints answers."""
-    environment = {**os.environ, **settings_module.environment(settings)}
-    return ChildProcess(["-m", "workers", errand], environment=environment)
+def start(settings: Settings, errand: str, silent_seconds: float = SILENT_SECONDS) -> ChildProcess:
+    """Start ``python -m workers ERRAND``, which reads orders and prints answers, with a worker's share of memory."""
+    variables = {"REELWRIGHT_WORKER_MEMORY_MB": str(supervise.worker_memory_mb(settings))}
+    environment = {**os.environ, **settings_module.environment(settings), **variables}
+    return ChildProcess(["-m", "workers", errand], environment=environment, silent_seconds=silent_seconds)
 
 
 class WorkerProcess:
     """A worker process that does order by order; the first starts it, and one after an order that killed it anew."""
 
-    def __init__(self, settings: Settings, errand: str) -> None:
-        """Take what the worker is told of the house, and the name of an errand that is asked line by line."""
-        self._settings, self._errand = settings, errand
+    def __init__(self, settings: Settings, errand: str, silent_seconds: float = SILENT_SECONDS) -> None:
+        """Take what the worker is told of the house, an errand that is asked line by line, and its time for a line."""
+        self._settings, self._errand, self._silent_seconds = settings, errand, silent_seconds
         self._child: ChildProcess | None = None
 
     def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +40,7 @@ class WorkerProcess:
         if self._child is not None and not self._child.alive:
             self._child.wait()
             self._child = None
-        self._child = self._child or start(self._settings, self._errand)
+        self._child = self._child or start(self._settings, self._errand, self._silent_seconds)
         return self._child.ask(order)
 
     def __enter__(self) -> WorkerProcess:
@@ -75,7 +80,8 @@ def run(
                 moved(answer["done"], answer["of"])
         status = child.wait()
     if not answer or status:
-        raise WorkError(f"{ChildDied(status)} and said nothing")
+        death = child.death(status)
+        raise WorkError(f"{death}; it was to do {errand}", code=death.code)
     check_answer(answer)
     return answer
 

@@ -58,6 +58,28 @@ def test_a_child_that_takes_too_long_is_killed() -> None:
     assert time.monotonic() - started < 30
 
 
+def test_a_child_that_is_silent_for_too_long_is_named() -> None:
+    script = "import sys, time\nfor line in sys.stdin: time.sleep(60 if 'slow' in line else 0); print(line, flush=True)"
+    with ChildProcess(["-c", script], silent_seconds=5) as child:
+        assert child.ask({"order": 1}) == {"order": 1}
+        with pytest.raises(ChildDied, match="said nothing for 5 s") as caught:
+            child.ask({"order": "slow"})
+    assert caught.value.code == "STALLED"
+
+
+def test_a_child_that_always_says_something_has_all_the_time() -> None:
+    script = "import time\nfor n in range(12): time.sleep(0.25); print('{\"n\": %d}' % n, flush=True)"
+    with ChildProcess(["-c", script], silent_seconds=2) as child:
+        assert [each["n"] for each in child.stream()] == list(range(12))
+
+
+@pytest.mark.parametrize("end", ["os._exit(78)", "os.kill(os.getpid(), 9)"])
+def test_a_child_that_took_too_much_memory_is_no_broken_file(end: str) -> None:
+    with ChildProcess(["-c", f"import os; {end}"]) as child, pytest.raises(ChildDied) as caught:
+        child.ask({})
+    assert caught.value.code == "OUT_OF_MEMORY"
+
+
 def test_an_exception_stops_the_child_at_its_work() -> None:
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt), ChildProcess(["-c", "import time; time.sleep(60)"]) as child:

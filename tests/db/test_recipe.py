@@ -114,6 +114,20 @@ def test_a_variant_changes_neither_size_nor_weights(text: str) -> None:
         recipe.parse(text, "r")
 
 
+@pytest.mark.parametrize(
+    "steps", [["upscale: {scale: 4}"] * 64, ["upscale: {scale: 4}"] * 3, ["upscale: {scale: 3}"] * 3]
+)
+def test_a_recipe_that_multiplies_is_refused_with_the_step(steps: list[str]) -> None:
+    with pytest.raises(RecipeError, match=r"step 3: with upscale pictures become (64|27) times as wide") as caught:
+        recipe.parse("\n".join(f"- {step}" for step in steps), "r")
+    assert caught.value.code == "BAD_PARAMETER"
+
+
+def test_two_networks_of_the_largest_factor_may_follow_one_another() -> None:
+    assert recipe.parse("- upscale: {scale: 4}\n- denoise\n- upscale: {scale: 4}", "r").scale == 16
+    assert recipe.parse("\n".join(["- upscale: {scale: 4, strength: 0}"] * 5), "r").scale == 1
+
+
 def test_shots_by_number_need_the_cuts() -> None:
     assert recipe.parse("- upscale: {variants: [{shot: 2, strength: 0.5}]}", "r").reel_needs == {"cuts"}
     assert not recipe.parse("- upscale: {variants: [{frames: [0, 2], strength: 0.5}]}", "r").reel_needs

@@ -10,6 +10,7 @@ import av.error
 from PIL import UnidentifiedImageError
 
 from db.errors import InputError, OutOfMemoryError, TransientError, lacks_room
+from workers import memory
 
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (av.error.EOFError, "TRUNCATED"),
@@ -51,7 +52,7 @@ def reading(where: str, code: str = "CORRUPT") -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise OutOfMemoryError(f"{where}: not enough memory to read it") from error
+        raise shortage(error, where, code) from error
     except (av.error.FFmpegError, OSError, *_BROKEN) as error:
         raise InputError(f"{where}: {error_text(error)}", code=_error_code(error, code)) from error
 
@@ -67,10 +68,20 @@ def writing(where: str) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise OutOfMemoryError(f"{where}: not enough memory to write it") from error
+        raise OutOfMemoryError(memory.shortage(f"{where}: not enough memory to write it")) from error
     except (av.error.FFmpegError, OSError) as error:
         code = "NO_SPACE" if lacks_room(error) else None
         raise TransientError(f"Writing {where}: {error_text(error)}", code=code) from error
+
+
+def shortage(error: MemoryError, where: str, code: str = "CORRUPT") -> InputError | OutOfMemoryError:
+    """Return what it means that there was no memory to read a source.
+
+    FFmpeg says so as well when a damaged file asks for a senseless amount: while there is room, the file is at fault.
+    """
+    if isinstance(error, av.error.FFmpegError) and memory.has_room():
+        return InputError(f"{where}: asks for more memory than any picture of its size needs", code=code)
+    return OutOfMemoryError(memory.shortage(f"{where}: not enough memory to read it"))
 
 
 def error_text(error: BaseException) -> str:

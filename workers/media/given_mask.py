@@ -104,11 +104,9 @@ def _read_any(uri: str, bench: Workbench) -> Iterator[Mask]:
 
 
 def _read_film(path: Path, bench: Workbench) -> Iterator[Mask]:
-    with container.open_film(path) as (film, stream):
-        coder = stream.codec_context
-        film_scan.check_size(coder.width, coder.height, bench.settings, str(path))
+    with container.open_film(path, max_pixels=bench.settings.max_pixels) as (film, stream):
         for frame in container.frames(film, stream, _refuse_damage):
-            layout = film_scan.layout_of(frame, coder.name, str(path))
+            layout = film_scan.layout_of(frame, stream.codec_context.name, str(path))
             yield _to_mask(pixels.to_picture(planes.to_planes(frame, layout), layout))
 
 

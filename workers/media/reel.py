@@ -208,7 +208,10 @@ def _decode_from(reel: IndexedReel, start: int) -> Iterator[tuple[int, Planes]]:
     """Decode from frame ``start``; numbers come from counting at the very start, else from time stamps."""
     tick = MEZZANINE_TICK_MS if reel.facts.mezzanine else 0
     numbers = {number * tick if tick else int(pts): number for number, pts in enumerate(reel.index.pts)}
-    with container.open_film(reel.path, max(1, reel.settings.codec_threads)) as (film, stream):
+    with container.open_film(reel.path, max(1, reel.settings.codec_threads), max_pixels=reel.settings.max_pixels) as (
+        film,
+        stream,
+    ):
         if start > 0:
             container.seek(film, stream, start * tick if tick else int(reel.index.pts[start]))
         for count, frame in enumerate(container.frames(film, stream, _ignore_damage)):

@@ -62,8 +62,7 @@ def sample_frames(path: Path, count: int, settings: Settings, around: int = 0) -
 
 
 def _read_film(path: Path, settings: Settings) -> Iterator[tuple[int, Picture]]:
-    with container.open_film(path) as (film, stream):
-        film_scan.check_size(stream.codec_context.width, stream.codec_context.height, settings, str(path))
+    with container.open_film(path, max_pixels=settings.max_pixels) as (film, stream):
         for number, frame in enumerate(container.frames(film, stream, _ignore_damage)):
             layout = film_scan.layout_of(frame, stream.codec_context.name, str(path))
             yield number, pixels.to_picture(planes.to_planes(frame, layout), layout)

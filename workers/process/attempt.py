@@ -36,7 +36,7 @@ from db.settings import Settings
 from db.states import TaskKind
 from db.store.base import Store
 from db.store.keys import attempt_prefix
-from workers import malloc
+from workers import device, malloc
 from workers.process import isolation
 from workers.process.heartbeat import Heartbeat
 from workers.tasks import assemble, disk_space, inspect, merge, probe, restore
@@ -70,7 +70,8 @@ def run(context: WorkerContext, task_id: int, epoch: int) -> None:
             with _scratch_folder(context) as scratch:
                 assignment = ledger.read_assignment(context.database, lease)
                 bench = _workbench(context, assignment, scratch)
-                _run_task(context, lease, assignment, bench)
+                with device.translate_memory_errors():
+                    _run_task(context, lease, assignment, bench)
         except Exception as error:
             _report_outcome(context, lease, error)
     malloc.trim()
@@ -135,8 +136,9 @@ def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Ass
         still_bench = replace(bench, key_prefix=_still_prefix(assignment, still), scratch=bench.scratch / str(still.id))
         still_bench.scratch.mkdir()
         try:
-            result: ItemResult = restore.restore_still(still, still_bench)
-        except (InputError, OutOfMemoryError, MemoryError) as error:
+            with device.translate_memory_errors():
+                result: ItemResult = restore.restore_still(still, still_bench)
+        except (InputError, OutOfMemoryError) as error:
             failure = _failure(error)
             _commit(context, lambda i=still.id, f=failure: ledger.fail_still(context.database, lease, i, f))  # type: ignore[misc]
         else:
@@ -170,7 +172,7 @@ def _report_outcome(context: WorkerContext, lease: ledger.Lease, error: Exceptio
             _commit(context, lambda: ledger.quarantine_frame(database, lease, error.frame, error.message))
         elif isinstance(error, InputError):
             _commit(context, lambda: ledger.fail_item(database, lease, _failure(error)))
-        elif isinstance(error, OutOfMemoryError | MemoryError):
+        elif isinstance(error, OutOfMemoryError):
             _commit(context, lambda: ledger.replan_smaller(database, lease, _failure(error)))
         else:
             _retry(context, lease, error)
@@ -212,8 +214,7 @@ def _failure(error: Exception) -> ledger.Failure:
         return ledger.Failure("NO_SPACE", f"{type(error).__name__}: {error}"[:500], CODES["NO_SPACE"].remedy)
     if isinstance(error, ReelwrightError):
         return ledger.Failure(error.code, error.message, error.remedy)
-    code = "OUT_OF_MEMORY" if isinstance(error, MemoryError) else "WORKER_FAULT"
-    return ledger.Failure(code, f"{type(error).__name__}: {error}"[:500], CODES[code].remedy)
+    return ledger.Failure("WORKER_FAULT", f"{type(error).__name__}: {error}"[:500], CODES["WORKER_FAULT"].remedy)
 
 
 def _commit(context: WorkerContext, transaction: Callable[[], None]) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 
 from db.child_process import ChildProcess, code_of_death
 from db.errors import (
-    CODES,
     InputError,
     OutOfMemoryError,
     PoisonFrameError,
@@ -87,17 +86,15 @@ def child_main(settings: Settings) -> None:
         report=lambda frames: say(frames=frames),
     )
     try:
-        if order.search:
-            for frame in restore.touch_frames(order.assignment, bench):
-                say(touched=frame)
-            say(over=True)
-        else:
-            say(result=restore.restore_segment(order.assignment, bench).model_dump(mode="json"))
+        with device.translate_memory_errors():
+            if order.search:
+                for frame in restore.touch_frames(order.assignment, bench):
+                    say(touched=frame)
+                say(over=True)
+            else:
+                say(result=restore.restore_segment(order.assignment, bench).model_dump(mode="json"))
     except ReelwrightError as error:
         say(error=type(error).__name__, code=error.code, message=error.message, remedy=error.remedy)
-    except MemoryError as error:
-        remedy = CODES["OUT_OF_MEMORY"].remedy
-        say(error="OutOfMemoryError", code="OUT_OF_MEMORY", message=f"MemoryError: {error}", remedy=remedy)
 
 
 def _run_child(assignment: Assignment, bench: Workbench, *, search: bool) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from workers.media.sequences import scan as sequence_scan
 from workers.media.sequences import write as sequence_write
 from workers.media.source import fetch_still, find_local, fixity, locate, locate_sound
 from workers.media.stills import files as stills
-from workers.tasks import disk_space, mezzanine
+from workers.tasks import disk_space, mezzanine, work_size
 from workers.workbench import Workbench
 
 
@@ -58,6 +58,8 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
         first = int(np.flatnonzero(scan.index.shows == np.arange(len(scan.index)))[0])
         scan.notes += sequence_write.check_writable(as_folder(path), item, first, bench.settings, bench.scratch)
     facts = _reel_facts(scan, item.source, digest, size, bench.put_bytes("index.npz", scan.index.dumps()))
+    shape = work_size.PictureShape(facts.width, facts.height, facts.mono, is_reel=True)
+    work_size.check(item.recipe, shape, bench.settings, item.source.uri)
     if item.source.sequence is None:
         facts = mezzanine.make_readable(scan, facts, path, item, step, bench)
     else:
@@ -97,9 +99,8 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
     path = locate(source, settings, scratch)
     if source.sequence is not None:
         return _describe_sequence(as_folder(path), source, settings)
-    with container.open_film(path) as (demuxer, stream):
+    with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         coder = stream.codec_context
-        film_scan.check_size(coder.width, coder.height, settings, str(path))
         header_rate = film_scan.header_rate(stream)
         count = stream.frames or round(Fraction(demuxer.duration or 0, 1_000_000) * header_rate)
         if source.span is not None:

@@ -36,7 +36,7 @@ from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import xmp
 from workers.ops import luma
-from workers.tasks import ai_marking, repair_masks, scoring, step_changes, taking_over
+from workers.tasks import ai_marking, repair_masks, scoring, step_changes, taking_over, work_size
 from workers.workbench import Workbench
 
 Span = tuple[int, int]
@@ -104,7 +104,9 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
         OutOfMemoryError: The machine was too small for it.
     """
     path = local_still(item.source, bench)
-    stills.header(path, bench.settings)
+    head = stills.header(path, bench.settings)
+    shape = work_size.PictureShape(head.width, head.height, head.channels < 3)
+    work_size.check(item.recipe, shape, bench.settings, item.source.uri)
     digest = fixity([path], item.source.checksum, bench.advance, size_bytes=item.source.bytes)
     first = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged)
     bench.advance()
@@ -118,6 +120,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
             yield output
 
     target, losses = _write_still(path, first, item, pages(), bench)
+    bench.advance()
     mark = ai_marking.source_mark(item.recipe, all(page.is_colored for page in page_records))
     losses += xmp.copy_xmp(path, target, mark.xmp())
     bench.advance(1)
@@ -166,6 +169,9 @@ class _Page:
 
 def _restore_page(photo: stills.Photo, number: int, item: ItemView, bench: Workbench) -> tuple[stills.Photo, _Page]:
     """Restore one page of a still, counted from 0, by itself."""
+    height, width = photo.samples.shape[:2]
+    shape = work_size.PictureShape(width, height, photo.mono)
+    work_size.check(item.recipe, shape, bench.settings, f"{item.source.uri}, page {number + 1}")
     if item.source.transfer:
         photo = replace(photo, transfer=item.source.transfer)
     frames = _to_tensor(stills.to_picture(photo)[None], bench)

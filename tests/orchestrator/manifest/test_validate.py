@@ -177,6 +177,23 @@ def test_a_sequence_of_a_thousand_million_frames_is_checked_at_once(tmp_path: Pa
     assert found == [(1, "SEQUENCE_GAP")]
 
 
+@pytest.mark.parametrize("missing", ["hold", "black", "interpolate"])
+def test_a_reel_may_not_be_made_of_next_to_nothing(tmp_path: Path, missing: str) -> None:
+    for number in range(6):
+        written(tmp_path, f"f_{number:04d}.dpx", "x")
+    ends = (605, 606, 20_000_000, 10**9)
+    lines = [
+        {"id": str(end), "uri": ".", "missing": missing,
+         "sequence": {"prefix": "f_", "suffix": ".dpx", "padding": 4, "start": 0, "end": end}}
+        for end in ends
+    ]  # fmt: skip
+    found = lines_of(_jsonl(tmp_path, *lines), check_files=True)
+    assert [[each.code for each in line.problems if each.code != "DUPLICATE_CONTENT"] for line in found] == [
+        [], ["SEQUENCE_GAP"], ["SEQUENCE_GAP"], ["SEQUENCE_GAP"],
+    ]  # fmt: skip
+    assert "6 of 20,000,001 frames are there" in found[2].problems[-1].message
+
+
 def test_the_suffix_says_the_kind_and_the_line_overrides_it(tmp_path: Path) -> None:
     path = _jsonl(
         tmp_path,

@@ -39,6 +39,12 @@ def _refused(at: House, item_: ItemView) -> InputError:
     return caught.value
 
 
+def _refused_description(at: House, item_: ItemView) -> InputError:
+    with pytest.raises(InputError) as caught:
+        probe.describe(item_.source, at.settings, at.folder)
+    return caught.value
+
+
 def _h264(path: Path, count: int = 24, **more: object) -> Path:
     frames = [
         [plane[0], plane[0][::2, ::2] // 2 + 64, plane[0][1::2, ::2] // 2 + 64] for plane in moving(count, 48, 64)
@@ -225,6 +231,25 @@ def test_holes_of_a_sequence_are_named_or_filled(at: House, tmp_path: Path) -> N
     shown = list(pictures(black, 0, 9))
     assert [number for number, _ in shown] == [0, 1, -1, -1, 4, -1, -1, -1, 8]
     assert not shown[2][1].any()
+
+
+@pytest.mark.parametrize("missing", ["error", "hold", "black"])
+def test_a_reel_that_is_nearly_all_holes_is_refused_before_a_list_of_them_is_made(
+    at: House, tmp_path: Path, missing: str
+) -> None:
+    folder = _sequence(tmp_path / "reel", [1, 2])
+    source = item(folder, sequence=_numbered(1, 10**12), missing=missing)
+    for error in (_refused(at, source), _refused_description(at, source)):
+        assert error.code == "SEQUENCE_GAP"
+        assert "2 of 1,000,000,000,000 frames are there" in error.message
+
+
+def test_files_of_another_name_are_no_frames(at: House, tmp_path: Path) -> None:
+    folder = _sequence(tmp_path / "reel", [1])
+    for number in range(9):
+        (folder / f"thumb_{number}.jpg").touch()
+    error = _refused(at, item(folder, sequence=_numbered(1, 500), missing="hold"))
+    assert error.message.endswith("1 of 500 frames are there; at most 100 may be lacking for each")
 
 
 def test_a_frame_of_another_size_is_named(at: House, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from db.errors import InputError, OutOfMemoryError
+from db.errors import InputError
 from workers.media.errors import error_text, reading
+from workers.media.errors import shortage as memory_shortage
 from workers.media.remote import Place, as_film
 
 # Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
@@ -24,6 +25,9 @@ _DEMUXERS = (
     "h264,hevc,m4v,mjpeg,apng,gif,wav,w64,aiff,mp3,flac,aac,ac3,au,caf"
 )
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+SECONDS = (300.0, 300.0)
+"""For opening a container, and for one packet: FFmpeg gives up where it comes to read again later than that."""
+_BLOCK_PX = 128
 LONE_THREADS = 4
 """Where a container is read with nothing computed beside it."""
 
@@ -35,15 +39,33 @@ Damage = Callable[[str], None]
 
 
 @contextmanager
-def open_film(path: Place, threads: int = LONE_THREADS) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_film(
+    path: Place, threads: int = LONE_THREADS, *, max_pixels: int = 0
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a container and its picture stream, to be decoded in so many threads.
 
+    A frame of more than ``max_pixels``, which may be of another size than the header says, is not decoded; 0 takes any.
+
     Raises:
-        InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing) or ``NO_PICTURE``.
+        InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing), ``NO_PICTURE``, ``TOO_LARGE``.
     """
     with ExitStack() as stack:
         container = open_input(path, stack)
-        yield container, picture_stream(container, path, threads)
+        stream = picture_stream(container, path, threads)
+        if max_pixels:
+            _check_size(stream, path, max_pixels)
+            coder = stream.codec_context
+            # Decoders count with rows and columns of whole blocks.
+            most = max(max_pixels, (coder.width + _BLOCK_PX) * (coder.height + _BLOCK_PX))
+            coder.options = {"max_pixels": str(most)}
+        yield container, stream
+
+
+def _check_size(stream: VideoStream, path: Place, max_pixels: int) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > max_pixels or min(width, height) < 1:
+        code = "TOO_LARGE" if width * height > max_pixels else "BAD_HEADER"
+        raise InputError(f"{path}: {width}x{height}; at most {max_pixels} pixels are read (max_pixels)", code=code)
 
 
 def open_input(path: Place, stack: ExitStack) -> InputContainer:
@@ -56,7 +78,7 @@ def open_input(path: Place, stack: ExitStack) -> InputContainer:
     with reading(str(path)):
         file = str(film) if isinstance(film, Path) else stack.enter_context(film.open())
         try:
-            input_container = av.open(file, "r", options=dict(OPTIONS), metadata_errors="replace")
+            input_container = av.open(file, "r", options=dict(OPTIONS), timeout=SECONDS, metadata_errors="replace")
         except (InvalidDataError, ArgumentError, av.error.OSError) as error:
             raise _format_error(path) from error
     return stack.enter_context(input_container)
@@ -123,7 +145,14 @@ def _decode(stream: VideoStream, packet: Packet[Any] | None, on_damage: Damage) 
     try:
         return stream.decode(packet)
     except MemoryError as error:
-        raise OutOfMemoryError("Not enough memory to decode a frame") from error
+        shortage = memory_shortage(error, "A frame")
+        if isinstance(shortage, InputError):
+            on_damage(shortage.message)
+            return []
+        raise shortage from error
+    except ArgumentError as error:
+        on_damage(f"{error_text(error)}: a frame is broken, or has more than max_pixels")
+        return []
     except (FFmpegError, ValueError) as error:
         on_damage(error_text(error))
         return []

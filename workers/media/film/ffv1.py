@@ -66,11 +66,7 @@ def _holds(layout: Layout, size: tuple[int, int]) -> bool:
 
 def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
     """Return height and width of the pictures that come out."""
-    factor = 1
-    for step in recipe.steps:
-        if step.stage in STAGES and step.has_effect:
-            factor *= STAGES[step.stage].scale(step.params)
-    return facts.height * factor, facts.width * factor
+    return facts.height * recipe.scale, facts.width * recipe.scale
 
 
 @contextmanager

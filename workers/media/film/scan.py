@@ -44,13 +44,6 @@ _USUAL_RATES = tuple(
 )
 
 
-def check_size(width: int, height: int, settings: Settings, where: str) -> None:
-    """Raise ``TOO_LARGE`` for a picture above the limit, before anything of it is decoded."""
-    if width * height > settings.max_pixels or min(width, height) < 1:
-        code = "TOO_LARGE" if width * height > settings.max_pixels else "BAD_HEADER"
-        raise InputError(f"{where}: {width}x{height}; at most {settings.max_pixels} pixels are read", code=code)
-
-
 def header_rate(stream: VideoStream) -> Fraction:
     """Return the frame rate that the header gives, or 24 when it gives none."""
     return _rate_in_header(stream) or DEFAULT_RATE
@@ -73,24 +66,23 @@ def scan_film(path: Place, source: Source, settings: Settings, advance: Callable
     Raises:
         InputError: It is no film, is too large, changes size, or holds no frame that can be decoded.
     """
-    with container.open_film(path) as (demuxer, stream):
-        check_size(stream.codec_context.width, stream.codec_context.height, settings, str(path))
+    with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         scanner = _FilmScanner(path, demuxer, stream)
         for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet):
             scanner.on_frame(frame)
             advance()
         scan = scanner.result(source)
     if scan.interlaced or scan.size[0] in _BROADCAST_LINES:
-        kinds = _field_kinds(path)
+        kinds = _field_kinds(path, settings)
         scan.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
         scan.interlaced = scan.interlaced or _interlacing(kinds)
     return scan
 
 
-def _field_kinds(path: Place) -> list[str]:
+def _field_kinds(path: Place, settings: Settings) -> list[str]:
     """Return what FFmpeg's idet says of each of the first frames, such as ``tff`` or ``progressive``."""
     kinds: list[str] = []
-    with container.open_film(path) as (demuxer, stream):
+    with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         for frame in _detect_fields(demuxer, stream):
             kinds.append(frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined"))
             if len(kinds) >= _IDET_FRAMES:

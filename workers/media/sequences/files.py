@@ -72,7 +72,10 @@ def source_frames(folder: Folder, source: Source) -> list[int]:
         InputError: ``SEQUENCE_GAP`` with the numbers, ``FILE_MISSING`` when no file is there at all.
     """
     file_numbers, names = numbers(source), names_in(folder)
+    assert source.sequence is not None
+    source.sequence.check_holes(len(names), str(folder))
     present = [name_of(source, frame) in names for frame in range(len(file_numbers))]
+    source.sequence.check_holes(sum(present), str(folder))
     if not any(present):
         raise InputError(f"{folder}: none of {_pattern(source)} is there", code="FILE_MISSING")
     if not all(present) and source.missing == "error":

@@ -273,7 +273,7 @@ def _elements(places: _PacketPlaces, mark: Mapping[str, str]) -> bytes:
 def _spans_of(body: bytes, places: _PacketPlaces, names: Container[str]) -> list[tuple[int, int]]:
     """Return where properties stand, wherever and however often, in order; what stands inside another is not named."""
     spans = [(start, stop) for name, start, stop in places.spans if name in names]
-    spans += [_attribute_span(body, *rest) for name, *rest in places.attributes if name in names]
+    spans += [_attribute_span(body, begin, as_is) for name, begin, as_is in places.attributes if name in names]
     outer: list[tuple[int, int]] = []
     for start, stop in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not outer or start >= outer[-1][1]:

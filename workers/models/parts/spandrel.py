@@ -11,15 +11,14 @@ What it may allocate meanwhile is bounded by the weights' own size.
 from __future__ import annotations
 
 import contextlib
-import resource
 import warnings
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from workers import memory
 from workers.models.checkpoints.formats import storage_bytes
 from workers.ops import tiles
 
@@ -139,7 +138,7 @@ def _load_descriptor(architecture: Any, state: Mapping[str, Tensor]) -> Any:
             raise ValueError(f"{name}: {key:.80} is no plain tensor of numbers")
         if any(part.isdecimal() and int(part[:9]) > _MOST_LAYERS for part in key.split(".")):
             raise ValueError(f"{name}: {key:.80} is deeper than any known network")
-    with _limit_memory(storage_bytes(state)), warnings.catch_warnings():
+    with memory.limit_growth(3 * storage_bytes(state) + _ROOM_BYTES), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch says of others' code helps nobody here
         try:
             descriptor = architecture.load(dict(state))
@@ -180,21 +179,3 @@ def _load_failure(error: Exception) -> str:
 def _is_plain(value: Tensor) -> bool:
     strided = value.layout is torch.strided and value.device.type == "cpu"
     return strided and not value.is_quantized and not value.is_complex()
-
-
-@contextlib.contextmanager
-def _limit_memory(weights_bytes: int) -> Iterator[None]:
-    """Let this process take so much more memory and no more, where the system can be told so."""
-    status = Path("/proc/self/statm")
-    if not status.exists():
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    now = int(status.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    limit = now + 3 * weights_bytes + _ROOM_BYTES
-    bound = limit if soft == resource.RLIM_INFINITY else min(soft, limit)
-    resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

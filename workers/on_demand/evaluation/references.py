@@ -118,8 +118,7 @@ def read_frames(place: MediaLocation, settings: Settings) -> Iterator[Levels]:
     """Yield the frames of a film in order, as :func:`read_picture` does; raises alike, and where a frame is damaged."""
     check_file(place.path)
     damages: list[str] = []
-    with container.open_film(place.path) as (film, stream):
-        film_scan.check_size(stream.codec_context.width, stream.codec_context.height, settings, str(place))
+    with container.open_film(place.path, max_pixels=settings.max_pixels) as (film, stream):
         for frame in container.frames(film, stream, damages.append):
             if damages:
                 break

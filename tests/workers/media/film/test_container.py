@@ -1,0 +1,58 @@
+"""Films whose pictures are not what their header says."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from db.errors import InputError
+from tests.support.reels import House, house, item, probed
+from workers.media.film import container
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> House:
+    return house(tmp_path, max_pixels=10_000)
+
+
+def growing(path: Path, codec: str, *sides: int) -> Path:
+    """A film whose header has the size of the first picture."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=24)
+        stream.width = stream.height = sides[0]
+        stream.pix_fmt = "gray" if codec == "png" else "yuvj420p"
+        for number, side in enumerate(sides):
+            body = io.BytesIO()
+            Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(body, "PNG" if codec == "png" else "JPEG")
+            packet = av.Packet(body.getvalue())
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 24), stream, True
+            out.mux_one(packet)
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mov", "png"), ("a.avi", "mjpeg"), ("a.mkv", "mjpeg")])
+def test_a_later_picture_beyond_the_limit_is_never_decoded(at: House, tmp_path: Path, name: str, codec: str) -> None:
+    with pytest.raises(InputError) as caught:
+        probed(at, item(growing(tmp_path / name, codec, 64, 64, 400)))
+    assert caught.value.code == "CORRUPT"
+    assert "after frame 2" in caught.value.message
+    assert "more than max_pixels" in caught.value.message
+
+
+def test_a_later_picture_within_the_limit_is_another_geometry(at: House, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        probed(at, item(growing(tmp_path / "a.mov", "png", 64, 64, 90)))
+    assert caught.value.code == "MIXED_GEOMETRY"
+
+
+def test_one_that_is_opened_without_a_limit_has_none(tmp_path: Path) -> None:
+    with container.open_film(growing(tmp_path / "a.mov", "png", 64, 400)) as (film, stream):
+        seen = [frame.width for frame in container.frames(film, stream, lambda damage: pytest.fail(damage))]
+    assert seen == [64, 400]
