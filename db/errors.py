@@ -63,13 +63,20 @@ CODES: dict[str, CodeFacts] = {
         "A mask does not fit its item.",
         "Give a picture of the item's size, or for a reel a film or folder with as many frames; white marks damage.",
     ),
+    "BAD_LINE": CodeFacts(
+        "A line of a manifest cannot be understood, for a reason that was not foreseen.",
+        "Write the line as docs/manifests shows it; if it is written so already, report it with the line.",
+    ),
     "UNKNOWN_FIELD": CodeFacts(
         "A field is not known.",
         "Use the nearest name offered; for a value of your own take a name with `x_` before it or a dot in it, such as "
         "`x_note` or `dc.title`.",
     ),
     "DUPLICATE_ID": CodeFacts("Two lines have the same id.", "Give every line an id of its own."),
-    "DUPLICATE_CONTENT": CodeFacts("Two lines name the same source.", "Remove one of the lines."),
+    "DUPLICATE_CONTENT": CodeFacts(
+        "Two lines ask for the same: one source with one recipe, mask and span.",
+        "Remove one of the lines, or say what is to be done otherwise.",
+    ),
     "UNICODE_CLASH": CodeFacts("Two names differ only in Unicode form or letter case.", "Rename one of them."),
     "PATH_UNSAFE": CodeFacts(
         "A path leaves the manifest's folder or is not a plain path.",

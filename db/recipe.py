@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from db import documents
 from db.blob import Blob, Rational, Record
 from db.catalog import stages
 from db.catalog.stages import Exemption
@@ -29,6 +29,9 @@ FIELDS = ("recipe", "outputs", "bad_frames", "master", "access", "name", "descri
 MAX_STEPS = 64
 MAX_SCALE = 16
 """How many times as wide and high a recipe may make a picture: two networks of the largest factor in a row."""
+MAX_CHARS = 1 << 16
+"""A text of more is no recipe: one with a thousand exemptions has as many."""
+_MAX_VALUES = 20_000
 _CHROMA = ("source", "full")
 _LEAST_FPS, _MOST_FPS = 1, 120
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,17})?|[0-9]{1,9}/[0-9]{1,9}")
@@ -163,9 +166,10 @@ def parse(text: str, name: str) -> Recipe:
         RecipeError: With the step's number and, for an unknown name, the nearest known one.
     """
     try:
-        # The safe loader builds plain values only; aliases are refused because a few lines can unfold to gigabytes.
-        document = yaml.load(text, Loader=_PlainLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if len(text) > MAX_CHARS:
+            raise documents.DocumentError(f"it has more than {MAX_CHARS} characters")
+        document = documents.from_text(text)
+    except (documents.DocumentError, documents.BrokenDocument) as error:
         raise RecipeError(f"Recipe {name}: {_one_line(error)}") from error
     return from_document(document, name)
 
@@ -176,6 +180,10 @@ def from_document(document: Any, name: str) -> Recipe:
     bad_frames: Any = "hold"
     master: Any = {}
     access: Any = {}
+    try:
+        documents.check_extent(document, _MAX_VALUES)
+    except documents.DocumentError as error:
+        raise RecipeError(f"Recipe {name}: {error}") from error
     if isinstance(document, dict):
         if "recipe" not in document:
             raise RecipeError(f"Recipe {name}: there is no `recipe:` in it")
@@ -210,12 +218,23 @@ def resolve(name_or_path: str) -> Recipe:
         resource = resources.files("db").joinpath("recipes", f"{name_or_path}.yaml")
         return parse(resource.read_text(encoding="utf-8"), name_or_path)
     path = Path(name_or_path)
-    if path.suffix in {".yaml", ".yml", ".json"} or path.exists():
-        try:
-            return parse(path.read_text(encoding="utf-8"), path.stem)
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"Recipe {name_or_path}: {error}") from error
-    raise RecipeError(f"No recipe {name_or_path!r}.{nearest(name_or_path, names())}", code="UNKNOWN_RECIPE")
+    try:
+        if path.suffix in {".yaml", ".yml", ".json"} or path.exists():
+            return parse(_file_text(path), path.stem)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"Recipe {name_or_path!r:.300}: {_one_line(error)}") from error
+    raise RecipeError(f"No recipe {name_or_path!r:.300}.{nearest(name_or_path, names())}", code="UNKNOWN_RECIPE")
+
+
+def _file_text(path: Path) -> str:
+    """Read a recipe file; raises ``OSError`` or ``ValueError``."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no regular file")
+    with path.open("rb") as file:
+        data = file.read(4 * MAX_CHARS + 1)
+    if len(data) > 4 * MAX_CHARS:
+        raise ValueError(f"it has more than {MAX_CHARS} characters")
+    return data.decode()
 
 
 def with_step(recipe: Recipe, stage: str) -> Recipe:
@@ -346,12 +365,3 @@ def _outputs(value: Any, name: str) -> tuple[str, ...]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)

@@ -37,9 +37,11 @@ def run_job(
     and what the work waits for, or nothing.
 
     Raises:
-        InputError: ``HOME_IN_USE`` when another run works in this home.
+        InputError: ``HOME_IN_USE`` when another run works in this home; ``WRONG_STATE`` when the job has not taken in
+            its whole manifest.
         KeyboardInterrupt: After the workers have left in order.
     """
+    _check_taken_in(database, job_id)
     settings.home.mkdir(parents=True, exist_ok=True)
     with lock_home(settings.home):
         _release_dead_workers(database)
@@ -77,6 +79,19 @@ def _run_until_over(
             except OutageError as error:
                 on_progress(row, error.message)
         time.sleep(BUSY_SECONDS if busy else settings.tick_seconds)
+
+
+def _check_taken_in(database: Database, job_id: int) -> None:
+    """Refuse to wait for a job that nobody may be taking in any more."""
+    job = progress.job(database, job_id)
+    if job.state is JobState.INGESTING:
+        count = progress.progress(database, job_id).items_total
+        raise InputError(
+            f"Job {job_id} has taken in {count} items of {job.manifest_uri!r:.300}, and not yet all of them",
+            code="WRONG_STATE",
+            remedy="If no submission of it is at work, submit the manifest again with the same recipe, and it goes on; "
+            f"or end the job with `reelwright cancel {job_id}`.",
+        )
 
 
 def _is_over(database: Database, job_id: int) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from db import checksums, ledger, progress
-from db.errors import ManifestError, RecipeError
+from db.errors import InputError, ManifestError, OutageError, RecipeError
 from db.ledger import JobRequest, LineError, NewLine
 from db.recipe import Recipe
 from db.session import Database
@@ -42,6 +43,8 @@ _MENDED_OUTSIDE = frozenset(
 )
 """Problems that a person can mend without touching the line: only such items keep their source and can be rerun."""
 _SHOWN_PROBLEMS = 1000
+_PASSING = frozenset({"NO_SPACE", "WRONG_STATE"})
+"""Errors after which the same submission goes on, or another one does."""
 Registered = Mapping[str, progress.WeightsRow]
 
 
@@ -133,20 +136,21 @@ def submit(
     lines = (_store_listing(line, deposits) for line in all_lines)
     first = list(islice(lines, CHUNK_LINES))  # what cannot be read at all fails here, before there is a job
     if not first:
-        raise ManifestError(f"{visible(str(path))} lists nothing", code="MANIFEST_EMPTY")
+        notes = "".join(f". {note}" for note in manifest.notes)
+        raise ManifestError(f"{visible(str(path))} lists nothing{notes}", code="MANIFEST_EMPTY")
     deposits.put(job_recipe)
     job = ledger.open_job(database, _job_request(settings, manifest, job_recipe, options))
     line_count = bad_count = 0
     if job.state is JobState.INGESTING:
-        with _relax_garbage_collection():
-            for chunk in _chunks(database, job.id, first, lines, registered, skip=job.ingested):
+        with _relax_garbage_collection(), _cancel_what_cannot_go_on(database, job.id):
+            for chunk in _chunks(first, lines, registered, skip=job.ingested):
                 for line_recipe in (line.recipe for line in chunk if line.recipe is not None):
                     deposits.put(line_recipe)
-                ledger.add_lines(database, job.id, chunk, bundle_stills=settings.bundle_stills)
-                line_count += len(chunk)
-                bad_count += sum(line.error is not None for line in chunk)
+                added = ledger.add_lines(database, job.id, chunk, bundle_stills=settings.bundle_stills)
+                line_count += len(added)
+                bad_count += sum(line.error is not None for line in added)
                 on_lines(line_count)
-        ledger.close_ingest(database, job.id)
+            ledger.close_ingest(database, job.id)
     return Submission(job.id, job.created, line_count, bad_count, tuple(manifest.notes))
 
 
@@ -215,22 +219,32 @@ def _refuse_problems(lines: Iterator[Line]) -> None:
         raise StrictRefusal(first_problems, count)
 
 
-def _chunks(
-    database: Database, job_id: int, first: list[Line], rest: Iterator[Line], registered: Registered, *, skip: int
-) -> Iterator[list[NewLine]]:
-    """Yield the lines that are not in yet. A manifest that breaks off takes its job with it."""
+def _chunks(first: list[Line], rest: Iterator[Line], registered: Registered, *, skip: int) -> Iterator[list[NewLine]]:
+    """Yield the lines that are not in yet."""
     chunk, seq = first, 0
+    while chunk:
+        fresh = [_new_line(seq + place, line, registered) for place, line in enumerate(chunk) if seq + place >= skip]
+        if fresh:
+            yield fresh
+        seq += len(chunk)
+        chunk = list(islice(rest, CHUNK_LINES))
+
+
+@contextmanager
+def _cancel_what_cannot_go_on(database: Database, job_id: int) -> Iterator[None]:
+    """Cancel a job whose manifest breaks off, or that meets a fault which the next submission would meet again.
+
+    What passes (a service away, a full disk, too little memory, an interruption) leaves it as it is: submitted again,
+    it goes on.
+    """
     try:
-        while chunk:
-            fresh = [
-                _new_line(seq + place, line, registered) for place, line in enumerate(chunk) if seq + place >= skip
-            ]
-            if fresh:
-                yield fresh
-            seq += len(chunk)
-            chunk = list(islice(rest, CHUNK_LINES))
-    except ManifestError:
-        ledger.cancel_job(database, job_id)
+        yield
+    except Exception as error:
+        passes = isinstance(error, OutageError | MemoryError) or getattr(error, "code", "") in _PASSING
+        if passes or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        with suppress(InputError):  # somebody else has ended it
+            ledger.cancel_job(database, job_id, reason=visible(f"its manifest could not be taken in: {error}"))
         raise
 
 
@@ -277,8 +291,10 @@ def _listing_parts(settings: Settings, manifest: Manifest) -> Iterator[bytes]:
         for key, size_bytes, etag, _ in prefix.objects(settings, manifest.uri):
             yield f"{key}\0{size_bytes}\0{etag}\n".encode(errors="surrogateescape")
         return
-    for inside, names in folder.walk(manifest.folder):
-        for name in names:
-            path = f"{inside}/{name}"
-            status = os.lstat(path)
-            yield f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")
+    for listing in folder.walk(manifest.folder):
+        yield f"{listing.path}\0{listing.fault}{listing.is_home}\n".encode(errors="surrogateescape")
+        for name in listing.names:
+            path = f"{listing.path}/{name}"
+            with suppress(OSError):  # it has gone since, or its path is too long: read, it becomes a problem
+                status = os.lstat(path)
+                yield f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")

@@ -52,10 +52,15 @@ def resume_job(db: Database, job_id: int) -> None:
         move_job(connection, job_id, JobState.RUNNING, pause_reason="")
 
 
-def cancel_job(db: Database, job_id: int) -> None:
-    """End a job: what is done stays, the rest is cancelled; raises as :func:`pause_job`."""
+def cancel_job(db: Database, job_id: int, *, reason: str = "") -> None:
+    """End a job: what is done stays, the rest is cancelled; raises as :func:`pause_job`.
+
+    ``reason`` is kept where it was no person's wish.
+    """
     with db.write() as connection:
-        move_job(connection, job_id, JobState.CANCELLED, epoch=Job.epoch + 1, pause_reason="", finished_at=db.now)
+        move_job(
+            connection, job_id, JobState.CANCELLED, epoch=Job.epoch + 1, pause_reason=reason[:300], finished_at=db.now
+        )
         cancel_tasks(db, connection, Task.job_id == job_id)
         live = (Item.job_id == job_id, Item.state.in_(ITEM_LIVE))
         counts = connection.execute(select(Item.state, func.count()).where(*live).group_by(Item.state)).all()
@@ -107,7 +112,7 @@ def rerun(
         if not rows:
             raise InputError(f"No finished item of job {job_id} fits the selection", code="NOTHING_SELECTED")
         if state in JOB_OVER:
-            move_job(connection, job_id, JobState.RUNNING, finished_at=None)
+            move_job(connection, job_id, JobState.RUNNING, finished_at=None, pause_reason="")
         restart(connection, job_id, rows, recipe, bundle_stills)
         return len(rows)
 

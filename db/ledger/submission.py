@@ -88,16 +88,23 @@ def open_job(db: Database, request: JobRequest) -> OpenedJob:
     raise InputError("Two submissions of the same manifest collided; submit it again", code="WRONG_STATE")
 
 
-def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_stills: int) -> None:
+def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_stills: int) -> Sequence[NewLine]:
     """Add a chunk of lines in order, with probe tasks for reels and bundles of at most ``bundle_stills`` stills.
 
-    Tasks stay ``waiting`` until :func:`close_ingest`, so nothing starts on half a manifest.
+    Tasks stay ``waiting`` until :func:`close_ingest`, so nothing starts on half a manifest. Returns the lines that were
+    added: another submission of the same manifest may have brought some of them already.
+
+    Raises:
+        InputError: ``WRONG_STATE`` when the job takes no more lines.
     """
     with db.write() as connection:
-        # Shared with other writers of lines, but nobody may end the job before these are in.
-        state = connection.scalar(select(Job.state).where(Job.id == job_id).with_for_update(read=True))
-        if state != JobState.INGESTING:
-            raise InputError(f"Job {job_id} takes no more lines: it is {state or 'unknown'}", code="WRONG_STATE")
+        state = lock_job(connection, job_id)
+        count = _ingested(connection, job_id)
+        lines = [line for line in lines if line.seq >= count]
+        if not lines:
+            return lines
+        if state is not JobState.INGESTING:
+            raise InputError(f"Job {job_id} takes no more lines: it is {state}", code="WRONG_STATE")
         bad = [line for line in lines if line.error or line.source is None]
         good = [line for line in lines if not line.error and line.source is not None]
         stills = [line for line in good if line.source and line.source.kind is ItemKind.STILL]
@@ -114,6 +121,7 @@ def add_lines(db: Database, job_id: int, lines: Sequence[NewLine], *, bundle_sti
             add_probes(connection, job_id, [(item_id, 1) for (item_id,) in new_items], TaskState.WAITING)
         states = [ItemState.FAILED] * len(bad) + [ItemState.PENDING] * len(good)
         add_delta(connection, job_id, frames_total=len(stills), **count_states(states))
+        return lines
 
 
 def close_ingest(db: Database, job_id: int) -> None:
@@ -166,8 +174,13 @@ def _find(connection: Connection, submission_key: str) -> OpenedJob | None:
     row = connection.execute(select(Job.id, Job.state).where(Job.submission_key == submission_key)).first()
     if row is None:
         return None
-    last = connection.scalar(select(func.max(Item.seq)).where(Item.job_id == row.id))
-    return OpenedJob(row.id, JobState(row.state), created=False, ingested=0 if last is None else last + 1)
+    return OpenedJob(row.id, JobState(row.state), created=False, ingested=_ingested(connection, row.id))
+
+
+def _ingested(connection: Connection, job_id: int) -> int:
+    """Return how many lines of a job are in; they come in order."""
+    last = connection.scalar(select(func.max(Item.seq)).where(Item.job_id == job_id))
+    return 0 if last is None else int(last) + 1
 
 
 def _make(db: Database, connection: Connection, request: JobRequest) -> OpenedJob:

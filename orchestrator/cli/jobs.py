@@ -212,7 +212,7 @@ def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[
     items = list(islice(progress.items(database, job_id, states=_states(states)), limit))
     terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
     if job.pause_reason:
-        terminal.say(f"Paused: {job.pause_reason}")
+        terminal.say(f"{job.state.value.capitalize()}: {job.pause_reason}")
     terminal.say(f"{progress_line(counts)}\n")
     rows = [
         (row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation, row.code or "")

@@ -165,7 +165,7 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     job = progress.job(database, job_id)
     terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
     if job.pause_reason:
-        terminal.say(f"  paused: {job.pause_reason}")
+        terminal.say(f"  {job.state.value}: {job.pause_reason}")
     terminal.say(f"  results  {summary.folder} ({pluralize(summary.files, 'file')}, {format_size(summary.bytes)})")
     terminal.say(f"  report   {report.csv_path.name}, {report.json_path.name} in the same folder")
     for note in report.notes:
@@ -195,11 +195,11 @@ def _outcome(faults: list[PutError], work: Callable[[], _Outcome]) -> _Outcome:
 def _submit_manifest(
     terminal: Terminal, settings: Settings, database: Database, manifest: str, options: SubmitOptions
 ) -> Submission:
-    with terminal.show_count("lines") as count:
+    with log_to_home(settings), terminal.show_count("lines") as count:
         submission = submitting.submit(settings, database, manifest, options, on_lines=count)
     for note in submission.notes:
         terminal.say(f"Note: {note}")
-    if submission.created:
+    if submission.created or submission.lines:
         bad = f", {submission.bad_lines} of them bad" if submission.bad_lines else ""
         terminal.say(f"Job {submission.job_id}: {pluralize(submission.lines, 'item')}{bad}.")
     else:

@@ -15,7 +15,7 @@ from db.errors import ManifestError, RecipeError
 from db.recipe import Recipe
 from db.settings import Settings
 from orchestrator.manifest import archivematica, bagit, checksums, folder, native, otio, prefix, s3
-from orchestrator.manifest.lines import Line, ManifestEntry, Problem, Reader, ReaderMatch, Reading
+from orchestrator.manifest.lines import Line, ManifestEntry, Problem, Reader, ReaderMatch, Reading, refuse_unforeseen
 from orchestrator.manifest.places import NOWHERE, S3, PathResolver
 from orchestrator.manifest.validate import Validator
 from orchestrator.terminal_text import has_control_characters, visible
@@ -56,9 +56,8 @@ class Manifest:
 
     def entries(self, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         """Yield what stands in it; raises as :func:`lines`."""
-        if self.reader is None:
-            return prefix.read(self.uri, reading)
-        return self.reader.read(self.path, reading)
+        with refuse_unforeseen(self.uri):
+            yield from prefix.read(self.uri, reading) if self.reader is None else self.reader.read(self.path, reading)
 
 
 def open_manifest(place: Path | str) -> Manifest:
@@ -69,14 +68,15 @@ def open_manifest(place: Path | str) -> Manifest:
     """
     if str(place).startswith(S3):
         return _in_s3(str(place))
-    path = Path(place)
-    if not path.exists():
-        raise ManifestError(f"There is no file or folder {visible(str(path))}")
-    path = path.resolve()
-    for reader in READERS:
-        match = reader.recognizes(path)
-        if match is not None:
-            return Manifest(str(path if match.files else match.root), reader, match)
+    with refuse_unforeseen(place):
+        path = Path(place)
+        if not path.exists():
+            raise ManifestError(f"There is no file or folder {visible(str(path))}")
+        path = path.resolve()
+        for reader in READERS:
+            match = reader.recognizes(path)
+            if match is not None:
+                return Manifest(str(path if match.files else match.root), reader, match)
     forms = "Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests."
     is_archive = path.suffix.lower() in _PACKED
     remedy = "Unpack it, and give its folder." if is_archive else forms
@@ -100,7 +100,8 @@ def recipe_for(manifest: Manifest, recipe_name: str | None, limit_bytes: int) ->
     """
     if recipe_name is not None:
         return recipes.resolve(recipe_name)
-    document = native.own_recipe(manifest.path, limit_bytes) if manifest.reader is native else None
+    with refuse_unforeseen(manifest.uri):
+        document = native.own_recipe(manifest.path, limit_bytes) if manifest.reader is native else None
     if document is None:
         return recipes.resolve(recipes.DEFAULT)
     if isinstance(document["recipe"], str):
@@ -131,5 +132,6 @@ def lines(
         ManifestError: The manifest cannot be read on from here.
         StoreUnavailable: It is a prefix in S3, which does not answer.
     """
-    validator = Validator(PathResolver(manifest.folder, roots), recipe, check_files=check_files)
-    return validator.lines(manifest.entries(Reading(settings, check_files, manifest.notes)))
+    places = PathResolver(manifest.folder, roots)
+    validator = Validator(places, recipe, check_files=check_files)
+    return validator.lines(manifest.entries(Reading(settings, places, check_files, manifest.notes)))

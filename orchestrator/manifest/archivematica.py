@@ -10,6 +10,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from db.errors import ManifestError
 from orchestrator.manifest import checksums, fields, folder, inventory, kinds, table, text
 from orchestrator.manifest.grouping import FileGroup, Grouping
 from orchestrator.manifest.inventory import Inventory
-from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, guard_line, problem
 from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
 from orchestrator.terminal_text import visible
 
@@ -75,6 +76,8 @@ class _Transfer:
         self._unfolded = not (root / OBJECTS).is_dir()
         self._grouping = Grouping()
         self._passed_over: Counter[str] = Counter()
+        self._left_out = folder.LeftOut()
+        self._faults: list[Problem] = []
         self._empty = 0
         self._other_form = False
         self.named: set[int] = set()
@@ -109,13 +112,17 @@ class _Transfer:
         for count, (inside, group) in enumerate(_chain(first, groups), 1):
             entry_fields = group.fields(inside)
             reel = bool(group.sequence) or kinds.suffix(group.name) in kinds.FILMS
-            entry_fields["id"] = path if single and reel and number else entry_fields.get("id", entry_fields["uri"])
+            entry_fields["id"] = fields.id_of(path if single and reel and number else "") or entry_fields.get(
+                "id", fields.id_of(entry_fields["uri"])
+            )
             if single and reel and not group.sound:
                 entry_fields.update(self._sound_fields(self._disk_path(path)))
             elif group.sound:
                 entry_fields.update(self._sound_with_digest(group.sound))
             yield self._group_entry(inside, group, {**row_fields, **entry_fields}, number or count)
         self._empty += not first
+        yield from (replace(fault, line=number) for fault in self._faults)
+        self._faults.clear()
 
     def on_disk(self, path: str) -> str:
         """Return the path of a row or a list in the Unicode form that it has on the disk."""
@@ -131,6 +138,7 @@ class _Transfer:
         if self._other_form:
             yield OTHER_FORM
         yield from self._grouping.notes()
+        yield from self._left_out.notes()
         if self._passed_over:
             counts = ", ".join(f"{visible(name)[:20]} ({count})" for name, count in self._passed_over.most_common(6))
             yield f"Rows of files of other kinds were passed over: {counts}"
@@ -141,9 +149,11 @@ class _Transfer:
         """Yield what lies below a folder and is named by no row of its own, with the folder of each inside the root."""
         skip_prefix = ""
         start = self._disk_path(path)
-        for where, names in folder.walk(self.root / start if start else self.root):
-            inside = os.path.relpath(where, self.root)
+        for listing in folder.walk(self.root / start if start else self.root):
+            inside = os.path.relpath(listing.path, self.root)
             inside = "" if inside == "." else inside
+            if fault := self._left_out.problem(0, listing, inside):
+                self._faults.append(fault)
             row_path = self._row_path(inside)
             if (skip_prefix and f"{row_path}/".startswith(skip_prefix)) or (
                 self._unfolded and f"{inside}/".startswith(f"{METADATA}/")
@@ -152,14 +162,16 @@ class _Transfer:
             if row_path != path and hash(row_path) in self.named:
                 skip_prefix = f"{row_path}/"
                 continue
-            free = [name for name in names if hash(f"{row_path}/{name}" if row_path else name) not in self.named]
+            free = [
+                name for name in listing.names if hash(f"{row_path}/{name}" if row_path else name) not in self.named
+            ]
             for group in self._grouping.groups(inside, free):
                 yield inside, group
 
     def _file_entry(self, path: str, disk_path: str, number: int, row_fields: dict[str, Any]) -> ManifestEntry:
         file = self._files.file(path)
         sound = self._sound_fields(os.path.splitext(disk_path)[0]) if kinds.suffix(path) in kinds.FILMS else {}
-        entry_fields = {"id": path, "uri": disk_path, **sound, **file.fields}
+        entry_fields = {"id": fields.id_of(path), "uri": disk_path, **sound, **file.fields}
         return ManifestEntry(number, {**row_fields, **entry_fields}, tuple(file.problems))
 
     def _group_entry(self, inside: str, group: FileGroup, entry_fields: dict[str, Any], number: int) -> ManifestEntry:
@@ -207,7 +219,7 @@ def _row_entries(transfer: _Transfer, path: Path, reading: Reading) -> Iterator[
         elif any(cell.strip() for cell in row[len(names) :]):
             yield problem(number, "BAD_VALUE", f"Line {number} has {len(row)} cells, the header has {len(names)}")
         elif name := row[0].strip():
-            yield from transfer.entries(name, number, _row_fields(names[1:], row[1:]))
+            yield from guard_line(number, transfer.entries(name, number, _row_fields(names[1:], row[1:])))
 
 
 def _row_names(path: Path, reading: Reading) -> Iterator[str]:

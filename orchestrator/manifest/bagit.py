@@ -11,6 +11,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
 from orchestrator.terminal_text import visible
 
 DECLARATION, INFO, FETCH, PAYLOAD = "bagit.txt", "bag-info.txt", "fetch.txt", "data"
-_MAX_PAPER_BYTES = 1 << 20
-"""A declaration or bag-info of more is none."""
+_MAX_DECLARATION_BYTES, _MAX_INFO_BYTES = 1 << 10, 1 << 16
+"""A declaration of more is none; of a description no more is read."""
 _MAX_INFO_CHARS = 1000
 _BLOCK_BYTES = 1 << 20
 _DECLARED = re.compile(
-    r"BagIt-Version: *(?P<version>0\.9\d|1\.0)\s*\n\s*Tag-File-Character-Encoding: *(?P<encoding>\S+)\s*", re.IGNORECASE
+    r"BagIt-Version: *(?P<version>0\.9[0-9]|1\.0)[ \t]*\n[ \t]*Tag-File-Character-Encoding: *(?P<encoding>\S+)\s*",
+    re.IGNORECASE,
 )
 _MANIFEST = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[A-Za-z0-9_-]+)\.txt")
 _LINE = re.compile(r"([0-9A-Fa-f]+)\s+\*?(.+)")
@@ -108,9 +110,11 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
             yield from _take_manifest(bag, files, manifest, reading, f"checksum.{algorithm}")
         if fetching:
             yield from _take_fetched(bag, files, reading)
-        size_and_count = _scan_payload(bag, files) if looks else (0, 0)
+        payload = _Payload(bag)
+        if looks:
+            yield from payload.scan(files)
         if looks and not fetching:
-            yield from _oxum_problems(info.get("payload-oxum", ""), size_and_count)
+            yield from _oxum_problems(info.get("payload-oxum", ""), (payload.bytes, payload.files))
         review = _PayloadReview(tuple(manifests), bag.version >= (1, 0), looks)
         free = {f"bag.{label.lower()}": info[label.lower()] for label in _CARRIED if label.lower() in info}
         yield from inventory.entries(files, grouping, review=review.look, strict=reading.check_files, free=free)
@@ -158,11 +162,11 @@ def _read_declaration(root: Path) -> _Bag:
     bag.check(DECLARATION)
     try:
         with text.open_bytes(root / DECLARATION) as file:
-            declaration = file.read(_MAX_PAPER_BYTES).decode()
+            declaration = file.read(_MAX_DECLARATION_BYTES + 1).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise bag.refusal("BAD_HEADER", f"{DECLARATION} cannot be read as UTF-8") from error
     match = _DECLARED.fullmatch(declaration.replace("\r\n", "\n").replace("\r", "\n"))
-    if match is None:
+    if match is None or len(declaration) > _MAX_DECLARATION_BYTES:
         raise bag.refusal("BAD_HEADER", f"{DECLARATION} does not say a known BagIt-Version and an encoding")
     if match["encoding"].upper() != "UTF-8":
         raise bag.refusal("BAD_HEADER", f"its papers are in {match['encoding']!r:.40}; only UTF-8 can be read")
@@ -239,26 +243,34 @@ def _take_fetched(bag: _Bag, files: Inventory, reading: Reading) -> Iterator[Pro
             yield problem(number, "BAD_VALUE", f"{FETCH}, line {number} is no address, size and path")
 
 
-def _scan_payload(bag: _Bag, files: Inventory) -> tuple[int, int]:
-    """Note every file of the payload; returns bytes and files. Links to folders are not followed."""
-    size = count = 0
-    root = f"{bag.root}{os.sep}"
-    folders = [str(bag.root / PAYLOAD)]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as folder_entries:
-                inside = list(folder_entries)
-        except OSError:
-            continue  # its files are listed and will be missing
-        for entry in inside:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
+class _Payload:
+    """The files that lie in a bag's payload."""
+
+    def __init__(self, bag: _Bag) -> None:
+        self._bag = bag
+        self.bytes = self.files = 0
+
+    def scan(self, files: Inventory) -> Iterator[Problem]:
+        """Note every file, and yield the folders that cannot be listed. Links to folders are not followed."""
+        root = f"{self._bag.root}{os.sep}"
+        folders = [str(self._bag.root / PAYLOAD)]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(folder) as folder_entries:
+                    inside = list(folder_entries)
+            except OSError as error:
+                message = f"The folder {folder.removeprefix(root)!r:.300} cannot be listed: {error.strerror}"
+                yield problem(0, "SOURCE_DENIED", message)
                 continue
-            size += entry.stat(follow_symlinks=False).st_size
-            count += 1
-            files.add(entry.path.removeprefix(root), 0, {THERE: True})
-    return size, count
+            for entry in inside:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
+                with suppress(OSError):  # it went away meanwhile, or its path is too long: it is not there
+                    self.bytes += entry.stat(follow_symlinks=False).st_size
+                    self.files += 1
+                    files.add(entry.path.removeprefix(root), 0, {THERE: True})
 
 
 def _oxum_problems(oxum: str, size_and_count: tuple[int, int]) -> Iterator[Problem]:
@@ -279,9 +291,12 @@ def _read_info(bag: _Bag, reading: Reading) -> dict[str, str]:
     bag.check(INFO)
     labels: dict[str, str] = {}
     label = ""
-    for number, line in text.lines(path, reading.limit_bytes):
-        if number * 2 > _MAX_PAPER_BYTES or isinstance(line, Problem):
-            reading.notes.append(f"{INFO} cannot be read as UTF-8 from line {number} on")
+    read_chars = 0
+    for number, line in text.lines(path, min(reading.limit_bytes, _MAX_INFO_BYTES)):
+        read_chars += 0 if isinstance(line, Problem) else len(line)
+        if read_chars > _MAX_INFO_BYTES or isinstance(line, Problem):
+            what = "longer than that" if read_chars > _MAX_INFO_BYTES else "not UTF-8, or a line without end"
+            reading.notes.append(f"{INFO} was read up to line {number - 1}: it is {what}")
             break
         if line[:1] in (" ", "\t") and label:
             labels[label] = f"{labels[label]} {line.strip()}"[:_MAX_INFO_CHARS]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
@@ -17,7 +18,7 @@ from db.blob import Blob
 from db.checksums import HEX_CHARS
 from db.errors import InputError, ManifestError
 from orchestrator.manifest.lines import ManifestEntry, Problem, problem
-from orchestrator.terminal_text import has_control_characters, visible
+from orchestrator.terminal_text import has_control_characters, has_marks, visible
 
 REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
 """Columns that the completion report adds; a manifest may have them, and they are passed over."""
@@ -27,7 +28,10 @@ _MAX_BOXES, _MAX_BOXES_CHARS = 1000, 100_000
 _OPEN = ("recipe", "outputs")
 """Fields whose value is a document of its own, kept as it is."""
 _MISSING = ("error", "hold", "black", "interpolate")
-_YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_YES = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
 
 
 def entry(number: int, document: Any) -> ManifestEntry | Problem:
@@ -55,11 +59,9 @@ def columns(names: list[str], where: str) -> list[str]:
     unknown = [name for name in flat_names if not is_known(name)]
     if unknown:
         raise ManifestError(f"{where}, line 1: {_unknown_message(unknown)}", code="UNKNOWN_FIELD")
-    duplicates = sorted({name for name in flat_names if flat_names.count(name) > 1})
-    if duplicates:
-        raise ManifestError(
-            f"{where}, line 1: the column {duplicates[0]!r} stands twice", code="BAD_HEADER", remedy=_HEADER
-        )
+    name, count = Counter(flat_names).most_common(1)[0]
+    if count > 1:
+        raise ManifestError(f"{where}, line 1: the column {name!r:.60} stands twice", code="BAD_HEADER", remedy=_HEADER)
     return flat_names
 
 
@@ -131,7 +133,14 @@ def _id(value: Any) -> str:
     name = value if type(value) is str else _text(value)
     if has_control_characters(name) or not name.strip() or len(name) > MAX_ID_CHARS:
         raise _bad_value(f"{name!r:.80} must be plain text of 1 to {MAX_ID_CHARS} characters")
+    if has_marks(name):
+        raise _bad_value(f"{name!r:.200} holds marks that are not seen and turn round what is shown")
     return name
+
+
+def id_of(path: str) -> str:
+    """Return the id that a path gives: itself, with marks spelled out that an id must not hold."""
+    return visible(path) if has_marks(path) and not has_control_characters(path) else path
 
 
 def _uri(value: Any) -> str:
@@ -184,7 +193,7 @@ def _span(value: Any) -> tuple[int, int]:
 
 def _timecode(value: Any) -> str:
     text = str(value).strip()
-    if not re.fullmatch(r"[0-2]\d:[0-5]\d:[0-5]\d[:;]\d\d", text):
+    if not re.fullmatch(r"[0-2]\d:[0-5]\d:[0-5]\d[:;]\d\d", text, re.ASCII):
         raise _bad_value(f"{value!r:.60} is not a timecode such as 01:00:00:00")
     return text
 

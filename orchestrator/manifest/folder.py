@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from db.settings import DATABASE_FILE
 from orchestrator.manifest import checksums, kinds
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
+from orchestrator.terminal_text import visible
 
 HOME_MARK = DATABASE_FILE
 """A folder that holds this file is a home of ours, not an archive."""
+_SHOWN_HOMES = 3
 
 
 def recognizes(path: Path) -> ReaderMatch | None:
@@ -33,22 +36,62 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         yield ManifestEntry(1, {"uri": path.name})
         return
     grouping = Grouping()
+    left_out = LeftOut()
     number = lists = 0
-    for folder, names in walk(path):
-        others = (name for name in names if kinds.by_suffix(name) is None)
-        lists += sum(checksums.algorithm_of(Path(name)) is not None for name in others)
-        inside = os.path.relpath(folder, path)
+    for listing in walk(path):
+        inside = os.path.relpath(listing.path, path)
         inside = "" if inside == "." else inside
-        for group in grouping.groups(inside, names):
+        if fault := left_out.problem(number + 1, listing, inside):
+            number += 1
+            yield fault
+        others = (name for name in listing.names if kinds.by_suffix(name) is None)
+        lists += sum(checksums.algorithm_of(Path(name)) is not None for name in others)
+        for group in grouping.groups(inside, listing.names):
             number += 1
             yield ManifestEntry(number, group.fields(inside))
-    reading.notes.extend(grouping.notes())
+    reading.notes.extend([*grouping.notes(), *left_out.notes()])
     if lists:
         reading.notes.append(f"Lists of digests lie there ({lists}); give one as the manifest to have files compared")
 
 
-def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder below ``root``, in order, with the sorted names of what is not a folder in it."""
+class FolderListing(NamedTuple):
+    """What lies in one folder."""
+
+    path: str
+    names: list[str]
+    """Names of what is not a folder in it, sorted."""
+    fault: str = ""
+    """Why it cannot be listed; empty when it could."""
+    is_home: bool = False
+    """Whether it is a home of Reelwright, of which nothing is listed."""
+
+
+class LeftOut:
+    """Counts the folders of which nothing is taken."""
+
+    def __init__(self) -> None:
+        self._denied, self._homes = 0, list[str]()
+
+    def problem(self, number: int, listing: FolderListing, name: str) -> Problem | None:
+        """Return the problem of a folder that cannot be listed, which is called ``name``."""
+        self._denied += bool(listing.fault)
+        if listing.is_home:
+            self._homes.append(visible(name or ".")[-200:])
+        message = f"The folder {name or '.'!r:.300} cannot be listed: {listing.fault}"
+        return problem(number, "SOURCE_DENIED", message) if listing.fault else None
+
+    def notes(self) -> Iterator[str]:
+        """Yield a sentence for each reason to leave folders out."""
+        if self._denied:
+            yield f"Folders that cannot be listed: {self._denied}; what lies in them is not in this manifest"
+        if self._homes:
+            more = " and others" if len(self._homes) > _SHOWN_HOMES else ""
+            names = ", ".join(self._homes[:_SHOWN_HOMES])
+            yield f"Homes of Reelwright (folders with {HOME_MARK}) were left out: {names}{more}"
+
+
+def walk(root: Path) -> Iterator[FolderListing]:
+    """Yield what lies in each folder below ``root``, in order; links to folders are not followed."""
     folders = [str(root)]
     while folders:
         folder = folders.pop()
@@ -57,10 +100,19 @@ def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
                 inside = sorted(
                     (entry for entry in folder_entries if not entry.name.startswith(".")), key=lambda entry: entry.name
                 )
-        except OSError:
-            continue  # a folder that may not be read holds nothing for us; its files would fail one by one
-        names = [entry.name for entry in inside]
-        if HOME_MARK in names:
+        except OSError as error:
+            yield FolderListing(folder, [], fault=error.strerror or type(error).__name__)
             continue
-        yield folder, [entry.name for entry in inside if not entry.is_dir()]
-        folders.extend(entry.path for entry in reversed(inside) if entry.is_dir(follow_symlinks=False))
+        if any(entry.name == HOME_MARK for entry in inside):
+            yield FolderListing(folder, [], is_home=True)
+            continue
+        yield FolderListing(folder, [entry.name for entry in inside if not _is_folder(entry)])
+        folders.extend(entry.path for entry in reversed(inside) if _is_folder(entry, follow_symlinks=False))
+
+
+def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
+    """Whether an entry is a folder; what cannot be looked at is a file, and fails as such."""
+    try:
+        return entry.is_dir(follow_symlinks=follow_symlinks)
+    except OSError:  # a link to itself, or into a folder that may not be entered
+        return False

@@ -14,11 +14,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from orchestrator.manifest import kinds
+from orchestrator.manifest.fields import id_of
 from orchestrator.terminal_text import visible
 
 MIN_SEQUENCE_FILES = 5
 """Fewer pictures with numbers in their names are stills: a film has more frames than that."""
-_NUMBERED = re.compile(r"(.*?)(\d{1,9})(\D*)\Z", re.DOTALL)
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})([^0-9]*)\Z", re.DOTALL)
 _SHOWN_SUFFIXES = 6
 _SOUND_FIRST = ("wav", "bwf")
 """Of several sounds of one name these are taken; the others are copies of them."""
@@ -42,7 +43,7 @@ class FileGroup(NamedTuple):
         sound = {"sound": self.sound} if self.sound else {}
         if not self.sequence:
             return {"uri": inside + self.name, **sound}
-        return {"id": inside + self.name, "uri": folder or ".", "kind": "sequence", **self.sequence, **sound}
+        return {"id": id_of(inside + self.name), "uri": folder or ".", "kind": "sequence", **self.sequence, **sound}
 
 
 class Grouping:

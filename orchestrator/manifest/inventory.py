@@ -17,6 +17,7 @@ from typing import Any
 
 from db import checksums
 from db.errors import ManifestError
+from orchestrator.manifest.fields import id_of
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import ManifestEntry, Problem, problem
 
@@ -138,6 +139,7 @@ def entries(
     grouping: Grouping,
     *,
     below: str = "",
+    without: str = "",
     review: Review = list,
     strict: bool = False,
     free: Mapping[str, Any] = _NOTHING,
@@ -148,6 +150,7 @@ def entries(
         inventory: The files.
         grouping: What puts frames together and finds their sound.
         below: What comes before each path in its URI, such as ``s3://``.
+        without: How paths begin, where ids do without it.
         review: Given a folder's files, returns those to take; it may add to their problems.
         strict: Whether a file without any digest is a problem.
         free: Fields that every entry gains.
@@ -156,7 +159,11 @@ def entries(
         versions = _group_by_name(review(files))
         alone = frozenset(name for name, same in versions.items() if "version_id" in same[0].facts)
         for group in grouping.groups(folder, list(versions), alone=alone):
-            fields = {**free, **_prefix_paths(group.fields(folder), below), **sound_checksum(inventory, group.sound)}
+            fields = {
+                **free,
+                **_prefix_paths(group.fields(folder), below, without),
+                **sound_checksum(inventory, group.sound),
+            }
             if group.sequence:
                 yield sequence(fields, [versions[name][0] for name in group.members], strict=strict)
             else:
@@ -178,7 +185,7 @@ def sequence(fields: dict[str, Any], files: list[File], *, strict: bool = False)
 
 def _single_entries(fields: dict[str, Any], versions: list[File], *, strict: bool) -> Iterator[ManifestEntry]:
     for count, file in enumerate(versions):
-        own_id = {"id": f"{fields.get('id', fields['uri'])}#{file.facts['version_id']}"} if count else {}
+        own_id = {"id": f"{fields.get('id', id_of(fields['uri']))}#{file.facts['version_id']}"} if count else {}
         problems = [*file.problems, _missing_digest_problem([file])] if strict and not file.digests else file.problems
         yield ManifestEntry(file.number, {**fields, **own_id, **file.fields}, tuple(problems))
 
@@ -199,13 +206,12 @@ def sound_checksum(inventory: Inventory, path: str) -> dict[str, str]:
     return {"sound_checksum": checksums.format_digests(digests)} if digests else {}
 
 
-def _prefix_paths(fields: dict[str, Any], below: str) -> dict[str, Any]:
+def _prefix_paths(fields: dict[str, Any], below: str, without: str) -> dict[str, Any]:
     if not below:
         return fields
     paths: dict[str, Any] = {name: below + fields[name] for name in ("uri", "sound") if name in fields}
-    if fields["uri"] == ".":
-        paths["uri"] = below.rstrip("/")
-    return {**fields, "id": fields.get("id", fields["uri"]), **paths}
+    name = fields.get("id", id_of(fields["uri"]))
+    return {**fields, "id": name.removeprefix(id_of(without)), **paths}
 
 
 def _group_by_name(files: list[File]) -> dict[str, list[File]]:

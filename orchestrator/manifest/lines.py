@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from db.errors import CODES, ReelwrightError
+import structlog
+
+from db.errors import CODES, InputError, ManifestError, ReelwrightError
 from db.recipe import Recipe
 from db.records import Source
 from db.settings import Settings
+from orchestrator.manifest.places import PathResolver
+from orchestrator.terminal_text import visible
+
+log = structlog.get_logger(__name__)
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,8 @@ class Reading:
     """What a reader is told, and where it says what a person should know."""
 
     settings: Settings
+    places: PathResolver
+    """Where its paths may lead."""
     check_files: bool = True
     """Whether to look at the files that are named."""
     notes: list[str] = field(default_factory=list)
@@ -107,3 +118,57 @@ def problem(line: int, code: str, message: str, remedy: str | None = None) -> Pr
 def from_error(line: int, error: ReelwrightError) -> Problem:
     """Make a problem out of an error of the house."""
     return Problem(line, error.code, error.message, error.remedy)
+
+
+def made_or_problem(number: int, make: Callable[[], _Made]) -> _Made | Problem:
+    """Return what is made of one line, or what is wrong with it: whatever is in a line, it costs itself alone.
+
+    Raises:
+        ManifestError: The whole manifest is refused.
+        OutageError: A service is away.
+        MemoryError: There is no room to go on with.
+    """
+    try:
+        return make()
+    except (ManifestError, MemoryError):
+        raise
+    except InputError as error:
+        return from_error(number, error)
+    except ReelwrightError:
+        raise
+    except Exception as error:
+        _log_fault(error, line=number)
+        return problem(number, "BAD_LINE", f"Line {number} cannot be understood ({_kind_of(error)})")
+
+
+def guard_line(number: int, made: Iterator[_Made]) -> Iterator[_Made | Problem]:
+    """Yield what is made of one line as far as that goes, and what is wrong with the rest; raises as the above."""
+    end = object()
+    while (each := made_or_problem(number, lambda: next(made, end))) is not end:
+        yield cast(_Made | Problem, each)
+
+
+@contextmanager
+def refuse_unforeseen(place: Path | str) -> Iterator[None]:
+    """Turn what nobody foresaw in reading a manifest into an error that names the manifest.
+
+    Raises:
+        ManifestError: ``MANIFEST_UNREADABLE``, with the kind of the error.
+    """
+    try:
+        yield
+    except (ReelwrightError, MemoryError):
+        raise
+    except Exception as error:
+        _log_fault(error, manifest=visible(str(place)))
+        raise ManifestError(f"{visible(str(place))[:300]} cannot be read ({_kind_of(error)})") from error
+
+
+def _kind_of(error: Exception) -> str:
+    return visible(f"{type(error).__name__}: {error}"[:200])
+
+
+def _log_fault(error: Exception, **where: Any) -> None:
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    calls = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    log.warning("unforeseen", error=_kind_of(error), calls=calls, **where)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from db import documents
 from db.errors import ManifestError
-from orchestrator.manifest import fields, table, text, yaml_stream
-from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
+from orchestrator.manifest import cells, fields, table, text, yaml_stream
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, made_or_problem, problem
 from orchestrator.terminal_text import visible
 
 _FORMS = {
@@ -64,16 +65,16 @@ def _read_json_lines(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | P
             continue
         if not line.strip():
             continue
-        try:
-            document = json.loads(line, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            yield problem(number, "BAD_VALUE", f"Line {number} is not JSON: {visible(str(error))[:200]}")
-            continue
-        yield fields.entry(number, document)
+        yield made_or_problem(number, partial(_json_entry, number, line))
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _json_entry(number: int, line: str) -> ManifestEntry | Problem:
+    try:
+        return fields.entry(number, documents.from_json(line))
+    except documents.BrokenDocument as error:
+        return problem(number, "BAD_VALUE", f"Line {number} is not JSON: {visible(str(error))[:200]}")
+    except documents.DocumentError as error:
+        return problem(number, "BAD_VALUE", f"Line {number}: {visible(str(error))[:200]}")
 
 
 def _read_csv(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]:
@@ -83,12 +84,13 @@ def _read_csv(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]
         raise ManifestError(f"{visible(str(path))}: {header.message}")
     names = fields.columns(header, visible(str(path)))
     width = len(names)
+    original = cells.original if cells.is_report(names) else str
     for number, row in rows:
         if isinstance(row, Problem):
             yield row
         elif len(row) > width:
             yield problem(number, "BAD_VALUE", f"Line {number} has {len(row)} cells, the header has {width}")
         else:
-            cells = {name: cell for name, cell in zip(names, row, strict=False) if cell}
-            if cells:
-                yield ManifestEntry(number, cells)
+            values = {name: original(cell) for name, cell in zip(names, row, strict=False) if cell}
+            if values:
+                yield ManifestEntry(number, values)

@@ -11,8 +11,9 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from db.child_process import ChildProcess, LineTooLong
 from db.errors import InputError, ManifestError
 from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
-from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
-from orchestrator.manifest.places import is_paper
+from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, made_or_problem, problem
+from orchestrator.manifest.places import PathResolver, is_paper
 from orchestrator.terminal_text import visible
 
 MAX_BYTES = 256 << 20
@@ -56,16 +57,14 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         ManifestError: ``OTIO_EXTRA_MISSING``; or the file is none, is too large, or ends the process that reads it.
     """
     path = path / _CONTENT if path.is_dir() else path
-    clips = _ClipEntries(path.parent)
+    clips = _ClipEntries(reading.places)
     count = 0
     for count, clip in enumerate(_read_clips(path, reading, clips.left_out), 1):
-        try:
-            entry = clips.entry(count, clip)
-        except InputError as error:
-            message = f"Clip {visible(str(clip.get('name')))!r:.100}: {error.message}"
-            yield problem(count, error.code, message, error.remedy)
-            continue
-        if entry is not None:
+        entry = made_or_problem(count, partial(clips.entry, count, clip))
+        if isinstance(entry, Problem):
+            name = visible(str(clip.get("name")))
+            yield replace(entry, message=f"Clip {name!r:.100}: {entry.message}")
+        elif entry is not None:
             yield entry
     for what, number in clips.left_out.items():
         reading.notes.append(f"Passed over in the timeline: {visible(what)[:60]} ({number})")
@@ -77,7 +76,7 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
 class _ClipEntries:
     """Makes entries of what the library says of clips."""
 
-    folder: Path
+    places: PathResolver
     left_out: Counter[str] = field(default_factory=Counter)
     changed: int = 0
     _seen: set[int] = field(default_factory=set)
@@ -150,7 +149,8 @@ class _ClipEntries:
 
     def _last(self, media: dict[str, Any]) -> int:
         """Return the last frame that is there, where the timeline does not say how many there should be."""
-        folder = os.path.join(self.folder, media["uri"])
+        folder = self.places.resolve(media["uri"])
+        self.places.status(folder)
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         alike = ("sequence.prefix", "sequence.suffix", "sequence.padding")
         for group in Grouping().groups("", names):
@@ -167,7 +167,7 @@ class _ClipEntries:
             raise InputError(f"{url!r:.200} is no URL") from error
         if parts.scheme == "file" and parts.netloc in ("", "localhost"):
             return unquote(parts.path, errors="surrogateescape")
-        if parts.scheme or "%" not in url or "\0" in url or os.path.lexists(os.path.join(self.folder, url)):
+        if parts.scheme or "%" not in url or "\0" in url or os.path.lexists(self.places.resolve(url)):
             return url
         return unquote(url, errors="surrogateescape")
 

@@ -23,7 +23,6 @@ def read(uri: str, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         StoreUnavailable: The server does not answer.
     """
     bucket, _, prefix = uri.removeprefix(S3).partition("/")
-    inside = f"{prefix}/" if prefix else ""
     grouping = Grouping()
     with inventory.open_inventory() as files:
         count = 0
@@ -31,11 +30,12 @@ def read(uri: str, reading: Reading) -> Iterator[ManifestEntry | Problem]:
             if key.endswith("/"):
                 continue  # what stands for a folder
             count += 1
-            facts = facts_of(f"{bucket}/{key}", size_bytes, storage_class)
-            files.add(key.removeprefix(inside) if key != prefix else key.rpartition("/")[2], count, facts)
+            path = f"{bucket}/{key}"
+            files.add(path, count, facts_of(path, size_bytes, storage_class))
         single = count == 1 and key == prefix
-        below = uri.rpartition("/")[0] if single else uri
-        yield from inventory.entries(files, grouping, below=f"{below}/")
+        folder = prefix.rpartition("/")[0] if single else prefix
+        inside = f"{bucket}/{folder}/" if folder else f"{bucket}/"
+        yield from inventory.entries(files, grouping, below=S3, without=inside)
     reading.notes.extend(grouping.notes())
 
 

@@ -23,7 +23,7 @@ def rows(path: Path, limit_bytes: int) -> Iterator[Row]:
 
     Args:
         path: The file; packed with gzip or not.
-        limit_bytes: Longest line, and longest cell: a quote that is never closed must not swallow the rest.
+        limit_bytes: Longest line, cell and row: a quote that is never closed must not swallow the rest.
 
     Raises:
         ManifestError: It cannot be read, or not on from here.
@@ -32,9 +32,11 @@ def rows(path: Path, limit_bytes: int) -> Iterator[Row]:
     unreadable: deque[Problem] = deque()
     good_lines = _readable(text.lines(path, limit_bytes), unreadable)
     first = next(good_lines, "")
-    read = csv.reader(_again(first, good_lines), delimiter=delimiter(first))
+    share = _RowShare(_again(first, good_lines), limit_bytes)
+    read = csv.reader(share, delimiter=delimiter(first))
     start = 1
     while True:
+        share.next_row()
         try:
             row = next(read)
         except StopIteration:
@@ -52,6 +54,28 @@ def rows(path: Path, limit_bytes: int) -> Iterator[Row]:
             yield number, row
     for each in unreadable:
         yield each.line, each
+
+
+class _RowShare:
+    """The lines of a file, of which one row gets no more than its share: it may go over many in quotes."""
+
+    def __init__(self, lines: Iterator[str], limit: int) -> None:
+        self._lines, self._limit, self._chars = lines, limit, 0
+        self._kept: str | None = None
+
+    def next_row(self) -> None:
+        self._chars = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line, self._kept = next(self._lines) if self._kept is None else self._kept, None
+        if self._chars and self._chars + len(line) > self._limit:
+            self._kept = line  # it begins the next row
+            raise csv.Error(f"a row of more than {self._limit} characters")
+        self._chars += len(line)
+        return line
 
 
 def delimiter(header: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 from db.errors import ManifestError
 from orchestrator.manifest.lines import Problem, problem
@@ -15,9 +17,37 @@ from orchestrator.terminal_text import visible
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
+_FREE_BYTES = 64 << 20
+_MAX_RATIO = 250
+_MAX_UNPACKED_BYTES = 64 << 30
+"""What packed text may become: tables shrink to a twentieth or fiftieth, a bomb to a thousandth."""
+_MAX_EMPTY_LINES = 1_000_000
+"""In a row: a packed file of a few kilobytes can hold more than anybody would wait for."""
 
 
-def open_bytes(path: Path) -> BinaryIO:
+class _Unpacked(io.RawIOBase):
+    """What a gzip file unfolds to, as far as that is in proportion to it."""
+
+    def __init__(self, raw: BinaryIO, path: Path) -> None:
+        self._path = path
+        self._file = gzip.GzipFile(fileobj=raw)
+        packed_bytes = os.fstat(raw.fileno()).st_size
+        self._left_bytes = min(_FREE_BYTES + _MAX_RATIO * packed_bytes, _MAX_UNPACKED_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read1(len(buffer))
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            message = f"{visible(str(self._path))} unfolds to far more than a table does"
+            raise ManifestError(message, remedy="Unpack it, and give the plain file.")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def open_bytes(path: Path) -> io.BufferedReader:
     """Open a manifest for reading.
 
     Raises:
@@ -38,11 +68,9 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
     """
     with open_bytes(path) as raw:
         try:
-            is_packed = raw.read(2) == _GZIP
-            raw.seek(0)
-            file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_packed else raw
-            if file.read(3) != _BOM:
-                file.seek(0)
+            file = io.BufferedReader(_Unpacked(raw, path)) if raw.peek(2)[:2] == _GZIP else raw
+            if file.peek(3)[:3] == _BOM:
+                file.read(3)
             yield file
         except (EOFError, zlib.error, OSError) as error:
             raise ManifestError(f"{visible(str(path))} cannot be read to the end: {visible(str(error))}") from error
@@ -66,9 +94,12 @@ def lines(path: Path, limit_bytes: int) -> Iterator[tuple[int, str | Problem]]:
         ManifestError: As :func:`open_unpacked`.
     """
     with open_unpacked(path) as file:
-        number = 0
+        number = empty = 0
         while raw := file.readline(limit_bytes + 1):
             number += 1
+            empty = 0 if raw.strip() else empty + 1
+            if empty > _MAX_EMPTY_LINES:
+                raise ManifestError(f"{visible(str(path))} has {empty} empty lines in a row, up to line {number}")
             if len(raw) > limit_bytes and not raw.endswith(b"\n"):
                 _skip_line(file, limit_bytes)
                 yield number, problem(number, "BAD_VALUE", f"Line {number} has more than {limit_bytes} bytes")

@@ -10,7 +10,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,7 @@ from db.recipe import Recipe
 from db.records import Sequence, Source
 from db.states import ItemKind
 from orchestrator.manifest import fields, kinds
-from orchestrator.manifest.lines import Line, ManifestEntry, Problem, from_error, problem
+from orchestrator.manifest.lines import Line, ManifestEntry, Problem, from_error, made_or_problem, problem
 from orchestrator.manifest.places import S3, PathResolver
 
 _SHOWN_GAPS = 12
@@ -67,10 +67,10 @@ class Validator:
     def lines(self, entries: Iterable[ManifestEntry | Problem]) -> Iterator[Line]:
         """Yield one line for each entry or problem, in the same order."""
         for each in entries:
-            if isinstance(each, Problem):
-                yield Line(each.line, self._spare_id(f"line-{each.line}"), None, problems=(each,))
-            else:
-                yield self._line(each)
+            line = each if isinstance(each, Problem) else made_or_problem(each.number, partial(self._line, each))
+            if isinstance(line, Problem):
+                line = Line(line.line, self._spare_id(f"line-{line.line}"), None, problems=(line,))
+            yield line
 
     def _line(self, entry: ManifestEntry) -> Line:
         problems = list(entry.problems)
@@ -88,9 +88,11 @@ class Validator:
         except RecipeError as error:
             problems.append(from_error(entry.number, error))
         if source is not None:
+            if not problems:  # a line that will not be done takes nothing from another one
+                problems.extend(self._repeat_problems(entry.number, source, recipe))
             problems.extend(self._source_problems(entry.number, source))
         extra = {
-            name: fields.storable_value(value)
+            fields.storable_value(name): fields.storable_value(value)
             for name, value in entry.fields.items()
             if name not in ("id", "uri") and name not in fields.REPORTED
         }
@@ -105,7 +107,7 @@ class Validator:
         """Return the line's id, or the nearest thing to it that no other line has."""
         name = values.get("id")
         if name is None and "id" not in entry.fields:
-            name = values.get("uri")
+            name = fields.id_of(values.get("uri", "")) or None
             if name is not None and len(name) > fields.MAX_ID_CHARS:
                 message = f"The path has more than {fields.MAX_ID_CHARS} characters, too many for an id"
                 problems.append(problem(entry.number, "BAD_VALUE", message, "Give the line an id of its own."))
@@ -180,13 +182,17 @@ class Validator:
             recipe = recipes.from_document(document, recipe.name)
         return None if recipe == self._recipe else recipe
 
+    def _repeat_problems(self, number: int, source: Source, recipe: Recipe | None) -> Iterator[Problem]:
+        """Refuse to do the same work twice; the same source with another recipe, mask or span is other work."""
+        steps = recipe and recipe.model_dump_json(exclude={"name"})
+        before = len(self._sources)
+        self._sources.add(hash((source.uri, source.sequence, source.span, source.version_id, source.mask, steps)))
+        if len(self._sources) == before:
+            message = f"{source.uri!r:.300} is named by an earlier line too, with the same recipe, mask and span"
+            yield problem(number, "DUPLICATE_CONTENT", message)
+
     def _source_problems(self, number: int, source: Source) -> Iterator[Problem]:
         part = source.sequence
-        name = source.uri if part is None else f"{source.uri}/{part!r}"
-        before = len(self._sources)
-        self._sources.add(hash((name, source.span, source.version_id)))
-        if len(self._sources) == before:
-            yield problem(number, "DUPLICATE_CONTENT", f"{source.uri!r:.300} is named by an earlier line too")
         if not self._check_files or source.uri.startswith(S3):
             return
         try:

@@ -15,6 +15,7 @@ REASONS = {
     "workers/process/heartbeat.py": "without its beat the process would outlive its lease",
     "workers/background.py": "what a thread raises is raised again where its work is awaited",
     # Where code or data that is not ours may raise anything.
+    "orchestrator/manifest/lines.py": "a line or a manifest that nobody foresaw costs itself alone",
     "db/catalog/entry_points.py": "an outside package is imported",
     "workers/models/checkpoints/loading.py": "an outside package builds its network",
     "workers/on_demand/inspect_weights.py": "a network that somebody made up is run",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_fingerprint_depends_on_what_is_done_not_on_the_name() -> None:
         ("- !!python/object/apply:os.system [ls]", "RECIPE_UNREADABLE", ""),
         ("[" * 5000, "RECIPE_UNREADABLE", ""),
         ("- {", "RECIPE_UNREADABLE", ""),
+        ("[!!bool x]", "RECIPE_UNREADABLE", "tags"),
+        ("[!!int '']", "RECIPE_UNREADABLE", "tags"),
+        ("[!!timestamp x]", "RECIPE_UNREADABLE", "tags"),
+        ("- denoise: !!float x", "RECIPE_UNREADABLE", "tags"),
+        (f"[{':'.join(['1'] * 200)}.5]", "UNKNOWN_STAGE", ""),
+        ("- denoise: {radius: 1:1}", "BAD_PARAMETER", "radius"),
+        ("recipe: []\nrecipe: [denoise]", "RECIPE_UNREADABLE", "twice"),
+        ("- denoise: {strength: 0.1, strength: 0.9}", "RECIPE_UNREADABLE", "twice"),
+        ('[{"denoise": {"strength": 0.1, "strength": 0.9}}]', "RECIPE_UNREADABLE", "twice"),
+        (f"[{','.join(['[]'] * 320_000)}]", "RECIPE_UNREADABLE", "more than 65536"),
+        (f"[{{denoise: {{shots: [{','.join(['1'] * 25_000)}]}}}}]", "RECIPE_UNREADABLE", "too many"),
+        ("- denoise: {shots: [[-5, 3]]}", "BAD_PARAMETER", "shots"),
+        ("- denoise: {shots: [[9, 2]]}", "BAD_PARAMETER", "shots"),
+        ("- denoise: {shots: [[0, 2], [4, 4]]}", "BAD_PARAMETER", "shots"),
+        ("- denoise: {exemptions: [{frames: [9, 2]}]}", "BAD_PARAMETER", "half-open"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, code: str, words: str) -> None:
@@ -70,6 +86,29 @@ def test_recipes_come_by_name_or_file(tmp_path: Path) -> None:
         recipe.resolve("old-foto")
     with pytest.raises(RecipeError):
         recipe.resolve(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".yaml", "a\0b", "/dev/zero", "."])
+def test_what_is_no_recipe_file_is_said(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecipeError):
+        recipe.resolve(name)
+
+
+def test_a_recipe_file_is_read_within_bounds(tmp_path: Path) -> None:
+    (tmp_path / "endless.yaml").write_bytes(b"#" * 10_000_000)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in ("endless.yaml", "pipe.yaml"):
+        with pytest.raises(RecipeError):
+            recipe.resolve(str(tmp_path / name))
+
+
+def test_a_document_is_held_to_the_same_bounds_as_a_text() -> None:
+    deep: list[object] = []
+    for _ in range(500):
+        deep = [deep]
+    for document in ([{"denoise": {"shots": deep}}], [{"denoise": {"shots": [[0, 1]] * 30_000}}]):
+        with pytest.raises(RecipeError):
+            recipe.from_document(document, "r")
 
 
 @given(st.text(max_size=200))

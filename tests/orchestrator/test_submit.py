@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import bagit
 import pytest
 
 from db import ledger, progress
-from db.errors import ManifestError, RecipeError
+from db.errors import ManifestError, RecipeError, StoreUnavailable
 from db.session import Database
 from db.settings import Settings
 from db.states import ItemState, JobState
@@ -18,6 +20,7 @@ from db.store import open_store
 from orchestrator import manifest as manifests
 from orchestrator import submit as submitting
 from orchestrator.submit import StrictRefusal, SubmitOptions, submit
+from tests.conftest import Schema
 
 
 def test_bad_lines_become_failed_items_and_the_rest_waits_for_work(
@@ -100,6 +103,106 @@ def test_a_yaml_manifest_that_breaks_off_leaves_no_half_job_behind(
     with pytest.raises(ManifestError):
         submit(settings, home_database, path, SubmitOptions(check_files=False))
     assert [job.state for job in progress.jobs(home_database)] == [JobState.CANCELLED]
+
+
+class _Stop(Exception):
+    """A fault of ours."""
+
+
+def _submit_and_stop(settings: Settings, database: Database, path: Path, error: BaseException) -> JobState:
+    """Submit a manifest, meet an error after three chunks, and return the state of the job."""
+
+    def stop(count: int) -> None:
+        if count == 30:
+            raise error
+
+    with pytest.raises(type(error)):
+        submit(settings, database, path, SubmitOptions(check_files=False), on_lines=stop)
+    return progress.jobs(database)[0].state
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (_Stop("odd \ud800"), JobState.CANCELLED),
+        (ManifestError("breaks off"), JobState.CANCELLED),
+        (OSError(errno.EIO, "bad disk"), JobState.CANCELLED),
+        (OSError(errno.ENOSPC, "full"), JobState.INGESTING),
+        (ManifestError("full", code="NO_SPACE"), JobState.INGESTING),
+        (StoreUnavailable("away"), JobState.INGESTING),
+        (MemoryError(), JobState.INGESTING),
+        (KeyboardInterrupt(), JobState.INGESTING),
+    ],
+)
+def test_a_job_is_cancelled_or_goes_on_whatever_stops_its_submission(
+    settings: Settings,
+    home_database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    state: JobState,
+) -> None:
+    monkeypatch.setattr(submitting, "CHUNK_LINES", 10)
+    path = tmp_path / "many.csv"
+    path.write_text("uri\n" + "".join(f"p{number}.jpg\n" for number in range(95)))
+    assert _submit_and_stop(settings, home_database, path, error) is state
+    (job,) = progress.jobs(home_database)
+    assert bool(job.pause_reason) is (state is JobState.CANCELLED)
+    again = submit(settings, home_database, path, SubmitOptions(check_files=False))
+    assert again.job_id == job.id
+    assert again.lines == (0 if state is JobState.CANCELLED else 65)
+    if state is JobState.INGESTING:
+        assert progress.job(home_database, job.id).state is JobState.READY
+
+
+def test_a_bad_line_behind_the_first_chunk_costs_itself_alone(
+    settings: Settings, home_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitting, "CHUNK_LINES", 10)
+    lines = [f'{{"uri":"p{number}.jpg"}}' for number in range(30)]
+    lines[25] = '{"uri":"p25.jpg","recipe":"[!!bool x]"}'
+    lines[26] = '{"uri":"p26.jpg","x_\\ud800":{"\\ud800":"\\ud800"}}'
+    path = tmp_path / "many.jsonl"
+    path.write_text("\n".join(lines))
+    made = submit(settings, home_database, path, SubmitOptions(check_files=False))
+    assert (made.lines, made.bad_lines) == (30, 1)
+    assert progress.job(home_database, made.job_id).state is JobState.READY
+
+
+def test_submissions_of_one_manifest_at_once_make_one_job_with_every_line_once(
+    schema: Schema, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitting, "CHUNK_LINES", 7)
+    path = tmp_path / "many.csv"
+    path.write_text("uri\n" + "".join(f"p{number}.jpg\n" for number in range(200)))
+
+    def send(_: int) -> submitting.Submission:
+        with schema.open() as database:
+            return submit(settings, database, path, SubmitOptions(check_files=False))
+
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(send, range(4)))
+    assert len({each.job_id for each in made}) == 1
+    assert sum(each.lines for each in made) == 200
+    assert sum(each.created for each in made) == 1
+    with schema.open() as database:
+        (job,) = progress.jobs(database)
+        assert job.state is JobState.READY
+        assert [item.seq for item in progress.items(database, job.id)] == list(range(200))
+        assert progress.progress(database, job.id).items_total == 200
+
+
+def test_a_folder_whose_files_come_and_go_or_cannot_be_listed_is_submitted(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    (archive / "m.csv").unlink()
+    (archive / "loop.jpg").symlink_to("loop.jpg")
+    first = submit(settings, home_database, archive, SubmitOptions())
+    assert (first.lines, first.bad_lines) == (5, 2)
+    (archive / "reelwright.db").touch()
+    with pytest.raises(ManifestError, match="left out") as caught:
+        submit(settings, home_database, archive, SubmitOptions())
+    assert caught.value.code == "MANIFEST_EMPTY"
 
 
 @pytest.mark.parametrize(("text", "code"), [("uri\n", "MANIFEST_EMPTY"), ("", "MANIFEST_UNREADABLE")])

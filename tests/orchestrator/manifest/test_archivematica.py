@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from pathlib import Path
 
@@ -193,3 +194,29 @@ def test_names_in_another_unicode_form_are_the_same_files(transfer: Path) -> Non
     assert found[1].source is not None
     assert found[1].source.checksum
     assert "Unicode form" in notes[0]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_problem_of_its_row(transfer: Path) -> None:
+    here = Path.cwd()
+    os.chdir(transfer / "objects" / "reel2")
+    try:
+        for _ in range(18):  # a path of more than 4096 bytes
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+    finally:
+        os.chdir(here)
+    path = written(transfer / "metadata", "metadata.csv", "filename\nobjects/photo.jpg\nobjects/reel2\nobjects/reel1\n")
+    found, notes = read(path, check_files=True)
+    assert codes(found) == [(3, "SOURCE_DENIED")]
+    assert any("cannot be listed: 1;" in note for note in notes)
+    found, _ = read(transfer, check_files=True)
+    assert [code for _, code in codes(found)] == ["SOURCE_DENIED"]
+
+
+def test_a_link_to_itself_and_a_home_are_said(transfer: Path) -> None:
+    (transfer / "objects" / "loop").symlink_to("loop")
+    _write(transfer / "objects" / "home" / "reelwright.db")
+    path = written(transfer / "metadata", "metadata.csv", "filename\nobjects/loop\nobjects/photo.jpg\nobjects\n")
+    found, notes = read(path, check_files=True)
+    assert codes(found) == [(2, "FILE_MISSING")]
+    assert any("left out: objects/home" in note for note in notes)

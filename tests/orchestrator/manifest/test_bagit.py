@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import time
 import unicodedata
 from pathlib import Path
 
@@ -242,3 +243,43 @@ def test_two_names_that_differ_in_their_unicode_form_alone_clash(tmp_path: Path)
     bagit.make_bag(str(tmp_path), checksums=["sha256"])
     found, _ = read(tmp_path, check_files=True)
     assert [code for _, code in codes(found)] == ["UNICODE_CLASH"]
+
+
+@pytest.mark.parametrize(
+    "space", ["\n" * 60_000, "\n" * 1_000_000, " \t" * 500_000, "\r\n" * 30_000, " " * 2000 + "\n"]
+)
+def test_a_declaration_of_blanks_is_refused_at_once(bag: Path, space: str) -> None:
+    (bag / "bagit.txt").write_text(f"BagIt-Version: 1.0{space}Tag-File-Character-Encoding: UTF-8\nX")
+    before = time.process_time()
+    assert refused(bag) == "BAD_HEADER"
+    assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r", " \t\n", "\n\n"])
+def test_a_declaration_may_end_its_lines_as_it_likes(bag: Path, ends: str) -> None:
+    _without_tags(bag)
+    between = ends if ends != "\n\n" else "\n"
+    (bag / "bagit.txt").write_bytes(f"BagIt-Version: 0.97{between}Tag-File-Character-Encoding: UTF-8{ends}".encode())
+    assert codes(read(bag)[0]) == []
+
+
+def test_of_a_description_without_end_only_the_start_is_read(bag: Path) -> None:
+    _without_tags(bag)
+    (bag / "bag-info.txt").write_text("External-Identifier: box 9\n" + "".join(f"L{n}: x\n" for n in range(100_000)))
+    found, notes = read(bag)
+    assert {line.extra["bag.external-identifier"] for line in found} == {"box 9"}
+    assert any("bag-info.txt was read up to line" in note for note in notes)
+
+
+def test_a_part_of_the_payload_that_cannot_be_listed_is_a_problem(bag: Path) -> None:
+    _without_tags(bag)
+    here = Path.cwd()
+    os.chdir(bag / "data")
+    try:
+        for _ in range(18):  # a path of more than 4096 bytes
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+    finally:
+        os.chdir(here)
+    found, _ = read(bag, check_files=True)
+    assert [code for _, code in codes(found)] == ["SOURCE_DENIED"]

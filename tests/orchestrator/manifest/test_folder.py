@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 from db.recipe import resolve
 from orchestrator import manifest
@@ -95,3 +98,67 @@ def test_lists_of_digests_in_a_folder_are_pointed_at(tmp_path: Path) -> None:
     found, notes = read(tmp_path)
     assert len(found) == 1
     assert "Lists of digests lie there (2)" in notes[-1]
+
+
+def _bury(folder: Path, name: str) -> None:
+    """Put a file so deep that its path has more than 4096 bytes."""
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        for _ in range(18):
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+        Path(name).write_bytes(b"x")
+    finally:
+        os.chdir(here)
+
+
+def test_what_cannot_be_listed_is_a_problem_with_its_path_and_a_note(tmp_path: Path) -> None:
+    _files(tmp_path, "a.jpg", "deep/b.jpg", "z.jpg")
+    _bury(tmp_path / "deep", "lost.jpg")
+    found, notes = read(tmp_path, check_files=True)
+    ((number, code),) = codes(found)
+    assert (number, code) == (4, "SOURCE_DENIED")
+    assert "deep/ddd" in found[3].problems[0].message
+    assert [line.external_id for line in found if not line.problems] == ["a.jpg", "z.jpg", "deep/b.jpg"]
+    assert any("cannot be listed: 1;" in note for note in notes)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_closed_folder_is_a_problem(tmp_path: Path) -> None:
+    _files(tmp_path, "a.jpg", "closed/b.jpg")
+    (tmp_path / "closed").chmod(0)
+    try:
+        assert [code for _, code in codes(lines_of(tmp_path))] == ["SOURCE_DENIED"]
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+
+
+def test_links_that_lead_nowhere_cost_themselves_alone(tmp_path: Path) -> None:
+    _files(tmp_path, "a.jpg", "sub/b.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "sub" / "loop").symlink_to("loop")
+    (tmp_path / "one.png").symlink_to("two.png")
+    (tmp_path / "two.png").symlink_to("one.png")
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "long.jpg").symlink_to("x/" * 100 + "y" * 300)
+    found = lines_of(tmp_path, check_files=True)
+    assert [line.external_id for line in found if not line.problems] == ["a.jpg", "sub/b.jpg"]
+    assert {code for _, code in codes(found)} == {"SOURCE_DENIED", "FILE_MISSING"}
+
+
+def test_a_home_is_left_out_with_a_note(tmp_path: Path) -> None:
+    _files(tmp_path, "a.jpg", "sub/reelwright.db", "sub/b.jpg")
+    found, notes = read(tmp_path)
+    assert [line.external_id for line in found] == ["a.jpg"]
+    assert any("left out: sub" in note for note in notes)
+    _files(tmp_path, "reelwright.db")
+    found, notes = read(tmp_path)
+    assert found == []
+    assert any("left out: ." in note for note in notes)
+
+
+def test_digits_of_other_scripts_number_no_frames(tmp_path: Path) -> None:
+    _files(tmp_path, *(f"f_{digit}.png" for digit in "\u0661\u0662\u0663\u0664\u0665"))
+    found = lines_of(tmp_path, check_files=True)
+    assert (len(found), codes(found)) == (5, [])

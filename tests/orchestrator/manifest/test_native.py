@@ -134,10 +134,13 @@ def test_a_bad_json_line_becomes_one_problem_and_the_next_is_read(tmp_path: Path
 @pytest.mark.parametrize(
     "text",
     [
-        "- &a x.jpg\n- *a\n",
-        "- !!python/object/apply:os.system [ls]\n",
-        "- " + "[" * 100 + "]" * 100 + "\n",
         "- {uri: a.jpg\n",
+        "items: [a.jpg]\nrecipe: []\n",
+        "items: [a.jpg]\nitems: [b.jpg]\n",
+        "recipe: []\nrecipe: [denoise]\nitems: [a.jpg]\n",
+        "{? [uri] : a.jpg}\n",
+        "- " + "[" * 100 + "]" * 100 + "\n",
+        "- " + "[" * 3000,
         "- a.jpg\n\tb\n",
         "recipe: []\nitmes: []\nitems: [a.jpg]\n",
         "- " + "a" * 1_000_000 + "\n",
@@ -148,11 +151,30 @@ def test_yaml_that_is_broken_or_a_trap_refuses_the_manifest(tmp_path: Path, text
         lines_of(written(tmp_path, "a.yaml", text))
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "*a",
+        "{uri: *a}",
+        "!!python/object/apply:os.system [ls]",
+        "{uri: b.jpg, recipe: [!!bool x]}",
+        "{uri: b.jpg, uri: c.jpg}",
+        "{uri: b.jpg, recipe: [denoise: {strength: 0.1, strength: 0.9}]}",
+        "{? [uri] : b.jpg}",
+    ],
+)
+def test_an_entry_that_is_a_trap_costs_itself_alone(tmp_path: Path, entry: str) -> None:
+    first, bad, last = lines_of(written(tmp_path, "a.yaml", f"- &a x.jpg\n- {entry}\n- z.jpg\n"))
+    assert [(each.line, each.code) for each in bad.problems] == [(2, "BAD_VALUE")]
+    assert [line.external_id for line in (first, last) if not line.problems] == ["x.jpg", "z.jpg"]
+
+
 def test_yaml_keeps_what_stands_there(tmp_path: Path) -> None:
-    text = "- {id: 0012, uri: a.jpg, title: 1927-01-02, x_on: yes}\n"
-    (line,) = lines_of(written(tmp_path, "a.yaml", text))
-    assert line.external_id == "0012"
-    assert line.extra["title"] == "1927-01-02"
+    text = "- {id: 0012, uri: a.jpg, title: 1927-01-02, x_on: yes, x_length: 1:30, x_empty: ~}\n"
+    for form in (text, text[2:]):
+        (line,) = lines_of(written(tmp_path, "a.yaml", form))
+        assert line.external_id == "0012"
+        assert line.extra == {"title": "1927-01-02", "x_on": "yes", "x_length": "1:30"}
 
 
 def test_a_manifest_carries_its_own_recipe_and_a_line_another(tmp_path: Path) -> None:

@@ -182,3 +182,28 @@ def test_a_bundle_is_a_timeline_with_its_media(tmp_path: Path) -> None:
     assert line.problems == ()
     assert line.source is not None
     assert line.source.uri == str(bundle / "media" / "a.mkv")
+
+
+def test_no_folder_outside_is_looked_into(tmp_path: Path) -> None:
+    """What is said does not depend on what lies there."""
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    (inside / "closed").mkdir(parents=True)
+    (inside / "link").symlink_to(outside)
+    messages = []
+    for is_there in (False, True):
+        if is_there:
+            outside.mkdir()
+            for number in range(5):
+                (outside / f"f_{number:07d}.dpx").write_bytes(b"x")
+            (outside / "a%20b.mkv").write_bytes(b"x")
+        frames = [_frames(target_url_base=base, available_range=None) for base in ("../out", str(outside), "none")]
+        films = [_film("../out/a%20b.mkv"), _film(f"file://{outside}/a%20b.mkv")]
+        clips = [schema.Clip(str(number), media) for number, media in enumerate([*frames, *films])]
+        found, _ = read(_timeline(inside, *clips))
+        messages.append([each.message for line in found for each in line.problems])
+        assert [code for _, code in codes(found)] == ["PATH_UNSAFE", "PATH_UNSAFE", "FILE_MISSING"] + [
+            "PATH_UNSAFE"
+        ] * 2
+    assert messages[0] == messages[1]
+    (line,) = read(_timeline(inside, schema.Clip("l", _frames(target_url_base="link", available_range=None))))[0]
+    assert [each.code for each in line.problems] == ["PATH_UNSAFE"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from db.errors import StoreUnavailable
 from db.s3 import connect
@@ -78,3 +80,33 @@ def test_a_prefix_is_the_same_job_until_an_object_changes(
     assert submit(here, home_database, "s3://archive-1/job/", SubmitOptions()).job_id == first.job_id
     connect(here).put_object(Bucket="archive-1", Key="job/a.jpg", Body=b"other")
     assert submit(here, home_database, "s3://archive-1/job", SubmitOptions()).job_id != first.job_id
+
+
+@pytest.fixture
+def other_server() -> Iterator[Settings]:
+    """One that takes every key, as Amazon's does; the usual one keeps objects in folders."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield Settings(s3_endpoint_url=f"http://127.0.0.1:{port}", s3_access_key="k", s3_secret_key="s")
+    server.stop()
+
+
+def test_a_key_keeps_every_slash(other_server: Settings) -> None:
+    served = other_server
+    client = connect(served)
+    client.create_bucket(Bucket="slashes")
+    keys = ["in//abs.png", "in///deep//x.png", "in", "/root.png", *(f"in//reel//f_{number}.png" for number in range(5))]
+    for key in keys:
+        client.put_object(Bucket="slashes", Key=key, Body=b"x")
+    found, _ = read("s3://slashes/in", served)
+    assert codes(found) == []
+    assert [(line.external_id, line.source.uri) for line in found if line.source] == [
+        ("/abs.png", "s3://slashes/in//abs.png"),
+        ("//deep//x.png", "s3://slashes/in///deep//x.png"),
+        ("/reel//f_0-4.png", "s3://slashes/in//reel/"),
+    ]
+    whole, _ = read("s3://slashes", served)
+    assert ("/root.png", "s3://slashes//root.png") in [
+        (line.external_id, line.source.uri) for line in whole if line.source
+    ]

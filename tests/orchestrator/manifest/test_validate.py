@@ -89,6 +89,68 @@ def test_twice_the_same_id_or_source(tmp_path: Path) -> None:
     assert len({line.external_id for line in found}) == len(found)
 
 
+def test_the_same_source_is_other_work_with_another_recipe_mask_or_span(tmp_path: Path) -> None:
+    different = [
+        {}, {"recipe": "silent-film"}, {"mask_uri": "m.mkv"}, {"span": "0-9"}, {"outputs": ["master"]},
+        {"recipe": [{"denoise": {"strength": 0.1}}]},
+    ]  # fmt: skip
+    same = [
+        {"recipe": "identity"}, {"span": "0-9", "recipe": "silent-film", "mask_uri": "m.mkv"}, {"span": "0-9"},
+        {"recipe": '[{"denoise": {"strength": 0.10}}]'}, {"fps": 18}, {"outputs": "master"},
+    ]  # fmt: skip
+    lines = [{"id": str(number), "uri": "a.mkv", **each} for number, each in enumerate([*different, *same])]
+    found = codes(lines_of(_jsonl(tmp_path, *lines)))
+    assert found == [(number, "DUPLICATE_CONTENT") for number in (7, 9, 10, 11, 12)]
+
+
+def test_a_bad_line_does_not_take_the_source_of_a_good_one(tmp_path: Path) -> None:
+    path = _jsonl(tmp_path, {"id": "1", "uri": "a.jpg", "recipe": "old-foto"}, {"id": "2", "uri": "a.jpg"})
+    assert codes(lines_of(path)) == [(1, "UNKNOWN_RECIPE")]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"uri": "b.jpg", "recipe": "[!!bool x]"},
+        {"uri": "b.jpg", "recipe": "[!!timestamp x]"},
+        {"uri": "b.jpg", "recipe": f"[{':'.join(['1'] * 200)}.5]"},
+        {"uri": "b.jpg", "recipe": [{"denoise": {"strength": 10**400}}]},
+        {"uri": "b.jpg", "recipe": [{"denoise": {"shots": [["x"] * 900] * 3}}]},
+        {"uri": "b.jpg", "params": {"boxes": [[10**400, 1, 2, 3]]}},
+        {"uri": "b.jpg", "params": {"boxes": {"a": 1}}},
+        {"uri": "b.jpg", "outputs": {"a": 1}},
+        {"uri": "b.mkv", "fps": 10**300},
+        {"uri": "b.mkv", "timecode": "0\u0661:00:00:00"},
+    ],
+)
+def test_a_line_that_nobody_foresaw_costs_itself_alone(tmp_path: Path, entry: dict[str, object]) -> None:
+    first, bad, last = lines_of(_jsonl(tmp_path, {"uri": "a.jpg"}, entry, {"uri": "z.jpg"}))
+    assert bad.problems
+    assert [line.external_id for line in (first, last) if not line.problems] == ["a.jpg", "z.jpg"]
+
+
+def test_names_of_fields_are_cleaned_like_their_values(tmp_path: Path) -> None:
+    text = '{"uri":"a.jpg","x_\\ud800":1,"dc":{"\\ud800":"\\ud800"},"x_\\u001b[31m":{"\\udfff":2}}\n'
+    (line,) = lines_of(written(tmp_path, "m.jsonl", text))
+    assert not line.problems
+    assert all(name.isprintable() and str(value).isprintable() for name, value in line.extra.items())
+    assert line.extra["x_\\ud800"] == 1
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f", "\ufeff", "\u2028"])
+def test_ids_hold_no_mark_that_turns_round_what_is_shown(tmp_path: Path, mark: str) -> None:
+    written(tmp_path, f"a{mark}gnp.jpg", "x")
+    (line,) = lines_of(tmp_path, check_files=True)
+    assert (line.problems, line.external_id) == ((), f"a{mark.encode('unicode_escape').decode()}gnp.jpg")
+    assert codes(lines_of(_jsonl(tmp_path, {"id": f"a{mark}b", "uri": "a.jpg"}))) == [(1, "BAD_VALUE")]
+
+
+def test_letters_that_join_are_letters(tmp_path: Path) -> None:
+    names = ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u3042\u3000\u3044", "\U0001f468\u200d\U0001f469"]
+    entries = [{"id": name, "uri": f"{number}.jpg"} for number, name in enumerate(names)]
+    assert [line.external_id for line in lines_of(_jsonl(tmp_path, *entries)) if not line.problems] == names
+
+
 @pytest.mark.parametrize(
     "uri", ["../a.jpg", "x/../../a.jpg", "/etc/passwd.jpg", "a\n.jpg", "a\x00.jpg", "\x1b]0;x\x07.jpg", "a\ud800.jpg"]
 )
