@@ -20,6 +20,7 @@ from db.lineage import Lineage, lineages
 from db.progress import JobRow
 from db.records import Blob
 from db.session import Database
+from db.states import ItemKind
 from db.store.base import Store
 from db.store.local import ROTTEN, check_digest
 from orchestrator.manifest import kinds
@@ -80,6 +81,16 @@ class Sidecar:
     data: bytes
 
 
+@dataclass(frozen=True)
+class _UsedNames:
+    """What a job's results are called, as hashes, so that a million of them fit into memory."""
+
+    clashing: Set[int]
+    """Stems that several items have."""
+    folders: Set[int]
+    """Folders into which files of other items go: no file may have their names."""
+
+
 SidecarMaker = Callable[[ExportItem, Path], Iterable[Sidecar]]
 """Given an item and the folder in which its outputs lie by now, returns what is written beside them."""
 
@@ -123,7 +134,7 @@ def export(
     os.makedirs(root, exist_ok=True)
     items = _ItemExport(store, root, placing.open_placer(database, home, store), copies)
     subjects = _export_items(
-        database, job_id, _clashing_stems(database, job_id), external_ids, with_lineage=papers is not None
+        database, job_id, _used_names(database, job_id), external_ids, with_lineage=papers is not None
     )
     count = 0
     faults: list[tuple[str, InputError]] = []
@@ -192,28 +203,37 @@ def export_items(database: Database, job_id: int, *, external_ids: Sequence[str]
     Raises:
         InputError: ``UNKNOWN_ITEM`` when no item has one of the ids.
     """
-    return _export_items(database, job_id, _clashing_stems(database, job_id), external_ids, with_lineage=True)
+    return _export_items(database, job_id, _used_names(database, job_id), external_ids, with_lineage=True)
 
 
 def _export_items(
-    database: Database, job_id: int, clashing: Set[int], external_ids: Sequence[str], *, with_lineage: bool
+    database: Database, job_id: int, used: _UsedNames, external_ids: Sequence[str], *, with_lineage: bool
 ) -> Iterator[ExportItem]:
     count = 0
     for external_id, outputs, facts, lineage in _item_outputs(database, job_id, external_ids, with_lineage):
         count += 1
-        stem = _unique_stem(external_id, clashing)
-        mark = source_types.AI_COLOR if source_types.has_invented_color(facts) and not _has_ai_suffix(stem) else ""
-        full_stem = f"{stem}{mark}"
         output_blobs = {name: blob for name, blob in outputs.items() if not sequence_tar.is_part(name)}
-        files = tuple(
-            OutputFile(output, name, outputs[output]) for output, name in _output_names(stem, mark, output_blobs)
-        )
+        full_stem, files = _item_files(external_id, output_blobs, source_types.has_invented_color(facts), used)
         parts = tuple(
             OutputFile(name, full_stem, blob) for name, blob in sorted(outputs.items()) if name not in output_blobs
         )
         yield ExportItem(external_id, full_stem, files, parts, lineage)
     if external_ids and count < len(set(external_ids)):
         raise InputError(f"Job {job_id} has not all of the {len(set(external_ids))} items named", code="UNKNOWN_ITEM")
+
+
+def _item_files(
+    external_id: str, outputs: Mapping[str, Blob], has_invented_color: bool, used: _UsedNames
+) -> tuple[str, tuple[OutputFile, ...]]:
+    """Return what all names of an item begin with, and its outputs by their names; none of them is a folder's."""
+    for stem in (_unique_stem(external_id, used.clashing), _name_with_digest(safe_path(external_id), external_id)):
+        mark = source_types.AI_COLOR if has_invented_color and not _has_ai_suffix(stem) else ""
+        files = tuple(OutputFile(output, name, outputs[output]) for output, name in _output_names(stem, mark, outputs))
+        full_stem = f"{stem}{mark}"
+        papers = (f"{full_stem}.premis.xml", f"{full_stem}.xml", *(f"{file.name}.c2pa" for file in files))
+        if used.folders.isdisjoint(map(_path_hash, (*papers, *(file.name for file in files)))):
+            break
+    return full_stem, files
 
 
 _Row = tuple[str, dict[str, Blob], dict[str, Any], Lineage | None]
@@ -307,14 +327,22 @@ def _stem_hash(stem: str) -> int:
     return hash(stem.casefold().removesuffix(source_types.AI_COLOR.casefold()))
 
 
-def _clashing_stems(database: Database, job_id: int) -> Set[int]:
-    """Return stems that several items have; as hashes, so that a million of them fit into memory."""
+def _path_hash(path: str) -> int:
+    return hash(path.casefold())
+
+
+def _used_names(database: Database, job_id: int) -> _UsedNames:
     stems: set[int] = set()
     clashing: set[int] = set()
+    folders: set[int] = set()
     for item in progress.items(database, job_id):
-        stem = _stem_hash(_stem(safe_path(item.external_id)))
-        (clashing if stem in stems else stems).add(stem)
-    return clashing
+        stem = _stem(safe_path(item.external_id))
+        stem_hash = _stem_hash(stem)
+        (clashing if stem_hash in stems else stems).add(stem_hash)
+        folders.update(_path_hash(str(folder)) for folder in PurePath(stem).parents)
+        if item.kind == ItemKind.REEL:  # its files may come in a folder of its own
+            folders.add(_path_hash(stem))
+    return _UsedNames(clashing, folders)
 
 
 def _take_blob(store: Store, blob: Blob, fresh: str, copies: bool) -> None:

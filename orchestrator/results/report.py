@@ -1,7 +1,8 @@
 """The completion report: what became of every line. Only reads records; writes files into a folder.
 
 ``report.csv`` is a manifest in its own right, with the columns of an S3 Batch Operations report behind it; its failed
-part ``report-failed.csv`` can be submitted as it is.
+part ``report-failed.csv`` can be submitted as it is. What a spreadsheet would take for a formula is protected, see
+``orchestrator.manifest.cells``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from db.progress import ItemRow, JobRow, ResultRow
 from db.recipe import Recipe
 from db.session import Database
 from db.states import ItemState
-from orchestrator.manifest import fields
+from orchestrator.manifest import cells, fields
 
 _OURS = (
     "x_state", "x_generation", "x_frames", "x_scores", "x_steps", "x_notes", "x_sha256", "x_recipe_sha256",
@@ -128,7 +129,7 @@ def _write_lines(database: Database, job: JobRow, every: Path, failed: Path) -> 
         lines, failures = _csv_writer(every_file), _csv_writer(failed_file)
         for item, result in progress.results(database, job.id):
             sums.add(item, result)
-            row = report_row(job.recipe, item, result)
+            row = {name: cells.protect(str(value)) for name, value in report_row(job.recipe, item, result).items()}
             lines.writerow(row)
             if item.state in _FAILED:
                 failures.writerow(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -221,13 +222,13 @@ def test_a_file_of_a_persons_own_stays_and_the_others_go_on(desk: Desk, tmp_path
         "link": lambda: mine.symlink_to("nowhere"),
         "pipe": lambda: os.mkfifo(mine),
     }[kind]()
-    before = mine.lstat()
+    before = _status(mine)
     job = desk.job({"id": "film", "uri": "film.png"}, {"id": "other", "uri": "a.jpg"})
     with pytest.raises(PutError, match=r"^film: .* is there already") as caught:
         desk.export(job, out)
     assert caught.value.code == "ALREADY_THERE"
     assert (caught.value.outcome.files, caught.value.outcome.items) == (1, 1)
-    assert mine.lstat() == before
+    assert _status(mine) == before
     assert (out / "other.png").read_bytes() == RESULT
 
 
@@ -247,10 +248,52 @@ def test_papers_are_replaced_only_as_they_were_written(desk: Desk, tmp_path: Pat
     assert (out / "film.premis.xml").read_bytes() == b"two, with a note of mine"
 
 
+def _status(path: Path) -> tuple[int, ...]:
+    """All that the disk says of a file, but when it was last read."""
+    there = path.lstat()
+    return (*there[:7], there.st_mtime_ns)
+
+
+def _put_out(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("names", "output", "suffix"),
+    [
+        (("x", "x.png/y", "z"), "still", ".png"),
+        (("x.png/y", "x", "z"), "still", ".png"),
+        (("x", "X.PNG/y", "z"), "still", ".png"),
+        (("x", "x.scores.npz/deep/y", "z"), "scores", ".npz"),
+        (("a/x", "a/x.png/y", "z"), "still", ".png"),
+    ],
+)
+def test_a_file_gets_another_name_than_a_folder_of_others(
+    desk: Desk, tmp_path: Path, names: tuple[str, ...], output: str, suffix: str
+) -> None:
+    out = tmp_path / "out"
+    job = desk.job(*({"id": name, "uri": "a.jpg"} for name in names), output=output, suffix=suffix)
+    assert desk.export(job, out).items == 3
+    there = _put_out(out)
+    assert len(there) == 3
+    plain = [name for name in there if "-" not in name]
+    assert len(plain) == 2  # only the one that has to give way has a piece of its id's digest
+    desk.export(job, out)
+    assert _put_out(out) == there
+
+
+def test_a_paper_gets_another_name_than_a_folder(desk: Desk, tmp_path: Path) -> None:
+    job = desk.job({"id": "x", "uri": "a.jpg"}, {"id": "x.premis.xml/y", "uri": "b.png"})
+    papers = lambda subject, folder: [exporting.Sidecar(f"{subject.stem}.premis.xml", b"paper")]  # noqa: E731
+    assert desk.export(job, tmp_path / "out", papers=papers).items == 2
+
+
 def test_names_that_exclude_one_another_cost_one_item_alone(desk: Desk, tmp_path: Path) -> None:
-    job = desk.job(*({"id": name, "uri": "a.jpg"} for name in ("x", "x.png/y", "z")))
+    """Somebody took the trouble to foresee also the name that the file would get instead."""
+    digest = hashlib.sha256(b"x").hexdigest()[:8]
+    job = desk.job(*({"id": name, "uri": "a.jpg"} for name in ("x", "x.png/y", f"x-{digest}.png/y", "z")))
     assert desk.code(job, tmp_path / "out") == "BAD_VALUE"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.png", "z.png"]
+    assert _put_out(tmp_path / "out") == [f"x-{digest}.png", "x.png/y.png", "z.png"]
 
 
 # -- blobs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import bagit
@@ -403,3 +404,54 @@ def test_a_clip_whose_rates_conflict_can_be_submitted_with_its_medias_rate(
     with home_database.read() as connection:
         source = json.loads(connection.scalar(select(Item.source_json).where(Item.job_id == again.job_id)) or "")
     assert (source["uri"], source["fps"], source["span"]) == (str(archive / "film.mkv"), "24", [24, 72])
+
+
+FORMULAS = (
+    "=HYPERLINK(0)",
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "'=already",
+    "x;=1+1",
+    'x"=1',
+    "\uff1d1+1",
+    "''-1",
+    "\t=1",
+    "\r@x",
+)
+
+
+def test_no_cell_of_a_report_is_a_formula_and_every_one_comes_back(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    lines = [
+        {"id": f"{text}{number}", "uri": f"{number}.jpg", "title": text, "x_own": text, "rights": [text, text]}
+        for number, text in enumerate(FORMULAS)
+    ]
+    own = archive / "own.jsonl"
+    own.write_text("\n".join(map(json.dumps, lines)))
+    (archive / "=1.jpg").write_bytes(b"")
+    made = submit(settings, home_database, own, SubmitOptions())
+    report = write_report(home_database, made.job_id, settings.home / "results" / "job-1")
+    text = report.csv_path.read_text()
+    assert not [part for part in re.split(r'[,;\t\r\n"]', text) if part[:1] in tuple("=+-@\uff1d")]
+    assert report.failed_path is not None
+    again = submit(settings, home_database, report.failed_path, SubmitOptions())
+    found = [
+        [(item.external_id, item.extra.get("title")) for item in progress.items(home_database, job)] for job in (1, 2)
+    ]
+    assert found[0] == found[1]
+    assert {line["title"] for line in lines} >= {title for _, title in found[1] if "\\" not in str(title)}
+    second = write_report(home_database, again.job_id, settings.home / "results" / "job-2")
+    for name in ("id", "title", "rights", "uri"):
+        assert [row[name] for row in _rows(second.csv_path)] == [row[name] for row in _rows(report.csv_path)]
+
+
+def test_a_manifest_of_somebody_elses_is_read_as_it_stands(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    (archive / "'=1.jpg").write_bytes(b"x")
+    (archive / "own.csv").write_text("id,uri,title,task_status,result_message\n'-2,'=1.jpg,'+1,failed,'=x\n")
+    made = submit(settings, home_database, archive / "own.csv", SubmitOptions())
+    (item,) = progress.items(home_database, made.job_id)
+    assert (made.bad_lines, item.external_id, item.extra["title"]) == (0, "'-2", "'+1")
