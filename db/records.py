@@ -6,7 +6,7 @@ Everything here is stored as JSON in a row or a blob, so a field is only ever ad
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -16,6 +16,11 @@ from db.blob import Record as Record
 from db.errors import InputError
 from db.recipe import Recipe
 from db.states import ItemKind, TaskKind
+
+LEAST_RATE = Fraction(1, 1000)
+"""Frames a second: what is shown for longer is no moving picture, and no container keeps time so slowly."""
+MOST_MADE = 100
+"""Frames that may be made of each that is there: in a sequence's holes, and for an access copy of another rate."""
 
 
 class Sequence(Record):
@@ -29,9 +34,6 @@ class Sequence(Record):
     end: int
     """Last number, included."""
     step: int = 1
-
-    MOST_HOLES: ClassVar[int] = 100
-    """Frames that may be lacking for each that is there: what stands in for them is made of it."""
 
     @property
     def numbers(self) -> range:
@@ -49,9 +51,9 @@ class Sequence(Record):
             InputError: ``SEQUENCE_GAP``.
         """
         count = len(self.numbers)
-        if present and count > (self.MOST_HOLES + 1) * present:
+        if present and count > (MOST_MADE + 1) * present:
             raise InputError(
-                f"{where}: {present} of {count:,} frames are there; at most {self.MOST_HOLES} may be lacking for each",
+                f"{where}: {present} of {count:,} frames are there; at most {MOST_MADE} may be lacking for each",
                 code="SEQUENCE_GAP",
                 remedy="Correct `sequence.start`, `sequence.end` and `sequence.step`, or send the missing frames.",
             )

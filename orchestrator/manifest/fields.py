@@ -17,6 +17,7 @@ from db import checksums
 from db.blob import Blob
 from db.checksums import HEX_CHARS
 from db.errors import InputError, ManifestError
+from db.records import LEAST_RATE
 from orchestrator.manifest.lines import ManifestEntry, Problem, problem
 from orchestrator.terminal_text import has_control_characters, has_marks, visible
 
@@ -25,6 +26,8 @@ REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
 MAX_ID_CHARS = 512
 _MAX_VERSION_CHARS = 1024
 _MAX_BOXES, _MAX_BOXES_CHARS = 1000, 100_000
+_FINEST_RATE = 1_000_000
+"""Largest denominator of a rate: containers keep both its parts in 31 bits."""
 _OPEN = ("recipe", "outputs")
 """Fields whose value is a document of its own, kept as it is."""
 _MISSING = ("error", "hold", "black", "interpolate")
@@ -177,9 +180,9 @@ def _rate(value: Any) -> Fraction:
     # The pattern comes first: Fraction("1e99999999") would count for hours.
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?|\d{1,9}/0*[1-9]\d{0,8}", text):
         raise _bad_value(f"{value!r:.60} is not a rate such as 18, 23.976 or 24000/1001")
-    rate = Fraction(text)
-    if not 0 < rate < 1000:
-        raise _bad_value(f"{text} is not a rate above 0 and below 1000 frames per second")
+    rate = Fraction(text).limit_denominator(_FINEST_RATE)
+    if not LEAST_RATE <= rate < 1000:
+        raise _bad_value(f"{text} is not a rate from {LEAST_RATE} to below 1000 frames per second")
     return rate
 
 

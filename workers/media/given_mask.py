@@ -94,7 +94,7 @@ def _read_any(uri: str, bench: Workbench) -> Iterator[Mask]:
     """Yield the masks of a film, of the pictures of a folder in the order of their numbers, or of one picture."""
     if os.path.isdir(uri):
         paths = sorted((path for path in Path(uri).iterdir() if _may_be_mask(path)), key=_number_order)
-        yield from (_read_picture(path, bench) for path in paths)
+        yield from (_read_picture(_known_picture(path), bench) for path in paths)
         return
     path = local_still(Source(uri=uri, kind=ItemKind.STILL), bench)
     if stills.is_still(path):
@@ -137,6 +137,13 @@ def _checked(mask: Mask, size: tuple[int, int], uri: str) -> Mask:
 def _may_be_mask(path: Path) -> bool:
     """Whether a file of a folder is no such as systems leave there."""
     return path.is_file() and not path.name.startswith(".") and path.name.lower() not in _LEFT_BEHIND
+
+
+def _known_picture(path: Path) -> Path:
+    """Return a file of a folder that is a picture; to pass over another would move all masks behind it by a frame."""
+    if not stills.is_still(path):
+        raise InputError(f"{path}: it is no picture; a folder of masks holds nothing else", code="BAD_MASK")
+    return path
 
 
 def _number_order(path: Path) -> tuple[int, str]:

@@ -60,6 +60,8 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     facts = _reel_facts(scan, item.source, digest, size, bench.put_bytes("index.npz", scan.index.dumps()))
     shape = work_size.PictureShape(facts.width, facts.height, facts.mono, is_reel=True)
     work_size.check(item.recipe, shape, bench.settings, item.source.uri)
+    lasts = scan.index.seconds(-1) if scan.variable_rate else facts.frame_count / facts.rate
+    work_size.check_access(item.recipe, facts.frame_count, lasts, item.source.uri)
     if item.source.sequence is None:
         facts = mezzanine.make_readable(scan, facts, path, item, step, bench)
     else:

@@ -10,9 +10,11 @@ least, so that nothing is refused that could be done: what needs more ends in ``
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from db.errors import InputError
 from db.recipe import Recipe
+from db.records import MOST_MADE
 from db.settings import Settings
 
 _PIXEL_BYTES = {1: 20, 3: 44}
@@ -63,6 +65,18 @@ def check(recipe: Recipe, shape: PictureShape, settings: Settings, where: str) -
             "(worker_memory_mb)",
             code="TOO_LARGE",
             remedy="Raise the setting worker_memory_mb where there is more memory, or run fewer slots.",
+        )
+
+
+def check_access(recipe: Recipe, frames: int, seconds: Fraction, where: str) -> None:
+    """Make sure that an access copy at a rate of its own is made of the reel's frames; raises ``TOO_LARGE``."""
+    made = round(seconds * recipe.access_fps) if recipe.access_fps and "access" in recipe.outputs else 0
+    if made > (MOST_MADE + 1) * frames:
+        raise InputError(
+            f"{where}: access: {recipe.access_fps} frames per second make {made:,} frames of {frames:,}; "
+            f"at most {MOST_MADE} are made of each",
+            code="TOO_LARGE",
+            remedy="Leave out `access: fps` of the recipe, or give the reel's own rate with the field fps.",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,23 @@ def test_a_reel_may_not_be_made_of_next_to_nothing(tmp_path: Path, missing: str)
         [], ["SEQUENCE_GAP"], ["SEQUENCE_GAP"], ["SEQUENCE_GAP"],
     ]  # fmt: skip
     assert "6 of 20,000,001 frames are there" in found[2].problems[-1].message
+
+
+@pytest.mark.parametrize("fps", ["1/999999999", "999.999999999", "1/1001", "1000", "0", "999999999/1", "0.0000001"])
+def test_a_rate_that_no_film_has_is_refused(tmp_path: Path, fps: str) -> None:
+    assert codes(lines_of(_jsonl(tmp_path, {"uri": "a.mp4", "fps": fps}))) == [(1, "BAD_VALUE")]
+
+
+@pytest.mark.parametrize(
+    ("fps", "rate"),
+    [("1/1000", "1/1000"), ("999.99", "99999/100"), ("24000/1001", "24000/1001"), ("23.976", "2997/125"),
+     ("16.666666667", "50/3"), ("123456789/9876543", "123456789/9876543")],
+)  # fmt: skip
+def test_any_other_rate_is_taken_as_finely_as_a_container_can_keep_it(tmp_path: Path, fps: str, rate: str) -> None:
+    (line,) = lines_of(_jsonl(tmp_path, {"uri": "a.mp4", "fps": fps}))
+    assert line.source is not None
+    assert line.source.fps == pytest.approx(Fraction(rate))
+    assert max(line.source.fps.as_integer_ratio()) < 2**31
 
 
 def test_the_suffix_says_the_kind_and_the_line_overrides_it(tmp_path: Path) -> None:

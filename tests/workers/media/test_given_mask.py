@@ -105,3 +105,18 @@ def test_a_still_is_filled_where_its_mask_is_white_and_nowhere_else(at: House, t
     repaired = cv2.imread(str(at.path(result.outputs["inpaint.mask"])), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(repaired, mask)
     assert result.facts["steps"][0]["places"] == 1
+
+
+@pytest.mark.parametrize("name", ["readme.txt", "mask_5.md5", "mask_3.png.xml"])
+def test_what_is_no_picture_in_a_folder_of_masks_is_named_and_never_passed_over(
+    at: House, tmp_path: Path, name: str
+) -> None:
+    """Left out, a damaged mask would move all behind it by a frame."""
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for number, mask in enumerate(_squares(3)):
+        cv2.imwrite(str(folder / f"mask_{number}.png"), mask[0])
+    (folder / name).write_bytes(b"of whom")
+    with pytest.raises(InputError, match=f"{name}: it is no picture") as caught:
+        _with_mask(at, film(tmp_path / "a.mkv", moving(3), "gray"), folder)
+    assert caught.value.code == "BAD_MASK"

@@ -14,7 +14,7 @@ from db import checksums
 from db.errors import InputError
 from db.records import ItemView, ReelFacts, Sequence
 from db.states import ItemKind, TaskKind
-from tests.support.reels import House, film, house, item, moving, order, planes_of, probed
+from tests.support.reels import House, film, house, item, moving, order, planes_of, probed, whole_life
 from workers.media import index, planes
 from workers.media.reel import open_reel, pictures, read_samples
 from workers.media.stills import files as stills
@@ -335,3 +335,33 @@ def test_a_reel_is_turned_once_as_its_header_asks(at: House, tmp_path: Path) -> 
     _, picture_ = next(pictures(open_reel(item_, at.bench()), 0, 1))
     # Counter-clockwise: the right edge of what is stored becomes the top.
     assert np.array_equal(np.rint(picture_[0][0] * 219 + 16), plain[0][0][:, -1])
+
+
+YEARS = 5 * 365 * 86_400_000
+
+
+def test_time_stamps_by_which_a_reel_lasts_for_years_are_the_sources_fault(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", moving(4), "gray", pts=[0, 40, 80, YEARS])
+    error = _refused(at, item(path))
+    assert (error.code, "4 frames last 43,800 hours" in error.message) == ("CORRUPT", True)
+    assert "field fps" in error.remedy
+    facts = probed(at, item(path, fps="24")).facts  # a person knows better
+    assert facts is not None
+    assert (facts.rate, facts.variable_rate) == (24, False)
+
+
+def test_a_slow_reel_is_still_a_reel(at: House, tmp_path: Path) -> None:
+    view, result = whole_life(at, item(film(tmp_path / "a.mkv", moving(4), "gray", pts=[0, 40, 80, 3_600_000])))
+    assert view.facts is not None
+    assert view.facts.variable_rate
+    assert len(planes_of(at.path(result.outputs["access"]))) == 4
+
+
+@pytest.mark.parametrize(("pts", "fps"), [([0, 40, 80, 3_600_000], None), (None, "1/1000")])
+def test_an_access_copy_is_not_made_of_next_to_nothing(
+    at: House, tmp_path: Path, pts: list[int] | None, fps: str | None
+) -> None:
+    path = film(tmp_path / "a.mkv", moving(4), "gray", pts=pts)
+    error = _refused(at, item(path, "{recipe: [], access: {fps: 120}}", **({"fps": fps} if fps else {})))
+    assert error.code == "TOO_LARGE"
+    assert "access: 120 frames per second make" in error.message

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from db.records import ReelFacts
 from workers.media import pixels, planes
 from workers.media.errors import reading, writing
+from workers.media.film import texts
 from workers.media.film.ffv1 import BITEXACT
 from workers.media.film.remux import MasterPlan
 from workers.media.film.side_streams import packets
@@ -142,8 +143,7 @@ def _encode_sound(out: OutputContainer, stack: ExitStack, place: Place, number: 
     rate = source_rate if source_rate in _AAC_RATES_HZ else 48_000
     layout = "mono" if track.codec_context.channels == 1 else "stereo"
     stream = out.add_stream("aac", rate=rate, layout=layout)
-    if track.metadata.get("language"):
-        stream.metadata["language"] = track.metadata["language"]
+    stream.metadata.update({name: value for name, value in texts.names_of(track).items() if name == "language"})
     resampler = AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_SAMPLES)
 
     def aac_packets() -> Iterator[Timed]:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from db.errors import WorkError
 from db.records import ReelFacts
 from workers.media.errors import reading, writing
-from workers.media.film import matroska, side_streams, sound
+from workers.media.film import matroska, side_streams, sound, texts
 from workers.media.film.ffv1 import BITEXACT, add_stream
 from workers.media.film.timing import Clock, Timed
 from workers.media.pixels import Layout
@@ -119,7 +119,7 @@ def _fingerprint_sound(packets: Iterator[Timed], copies: StreamCopies) -> Iterat
     for seconds, packet in packets:
         track = packet.stream
         if isinstance(track, AudioStream):
-            language = track.metadata.get("language", "")
+            language = texts.names_of(track).get("language", "")
             copies.fingerprints.setdefault(track.index, sound.Fingerprint(track.codec_context.name, language)).add(
                 packet
             )

@@ -19,10 +19,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from db.errors import InputError
-from db.records import Source
+from db.records import LEAST_RATE, Source
 from db.settings import Settings
 from workers.media import planes
-from workers.media.film import container, side_streams, slices, sound
+from workers.media.film import container, side_streams, slices, sound, texts
 from workers.media.index import DEFAULT_RATE, Index, ReelScan
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.remote import Place, size_of
@@ -103,8 +103,8 @@ def start_timecode(demuxer: InputContainer) -> str:
     """Return the start timecode, wherever the container keeps it."""
     for tags in (demuxer.metadata, *(stream.metadata for stream in demuxer.streams)):
         for name in ("timecode", "TIMECODE"):
-            if tags.get(name):
-                return tags[name]
+            if code := texts.timecode(tags.get(name, "")):
+                return code
     return ""
 
 
@@ -118,13 +118,24 @@ def measure_rate(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) 
     if count < 2:
         return header, False
     seconds = (pts - pts[0]).astype(np.float64) * float(time_base)
-    measured = Fraction(count - 1) / (int(pts[-1] - pts[0]) * time_base)
+    measured = max(LEAST_RATE, Fraction(count - 1) / ((int(pts[-1]) - int(pts[0])) * time_base))
     tick = 1.5 * float(time_base)
     usual = min(_USUAL_RATES, key=lambda rate: abs(rate - measured))
     for rate in (header, usual, measured.limit_denominator(1001)):
         if np.abs(seconds - np.arange(count) / float(rate)).max() <= tick:
             return rate, False
     return (header if 0.5 < header / measured < 2 else measured.limit_denominator(1001)), True
+
+
+def _check_spread(pts: NDArray[np.int64], time_base: Fraction, path: Place) -> None:
+    """Refuse time stamps by which a reel would last for ever; raises ``InputError`` ``CORRUPT``."""
+    seconds = (int(pts[-1]) - int(pts[0])) * time_base if len(pts) else 0
+    if seconds * LEAST_RATE > len(pts):
+        raise InputError(
+            f"{path}: by their time stamps its {len(pts)} frames last {float(seconds) / 3600:,.0f} hours",
+            code="CORRUPT",
+            remedy="Send a good copy, or give the field fps: time stamps are not looked at then.",
+        )
 
 
 class _FilmScanner:
@@ -212,6 +223,8 @@ class _FilmScanner:
         pts = np.array(stamps, np.int64)
         base = self.stream.time_base or 1 / scan.rate
         scan.seekable = len(stamps) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
+        if scan.seekable and source.fps is None:
+            _check_spread(pts, base, self.path)
         if scan.seekable:
             scan.rate, scan.variable_rate = measure_rate(pts, base, scan.rate)
         scan.header_rate = scan.rate if scan.seekable else _rate_in_header(self.stream)
@@ -250,7 +263,7 @@ def _header_packets(stream: Stream) -> float:
 
 def _header_seconds(stream: Stream, demuxer: InputContainer) -> float:
     """Return when a stream ends by its header, where the header says so; elsewhere FFmpeg reckons it from the data."""
-    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    tag = re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)\d*", stream.metadata.get("DURATION", ""))
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
     if demuxer.format.name == "asf" and stream.type == "video":

@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
+from workers.media.film import texts
 from workers.media.film.timing import Clock, Timed
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _OWN_TAGS = frozenset(
     }
 )  # fmt: skip
 _ORIGIN = {"creation_time": "SOURCE_CREATION_TIME"}
-_MOST_TAG_CHARS = 4096
-_MOST_TAGS = 200
 
 
 def omissions(source: InputContainer, picture: VideoStream) -> tuple[str, ...]:
@@ -45,16 +44,13 @@ def tags(source: InputContainer) -> dict[str, str]:
     ``title`` is among them where there is one; what is true of the old file alone is not.
     """
     master_tags: dict[str, str] = {}
-    for name, value in list(source.metadata.items())[:_MOST_TAGS]:
-        plain = "".join(char if char.isprintable() else " " for char in value)[:_MOST_TAG_CHARS].strip()
-        if not plain:
-            continue
+    for name, value in texts.tags(source.metadata).items():
         if name.lower() == "title":
-            master_tags["title"] = plain
+            master_tags["title"] = value
         elif name.lower() in _ORIGIN:
-            master_tags[_ORIGIN[name.lower()]] = plain
+            master_tags[_ORIGIN[name.lower()]] = value
         elif name.lower() not in _OWN_TAGS and not name.startswith("_"):
-            master_tags[name.upper()] = plain
+            master_tags[name.upper()] = value
     return master_tags
 
 
@@ -89,15 +85,13 @@ def add_side_streams(
         out.set_chapters(chapters)
     for stream in source.streams:
         if isinstance(stream, AttachmentStream) and stream.data:
-            name = stream.name or f"attachment-{stream.index}"
-            out.add_attachment(name, stream.mimetype or "application/octet-stream", stream.data)
+            name = texts.file_name(stream.name or "") or f"attachment-{stream.index}"
+            out.add_attachment(name, texts.mime_type(stream.mimetype or ""), stream.data)
     copies: dict[int, Stream] = {}
     for track in source.streams.subtitles:
         if track.codec_context is not None and accepts("matroska", track):
             copies[track.index] = out.add_stream_from_template(track)
-            for name in ("language", "title"):
-                if track.metadata.get(name):
-                    copies[track.index].metadata[name] = track.metadata[name]
+            copies[track.index].metadata.update(texts.names_of(track))
     for number, (kind, data) in enumerate(pictures):
         out.add_attachment(f"cover{number or ''}.{'jpg' if kind == 'jpeg' else kind}", f"image/{kind}", data)
     return copies
@@ -173,7 +167,7 @@ def _chapters(source: InputContainer, clock: Clock) -> Iterator[Chapter]:
                 "start": round(start / unit),
                 "end": round(stop / unit),
                 "time_base": unit,
-                "metadata": chapter["metadata"],
+                "metadata": texts.tags(chapter["metadata"]),
             }
 
 

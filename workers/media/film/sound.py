@@ -18,7 +18,7 @@ from av.stream import Stream
 from db.errors import InputError, WorkError
 from db.records import AudioTrack
 from workers.media.errors import reading
-from workers.media.film import container
+from workers.media.film import container, texts
 from workers.media.remote import Place
 
 # ISO/IEC 14496-3, 1.A.2: a header of seven bytes, and two of checksum where its last bit of the second byte is 0.
@@ -82,7 +82,7 @@ def audio_tracks(file: InputContainer) -> tuple[AudioTrack, ...]:
             codec=stream.codec_context.codec.canonical_name,
             sample_rate_hz=stream.codec_context.sample_rate or 0,
             channels=stream.codec_context.channels or 0,
-            language=stream.language or "",
+            language=texts.plain(stream.language or ""),
         )
         for stream in file.streams.audio
         if stream.codec_context is not None
@@ -103,9 +103,7 @@ def copy_tracks(
         except (ValueError, FFmpegError):
             refused.append(track)
             continue
-        for name in ("language", "title"):
-            if track.metadata.get(name):
-                tracks[track.index].metadata[name] = track.metadata[name]
+        tracks[track.index].metadata.update(texts.names_of(track))
     return tracks, refused
 
 
