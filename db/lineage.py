@@ -88,7 +88,7 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
     job = progress.job(db, job_id)
     job_recipe = job.recipe.model_dump_json()
     with db.read() as connection:
-        key = str(connection.scalar(select(Job.submission_key).where(Job.id == job_id)))
+        key, options = connection.execute(select(Job.submission_key, Job.options_json).where(Job.id == job_id)).one()
     statement = select(Item.__table__).where(Item.job_id == job_id)
     if external_ids:
         statement = statement.where(Item.external_id.in_(external_ids))
@@ -100,7 +100,8 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
             work = _item_attempts(connection, rows, results)
             machines = _machines(connection, work.workers)
         for row in rows:
-            yield _lineage(job, key, row, job_recipe, results[row.id], work, machines)
+            record = item_view(row, job_recipe, options) if row.source_json else None
+            yield _lineage(job, key, row, record, results[row.id], work, machines)
         if len(rows) < PAGE:
             return
         after = rows[-1].seq
@@ -155,7 +156,7 @@ def _lineage(
     job: JobRow,
     job_key: str,
     row: Row[Any],
-    job_recipe: str,
+    record: ItemView | None,
     results: Sequence[Row[Any]],
     work: _ItemAttempts,
     machines: Mapping[str, Machine],
@@ -170,7 +171,7 @@ def _lineage(
         code=row.error_code,
         message=row.error_message,
         extra=json.loads(row.extra_json),
-        record=item_view(row, job_recipe) if row.source_json else None,
+        record=record,
         external_id=row.external_id,
         uri=row.uri,
         signature=row.signature,

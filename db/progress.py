@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, true
 
+from db.beneath import ROOTS_OPTION
 from db.catalog import shipped
 from db.catalog.trained import Trained
 from db.catalog.weights import card, find
@@ -295,6 +296,14 @@ def outage(db: Database, job_id: int) -> str:
     )
     with db.read() as connection:
         return str(connection.scalar(statement) or "")
+
+
+def job_roots(db: Database, job_id: int) -> tuple[str, ...] | None:
+    """What a job's sources must lie beneath; none when there is no such job, or it is one of 0.1."""
+    with db.read() as connection:
+        options = connection.scalar(select(Job.options_json).where(Job.id == job_id))
+    roots = json.loads(options).get(ROOTS_OPTION) if options else None
+    return roots and tuple(roots)
 
 
 def source_files(db: Database) -> Iterator[str]:

@@ -106,6 +106,8 @@ class Source(Record):
     """Like ``checksum``, of the sound file."""
     version_id: str = ""
     """Version of an object in S3; empty takes the newest."""
+    roots: tuple[str, ...] | None = None
+    """What it, its sound and its mask must lie beneath; kept with the job. None for jobs of 0.1: anywhere."""
 
 
 class AudioTrack(Record):

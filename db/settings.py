@@ -59,8 +59,8 @@ class Settings(BaseSettings):
     weights_cache: Path | None = Field(
         None, description="Folder for weights fetched from S3; if omitted, `weights` in the home."
     )
-    source_roots: tuple[Path, ...] = Field(
-        (), description="Folders outside the manifest's own from which sources may be read."
+    source_roots: tuple[str, ...] = Field(
+        (), description="Folders and `s3://bucket/prefix` besides the manifest's own from which sources may be read."
     )
 
     allow_fetch: bool = Field(
@@ -220,6 +220,10 @@ class Settings(BaseSettings):
     def weights_folder(self) -> Path:
         """Folder of weights that were fetched from a store elsewhere."""
         return (self.weights_cache or self.home / "weights").resolve()
+
+    def results(self, job_id: int) -> Path:
+        """Folder for a job's results, where no other is given."""
+        return self.home / "results" / f"job-{job_id}"
 
     @property
     def logs(self) -> Path:

@@ -6,14 +6,16 @@ import errno
 import gc
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from db import checksums, ledger, progress
+from db import beneath, checksums, ledger, progress
+from db.beneath import ROOTS_OPTION, S3, Roots
 from db.errors import InputError, ManifestError, OutageError, RecipeError
 from db.ledger import JobRequest, LineError, NewLine
 from db.recipe import Recipe
@@ -23,7 +25,6 @@ from db.states import JobState
 from orchestrator import manifest as manifests
 from orchestrator import weight_pins
 from orchestrator.manifest import Line, Manifest, Problem, folder, prefix
-from orchestrator.manifest.places import S3
 from orchestrator.terminal_text import visible
 
 CHUNK_LINES = 2000
@@ -45,6 +46,8 @@ _MENDED_OUTSIDE = frozenset(
 _SHOWN_PROBLEMS = 1000
 _PASSING = frozenset({"NO_SPACE", "WRONG_STATE"})
 """Errors after which the same submission goes on, or another one does."""
+_REPORT = re.compile(r"report.*\.csv")
+_JOB_FOLDER = re.compile(r"job-\d{1,18}", re.ASCII)
 Registered = Mapping[str, progress.WeightsRow]
 
 
@@ -139,7 +142,7 @@ def submit(
         notes = "".join(f". {note}" for note in manifest.notes)
         raise ManifestError(f"{visible(str(path))} lists nothing{notes}", code="MANIFEST_EMPTY")
     deposits.put(job_recipe)
-    job = ledger.open_job(database, _job_request(settings, manifest, job_recipe, options))
+    job = ledger.open_job(database, _job_request(settings, manifest, job_recipe, roots, options))
     line_count = bad_count = 0
     if job.state is JobState.INGESTING:
         with _relax_garbage_collection(), _cancel_what_cannot_go_on(database, job.id):
@@ -155,31 +158,37 @@ def submit(
 
 
 def validate_lines(
-    settings: Settings, manifest: Manifest, recipe: Recipe, roots: Iterable[Path], *, check_files: bool = True
+    settings: Settings, manifest: Manifest, recipe: Recipe, roots: Roots, *, check_files: bool = True
 ) -> Iterator[Line]:
     """Yield a manifest's checked lines under the limits that the settings give; raises as ``manifest.lines``."""
     return manifests.lines(manifest, recipe, settings, roots=roots, check_files=check_files)
 
 
-def source_roots(settings: Settings, database: Database | None, manifest: Manifest) -> tuple[Path, ...]:
-    """Return the folders besides the manifest's own that its sources may lie in.
+def source_roots(settings: Settings, database: Database | None, manifest: Manifest) -> Roots:
+    """Return what a manifest's sources must lie beneath: its own folder or prefix, and what the settings allow.
 
-    A manifest inside the home is a report that Reelwright wrote itself: it may name again what earlier jobs named.
+    The report of a job names again what the job named, so it may lead where the job might, and nowhere else.
     """
-    if database is None or not manifest.path.is_relative_to(settings.home.resolve()):
-        return settings.source_roots
-    earlier = {job.manifest_uri for job in progress.jobs(database)}
-    return (*settings.source_roots, *(root for root in map(_manifest_root, earlier) if root is not None))
+    reported = () if database is None else _reported_roots(settings, database, manifest)
+    return beneath.real_roots(dict.fromkeys((manifest.root, *settings.source_roots, *reported)))
 
 
-def _manifest_root(uri: str) -> Path | None:
-    """Return the folder that an earlier manifest's paths counted from; none for one in S3."""
-    if uri.startswith(S3):
-        return None
-    try:
-        return manifests.open_manifest(uri).folder
-    except ManifestError:  # it has been taken away since
-        return Path(uri).parent
+def _reported_roots(settings: Settings, database: Database, manifest: Manifest) -> tuple[str, ...]:
+    """Return the roots of the job whose report a manifest is; none for any other."""
+    folder = manifest.path.parent
+    is_report = _REPORT.fullmatch(manifest.path.name) and _JOB_FOLDER.fullmatch(folder.name)
+    job_id = int(folder.name.rpartition("-")[2]) if is_report else 0
+    if not job_id or folder != settings.results(job_id).resolve():
+        return ()
+    roots = progress.job_roots(database, job_id)
+    return _folder_of(database, job_id) if roots is None else roots
+
+
+def _folder_of(database: Database, job_id: int) -> tuple[str, ...]:
+    """Return the folder of the manifest of a job of 0.1, which kept no roots; none for one in S3, or for no job."""
+    uris = [job.manifest_uri for job in progress.jobs(database) if job.id == job_id]
+    local = [uri for uri in uris if not uri.startswith(S3)]
+    return tuple(uri if os.path.isdir(uri) else os.path.dirname(uri) for uri in local)
 
 
 def submission_key(settings: Settings, manifest: Manifest, recipe: Recipe, *, salt: str = "") -> str:
@@ -196,7 +205,9 @@ def submission_key(settings: Settings, manifest: Manifest, recipe: Recipe, *, sa
     return digest.hexdigest()
 
 
-def _job_request(settings: Settings, manifest: Manifest, recipe: Recipe, options: SubmitOptions) -> JobRequest:
+def _job_request(
+    settings: Settings, manifest: Manifest, recipe: Recipe, roots: Roots, options: SubmitOptions
+) -> JobRequest:
     salt = secrets.token_hex(16) if options.new else ""
     return JobRequest(
         name=options.name or visible(manifest.name),
@@ -205,7 +216,8 @@ def _job_request(settings: Settings, manifest: Manifest, recipe: Recipe, options
         recipe=recipe,
         priority=options.priority,
         tenant=options.tenant,
-        options={} if options.segment_frames is None else {"segment_frames": options.segment_frames},
+        options={ROOTS_OPTION: roots}
+        | ({} if options.segment_frames is None else {"segment_frames": options.segment_frames}),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from db.beneath import ROOTS_OPTION
 from db.errors import LeaseLost
 from db.ledger.fencing import Lease, fence, prefix_of
 from db.recipe import Recipe
@@ -26,19 +27,19 @@ def read_assignment(db: Database, lease: Lease) -> Assignment:
         task = connection.execute(select(Task.__table__).where(fence(lease))).first()
         if task is None:
             raise LeaseLost(f"task {lease.task_id}, attempt {lease.attempt}: the lease is gone")
-        job_recipe = connection.scalar(select(Job.recipe_json).where(Job.id == task.job_id)) or ""
+        job = connection.execute(select(Job.recipe_json, Job.options_json).where(Job.id == task.job_id)).one()
         item: ItemView | None = None
         stills: tuple[ItemView, ...] = ()
         if task.item_id is not None:
             row = connection.execute(select(Item.__table__).where(Item.id == task.item_id)).one()
-            item = item_view(row, job_recipe)
+            item = item_view(row, *job)
         else:
             rows = connection.execute(
                 select(Item.__table__)
                 .where(Item.task_id == task.id, Item.state == ItemState.RUNNING)
                 .order_by(Item.seq)
             )
-            stills = tuple(item_view(row, job_recipe) for row in rows)
+            stills = tuple(item_view(row, *job) for row in rows)
         return Assignment(
             task_id=task.id,
             attempt=task.attempt,
@@ -54,12 +55,13 @@ def read_assignment(db: Database, lease: Lease) -> Assignment:
         )
 
 
-def item_view(row: Row[Any], job_recipe_json: str) -> ItemView:
+def item_view(row: Row[Any], job_recipe_json: str, job_options_json: str) -> ItemView:
     """Read an item's row as the record that workers see."""
+    roots = json.loads(job_options_json).get(ROOTS_OPTION)
     return ItemView(
         id=row.id,
         external_id=row.external_id,
-        source=Source.model_validate_json(row.source_json),
+        source=Source.model_validate_json(row.source_json).model_copy(update={"roots": roots and tuple(roots)}),
         recipe=Recipe.model_validate_json(row.recipe_json or job_recipe_json),
         generation=row.generation,
         facts=ReelFacts.model_validate_json(row.facts_json) if row.facts_json else None,

@@ -194,7 +194,7 @@ def _task_counts(connection: Connection, row: Row[Any]) -> tuple[dict[TaskKind, 
 def _view(connection: Connection, row: Row[Any]) -> ReelView:
     done, live = _task_counts(connection, row)
     return ReelView(
-        item=item_view(row, row.job_recipe_json),
+        item=item_view(row, row.job_recipe_json, row.options_json),
         job_options_json=row.options_json,
         done=done,
         live=live,

@@ -45,8 +45,8 @@ def take_back(
         if state is JobState.INGESTING:
             raise InputError(f"Job {job_id} is {state}", code="WRONG_STATE")
         rows = _done_items(connection, job_id, external_ids)
-        job_recipe = connection.scalar(select(Job.recipe_json).where(Job.id == job_id)) or ""
-        changed = [_exempt(item_view(row, job_recipe), stage, exemption) for row in rows]
+        job = connection.execute(select(Job.recipe_json, Job.options_json).where(Job.id == job_id)).one()
+        changed = [_exempt(item_view(row, *job), stage, exemption) for row in rows]
         if state in JOB_OVER:
             move_job(connection, job_id, JobState.RUNNING, finished_at=None)
         for row, item in zip(rows, changed, strict=True):

@@ -52,7 +52,7 @@ def get(
     cli = cli_context(context)
     signer = _signer(c2pa_cert, c2pa_key, c2pa_alg, timestamp) if c2pa else None
     settings = cli.settings()
-    folder = out or settings.home / "results" / f"job-{job}{'-bag' if bag else ''}"
+    folder = out or settings.results(job).with_name(f"job-{job}{'-bag' if bag else ''}")
     make_sidecars = sidecar_maker(premis=premis or bag, signer=signer, in_bag=bag)
     with cli.open_database(settings) as database:
         row = progress.job(database, job)

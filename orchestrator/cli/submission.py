@@ -39,8 +39,8 @@ New = Annotated[bool, typer.Option("--new", help="Submit this manifest again eve
 Name = Annotated[str, typer.Option(help="Name of the job; if omitted, that of the manifest.")]
 Priority = Annotated[int, typer.Option(help="Jobs with a higher number go first.")]
 SourceRoots = Annotated[
-    list[Path] | None,
-    typer.Option("--source-root", help="Another folder to read sources from; may be repeated."),
+    list[str] | None,
+    typer.Option("--source-root", help="Another folder, or s3://bucket/prefix, to read sources from; may be repeated."),
 ]
 AllowFetch = Annotated[
     bool, typer.Option("--allow-fetch", help="Accept an incomplete bag, with those files that are there.")
@@ -89,7 +89,7 @@ def run(
             _submit_manifest(cli.terminal, settings, database, manifest, options) if manifest is not None else None
         )
         job_id = submission.job_id if submission else int(job or 0)
-        folder = out or settings.home / "results" / f"job-{job_id}"
+        folder = out or settings.results(job_id)
         check_folder(folder, progress.job(database, job_id), settings.home)
         _run_job(cli, settings, database, job_id)
         finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home)
@@ -144,6 +144,7 @@ def plan(
             probe=probe,
             check_files=check_files,
             registered=registered,
+            database=database,
             on_lines=count,
         )
     _show_dry_run(cli.terminal, report)

@@ -6,17 +6,18 @@ one more of them in :data:`READERS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from db import recipe as recipes
+from db.beneath import S3, Roots
 from db.errors import ManifestError, RecipeError
 from db.recipe import Recipe
 from db.settings import Settings
 from orchestrator.manifest import archivematica, bagit, checksums, folder, native, otio, prefix, s3
 from orchestrator.manifest.lines import Line, ManifestEntry, Problem, Reader, ReaderMatch, Reading, refuse_unforeseen
-from orchestrator.manifest.places import NOWHERE, S3, PathResolver
+from orchestrator.manifest.places import NOWHERE, PathResolver
 from orchestrator.manifest.validate import Validator
 from orchestrator.terminal_text import has_control_characters, visible
 
@@ -53,6 +54,11 @@ class Manifest:
     def folder(self) -> Path:
         """The folder against which relative paths count."""
         return self.match.root
+
+    @property
+    def root(self) -> str:
+        """The folder or prefix that sources may lie beneath unasked."""
+        return str(self.folder) if self.reader else self.uri
 
     def entries(self, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         """Yield what stands in it; raises as :func:`lines`."""
@@ -116,7 +122,7 @@ def lines(
     recipe: Recipe,
     settings: Settings,
     *,
-    roots: Iterable[Path] = (),
+    roots: Roots = (),
     check_files: bool = True,
 ) -> Iterator[Line]:
     """Yield every line of a manifest, checked, in order; memory holds one folder's files at most.
@@ -125,13 +131,13 @@ def lines(
         manifest: What :func:`open_manifest` found.
         recipe: The job's recipe; a line that asks for the same has none of its own.
         settings: Whose limits hold, and how to reach S3.
-        roots: Folders besides the manifest's own in which sources may lie.
+        roots: Folders and prefixes besides the manifest's own in which sources may lie.
         check_files: Whether to look at the files: there, not empty, of the right size, not led outside by a link.
 
     Raises:
         ManifestError: The manifest cannot be read on from here.
         StoreUnavailable: It is a prefix in S3, which does not answer.
     """
-    places = PathResolver(manifest.folder, roots)
+    places = PathResolver(manifest.folder, (manifest.root, *roots))
     validator = Validator(places, recipe, check_files=check_files)
     return validator.lines(manifest.entries(Reading(settings, places, check_files, manifest.notes)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from db.beneath import S3
 from db.errors import InputError, ManifestError
 from db.settings import Settings
 from orchestrator.manifest import inventory
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import ManifestEntry, Problem, Reading
-from orchestrator.manifest.places import S3
 from orchestrator.manifest.s3 import facts_of
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
+from db.beneath import S3
 from db.errors import ManifestError
 from orchestrator.manifest import inventory, table, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import FAULT, Inventory
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
-from orchestrator.manifest.places import S3, is_paper
+from orchestrator.manifest.places import is_paper
 from orchestrator.terminal_text import visible
 
 _SNIFFED_BYTES = 65_536

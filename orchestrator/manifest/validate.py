@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from db import recipe as recipes
+from db.beneath import S3
 from db.checksums import HEX_CHARS
 from db.errors import InputError, RecipeError, nearest
 from db.recipe import Recipe
@@ -22,7 +23,7 @@ from db.records import Sequence, Source
 from db.states import ItemKind
 from orchestrator.manifest import fields, kinds
 from orchestrator.manifest.lines import Line, ManifestEntry, Problem, from_error, made_or_problem, problem
-from orchestrator.manifest.places import S3, PathResolver
+from orchestrator.manifest.places import PathResolver
 
 _SHOWN_GAPS = 12
 _ANY_NAME = re.compile(".*", re.DOTALL)

@@ -14,9 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from db.beneath import Roots
 from db.child_process import ChildDied
 from db.errors import CODES, InputError, RecipeError
 from db.recipe import Recipe
+from db.session import Database
 from db.settings import Settings
 from orchestrator import manifest as manifests
 from orchestrator import submit, weight_pins
@@ -80,6 +82,7 @@ def dry_run(
     probe: bool = True,
     check_files: bool = True,
     registered: Registered | None = None,
+    database: Database | None = None,
     on_lines: Callable[[int], None] = lambda count: None,
 ) -> DryRunReport:
     """Check a whole manifest and estimate the work.
@@ -91,6 +94,7 @@ def dry_run(
         probe: Whether to look into the files, with a worker process.
         check_files: Whether to look at the files at all.
         registered: Weights that recipes may run with; none where nothing is registered yet.
+        database: Where the job is written down whose report the manifest may be.
         on_lines: Called with the number of lines after each.
 
     Raises:
@@ -102,11 +106,12 @@ def dry_run(
     job_recipe = manifests.recipe_for(manifest, recipe, settings.max_manifest_line_bytes)
     registered = registered or {}
     report = DryRunReport(job_recipe.name, probed=probe, slots=settings.slots or os.cpu_count() or 1)
-    all_lines = submit.validate_lines(settings, manifest, job_recipe, settings.source_roots, check_files=check_files)
+    roots = submit.source_roots(settings, database, manifest)
+    all_lines = submit.validate_lines(settings, manifest, job_recipe, roots, check_files=check_files)
     lines = _count_lines(report, all_lines, on_lines)
     job_recipe = _pin_recipe(report, 0, job_recipe, registered)
     if probe:
-        for line, answer in _probe_lines(settings, job_recipe, _pin_lines(report, lines, registered)):
+        for line, answer in _probe_lines(settings, job_recipe, roots, _pin_lines(report, lines, registered)):
             _add_answer(report, line, answer)
     else:
         deque(lines, maxlen=0)
@@ -174,7 +179,9 @@ def _check_space(report: DryRunReport, settings: Settings) -> None:
         report.add(problem(0, "NO_SPACE", message))
 
 
-def _probe_lines(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> Iterator[tuple[Line, dict[str, Any]]]:
+def _probe_lines(
+    settings: Settings, recipe: Recipe, roots: Roots, lines: Iterator[Line]
+) -> Iterator[tuple[Line, dict[str, Any]]]:
     """Yield each line with a worker's answer, in order. A file that kills the worker is named, and a new one asked."""
     if find_spec("av") is None:
         message = "Files cannot be probed here: the worker extra is not installed"
@@ -182,12 +189,13 @@ def _probe_lines(settings: Settings, recipe: Recipe, lines: Iterator[Line]) -> I
         raise InputError(message, code="WORKER_EXTRA_MISSING", remedy=remedy)
     with WorkerProcess(settings, "probe", settings.stall_seconds) as worker:
         for line in lines:
-            yield line, _probe_line(worker, recipe, line)
+            yield line, _probe_line(worker, recipe, roots, line)
 
 
-def _probe_line(worker: WorkerProcess, recipe: Recipe, line: Line) -> dict[str, Any]:
+def _probe_line(worker: WorkerProcess, recipe: Recipe, roots: Roots, line: Line) -> dict[str, Any]:
     assert line.source is not None
-    order = {"source": line.source.model_dump(mode="json"), "recipe": (line.recipe or recipe).model_dump(mode="json")}
+    source = line.source.model_copy(update={"roots": roots})
+    order = {"source": source.model_dump(mode="json"), "recipe": (line.recipe or recipe).model_dump(mode="json")}
     try:
         return worker.ask(order)
     except ChildDied as death:

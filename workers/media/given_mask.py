@@ -6,23 +6,22 @@ as many frames. The probe reads it once and keeps it as a lossless film of our o
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.errors import InputError
 from db.records import ReelFacts, Source
-from db.states import ItemKind
 from workers.media import pixels, planes
 from workers.media.film import container, ffv1
 from workers.media.film import scan as film_scan
+from workers.media.local import LocalFolder
 from workers.media.pixels import Layout
-from workers.media.source import local_still
+from workers.media.source import locate_mask
 from workers.media.stills import files as stills
 from workers.workbench import Workbench
 
@@ -43,8 +42,10 @@ def read_still_mask(source: Source, size: tuple[int, int], bench: Workbench) -> 
     """
     if not source.mask:
         return None
-    path = local_still(Source(uri=source.mask, kind=ItemKind.STILL), bench)
-    return _checked(_read_picture(path, bench), size, source.mask)
+    place = locate_mask(source, bench)
+    if isinstance(place, LocalFolder):
+        raise InputError(f"{place}: a folder, but a still has one mask", code="BAD_MASK")
+    return _checked(_read_picture(place, bench), size, source.mask)
 
 
 def store_masks(source: Source, facts: ReelFacts, bench: Workbench) -> Path:
@@ -54,7 +55,7 @@ def store_masks(source: Source, facts: ReelFacts, bench: Workbench) -> Path:
         InputError: ``BAD_MASK`` when size or number of frames are not the reel's, or it cannot be read.
     """
     path, size = bench.scratch / "mask.mkv", (facts.height, facts.width)
-    masks = _read_any(source.mask, bench)
+    masks = _read_any(source, bench)
     count = 0
     with ffv1.open_writer(path, _LAYOUT, size, Fraction(1000, ffv1.MEZZANINE_TICK_MS), facts) as write:
         for mask in masks:
@@ -90,17 +91,16 @@ def _read_span(path: Path, start: int, stop: int) -> Iterator[Mask]:
             yield mask
 
 
-def _read_any(uri: str, bench: Workbench) -> Iterator[Mask]:
+def _read_any(source: Source, bench: Workbench) -> Iterator[Mask]:
     """Yield the masks of a film, of the pictures of a folder in the order of their numbers, or of one picture."""
-    if os.path.isdir(uri):
-        paths = sorted((path for path in Path(uri).iterdir() if _may_be_mask(path)), key=_number_order)
-        yield from (_read_picture(_known_picture(path), bench) for path in paths)
-        return
-    path = local_still(Source(uri=uri, kind=ItemKind.STILL), bench)
-    if stills.is_still(path):
-        yield _read_picture(path, bench)
+    place = locate_mask(source, bench)
+    if isinstance(place, LocalFolder):
+        for name in sorted(filter(_may_be_mask, place.names()), key=_number_order):
+            yield _read_picture(_known_picture(place.file(name)), bench)
+    elif stills.is_still(place):
+        yield _read_picture(place, bench)
     else:
-        yield from _read_film(path, bench)
+        yield from _read_film(place, bench)
 
 
 def _read_film(path: Path, bench: Workbench) -> Iterator[Mask]:
@@ -134,9 +134,9 @@ def _checked(mask: Mask, size: tuple[int, int], uri: str) -> Mask:
     return mask
 
 
-def _may_be_mask(path: Path) -> bool:
+def _may_be_mask(name: str) -> bool:
     """Whether a file of a folder is no such as systems leave there."""
-    return path.is_file() and not path.name.startswith(".") and path.name.lower() not in _LEFT_BEHIND
+    return not name.startswith(".") and name.lower() not in _LEFT_BEHIND
 
 
 def _known_picture(path: Path) -> Path:
@@ -146,10 +146,10 @@ def _known_picture(path: Path) -> Path:
     return path
 
 
-def _number_order(path: Path) -> tuple[int, str]:
+def _number_order(name: str) -> tuple[int, str]:
     """Sort by the last number in a name, then by the name."""
-    digits = re.findall(r"\d+", path.stem)
-    return (int(digits[-1]) if digits else -1, path.name)
+    digits = re.findall(r"\d+", PurePath(name).stem)
+    return (int(digits[-1]) if digits else -1, name)
 
 
 def _refuse_damage(damage: str) -> None:

@@ -12,26 +12,37 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from db import checksums
+from db import beneath, checksums
+from db.beneath import S3, Roots
 from db.checksums import Digests
 from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
+from db.store.base import Moved
 from db.store.keys import safe_name
+from workers.media.local import HeldFile, LocalFolder, hold, show
 from workers.media.remote import Place, RemoteFile, RemoteFolder, as_film
 from workers.workbench import Workbench
 
 BLOCK_BYTES = 1 << 20
 
 
-def local_still(source: Source, bench: Workbench) -> Path:
-    """Return the local file of a still; one in S3 is fetched into the scratch folder first.
+def local_still(source: Source, settings: Settings, scratch: Path, on_bytes: Moved | None = None) -> HeldFile:
+    """Return the file of a still, held; one in S3 is fetched into ``scratch`` first.
 
     Raises:
-        InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
+        InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE``, ``SOURCE_DENIED`` or ``PATH_UNSAFE``.
         StoreUnavailable: S3 does not answer.
     """
-    return find_local(fetch_still(source, bench.scratch, bench.settings, lambda count: bench.advance()))
+    if not source.uri.startswith(S3):
+        return _hold_file(source, scratch)
+    _check_address(source)
+    from db.sources import fetch_source  # boto3 is only there, and only needed, where sources lie in S3
+
+    path = scratch / f"source-{safe_name(source.uri.rpartition('/')[2])}"
+    if not path.exists():
+        fetch_source(settings, source.uri, path, on_bytes, version_id=source.version_id)
+    return show(path, source.uri)
 
 
 def locate(source: Source, settings: Settings, scratch: Path) -> Place:
@@ -40,13 +51,16 @@ def locate(source: Source, settings: Settings, scratch: Path) -> Place:
     Args:
         source: The reel.
         settings: Of the S3 server.
-        scratch: Where the files of a sequence may lie while they are read.
+        scratch: Where the files of a sequence may lie while they are read, and the names of what is held.
 
     Raises:
-        InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE`` or ``SOURCE_DENIED``.
+        InputError: ``FILE_MISSING``, ``NOT_A_FILE``, ``ZERO_BYTE``, ``SOURCE_DENIED`` or ``PATH_UNSAFE``.
     """
-    if not source.uri.startswith("s3://"):
-        return find_local(source)
+    if not source.uri.startswith(S3):
+        if source.sequence is None:
+            return _hold_file(source, scratch)
+        return LocalFolder(Path(source.uri), _roots(source), scratch)
+    _check_address(source)
     if source.sequence is not None:
         return RemoteFolder(source.uri, settings, scratch / "frames")
     return RemoteFile(source.uri, settings, source.version_id)
@@ -54,36 +68,35 @@ def locate(source: Source, settings: Settings, scratch: Path) -> Place:
 
 def locate_sound(source: Source, bench: Workbench) -> Place:
     """Return where the sound that belongs to a reel is read; raises as :func:`locate`."""
-    return locate(Source(uri=source.sound, kind=source.kind), bench.settings, bench.scratch)
+    return locate(_companion(source, source.sound), bench.settings, bench.scratch)
 
 
-def fetch_still(
-    source: Source, folder: Path, settings: Settings, on_bytes: Callable[[int], None] | None = None
-) -> Source:
-    """Return a still as it lies on this machine, after fetching it from S3 into ``folder`` where it lies there.
-
-    Raises:
-        InputError: There is no such object.
-        StoreUnavailable: S3 does not answer.
-    """
-    if not source.uri.startswith("s3://"):
-        return source
-    from db.sources import fetch_source  # boto3 is only there, and only needed, where sources lie in S3
-
-    path = folder / f"source-{safe_name(source.uri.rpartition('/')[2])}"
-    if not path.exists():
-        fetch_source(settings, source.uri, path, on_bytes, version_id=source.version_id)
-    return source.model_copy(update={"uri": str(path)})
+def locate_mask(source: Source, bench: Workbench) -> Path | LocalFolder:
+    """Return where a mask that the manifest gives is read: picture, film, or folder; raises as :func:`locate`."""
+    mask = _companion(source, source.mask)
+    if not mask.uri.startswith(S3) and os.path.isdir(mask.uri):
+        return LocalFolder(Path(mask.uri), _roots(mask), bench.scratch)
+    return local_still(mask, bench.settings, bench.scratch)
 
 
-def find_local(source: Source) -> Path:
-    """Return the path of a source that lies on this machine; raises as :func:`local_still`."""
-    path = Path(source.uri)
-    if source.sequence is None:
-        check_file(path)
-    elif not path.is_dir():
-        raise InputError(f"{path}: no such folder", code="FILE_MISSING")
+def _companion(source: Source, uri: str) -> Source:
+    """Return what belongs to a source as a source under the same roots."""
+    return Source(uri=uri, kind=source.kind, roots=source.roots)
+
+
+def _hold_file(source: Source, scratch: Path) -> HeldFile:
+    path = hold(Path(source.uri), _roots(source), scratch)
+    check_file(path)
     return path
+
+
+def _roots(source: Source) -> Roots | None:
+    return None if source.roots is None else beneath.real_roots(source.roots)
+
+
+def _check_address(source: Source) -> None:
+    if source.roots is not None and not beneath.is_beneath(source.uri, beneath.real_roots(source.roots)):
+        raise InputError(f"{source.uri} lies beneath nothing that its job may read", code="PATH_UNSAFE")
 
 
 def check_file(path: Path) -> int:

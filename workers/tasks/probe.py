@@ -25,11 +25,11 @@ from workers.media.film import container, sound
 from workers.media.film import scan as film_scan
 from workers.media.index import ReelScan
 from workers.media.pixels import COLOR_SPREAD
-from workers.media.remote import Folder, Place, as_folder, bytes_in, file_in, size_of
+from workers.media.remote import Folder, Place, as_folder, size_of
 from workers.media.sequences import files as sequence
 from workers.media.sequences import scan as sequence_scan
 from workers.media.sequences import write as sequence_write
-from workers.media.source import fetch_still, find_local, fixity, locate, locate_sound
+from workers.media.source import fixity, local_still, locate, locate_sound
 from workers.media.stills import files as stills
 from workers.tasks import disk_space, mezzanine, work_size
 from workers.workbench import Workbench
@@ -93,7 +93,7 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
         InputError: The source cannot be restored, so far as its header shows.
     """
     if source.kind is ItemKind.STILL:
-        photo = find_local(fetch_still(source, scratch, settings))
+        photo = local_still(source, settings, scratch)
         head = stills.header(photo, settings)
         return _source_facts(
             "still", head.width, head.height, 1, None, head.depth_bits, head.channels < 3, photo.stat().st_size
@@ -125,9 +125,9 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
 def _describe_sequence(folder: Folder, source: Source, settings: Settings) -> dict[str, Any]:
     frames = sequence.source_frames(folder, source)
     names = [sequence.name_of(source, number) for number, use in enumerate(frames) if use == number]
-    head = stills.header(file_in(folder, names[0]), settings)
+    head = stills.header(folder.file(names[0]), settings)
     rate = sequence_scan.rate_of(head, source)
-    size = bytes_in(folder, names)
+    size = folder.bytes_of(names)
     facts = _source_facts("reel", head.width, head.height, len(frames), rate, head.depth_bits, head.channels < 3, size)
     return {**facts, "header_rate": str(head.rates[0]) if head.rates else None}
 
@@ -149,8 +149,8 @@ def check_fixity(path: Place, source: Source, bench: Workbench) -> tuple[str, in
     frames = sequence.source_frames(folder, source)
     names = [sequence.name_of(source, number) for number in sorted({*frames}) if number >= 0]
     digests = checksums.load(bench.store.read(source.listing)) if source.listing else None
-    files = (file_in(folder, name) for name in names)
-    return fixity(files, source.checksum, bench.advance, listed=digests), bytes_in(folder, names)
+    files = (folder.file(name) for name in names)
+    return fixity(files, source.checksum, bench.advance, listed=digests), folder.bytes_of(names)
 
 
 def _film_transfer(transfer: str, source: Source) -> str:

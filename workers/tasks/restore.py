@@ -103,7 +103,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
         InputError: The photo cannot be read, or is not the one that the manifest names.
         OutOfMemoryError: The machine was too small for it.
     """
-    path = local_still(item.source, bench)
+    path = local_still(item.source, bench.settings, bench.scratch, lambda count: bench.advance())
     head = stills.header(path, bench.settings)
     shape = work_size.PictureShape(head.width, head.height, head.channels < 3)
     work_size.check(item.recipe, shape, bench.settings, item.source.uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -76,7 +77,7 @@ def open_input(path: Place, stack: ExitStack) -> InputContainer:
     """
     film = as_film(path)
     with reading(str(path)):
-        file = str(film) if isinstance(film, Path) else stack.enter_context(film.open())
+        file = os.fspath(film) if isinstance(film, Path) else stack.enter_context(film.open())
         try:
             input_container = av.open(file, "r", options=dict(OPTIONS), timeout=SECONDS, metadata_errors="replace")
         except (InvalidDataError, ArgumentError, av.error.OSError) as error:

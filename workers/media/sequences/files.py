@@ -15,7 +15,7 @@ from db.records import Source
 from db.settings import Settings
 from workers.media.index import BLACK
 from workers.media.pixels import Layout, Planes
-from workers.media.remote import Folder, file_in, names_in
+from workers.media.remote import Folder
 from workers.media.stills import files as stills
 from workers.media.stills.photo import Photo
 
@@ -31,8 +31,8 @@ def numbers(source: Source) -> range:
 
 
 def file_of(folder: Folder, source: Source, frame: int) -> Path:
-    """Return the file of the reel's frame ``frame`` on this machine; raises as ``remote.file_in``."""
-    return file_in(folder, name_of(source, frame))
+    """Return the file of the reel's frame ``frame`` on this machine; held or fetched; raises as its ``file``."""
+    return folder.file(name_of(source, frame))
 
 
 def name_of(source: Source, frame: int) -> str:
@@ -71,7 +71,7 @@ def source_frames(folder: Folder, source: Source) -> list[int]:
     Raises:
         InputError: ``SEQUENCE_GAP`` with the numbers, ``FILE_MISSING`` when no file is there at all.
     """
-    file_numbers, names = numbers(source), names_in(folder)
+    file_numbers, names = numbers(source), folder.names()
     assert source.sequence is not None
     source.sequence.check_holes(len(names), str(folder))
     present = [name_of(source, frame) in names for frame in range(len(file_numbers))]

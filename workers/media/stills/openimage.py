@@ -5,6 +5,7 @@ It alone holds 16 bits of colour, floating point, every TIFF compression and sev
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -163,7 +164,7 @@ def _open(path: Path, kind: str) -> Any:
     config = oiio.ImageSpec()
     # Otherwise colour would come multiplied by alpha, which cannot be undone where alpha is 0.
     config.attribute("oiio:UnassociatedAlpha", 1)
-    reader = oiio.ImageInput.open(str(path), config)
+    reader = oiio.ImageInput.open(os.fspath(path), config)
     if reader is None:
         message = error_text(ValueError(oiio.geterror() or "the header cannot be read"))
         raise InputError(f"{path}: {message}", code="TRUNCATED" if is_truncation(message) else "BAD_HEADER")

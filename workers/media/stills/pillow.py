@@ -41,7 +41,7 @@ def read(path: Path, head: StillHeader, page: int = 0, *, accept_damaged: bool =
         if page:
             image.seek(page)
         baggage, orientation, notes = _read_baggage(image)
-        _load(image, accept_damaged=accept_damaged)
+        _load(image, path, accept_damaged=accept_damaged)
         plain, more = _plain(image, baggage)
         samples = upright(np.atleast_3d(np.asarray(plain)), orientation)
     has_alpha = plain.mode in {"LA", "RGBA"}
@@ -100,13 +100,13 @@ def _cut_riff(path: Path) -> bool:
     return head[:4] == b"RIFF" and path.stat().st_size < int.from_bytes(head[4:8], "little") + 8
 
 
-def _load(image: ImageFile.ImageFile, *, accept_damaged: bool) -> None:
+def _load(image: ImageFile.ImageFile, path: Path, *, accept_damaged: bool) -> None:
     ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged
     try:
         image.load()
     except OSError as error:
         code = "TRUNCATED" if is_truncation(str(error)) else "CORRUPT"
-        raise InputError(f"{image.filename!s}: {error_text(error)}", code=code) from error
+        raise InputError(f"{path}: {error_text(error)}", code=code) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
