@@ -125,7 +125,7 @@ def test_a_bad_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, te
 
 
 def test_a_child_process_gets_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = Settings(home=tmp_path / "h", slots=3, source_roots=(tmp_path, tmp_path / "b"), device="cpu")
+    given = Settings(home=tmp_path / "h", slots=3, source_roots=(str(tmp_path), "s3://b/c"), device="cpu")
     for name, value in settings.environment(given).items():
         monkeypatch.setenv(name, value)
     assert settings.load() == given

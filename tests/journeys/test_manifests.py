@@ -52,3 +52,30 @@ def test_a_frame_that_has_rotted_in_a_bag_is_named_and_a_good_copy_mends_it(hous
     assert ledger.rerun(house.database, job_id, ledger.Selection()) == 1
     assert house.wait_for(job_id) == "done"
     house.assert_sound(job_id)
+
+
+def test_what_leads_outside_by_the_time_of_the_work_is_not_read(house: House, tmp_path: Path) -> None:
+    """Not what was exchanged after it was submitted, and not what nobody looked at then."""
+    folder, private = tmp_path / "box", tmp_path / "private"
+    folder.mkdir()
+    private.mkdir()
+    for name in ("good", "late", "unseen"):
+        photo(folder / f"{name}.png", len(name))
+    for name in ("late", "unseen"):
+        (folder / f"{name}.png").rename(private / f"{name}.png")
+    (folder / "unseen.png").symlink_to(private / "unseen.png")
+    (folder / "m.csv").write_text("id,uri\ngood,good.png\nlate,late.png\nunseen,unseen.png\n")
+    options = SubmitOptions(recipe="identity", check_files=False)
+    job_id = submit(house.settings, house.database, folder / "m.csv", options).job_id
+    (folder / "late.png").symlink_to(private / "late.png")
+    house.lead()
+    house.hire(1)
+    assert house.wait_for(job_id) == "done_with_failures"
+    failures = {each.external_id: each.code for each in progress.failures(house.database, job_id)}
+    assert failures == {"late": "PATH_UNSAFE", "unseen": "PATH_UNSAFE"}
+    # Whoever leads the house may allow it, for this job and no other.
+    allowing = house.settings.model_copy(update={"source_roots": (str(private),)})
+    again = submit(allowing, house.database, folder / "m.csv", SubmitOptions(recipe="identity", new=True)).job_id
+    assert house.wait_for(again) == "done"
+    assert ledger.rerun(house.database, job_id, ledger.Selection()) == 2
+    assert house.wait_for(job_id) == "done_with_failures"

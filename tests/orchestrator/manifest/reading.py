@@ -17,16 +17,16 @@ LIMIT_BYTES = 4096
 SETTINGS = Settings(max_manifest_line_bytes=LIMIT_BYTES)
 
 
-def lines_of(path: Path, *, check_files: bool = False, roots: Iterable[Path] = ()) -> list[Line]:
+def lines_of(path: Path, *, check_files: bool = False, roots: Iterable[object] = ("s3://",)) -> list[Line]:
     return read(path, check_files=check_files, roots=roots)[0]
 
 
 def read(
-    path: Path | str, settings: Settings = SETTINGS, *, check_files: bool = False, roots: Iterable[Path] = ()
+    path: Path | str, settings: Settings = SETTINGS, *, check_files: bool = False, roots: Iterable[object] = ("s3://",)
 ) -> tuple[list[Line], list[str]]:
     """Return a manifest's lines, and what the reader notes besides."""
     opened = manifest.open_manifest(path)
-    found = manifest.lines(opened, resolve("identity"), settings, roots=roots, check_files=check_files)
+    found = manifest.lines(opened, resolve("identity"), settings, roots=tuple(map(str, roots)), check_files=check_files)
     return list(found), opened.notes
 
 

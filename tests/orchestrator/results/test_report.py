@@ -119,9 +119,10 @@ def test_what_archives_manifests_say_comes_through_the_report(
     transfer = archive / "metadata"
     transfer.mkdir()
     (transfer / "metadata.csv").write_text("filename,dc.title\nobjects/film.mkv,A film\nobjects/gone.mkv,Gone\n")
+    allowing = settings.model_copy(update={"source_roots": ("s3://bucket",)})
     for number, manifest in enumerate((root, own, transfer / "metadata.csv")):
-        first = submit(settings, home_database, manifest, SubmitOptions())
-        report = write_report(home_database, first.job_id, settings.home / "results" / f"job-{number}")
+        first = submit(allowing, home_database, manifest, SubmitOptions())
+        report = write_report(home_database, first.job_id, settings.results(first.job_id))
         assert report.failed_path is not None
         again = submit(settings, home_database, report.failed_path, SubmitOptions())
         before, after = told(first.job_id), told(again.job_id)
@@ -375,15 +376,56 @@ def test_other_names_are_changed_and_stay_apart(name: str) -> None:
 def test_what_a_report_may_name_again(
     settings: Settings, home_database: Database, archive: Path, tmp_path: Path
 ) -> None:
-    """A report inside the home may point back at the archive; the same file elsewhere may not."""
+    """The report of a job may name what that job might, mended or not; no other file and no other job's may."""
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "o.csv").write_text("id,uri\nnone,none.png\n")
+    other_id = submit(settings, home_database, other / "o.csv", SubmitOptions()).job_id
+    homes = {
+        settings.results(job_id) / "report-failed.csv": 0,
+        settings.results(job_id) / "report-mended.csv": 0,
+        settings.results(job_id) / "evil.csv": 1,
+        settings.results(other_id) / "report.csv": 1,
+        settings.results(99) / "report.csv": 1,
+        settings.home / "inbox" / "report.csv": 1,
+        settings.home / "again.csv": 1,
+        tmp_path / "x" / f"job-{job_id}" / "report.csv": 1,
+    }
+    for number, (path, bad) in enumerate(homes.items()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"id,uri\n{number},{archive / 'a.jpg'}\n")
+        assert submit(settings, home_database, path, SubmitOptions()).bad_lines == bad, path
+
+
+def test_a_line_that_was_refused_stays_refused_in_its_report(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    """However many jobs of the home may read there, and however often the report is run again."""
     submit(settings, home_database, archive / "m.csv", SubmitOptions())
-    text = f"id,uri\none,{archive / 'a.jpg'}\n"
-    inside, outside = settings.home / "again.csv", tmp_path / "x" / "again.csv"
-    outside.parent.mkdir()
-    for path, bad in ((inside, 0), (outside, 1)):
-        path.write_text(text)
-        assert submit(settings, home_database, path, SubmitOptions()).bad_lines == bad
-    assert len(progress.jobs(home_database)) == 3
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "m.csv").write_text(f"id,uri\nsteal,{archive / 'a.jpg'}\n")
+    path: Path | None = inbox / "m.csv"
+    for _ in range(3):
+        assert path is not None
+        job_id = submit(settings, home_database, path, SubmitOptions()).job_id
+        report = write_report(home_database, job_id, settings.results(job_id))
+        assert report.failed_by_code == {"PATH_UNSAFE": 1}
+        path = report.failed_path
+
+
+def test_a_report_of_a_job_with_roots_of_its_own_may_name_them_again(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "m.jsonl").write_text('{"uri": "s3://bucket/a.png", "fps": "fast"}')
+    allowed = settings.model_copy(update={"source_roots": ("s3://bucket",)})
+    job_id = submit(allowed, home_database, tmp_path / "m.jsonl", SubmitOptions()).job_id
+    report = write_report(home_database, job_id, settings.results(job_id))
+    assert report.failed_path is not None
+    again = submit(settings, home_database, report.failed_path, SubmitOptions())
+    roots = (settings.results(job_id).resolve(), tmp_path)
+    assert progress.job_roots(home_database, again.job_id) == (f"{roots[0]}/", f"{roots[1]}/", "s3://bucket/")
 
 
 def test_a_clip_whose_rates_conflict_can_be_submitted_with_its_medias_rate(
