@@ -20,12 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from db import progress
 from db.errors import InputError
-from db.session import Database, open_database
-from db.settings import Settings
-from db.store import open_store
-from db.store.base import Store
 
 LIST_NAME = "placed-files"
 """In the home: sha256 of each file that was put somewhere and is no output of a job, a line each."""
@@ -185,37 +180,6 @@ class Placer:
                 file.write(f"{digest}\n")
         if digest and "_made" in self.__dict__:  # else it is read with the others
             self._made.add(bytes.fromhex(digest))
-
-
-def open_placer(
-    database: Database, home: Path | None = None, store: Store | None = None, *, sources: Iterable[str] = ()
-) -> Placer:
-    """Return what puts files in their places for a home. It keeps off what any of its jobs reads, and ``sources``."""
-
-    def blob_paths() -> Iterator[str]:
-        for key, _ in progress.output_blobs(database):
-            path = store.local_path(key) if store else None
-            if path is None:  # the store is no folder
-                return
-            yield str(path)
-
-    return Placer(
-        home,
-        sources=lambda: (*sources, *progress.source_files(database)),
-        folders=lambda: progress.source_folders(database),
-        made=lambda: (sha256 for _, sha256 in progress.output_blobs(database)),
-        blobs=blob_paths,
-    )
-
-
-@contextmanager
-def open_settings_placer(settings: Settings, sources: Iterable[str]) -> Iterator[Placer]:
-    """Give what puts files in their places for who has no database open; where there is no home yet, none is asked."""
-    if settings.lacks_database:
-        yield Placer(settings.home, sources=lambda: sources)
-        return
-    with open_database(settings) as database:
-        yield open_placer(database, settings.home, open_store(settings), sources=sources)
 
 
 def create(path: str) -> int:

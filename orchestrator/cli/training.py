@@ -86,6 +86,7 @@ def train(
     arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--only={pair}" for pair in only or ()]
     arguments += [f"--perception={path}" for path in perception or ()]
+    arguments += _source_roots(cli)
     arguments += [f"--{name}" for name, on in flags.items() if on]
     card = _show_training(cli.terminal, arguments, gpus)
     if add:
@@ -107,6 +108,7 @@ def pack(
     cli = cli_context(context)
     options = {"side": side, "quality": quality, "megabytes": megabytes, "seed": seed}
     arguments = ["pack", photos, str(out), *(f"--{name}={value}" for name, value in options.items())]
+    arguments += _source_roots(cli)
     summary: dict[str, Any] = {}
     for message in training.stream_training(arguments):
         if "shards" in message:
@@ -117,6 +119,10 @@ def pack(
     if summary["unreadable"]:
         cli.terminal.say(f"Note: {pluralize(summary['unreadable'], 'photo')} could not be read and were left out.")
     cli.terminal.document(summary)
+
+
+def _source_roots(cli: CliContext) -> list[str]:
+    return [f"--source-root={root}" for root in cli.settings().source_roots]
 
 
 def _show_training(terminal: Terminal, arguments: list[str], processes: int) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
-from db import placing
 from db.errors import InputError
+from db.home_placer import open_placer
 from db.session import Database
 from db.store.base import Store
 from db.store.local import ROTTEN
@@ -90,7 +90,7 @@ def write_bag(
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{str(folder)!r:.300} is there already", code="ALREADY_THERE")
-    placing.open_placer(database).check_folder(str(folder.parent))
+    open_placer(database).check_folder(str(folder.parent))
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".reelwright-{secrets.token_hex(8)}")
     fresh.mkdir()

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from db import placing, progress, source_types
 from db.errors import InputError
+from db.home_placer import open_placer
 from db.lineage import Lineage, lineages
 from db.progress import JobRow
 from db.records import Blob
@@ -132,7 +133,7 @@ def export(
     """
     root = os.path.realpath(folder)
     os.makedirs(root, exist_ok=True)
-    items = _ItemExport(store, root, placing.open_placer(database, home, store), copies)
+    items = _ItemExport(store, root, open_placer(database, home, store), copies)
     subjects = _export_items(
         database, job_id, _used_names(database, job_id), external_ids, with_lineage=papers is not None
     )

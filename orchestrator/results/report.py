@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from db import placing, progress, source_types
 from db import recipe as recipes
 from db.errors import CODES, InputError
+from db.home_placer import open_placer
 from db.progress import ItemRow, JobRow, ResultRow
 from db.recipe import Recipe
 from db.session import Database
@@ -96,7 +97,7 @@ def write_report(database: Database, job_id: int, folder: Path, *, home: Path | 
         PutError: ``ALREADY_THERE`` or ``OUTPUT_ON_SOURCE`` for one of the files; the others are written.
     """
     job = progress.job(database, job_id)
-    placer = placing.open_placer(database, home)
+    placer = open_placer(database, home)
     paths = {name: folder / name for name in REPORTS}
     faults: list[tuple[str, InputError]] = []
     notes: tuple[str, ...] = ()

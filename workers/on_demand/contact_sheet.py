@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from db.errors import InputError
-from db.placing import open_settings_placer
+from db.home_placer import open_settings_placer
 from db.recipe import Recipe
 from db.records import Record
 from db.settings import Settings

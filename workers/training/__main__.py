@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
+from db.errors import InputError
 from workers import malloc
 from workers.training import export, packing, photos, tasks
-from workers.training.errors import TrainingError
 from workers.training.photos import Photos
 from workers.training.trainer import Trainer, TrainingPlan, TrainingProgress
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     reporter = _JsonReporter() if options.json else _LineReporter()
     try:
         return int(options.does(options, reporter))
-    except TrainingError as error:
+    except InputError as error:
         reporter.on_error(error)
         return 2
 
@@ -76,6 +76,7 @@ def _run_training(options: argparse.Namespace, reporter: _LineReporter) -> None:
     trainer = Trainer(
         task, training_photos, validation_photos, options.out, plan, device=options.device, on_progress=report_progress
     )
+    export.check_places(trainer, options.label)
     rank_reporter.on_begin(trainer)
     trainer.train()
     if trainer.rank == 0:
@@ -89,13 +90,13 @@ def _open_photos(options: argparse.Namespace) -> tuple[Photos, Photos]:
     for pair in options.only:
         column, equals, value = pair.partition("=")
         if not equals:
-            raise TrainingError(f"--only {pair}: it takes COLUMN=VALUE", code="BAD_VALUE")
+            raise InputError(f"--only {pair}: it takes COLUMN=VALUE", code="BAD_VALUE")
         only[column] = value
-    pictures = photos.open_photos(options.photos, only)
+    pictures = photos.open_photos(options.photos, only, source_roots=options.source_root)
     if options.held_out is not None:
-        return pictures, photos.open_photos(options.held_out)
+        return pictures, photos.open_photos(options.held_out, source_roots=options.source_root)
     if len(pictures) < _HELD_OUT_EVERY:
-        raise TrainingError(
+        raise InputError(
             f"{options.photos}: {len(pictures)} pictures are too few to hold some out", code="BAD_VALUE",
             remedy="Give others to judge by with --held-out.",
         )  # fmt: skip
@@ -103,8 +104,9 @@ def _open_photos(options: argparse.Namespace) -> tuple[Photos, Photos]:
 
 
 def _pack(options: argparse.Namespace, reporter: _LineReporter) -> int:
+    pictures = photos.open_photos(options.photos, source_roots=options.source_root)
     result = packing.pack(
-        photos.open_photos(options.photos), options.out, side=options.side, quality=options.quality,
+        pictures, options.out, side=options.side, quality=options.quality,
         megabytes=options.megabytes, seed=options.seed, on_progress=reporter.on_packed,
     )  # fmt: skip
     reporter.write_document(
@@ -146,8 +148,8 @@ class _LineReporter:
         for name, value in document.items():
             self._print(f"{name}: {value}")
 
-    def on_error(self, error: TrainingError) -> None:
-        print(error, file=sys.stderr)  # noqa: T201 -- what people read
+    def on_error(self, error: InputError) -> None:
+        print(f"{error.code}: {error.message} {error.remedy}".strip(), file=sys.stderr)  # noqa: T201 -- what people read
 
     def _is_due(self) -> bool:
         now = time.monotonic()
@@ -182,7 +184,7 @@ class _JsonReporter(_LineReporter):
     def write_document(self, document: dict[str, Any]) -> None:
         self._print(json.dumps(document))
 
-    def on_error(self, error: TrainingError) -> None:
+    def on_error(self, error: InputError) -> None:
         self.write_document({"code": error.code, "message": error.message, "remedy": error.remedy})
 
 
@@ -200,7 +202,7 @@ class _TensorBoardWriter:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise TrainingError(
+            raise InputError(
                 "TensorBoard is not installed on this machine", code="WORKER_EXTRA_MISSING",
                 remedy="pip install tensorboard, or follow log.csv in the training's folder.",
             ) from error  # fmt: skip
@@ -256,6 +258,10 @@ def _parser() -> argparse.ArgumentParser:
     pack.set_defaults(does=_pack)
     pack.add_argument("photos")
     pack.add_argument("out", type=Path)
+    for command in (train, pack):
+        command.add_argument(
+            "--source-root", action="append", default=[], help="another folder to read photographs from"
+        )
     for name, value in (("side", 256), ("quality", 90), ("megabytes", 60), ("seed", 0)):
         pack.add_argument(f"--{name}", type=int, default=value)
     return parser

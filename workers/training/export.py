@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from workers.training.errors import TrainingError
+from db.errors import InputError
+from db.placing import file_digest
 from workers.training.trainer import Trainer
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
@@ -34,10 +34,10 @@ def check_label(label: str) -> str:
     """Return a label that may stand in a card's name.
 
     Raises:
-        TrainingError: ``BAD_VALUE``.
+        InputError: ``BAD_VALUE``.
     """
     if not _LABEL.match(label):
-        raise TrainingError(
+        raise InputError(
             f"{label!r:.60} cannot name weights", code="BAD_VALUE",
             remedy="Take small letters, digits and hyphens, 40 at most.",
         )  # fmt: skip
@@ -79,16 +79,28 @@ def write_weights(trainer: Trainer, card_text: CardText, *, half: bool = True) -
             "torch": torch.__version__,
         },
     }
-    path = trainer.folder / f"{network}.{card_text.label}.safetensors"
+    path = _weights_path(trainer, card_text.label)
     state = {
         name: _to_half(value) if half else value.contiguous() for name, value in trainer.network.state_dict().items()
     }
-    save_file({name: value.cpu() for name, value in state.items()}, path, metadata={"reelwright": json.dumps(card)})
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with trainer.placer.fresh_name(str(path)) as fresh:
+        save_file({name: value.cpu() for name, value in state.items()}, fresh, {"reelwright": json.dumps(card)})
+        digest = file_digest(fresh)
+        trainer.placer.put(fresh, str(path))
     text = json.dumps({**card, "sha256": digest}, indent=2, ensure_ascii=False)
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    trainer.placer.write(str(path.with_suffix(".json")), f"{text}\n".encode())
     return path
+
+
+def check_places(trainer: Trainer, label: str) -> None:
+    """Make sure that weights and card can be written at the end; raises ``InputError`` ``ALREADY_THERE``."""
+    path = _weights_path(trainer, label)
+    for each in (path, path.with_suffix(".json")):
+        trainer.placer.check(str(each))
+
+
+def _weights_path(trainer: Trainer, label: str) -> Path:
+    return trainer.folder / f"{trainer.course.name}.{label}.safetensors"
 
 
 def _to_half(value: torch.Tensor) -> torch.Tensor:

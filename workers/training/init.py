@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from workers.training.errors import TrainingError
+from db.errors import InputError
 
 
 def fill_by_variance(network: nn.Module) -> None:
@@ -34,16 +34,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file of weights: safetensors, or a plain state dict of PyTorch.
 
     Raises:
-        TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+        InputError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
     """
     if not path.is_file():
-        raise TrainingError(f"{path}: there is no such file of weights", code="FILE_MISSING")
+        raise InputError(f"{path}: there is no such file of weights", code="FILE_MISSING")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         return {str(key): value.float() if value.is_floating_point() else value for key, value in state.items()}
     except Exception as error:  # whatever a file does to its reader, it is no file of weights
         why = str(error).partition("\n")[0][:120]
-        raise TrainingError(f"{path}: holds no weights ({why})", code="BAD_CHECKPOINT") from error
+        raise InputError(f"{path}: holds no weights ({why})", code="BAD_CHECKPOINT") from error
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -55,10 +55,10 @@ def fill_weights(network: nn.Module, state: Mapping[str, Tensor], path: Path) ->
     """Put weights into a network, or into the part of it that they name.
 
     Raises:
-        TrainingError: ``BAD_CHECKPOINT`` when they are of another network.
+        InputError: ``BAD_CHECKPOINT`` when they are of another network.
     """
     current = network.state_dict()
     strange = [key for key, value in state.items() if key not in current or current[key].shape != value.shape]
     if strange or not state:
-        raise TrainingError(f"{path}: is of another network ({', '.join(strange[:3])})", code="BAD_CHECKPOINT")
+        raise InputError(f"{path}: is of another network ({', '.join(strange[:3])})", code="BAD_CHECKPOINT")
     network.load_state_dict({**current, **state})

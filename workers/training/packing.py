@@ -12,8 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from workers.training.errors import TrainingError
+from db.errors import InputError
+from db.placing import Placer, create
 from workers.training.photos import Photos, Picture
+
+_FORMAT = tarfile.USTAR_FORMAT
 
 
 @dataclass(frozen=True)
@@ -47,24 +50,26 @@ def pack(
         on_progress: Called with how many are done, and of how many.
 
     Raises:
-        TrainingError: ``ALREADY_THERE``, or ``CORRUPT`` when no picture can be read.
+        InputError: ``ALREADY_THERE``, or ``CORRUPT`` when no picture can be read.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("photos-*.tar")):
-        raise TrainingError(f"{folder}: holds shards already", code="ALREADY_THERE", remedy="Give an empty folder.")
+        raise InputError(f"{folder}: holds shards already", code="ALREADY_THERE", remedy="Give an empty folder.")
+    placer = Placer(sources=photos.files)
     shards: list[Path] = []
     count = 0
     for members in _group_shards(_encode_members(photos, side, quality, seed), megabytes * 1_000_000):
         shards.append(folder / f"photos-{len(shards):04d}.tar")
-        with tarfile.open(shards[-1], "w", format=tarfile.USTAR_FORMAT) as archive:
-            for name, data in members:
-                member = tarfile.TarInfo(f"{count:07d}-{name}.jpg")
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
-                count += 1
+        with placer.fresh_name(str(shards[-1])) as fresh:
+            with open(create(fresh), "wb") as file, tarfile.open(fileobj=file, mode="w", format=_FORMAT) as archive:
+                for name, data in members:
+                    member = tarfile.TarInfo(f"{count:07d}-{name}.jpg")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+                    count += 1
+            placer.put(fresh, str(shards[-1]))
         on_progress(count + len(photos.bad), len(photos))
     if not count:
-        raise TrainingError(f"{photos.origin}: not one of {len(photos)} pictures can be read", code="CORRUPT")
+        raise InputError(f"{photos.origin}: not one of {len(photos)} pictures can be read", code="CORRUPT")
     return PackResult(tuple(shards), count, len(photos.bad))
 
 

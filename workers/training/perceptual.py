@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from db.errors import InputError
 from workers.models.parts import efficientnet_lite, imagenet
 from workers.models.parts.efficientnet_lite import EfficientNetLite, normalize_levels
 from workers.training import init
-from workers.training.errors import TrainingError
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 1))
 """Channels and convolutions of each block, as far as is needed."""
@@ -37,7 +37,7 @@ class VggDistance(nn.Module):
         """Take torchvision's ``vgg16_bn`` file; none leaves random features (only tests want them).
 
         Raises:
-            TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+            InputError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
         """
         super().__init__()
         self.register_buffer("mean", imagenet.mean())
@@ -73,7 +73,7 @@ class ClassifierDistance(nn.Module):
         """Take files of EfficientNet-Lite classifiers, of any of the three sizes.
 
         Raises:
-            TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+            InputError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
         """
         super().__init__()
         self.networks = nn.ModuleList(lite_classifier(path)[0] for path in paths)
@@ -108,14 +108,14 @@ def lite_classifier(path: Path) -> tuple[EfficientNetLite, str]:
     """Return the EfficientNet-Lite of a published file, filled, and its size (``lite0`` to ``lite2``).
 
     Raises:
-        TrainingError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
+        InputError: ``FILE_MISSING`` or ``BAD_CHECKPOINT``.
     """
     state = init.read_weights(path)
     try:
         size = efficientnet_lite.lite_size(state)
         tensors = efficientnet_lite.convert_keys(state, size)
     except (KeyError, ValueError) as error:
-        raise TrainingError(f"{path}: holds no EfficientNet-Lite ({error})", code="BAD_CHECKPOINT") from error
+        raise InputError(f"{path}: holds no EfficientNet-Lite ({error})", code="BAD_CHECKPOINT") from error
     network = EfficientNetLite(size)
     init.fill_weights(network, tensors, path)
     return network, size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from db import beneath
+from db.beneath import Roots
+from db.errors import InputError
 from workers.ops import shards
-from workers.training.errors import TrainingError
 
 Picture = NDArray[np.uint8]
 _ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -31,6 +33,8 @@ class PhotoLocation:
 
     name: str
     path: Path
+    roots: Roots
+    """What the file must lie beneath."""
     start: int = 0
     count: int | None = None
     """Bytes of a member of a shard; none means the whole file."""
@@ -42,7 +46,7 @@ class Photos:
     def __init__(self, places: Sequence[PhotoLocation], origin: str) -> None:
         """Take where they are, and where they come from for people."""
         if not places:
-            raise TrainingError(f"{origin}: there are no pictures", code="FILE_MISSING")
+            raise InputError(f"{origin}: there are no pictures", code="FILE_MISSING")
         self._places = tuple(places)
         self.origin = origin
         self.bad: dict[str, str] = {}
@@ -55,6 +59,10 @@ class Photos:
         """Name of a picture."""
         return self._places[number].name
 
+    def files(self) -> list[str]:
+        """Paths of the files in which they lie."""
+        return sorted({str(place.path) for place in self._places})
+
     def digest(self) -> str:
         """Hex digest over all names, in order: which pictures these are."""
         return hashlib.sha256("\n".join(place.name for place in self._places).encode()).hexdigest()
@@ -63,7 +71,7 @@ class Photos:
         """Every picture that can be read, with its name.
 
         Raises:
-            TrainingError: ``CORRUPT`` when none can be read.
+            InputError: ``CORRUPT`` when none can be read.
         """
         for number, place in enumerate(self._places):
             picture = self.picture_or_none(number)
@@ -76,7 +84,7 @@ class Photos:
         """Return a picture ``(H, W, 3)`` RGB; for one that cannot be read, the next one that can.
 
         Raises:
-            TrainingError: ``CORRUPT`` when none can be read.
+            InputError: ``CORRUPT`` when none can be read.
         """
         for step in range(len(self)):
             rgb = self.picture_or_none((number + step) % len(self))
@@ -84,10 +92,10 @@ class Photos:
                 return rgb
         raise self._unreadable_error()
 
-    def _unreadable_error(self) -> TrainingError:
+    def _unreadable_error(self) -> InputError:
         name, why = next(iter(self.bad.items()))
         message = f"{self.origin}: not one of {len(self)} pictures can be read; {name}: {why}"
-        return TrainingError(message, code="CORRUPT", remedy="Give JPEG, PNG, TIFF or WebP files.")
+        return InputError(message, code="CORRUPT", remedy="Give JPEG, PNG, TIFF or WebP files.")
 
     def subset(self, count: int) -> Photos:
         """Return about ``count`` of them, evenly spread."""
@@ -111,7 +119,9 @@ class Photos:
             return None
 
 
-def open_photos(source: str | Path, only: Mapping[str, str] | None = None) -> Photos:
+def open_photos(
+    source: str | Path, only: Mapping[str, str] | None = None, *, source_roots: Iterable[str] = ()
+) -> Photos:
     """Return the pictures of a folder, of a manifest (CSV or JSON Lines) or of tar shards.
 
     Args:
@@ -119,45 +129,46 @@ def open_photos(source: str | Path, only: Mapping[str, str] | None = None) -> Ph
             (``train-*.tar``).
         only: Columns of ``index.csv`` beside the shards and the value that each must have; pictures are known by the
             column ``id``.
+        source_roots: Folders besides the source's own beneath which pictures may lie; others count as unreadable.
 
     Raises:
-        TrainingError: ``FILE_MISSING``, or ``BAD_SHARD`` for a shard that is none.
+        InputError: ``FILE_MISSING``, or ``BAD_SHARD`` for a shard that is none.
     """
     path = Path(source)
+    roots = beneath.real_roots((str(path if path.is_dir() else path.parent), *source_roots))
     if "*" in path.name:
         return _select_photos(
-            [place for each in sorted(path.parent.glob(path.name)) for place in _shard_photos(each)], path, only
+            [place for each in sorted(path.parent.glob(path.name)) for place in _shard_photos(each, roots)], path, only
         )
     if path.is_dir():
         shard_paths = sorted(path.glob("*.tar"))
-        return _select_photos(
-            [place for each in shard_paths for place in _shard_photos(each)] or _folder_photos(path), path, only
-        )
+        places = [place for each in shard_paths for place in _shard_photos(each, roots)]
+        return _select_photos(places or _folder_photos(path, roots), path, only)
     if not path.is_file():
-        raise TrainingError(f"{source}: there is no such file or folder", code="FILE_MISSING")
+        raise InputError(f"{source}: there is no such file or folder", code="FILE_MISSING")
     if path.suffix == ".tar":
-        return _select_photos(_shard_photos(path), path, only)
-    return _select_photos(_manifest_photos(path), path, only)
+        return _select_photos(_shard_photos(path, roots), path, only)
+    return _select_photos(_manifest_photos(path, roots), path, only)
 
 
-def _folder_photos(folder: Path) -> list[PhotoLocation]:
+def _folder_photos(folder: Path, roots: Roots) -> list[PhotoLocation]:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
-    return [PhotoLocation(path.relative_to(folder).as_posix(), path) for path in files]
+    return [PhotoLocation(path.relative_to(folder).as_posix(), path, roots) for path in files]
 
 
-def _shard_photos(shard: Path) -> list[PhotoLocation]:
+def _shard_photos(shard: Path, roots: Roots) -> list[PhotoLocation]:
     try:
         members = shards.members(shard, _ENDINGS)
     except ValueError as error:
-        raise TrainingError(
+        raise InputError(
             f"{shard}: no tar shard of pictures ({error})", code="BAD_SHARD", remedy="Copy or pack the shard again."
         ) from error
     if not members:
-        raise TrainingError(f"{shard}: holds no pictures", code="BAD_SHARD")
-    return [PhotoLocation(each.name, shard, each.start, each.count) for each in members]
+        raise InputError(f"{shard}: holds no pictures", code="BAD_SHARD")
+    return [PhotoLocation(each.name, shard, roots, each.start, each.count) for each in members]
 
 
-def _manifest_photos(manifest: Path) -> list[PhotoLocation]:
+def _manifest_photos(manifest: Path, roots: Roots) -> list[PhotoLocation]:
     try:
         text = manifest.read_text("utf-8-sig")
         lines = text.splitlines()
@@ -170,10 +181,10 @@ def _manifest_photos(manifest: Path) -> list[PhotoLocation]:
         paths = [str(row[column]) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, csv.Error) as error:
         columns = ", ".join(_PATH_COLUMNS)
-        raise TrainingError(
+        raise InputError(
             f"{manifest}: no manifest of pictures; it wants one of the columns {columns}", code="MANIFEST_UNREADABLE"
         ) from error
-    return [PhotoLocation(path, manifest.parent / path) for path in paths]
+    return [PhotoLocation(path, manifest.parent / path, roots) for path in paths]
 
 
 def _select_photos(places: list[PhotoLocation], source: Path, only: Mapping[str, str] | None) -> Photos:
@@ -186,14 +197,12 @@ def _select_photos(places: list[PhotoLocation], source: Path, only: Mapping[str,
             ids = {row["id"] for row in csv.DictReader(file) if all(row[key] == only[key] for key in only)}
     except (OSError, KeyError, ValueError) as error:
         missing = f"has no column {error}" if isinstance(error, KeyError) else "cannot be read"
-        raise TrainingError(
-            f"{index}: {missing}, so nothing can be chosen by it", code="MANIFEST_UNREADABLE"
-        ) from error
+        raise InputError(f"{index}: {missing}, so nothing can be chosen by it", code="MANIFEST_UNREADABLE") from error
     return Photos([place for place in places if Path(place.name).stem in ids], origin)
 
 
 def _read_bytes(place: PhotoLocation) -> bytes:
-    with place.path.open("rb") as file:
+    with open(beneath.open_file(str(place.path), place.roots), "rb") as file:
         file.seek(place.start)
         data = file.read(_MOST_BYTES + 1 if place.count is None else min(place.count, _MOST_BYTES + 1))
     if len(data) > _MOST_BYTES:

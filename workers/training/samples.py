@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from workers.training.errors import TrainingError
+from db.errors import InputError
 from workers.training.photos import Photos
 from workers.training.task import Batch, TrainingTask
 
-_Step = tuple[dict[str, np.ndarray], dict[str, str] | TrainingError]
+_Step = tuple[dict[str, np.ndarray], dict[str, str] | InputError]
 
 
 class Samples(Dataset[_Step]):
@@ -34,7 +34,7 @@ class Samples(Dataset[_Step]):
         """Yield batches on the CPU, in order, as so many processes of their own prepare them.
 
         Raises:
-            TrainingError: No photograph can be read.
+            InputError: No photograph can be read.
         """
         # Processes, not threads: those that hold Python's lock keep the network from starting its next kernel.
         loader = DataLoader(
@@ -42,7 +42,7 @@ class Samples(Dataset[_Step]):
             multiprocessing_context="fork" if readers else None, worker_init_fn=_limit_threads if readers else None,
         )  # fmt: skip
         for batch, bad in loader:
-            if isinstance(bad, TrainingError):
+            if isinstance(bad, InputError):
                 raise bad
             self._photos.bad.update(bad)
             yield batch
@@ -52,7 +52,7 @@ class Samples(Dataset[_Step]):
         first = step * self._batch + self._first
         try:
             views = [self.view(number) for number in range(first, first + self._own)]
-        except TrainingError as error:  # handed over: it would come out of another process as something else
+        except InputError as error:  # handed over: it would come out of another process as something else
             return {}, error
         stacked = {name: np.stack([each[name] for each in views]).astype(np.float32, copy=False) for name in views[0]}
         return stacked, dict(self._photos.bad)

@@ -21,7 +21,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from workers.training.errors import TrainingError
+from db.errors import InputError
+from db.placing import Placer, create, file_digest
 from workers.training.photos import Photos
 from workers.training.samples import Samples
 from workers.training.task import Batch, Defaults, TrainingTask
@@ -104,14 +105,15 @@ class Trainer:
             on_progress: Called after every step.
 
         Raises:
-            TrainingError: ``TRAINING_DIFFERS`` when the folder holds a training of another course, plan or photographs.
+            InputError: ``TRAINING_DIFFERS`` when the folder holds a training of another course, plan or photographs.
+            InputError: ``ALREADY_THERE`` when what would be written is there and no training's.
         """
         self.course, self.photos, self.held_out, self.folder = course, photos, held_out, folder
         self.plan = plan or TrainingPlan.from_defaults(course.defaults)
         self.rank, self.ranks = _rank_and_count()
         if self.plan.batch % (self.plan.accumulate * self.ranks):
             parts = self.plan.accumulate * self.ranks
-            raise TrainingError(f"A batch of {self.plan.batch} cannot be cut into {parts} parts", code="BAD_VALUE")
+            raise InputError(f"A batch of {self.plan.batch} cannot be cut into {parts} parts", code="BAD_VALUE")
         self.device = torch.device(device or _default_device())
         self.step, self.seconds = 0, 0.0
         self.before: dict[str, float] = {}
@@ -119,6 +121,12 @@ class Trainer:
         self._on_progress = on_progress
         folder.mkdir(parents=True, exist_ok=True)
         state = self._read_state()
+        # What was read as this training's state is its own, whichever release wrote it.
+        made = () if state is None else (file_digest(str(folder / _STATE)),)
+        self.placer = Placer(folder, sources=photos.files, made=lambda: made)
+        """Puts what the training makes in its place, and never in that of anything else."""
+        if state is None:
+            self.placer.check(str(folder / _LOG))
         if state is None:
             torch.manual_seed(self.plan.seed)
             course.prepare(photos)
@@ -147,7 +155,7 @@ class Trainer:
         """Train to the plan's last step, or to an earlier one, and save.
 
         Raises:
-            TrainingError: ``NOT_FINITE`` when losses are no numbers any more, ``CORRUPT`` when too many photographs
+            InputError: ``NOT_FINITE`` when losses are no numbers any more, ``CORRUPT`` when too many photographs
                 cannot be read.
         """
         last = min(self.plan.steps, self.plan.steps if until is None else until)
@@ -157,7 +165,7 @@ class Trainer:
             loss, parts = self._run_step(learner, critic, batch)
             bad = 0 if math.isfinite(loss) else bad + 1
             if bad >= _MOST_BAD_STEPS:
-                raise TrainingError(
+                raise InputError(
                     f"The loss was no number for {bad} steps up to step {self.step}", code="NOT_FINITE",
                     remedy="Train again in an empty folder with a lower --rate.",
                 )  # fmt: skip
@@ -200,11 +208,13 @@ class Trainer:
             "course": self.course.state(),
             "bad": self.photos.bad,
         }
-        partial = self.folder / f"{_STATE}.part"
-        torch.save(state, partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(self.folder / _STATE)
+        target = str(self.folder / _STATE)
+        with self.placer.fresh_name(target) as fresh:
+            with open(create(fresh), "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            self.placer.put(fresh, target)
 
     # -- a step
 
@@ -283,7 +293,7 @@ class Trainer:
     def _check_photos(self) -> None:
         if len(self.photos.bad) > max(1, self.plan.max_bad * len(self.photos)):
             name, why = next(iter(self.photos.bad.items()))
-            raise TrainingError(
+            raise InputError(
                 f"{self.photos.origin}: {len(self.photos.bad)} of {len(self.photos)} cannot be read; {name}: {why}",
                 code="CORRUPT", remedy="Mend or remove them, or raise --max-bad.",
             )  # fmt: skip
@@ -326,14 +336,14 @@ class Trainer:
             state: dict[str, Any] = torch.load(path, "cpu", weights_only=True)
             before, now = dict(state["identity"]), self._identity()
         except Exception as error:
-            raise TrainingError(
+            raise InputError(
                 f"{path}: the state of this training cannot be read ({error})", code="BAD_CHECKPOINT",
                 remedy="Remove it to begin anew.",
             ) from error  # fmt: skip
         differs = sorted(name for name in now if before.get(name) != now[name])
         if differs:
             was = ", ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in differs)
-            raise TrainingError(
+            raise InputError(
                 f"{self.folder}: holds another training ({was})", code="TRAINING_DIFFERS",
                 remedy="Give it a folder of its own, or the same options as before.",
             )  # fmt: skip
@@ -351,11 +361,10 @@ class Trainer:
         self.photos.bad.update(state["bad"])
 
     def _write_log(self, progress: TrainingProgress) -> None:
-        path = self.folder / _LOG
-        new = not path.exists()
-        with path.open("a", newline="") as file:
+        log = os.open(self.folder / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with open(log, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            if new:
+            if not os.fstat(log).st_size:
                 writer.writerow(("step", "name", "value"))
             rows = {"loss": progress.loss, **progress.parts, "samples_per_second": progress.samples_per_second}
             rows |= {f"held_out/{name}": value for name, value in (progress.judged or {}).items()}

@@ -1,4 +1,4 @@
-"""Fixity: digests over a whole source, and over each file of a sequence. And what is read at all: what its roots hold."""
+"""Fixity, over a whole source and over each file of a sequence; and what may be read at all: what roots hold."""
 
 from __future__ import annotations
 

@@ -97,7 +97,11 @@ class CaseReader:
         return references.read_picture(place, self._settings, self._scratch)
 
     def _frames(self, place: MediaLocation) -> Iterator[Levels]:
-        return references.read_frames(place, self._settings) if place.is_film else iter([self._picture(place)])
+        return (
+            references.read_frames(place, self._settings, self._scratch)
+            if place.is_film
+            else iter([self._picture(place)])
+        )
 
 
 def match_channels(name: str, true: Levels, output: Levels) -> tuple[Levels, Levels]:

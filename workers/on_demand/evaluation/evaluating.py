@@ -18,6 +18,8 @@ from torch import nn
 
 from db.catalog.metrics import METRICS, MetricSpec, default_metrics
 from db.errors import InputError
+from db.home_placer import open_settings_placer
+from db.placing import Placer
 from db.settings import Settings
 from db.store import open_store
 from workers import device as devices
@@ -114,7 +116,7 @@ def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda don
     """
     began = time.monotonic()
     sheets.check(order.out, order.references, settings)
-    entries = references.reference_entries(order.references, order.inputs)
+    entries = references.reference_entries(order.references, order.inputs, source_roots=settings.source_roots)
     entries = _some(entries, order.limit)
     device = devices.open_device(settings.device)
     devices.make_deterministic(device)
@@ -122,7 +124,8 @@ def evaluate(order: EvaluateOrder, settings: Settings, moved: Moved = lambda don
         bench = Workbench(open_store(settings), Path(scratch), settings, "evaluate", device)
         desk = reading.CaseReader(settings, Path(scratch), order.size_px)
         if order.prepare:
-            return _write_inputs(entries, desk, Path(order.prepare), runs.input_filler(order))
+            with open_settings_placer(settings, _source_paths(entries)) as placer:
+                return _write_inputs(entries, desk, Path(order.prepare), runs.input_filler(order), placer)
         find_output = _output_finder(order, bench, entries, desk.problems)
         run = runs.open_run(
             order, bench, lambda: reading.CaseReader(settings, Path(scratch), order.size_px).cases(entries)
@@ -216,35 +219,38 @@ def _without_reference(
 
 
 def _write_inputs(
-    entries: Sequence[ReferenceEntry], desk: reading.CaseReader, folder: Path, fill_input: Callable[[Case], Case]
-) -> dict[str, Any]:
+    entries: Sequence[ReferenceEntry], desk: reading.CaseReader, folder: Path, fill_input: Callable[[Case], Case],
+    placer: Placer,
+) -> dict[str, Any]:  # fmt: skip
     """Write references, and what a model is given instead, as PNG, each under its id."""
     count = 0
     for case in desk.cases(entries):
         try:
             filled = fill_input(case)
-            reference_path, input_path = _inside(folder / "references", case.id), _inside(folder / "inputs", case.id)
+            placer.write(_inside(folder / "references", case.id), _encode(filled.true))
+            if filled.given is not None:
+                placer.write(_inside(folder / "inputs", case.id), _encode(filled.given))
         except InputError as error:
             desk.problems.add(case.id, error)
             continue
-        _write(filled.true, reference_path)
-        if filled.given is not None:
-            _write(filled.given, input_path)
         count += 1
     return {"prepared": count, "problems": desk.problems.rows, "problem_count": desk.problems.count}
 
 
-def _inside(folder: Path, name: str) -> Path:
+def _source_paths(entries: Sequence[ReferenceEntry]) -> list[str]:
+    return [str(place.path) for entry in entries for place in (entry.reference, entry.given) if place]
+
+
+def _inside(folder: Path, name: str) -> str:
     path = folder / f"{name}.png"
     if not path.resolve().is_relative_to(folder.resolve()):  # ids come from manifests and shards
         raise InputError(f"{name}: this id leaves the folder", code="PATH_UNSAFE")
-    return path
+    return str(path)
 
 
-def _write(picture: Levels, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), picture[..., ::-1] if picture.shape[2] == 3 else picture):
-        raise InputError(f"{path}: cannot be written", code="STORE_FAILED")
+def _encode(picture: Levels) -> bytes:
+    _, data = cv2.imencode(".png", picture[..., ::-1] if picture.shape[2] == 3 else picture)
+    return data.tobytes()
 
 
 def _some(entries: list[ReferenceEntry], limit: int | None) -> list[ReferenceEntry]:

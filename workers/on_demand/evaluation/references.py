@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -16,11 +16,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from db import beneath
+from db.beneath import Roots
 from db.errors import InputError
 from db.settings import Settings
 from workers.media import pixels, planes
 from workers.media.film import container
 from workers.media.film import scan as film_scan
+from workers.media.local import hold
 from workers.media.source import check_file
 from workers.media.stills import files as stills
 from workers.ops import likeness, shards
@@ -41,6 +44,8 @@ class MediaLocation:
     """Where one file lies: by itself, or inside a shard."""
 
     path: Path
+    roots: Roots | None = None
+    """What it must lie beneath; none for our own."""
     start: int = 0
     count: int | None = None
     """Bytes of a shard's member; none means the whole file."""
@@ -67,20 +72,24 @@ class ReferenceEntry:
     """The input, where it is not made of the reference."""
 
 
-def reference_entries(source: str, inputs: str | None = None) -> list[ReferenceEntry]:
+def reference_entries(
+    source: str, inputs: str | None = None, *, source_roots: Iterable[str] = ()
+) -> list[ReferenceEntry]:
     """Return the references of a set, each with its input where ``inputs`` is another set.
+
+    Each must lie beneath its set's own folder or one of ``source_roots``; what does not is refused when it is read.
 
     Raises:
         InputError: ``FILE_MISSING``, ``MANIFEST_UNREADABLE``, ``MANIFEST_EMPTY``, ``DUPLICATE_ID``, or
             ``OUTPUT_MISSING`` when none of the ids is in both sets.
     """
-    entries = _entries(source)
+    entries = _entries(source, source_roots)
     if not entries:
         raise InputError(f"{source}: there are no pictures or films in it", code="MANIFEST_EMPTY")
     _check_ids(source, entries)
     if inputs is None:
         return entries
-    input_entries = _entries(inputs)
+    input_entries = _entries(inputs, source_roots)
     _check_ids(inputs, input_entries)
     by_id = {each.id: each.reference for each in input_entries}
     if not by_id.keys() & {entry.id for entry in entries}:
@@ -108,17 +117,15 @@ def read_picture(place: MediaLocation, settings: Settings, scratch: Path) -> Lev
     Raises:
         InputError: ``FILE_MISSING``, ``ZERO_BYTE``, ``UNKNOWN_FORMAT``, ``CORRUPT``, ``TRUNCATED``, ``TOO_LARGE`` …
     """
-    path = place.path if place.count is None else _extract_member(place, scratch)
-    check_file(path)
+    path = _hold(place, scratch) if place.count is None else _extract_member(place, scratch)
     stills.header(path, settings)
     return to_levels(stills.to_picture(stills.read(path, settings)))
 
 
-def read_frames(place: MediaLocation, settings: Settings) -> Iterator[Levels]:
+def read_frames(place: MediaLocation, settings: Settings, scratch: Path) -> Iterator[Levels]:
     """Yield the frames of a film in order, as :func:`read_picture` does; raises alike, and where a frame is damaged."""
-    check_file(place.path)
     damages: list[str] = []
-    with container.open_film(place.path, max_pixels=settings.max_pixels) as (film, stream):
+    with container.open_film(_hold(place, scratch), max_pixels=settings.max_pixels) as (film, stream):
         for frame in container.frames(film, stream, damages.append):
             if damages:
                 break
@@ -145,45 +152,47 @@ def resize_square(picture: Levels, side_px: int) -> Levels:
 # -- the kinds of sets
 
 
-def _entries(source: str) -> list[ReferenceEntry]:
+def _entries(source: str, source_roots: Iterable[str]) -> list[ReferenceEntry]:
     path = Path(source)
+    roots = beneath.real_roots((str(path if path.is_dir() else path.parent), *source_roots))
     if "*" in path.name and not path.exists():
-        return _pattern_entries(path)
+        return _pattern_entries(path, roots)
     if path.is_dir():
         shard_paths = sorted(path.glob("*.tar"))
         return (
-            [entry for shard in shard_paths for entry in _shard_entries(shard)]
+            [entry for shard in shard_paths for entry in _shard_entries(shard, roots)]
             if shard_paths
-            else _folder_entries(path)
+            else _folder_entries(path, roots)
         )
     if not path.is_file():
         raise InputError(f"{source}: there is no such file or folder", code="FILE_MISSING")
     if path.suffix.lower() == ".tar":
-        return _shard_entries(path)
+        return _shard_entries(path, roots)
     if path.suffix.lower() in _STILLS | _FILMS:
-        return [ReferenceEntry(path.stem, MediaLocation(path))]
-    return _manifest_entries(path)
+        return [ReferenceEntry(path.stem, MediaLocation(path, roots))]
+    return _manifest_entries(path, roots)
 
 
-def _folder_entries(folder: Path) -> list[ReferenceEntry]:
+def _folder_entries(folder: Path, roots: Roots) -> list[ReferenceEntry]:
     files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in _STILLS | _FILMS and each.is_file())
-    return [ReferenceEntry(each.relative_to(folder).with_suffix("").as_posix(), MediaLocation(each)) for each in files]
+    names = [each.relative_to(folder).with_suffix("").as_posix() for each in files]
+    return [ReferenceEntry(name, MediaLocation(each, roots)) for name, each in zip(names, files, strict=True)]
 
 
-def _pattern_entries(pattern: Path) -> list[ReferenceEntry]:
+def _pattern_entries(pattern: Path, roots: Roots) -> list[ReferenceEntry]:
     before, _, after = pattern.name.partition("*")
     if "*" in after or not pattern.parent.is_dir():
         raise InputError(f"{pattern}: a pattern has one star, in a folder that is there", code="FILE_MISSING")
     names = sorted(each.name for each in pattern.parent.glob(pattern.name) if each.is_file())
     if names and all(name.lower().endswith(".tar") for name in names):
-        return [entry for name in names for entry in _shard_entries(pattern.parent / name)]
+        return [entry for name in names for entry in _shard_entries(pattern.parent / name, roots)]
     return [
-        ReferenceEntry(name[len(before) : len(name) - len(after)], MediaLocation(pattern.parent / name))
+        ReferenceEntry(name[len(before) : len(name) - len(after)], MediaLocation(pattern.parent / name, roots))
         for name in names
     ]
 
 
-def _shard_entries(shard: Path) -> list[ReferenceEntry]:
+def _shard_entries(shard: Path, roots: Roots) -> list[ReferenceEntry]:
     try:
         members = shards.members(shard, _STILLS)
     except ValueError as error:
@@ -191,34 +200,34 @@ def _shard_entries(shard: Path) -> list[ReferenceEntry]:
     return [
         ReferenceEntry(
             str(PurePath(each.name).with_suffix("")),
-            MediaLocation(shard, each.start, each.count, PurePath(each.name).suffix),
+            MediaLocation(shard, roots, each.start, each.count, PurePath(each.name).suffix),
         )
         for each in members
     ]
 
 
-def _manifest_entries(manifest: Path) -> list[ReferenceEntry]:
+def _manifest_entries(manifest: Path, roots: Roots) -> list[ReferenceEntry]:
     try:
         lines = manifest.read_text("utf-8-sig").splitlines()
         if manifest.suffix.lower() in {".jsonl", ".ndjson"}:
             rows = [json.loads(line) for line in lines if line.strip()]
         else:
             rows = list(csv.DictReader(lines))
-        return [_manifest_entry(row, manifest.parent) for row in rows]
+        return [_manifest_entry(row, manifest.parent, roots) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, csv.Error) as error:
         message = f"{manifest}: no manifest of references; it wants one of the columns {', '.join(_REFERENCE)}"
         raise InputError(message, code="MANIFEST_UNREADABLE") from error
 
 
-def _manifest_entry(row: dict[str, str], folder: Path) -> ReferenceEntry:
+def _manifest_entry(row: dict[str, str], folder: Path, roots: Roots) -> ReferenceEntry:
     column = next((name for name in _REFERENCE if row.get(name)), None)
     if column is None:
         raise KeyError("no reference")
     name, input_path = str(row[column]), row.get("input")
     return ReferenceEntry(
         str(row.get("id") or id_without_suffix(name)),
-        MediaLocation(folder / name),
-        MediaLocation(folder / input_path) if input_path else None,
+        MediaLocation(folder / name, roots),
+        MediaLocation(folder / input_path, roots) if input_path else None,
     )
 
 
@@ -230,12 +239,18 @@ def _check_ids(source: str, entries: Sequence[ReferenceEntry]) -> None:
         ids.add(entry.id)
 
 
+def _hold(place: MediaLocation, scratch: Path) -> Path:
+    path = hold(place.path, place.roots, scratch)
+    check_file(path)
+    return path
+
+
 def _extract_member(place: MediaLocation, scratch: Path) -> Path:
     assert place.count is not None
     if place.count > _MOST_MEMBER_BYTES:
         raise InputError(f"{place}: a member of {place.count:,} bytes", code="TOO_LARGE")
     try:
-        with place.path.open("rb") as file:
+        with _hold(place, scratch).open("rb") as file:
             file.seek(place.start)
             data = file.read(place.count)
     except OSError as error:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from db.errors import InputError
-from db.placing import create, open_settings_placer
+from db.home_placer import open_settings_placer
+from db.placing import create
 from db.settings import Settings
 
 _SUFFIXES = (".json", ".parquet")

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import torch
 
-from workers.training.errors import TrainingError
+from db.errors import InputError
 from workers.training.task import TrainingTask
 
 NETWORKS = {
@@ -33,20 +33,18 @@ def training_task(network: str, seed: int = 0, **options: Any) -> TrainingTask[A
         options: What the course's class takes; none stands for its own default.
 
     Raises:
-        TrainingError: ``UNKNOWN_MODEL``, ``BAD_PARAMETER`` for an option that the course lacks, or what is wrong
+        InputError: ``UNKNOWN_MODEL``, ``BAD_PARAMETER`` for an option that the course lacks, or what is wrong
             with a file.
     """
     if network not in NETWORKS:
         names = ", ".join(NETWORKS)
-        raise TrainingError(
-            f"{network!r:.60} is not trained here.", code="UNKNOWN_MODEL", remedy=f"Take one of {names}."
-        )
+        raise InputError(f"{network!r:.60} is not trained here.", code="UNKNOWN_MODEL", remedy=f"Take one of {names}.")
     task_class = pkgutil.resolve_name(f"workers.training.tasks.{NETWORKS[network]}")
     overrides = {name: value for name, value in options.items() if value is not None}
     torch.manual_seed(seed)
     strange = sorted(overrides.keys() - task_class.OPTIONS)
     if strange:
-        raise TrainingError(f"The course of {network} takes no {', '.join(strange)}", code="BAD_PARAMETER")
+        raise InputError(f"The course of {network} takes no {', '.join(strange)}", code="BAD_PARAMETER")
     task = cast(
         TrainingTask[Any], task_class(**({"name": network} if "name" in task_class.OPTIONS else {}) | overrides)
     )

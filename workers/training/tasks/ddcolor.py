@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from db.errors import InputError
 from workers.models import ddcolor
 from workers.ops import lab
 from workers.training import init, task, validation
 from workers.training.critic import PatchCritic, adversarial_loss
-from workers.training.errors import TrainingError
 from workers.training.perceptual import VggDistance
 from workers.training.photos import Photos, Picture
 from workers.training.task import Batch, Defaults
@@ -62,12 +62,12 @@ class DDColorTask(task.TrainingTask[ddcolor.DDColor]):
             untaught: Do without ``perception``: features of a random VGG. For tests of the machinery.
 
         Raises:
-            TrainingError: ``FILE_MISSING``, ``BAD_CHECKPOINT`` or ``BAD_PARAMETER``.
+            InputError: ``FILE_MISSING``, ``BAD_CHECKPOINT`` or ``BAD_PARAMETER``.
         """
         if len(perception) > 1:
-            raise TrainingError(f"{name} is taught by one --perception, not {len(perception)}", code="BAD_PARAMETER")
+            raise InputError(f"{name} is taught by one --perception, not {len(perception)}", code="BAD_PARAMETER")
         if not perception and not untaught:
-            raise TrainingError(
+            raise InputError(
                 "DDColor's recipe compares pictures as VGG-16 sees them; its file is not given", code="FILE_MISSING",
                 remedy="Get torchvision's vgg16_bn-6c64b313.pth and give it with --perception.",
             )  # fmt: skip

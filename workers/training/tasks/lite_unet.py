@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from db.errors import InputError
 from workers.models import lite_unet
 from workers.ops import lab
 from workers.training import color_bins, init, perceptual, task, validation, views
 from workers.training.color_bins import Bins
-from workers.training.errors import TrainingError
 from workers.training.photos import Photos, Picture
 from workers.training.task import Batch, Defaults, ParameterGroup
 
@@ -140,7 +140,7 @@ def _fill_encoder(network: lite_unet.LiteUNet, path: Path) -> None:
     """Fill the encoder; the three channels of the first convolution see the same grey."""
     classifier, size = perceptual.lite_classifier(path)
     if size != "lite2":
-        raise TrainingError(f"{path}: is EfficientNet-{size}, the encoder is lite2", code="BAD_CHECKPOINT")
+        raise InputError(f"{path}: is EfficientNet-{size}, the encoder is lite2", code="BAD_CHECKPOINT")
     state = classifier.state_dict()
     first = "trunk.stem.conv.weight"
     state[first] = state[first].sum(dim=1, keepdim=True)
