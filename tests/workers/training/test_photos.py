@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -96,3 +97,23 @@ def test_a_split_shares_nothing_and_loses_nothing(tmp_path: Path) -> None:
     names = [{each.name(n) for n in range(len(each))} for each in (rest, held_out)]
     assert names[0] | names[1] == {f"{n:03d}.png" for n in range(10)}
     assert not names[0] & names[1]
+
+
+def test_what_a_manifest_names_outside_its_folder_is_not_read(tmp_path: Path) -> None:
+    """By its whole path, by dots, by a link, or as a pipe; what is allowed besides is read."""
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(album.encoded(album.picture(1)))
+    (inside / "link.png").symlink_to(outside / "a.png")
+    os.mkfifo(inside / "pipe.png")
+    names = ["a.png", str(outside / "a.png"), "../out/a.png", "link.png", "pipe.png"]
+    (inside / "m.jsonl").write_text("".join(json.dumps({"path": name}) + "\n" for name in names))
+    found = photos.open_photos(inside / "m.jsonl")
+    assert [name for name, _ in found] == ["a.png"]
+    assert found.bad.keys() == {*names[1:]}
+    assert "leads outside" in found.bad["link.png"]
+    allowed = photos.open_photos(inside / "m.jsonl", source_roots=(str(outside),))
+    assert [name for name, _ in allowed] == names[:-1]
+    assert photos.open_photos(inside).files() == [str(inside / name) for name in ("a.png", "link.png")]
+    assert [name for name, _ in photos.open_photos(inside)] == ["a.png"]

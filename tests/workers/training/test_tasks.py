@@ -236,6 +236,16 @@ def test_shards_hold_every_readable_picture_once(tmp_path: Path) -> None:
     assert sizes[0] < sizes[1]
 
 
+def test_shards_are_written_through_no_link(tmp_path: Path) -> None:
+    found = photos.open_photos(album.folder(tmp_path / "photos", 3))
+    (tmp_path / "shards").mkdir()
+    mine = tmp_path / "mine"
+    (tmp_path / "shards" / "photos-0000.tar").symlink_to(mine)  # leads to nothing yet
+    with refused("ALREADY_THERE"):
+        packing.pack(found, tmp_path / "shards")
+    assert not mine.exists()
+
+
 def test_a_card_says_how_the_weights_came_about(tmp_path: Path) -> None:
     found = photos.open_photos(album.folder(tmp_path / "photos", 4))
     plan = TrainingPlan(steps=2, batch=2, rate=1e-3, looked_at=1)

@@ -16,7 +16,7 @@ import torch
 from tests.support.refusals import refused
 from tests.workers.training import album
 from tests.workers.training.dots import DotsTask
-from workers.training import photos
+from workers.training import export, photos
 from workers.training.photos import Photos
 from workers.training.trainer import Trainer, TrainingPlan, TrainingProgress
 
@@ -78,7 +78,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from tests.workers.training.dots import DotsTask
-from workers.training import photos
+from workers.training import export, photos
 from workers.training.trainer import Trainer, TrainingPlan
 found = photos.open_photos(sys.argv[1])
 plan = TrainingPlan(steps=12, batch=4, rate=0.05, look_every=6, save_every=4, looked_at=1)
@@ -198,7 +198,7 @@ import sys
 from pathlib import Path
 import torch
 from tests.workers.training.dots import DotsTask
-from workers.training import photos
+from workers.training import export, photos
 from workers.training.trainer import Trainer, TrainingPlan
 torch.set_num_threads(1)
 if len(sys.argv) > 3:
@@ -226,3 +226,51 @@ if len(sys.argv) > 3:
     seen = [value for rank in (0, 1) for value in eval((tmp_path / f"two-seen-{rank}").read_text())]
     assert len(seen) == 24
     assert set(Counter(seen[:8] + seen[12:20]).values()) == {1}, "each picture of a round goes to one of the two"
+
+
+@pytest.mark.parametrize("name", ["log.csv", "state.pt", "dots.mine.safetensors", "dots.mine.json"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_stands_in_the_folder_and_is_no_trainings_stays(
+    pictures: Photos, tmp_path: Path, name: str, linked: bool
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    mine = tmp_path / "mine" if linked else folder / name
+    mine.write_bytes(b"mine")
+    if linked:
+        (folder / name).symlink_to(mine)
+    with refused("BAD_CHECKPOINT" if name == "state.pt" else "ALREADY_THERE"):
+        export.check_places(trainer(DotsTask(), pictures, folder), "mine")
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_training_writes_through_no_link_that_came_meanwhile(pictures: Photos, tmp_path: Path) -> None:
+    made = trainer(DotsTask(), pictures, tmp_path / "run")
+    made.train(until=4)
+    made.save()  # what it made itself makes way
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    for name in ("log.csv", "state.pt"):
+        (tmp_path / "run" / name).unlink()
+        (tmp_path / "run" / name).symlink_to(mine)
+    with pytest.raises(OSError, match="symbolic links"):
+        made.train(until=5)
+    with refused("ALREADY_THERE"):
+        made.save()
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_photograph_is_never_a_place_for_what_is_made(pictures: Photos, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.csv").hardlink_to(tmp_path / "photos" / "03.png")
+    with refused("OUTPUT_ON_SOURCE"):
+        trainer(DotsTask(), pictures, tmp_path / "run")
+
+
+def test_a_training_that_an_earlier_release_began_goes_on(pictures: Photos, tmp_path: Path) -> None:
+    """It kept no list of what it made; the state that is read is its own."""
+    trainer(DotsTask(), pictures, tmp_path / "run").train(until=4)
+    (tmp_path / "run" / "placed-files").unlink()
+    again = trainer(DotsTask(), pictures, tmp_path / "run")
+    again.train()
+    assert again.step == 12

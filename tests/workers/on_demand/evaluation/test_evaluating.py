@@ -354,3 +354,37 @@ def test_no_reference_is_written_outside_the_folder(at: House, tmp_path: Path) -
     assert found["prepared"] == 1
     assert [row["code"] for row in found["problems"]] == ["PATH_UNSAFE", "PATH_UNSAFE"]
     assert not (tmp_path / "out.png").exists()
+
+
+def test_preparing_replaces_nothing_but_what_was_prepared(at: House, tmp_path: Path) -> None:
+    """Twice into one folder is fine; a file of someone's own, a reference, and what a link leads to stay."""
+    references = sets.folder(tmp_path / "true", 3)
+    here, mine = tmp_path / "here", tmp_path / "mine"
+    (here / "references").mkdir(parents=True)
+    (here / "references" / "p0.png").write_bytes(b"mine")
+    mine.write_bytes(b"mine")
+    (here / "references" / "p1.png").symlink_to(mine)
+    pin = placeholders.pin(at.store, tmp_path, "reelwright-color")
+    order = EvaluateOrder(references=str(references), model=pin, prepare=str(here))
+    for _ in range(2):
+        found = evaluate(order, at.settings)
+        assert found["prepared"] == 1
+        assert [row["code"] for row in found["problems"]] == ["ALREADY_THERE"] * 2
+    assert (here / "references" / "p0.png").read_bytes() == mine.read_bytes() == b"mine"
+    again = EvaluateOrder(references=str(references), model=pin, prepare=str(here), size_px=8)
+    assert evaluate(again, at.settings)["prepared"] == 1  # it made the other one itself
+
+
+def test_a_reference_that_leads_out_of_its_set_is_a_problem(at: House, tmp_path: Path) -> None:
+    references = sets.folder(tmp_path / "set" / "true", 2)
+    outside = sets.folder(tmp_path / "out", 1) / "p0.png"
+    (references / "p2.png").symlink_to(outside)
+    lines = [f"a,{references.name}/p0.png,", f"b,{outside},", f"c,{references.name}/p1.png,{outside}"]
+    (tmp_path / "set" / "m.csv").write_text("id,path,input\n" + "\n".join(lines) + "\n")
+    pin = placeholders.pin(at.store, tmp_path, "reelwright-color")
+    for source, codes in ((references, ["PATH_UNSAFE"]), (tmp_path / "set" / "m.csv", ["PATH_UNSAFE"] * 2)):
+        found = evaluate(EvaluateOrder(references=str(source), model=pin), at.settings)
+        assert [row["code"] for row in found["problems"]] == codes
+    allowing = at.settings.model_copy(update={"source_roots": (str(outside.parent),)})
+    found = evaluate(EvaluateOrder(references=str(tmp_path / "set" / "m.csv"), model=pin), allowing)
+    assert found["problems"] == []
