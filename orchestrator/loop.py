@@ -112,9 +112,7 @@ class Loop:
         now = time.monotonic()
         # The term is renewed at a third of its length: a round that takes a while does not lose it.
         if not self.leading or now > self.led_until - 2 * self.settings.leader_seconds / 3:
-            self.leading = ledger.lead(
-                self.database, self.holder, self.settings.leader_seconds, alone=self.alone
-            )
+            self.leading = ledger.lead(self.database, self.holder, self.settings.leader_seconds, alone=self.alone)
             self.led_until = now + self.settings.leader_seconds
         return self.leading
 

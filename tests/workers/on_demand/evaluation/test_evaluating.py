@@ -369,7 +369,7 @@ def test_preparing_replaces_nothing_but_what_was_prepared(at: House, tmp_path: P
     for _ in range(2):
         found = evaluate(order, at.settings)
         assert found["prepared"] == 1
-        assert [row["code"] for row in found["problems"]] == ["ALREADY_THERE"] * 2
+        assert [row["code"] for row in found["problems"]] == ["ALREADY_THERE", "PATH_UNSAFE"]
     assert (here / "references" / "p0.png").read_bytes() == mine.read_bytes() == b"mine"
     again = EvaluateOrder(references=str(references), model=pin, prepare=str(here), size_px=8)
     assert evaluate(again, at.settings)["prepared"] == 1  # it made the other one itself
