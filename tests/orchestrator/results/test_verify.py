@@ -104,7 +104,7 @@ def test_a_process_that_dies_is_a_failure_and_the_next_order_gets_another(
 ) -> None:
     started = []
 
-    def start(_: Settings, errand: str) -> ChildProcess:
+    def start(_: Settings, errand: str, _seconds: float) -> ChildProcess:
         started.append(errand)
         script = f"import os, sys\nif 'good' not in sys.stdin.readline(): {end}\nprint('{{}}', flush=True)"
         return ChildProcess(["-c", script])
