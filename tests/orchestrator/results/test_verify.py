@@ -97,7 +97,7 @@ def test_a_folder_is_held_against_the_records(
 
 
 @pytest.mark.parametrize(
-    ("end", "code"), [("os.kill(os.getpid(), 9)", "DECODER_CRASH"), ("os._exit(2)", "WORKER_FAULT")]
+    ("end", "code"), [("os.kill(os.getpid(), 9)", "OUT_OF_MEMORY"), ("os._exit(2)", "WORKER_FAULT")]
 )
 def test_a_process_that_dies_is_a_failure_and_the_next_order_gets_another(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, end: str, code: str
