@@ -1,6 +1,6 @@
 # Every target says what it does: `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-shared lint types bench docs
+.PHONY: help setup demo test coverage test-shared lint types bench fuzz docs
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -41,6 +41,13 @@ types: setup ## Check types
 bench: setup ## Measure against the bars in docs/benchmarks.md
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
+
+# The library must not be in everybody's environment: it is built for few versions of Python.
+fuzz: setup ## Look for inputs that break the readers, FUZZ_SECONDS for each (300)
+	$(BIN)/pip install -q atheris
+	for target in stills luggage xmp tags films manifests recipes weights bundles; do \
+		$(BIN)/python -m tests.fuzz $$target $${FUZZ_SECONDS:-300} || exit 1; \
+	done
 
 docs: setup ## Write the generated parts of the pages anew
 	$(BIN)/python docs/generate.py

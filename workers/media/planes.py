@@ -55,7 +55,10 @@ def layout_of(pixel_format: str, *, full_range: bool, matrix: str, lines: int) -
     Raises:
         InputError: ``UNSUPPORTED_PIXELS``.
     """
-    format_ = VideoFormat(pixel_format, 64, 64)
+    try:
+        format_ = VideoFormat(pixel_format, 64, 64)
+    except ValueError as error:  # where neither header nor first frames say it, FFmpeg leaves it empty
+        raise InputError(f"Pixel layout {pixel_format!r} is not known", code="UNSUPPORTED_PIXELS") from error
     parts = [part for part in format_.components if not part.is_alpha]
     depth = next((bits for bits in _DEPTHS if bits >= max((part.bits for part in parts), default=99)), 0)
     if not depth or any(mark in pixel_format for mark in _UNUSUAL):

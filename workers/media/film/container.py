@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from db.errors import InputError
 from workers.media.errors import error_text, reading
 from workers.media.errors import shortage as memory_shortage
+from workers.media.film.mov_tables import check_tables
 from workers.media.remote import Place, as_film
 
 # Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
@@ -77,6 +78,8 @@ def open_input(path: Place, stack: ExitStack) -> InputContainer:
     """
     film = as_film(path)
     with reading(str(path)):
+        if isinstance(film, Path):
+            check_tables(film)
         file = os.fspath(film) if isinstance(film, Path) else stack.enter_context(film.open())
         try:
             input_container = av.open(file, "r", options=dict(OPTIONS), timeout=SECONDS, metadata_errors="replace")

@@ -122,6 +122,8 @@ class _TiffFile:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
+        self._size = file.seek(0, 2)
+        file.seek(0)
         head = file.read(16)
         self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
         if not self.order:
@@ -154,14 +156,14 @@ class _TiffFile:
         at, offsets = self.first, set[int]()
         while at and at not in offsets and len(offsets) < _COUNTED_PAGES:
             offsets.add(at)
-            self.file.seek(at)
+            self._seek(at)
             count = self._read(f"{self.order}{'Q' if self.big else 'H'}")
-            self.file.seek(count * (20 if self.big else 12), 1)
+            self._seek(self.file.tell() + count * (20 if self.big else 12))
             at = self._read(self._code)
         return len(offsets)
 
     def _read_directory(self, at: int, depth: int = 0) -> tuple[Tags, int]:
-        self.file.seek(at)
+        self._seek(at)
         count = self._read(f"{self.order}{'Q' if self.big else 'H'}")
         self._entries -= count
         if count > MAX_TAGS or self._entries < 0:
@@ -191,7 +193,7 @@ class _TiffFile:
                 self.left_out.add((at, size))
                 return None
             self._room -= size
-            self.file.seek(at)
+            self._seek(at)
             body = self._read_bytes(size)
             self._bodies[key] = _swap_bytes(type_, body) if self._turn else body
         return self._bodies[key]
@@ -238,6 +240,11 @@ class _TiffFile:
         place = self.file.tell()
         self.file.write(struct.pack(self._code, 0))
         return at, place
+
+    def _seek(self, at: int) -> None:
+        if at >= self._size:
+            raise ValueError("a place behind its file")
+        self.file.seek(at)
 
     def _seek_to_end(self) -> None:
         self.file.seek(0, 2)
