@@ -24,7 +24,7 @@ test: setup ## Run the tests
 	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile
 
 coverage: setup ## Print which lines and branches of db and orchestrator the tests leave out
-	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile --cov --cov-report=term tests/db tests/orchestrator tests/journeys tests/reelwright \
+	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile --cov --cov-report=term tests/db tests/orchestrator tests/journeys tests/reelwright tests/properties \
 		tests/test_catalog.py tests/test_remedies.py
 
 test-shared: setup ## Run the tests that need the shared media folder

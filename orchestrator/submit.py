@@ -210,12 +210,12 @@ def _job_request(
 ) -> JobRequest:
     salt = secrets.token_hex(16) if options.new else ""
     return JobRequest(
-        name=options.name or visible(manifest.name),
+        name=visible(options.name or manifest.name),
         manifest_uri=manifest.uri,
         submission_key=submission_key(settings, manifest, recipe, salt=salt),
         recipe=recipe,
         priority=options.priority,
-        tenant=options.tenant,
+        tenant=visible(options.tenant),
         options={ROOTS_OPTION: roots}
         | ({} if options.segment_frames is None else {"segment_frames": options.segment_frames}),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
@@ -20,15 +22,31 @@ def log_to_home(settings: Settings) -> Iterator[None]:
     Args:
         settings: Where that is, and the least level.
     """
-    before = structlog.get_config()
     log = _open_log(settings)
-    log_to(log, settings.log_level)
+    try:
+        with _log_meanwhile(log, settings.log_level):
+            yield
+    finally:
+        with suppress(OSError):  # what it holds back does not fit on a full disk
+            log.close()
+
+
+@contextmanager
+def log_to_nobody(settings: Settings) -> Iterator[None]:
+    """Keep events to ourselves while a command works that leaves nothing behind; at DEBUG, standard error has them."""
+    is_wanted = settings.log_level == logging.getLevelName(logging.DEBUG)
+    with _log_meanwhile(sys.stderr, settings.log_level if is_wanted else logging.getLevelName(logging.CRITICAL)):
+        yield
+
+
+@contextmanager
+def _log_meanwhile(stream: TextIO, level: str) -> Iterator[None]:
+    before = structlog.get_config()
+    log_to(stream, level)
     try:
         yield
     finally:
         structlog.configure(**before)
-        with suppress(OSError):  # what it holds back does not fit on a full disk
-            log.close()
 
 
 def _open_log(settings: Settings) -> TextIO:

@@ -19,7 +19,7 @@ from orchestrator import embedded
 from orchestrator import submit as submitting
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
 from orchestrator.cli.jobs import show_failures
-from orchestrator.cli.logs import log_to_home
+from orchestrator.cli.logs import log_to_home, log_to_nobody
 from orchestrator.cli.options import RecipeName
 from orchestrator.cli.terminal import Terminal, format_duration, format_size, pluralize, progress_line
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
@@ -135,7 +135,11 @@ def plan(
     """
     cli = cli_context(context)
     settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
-    with cli.open_existing_database() as (_, database), cli.terminal.show_count("lines") as count:
+    with (
+        cli.open_existing_database() as (_, database),
+        log_to_nobody(settings),
+        cli.terminal.show_count("lines") as count,
+    ):
         registered = progress.weights_at_hand(database)
         report = dry_run(
             settings,
@@ -204,7 +208,9 @@ def _submit_manifest(
         bad = f", {submission.bad_lines} of them bad" if submission.bad_lines else ""
         terminal.say(f"Job {submission.job_id}: {pluralize(submission.lines, 'item')}{bad}.")
     else:
-        terminal.say(f"This manifest is already job {submission.job_id}; --new submits it again.")
+        job = progress.job(database, submission.job_id)
+        why = f" ({job.state.value}: {job.pause_reason})" if job.pause_reason else ""
+        terminal.say(f"This manifest is already job {submission.job_id}{why}; --new submits it again.")
     return submission
 
 

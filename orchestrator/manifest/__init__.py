@@ -79,6 +79,9 @@ def open_manifest(place: Path | str) -> Manifest:
         if not path.exists():
             raise ManifestError(f"There is no file or folder {visible(str(path))}")
         path = path.resolve()
+        if has_control_characters(str(path)):
+            message = f"{visible(str(path))[:300]} holds control characters or bytes that are no text"
+            raise ManifestError(message, code="PATH_UNSAFE", remedy="Rename the file or the folder.")
         for reader in READERS:
             match = reader.recognizes(path)
             if match is not None:

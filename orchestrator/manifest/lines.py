@@ -21,6 +21,7 @@ from orchestrator.terminal_text import visible
 
 log = structlog.get_logger(__name__)
 _Made = TypeVar("_Made")
+_MAX_MESSAGE_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,12 @@ class Reader(Protocol):
 
 def problem(line: int, code: str, message: str, remedy: str | None = None) -> Problem:
     """Make a problem with the code's own remedy unless a better one is given."""
-    return Problem(line, code, message, remedy or CODES[code].remedy)
+    return Problem(line, code, visible(message)[:_MAX_MESSAGE_CHARS], visible(remedy or CODES[code].remedy))
 
 
 def from_error(line: int, error: ReelwrightError) -> Problem:
     """Make a problem out of an error of the house."""
-    return Problem(line, error.code, error.message, error.remedy)
+    return problem(line, error.code, error.message, error.remedy)
 
 
 def made_or_problem(number: int, make: Callable[[], _Made]) -> _Made | Problem:

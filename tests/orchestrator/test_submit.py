@@ -192,6 +192,31 @@ def test_submissions_of_one_manifest_at_once_make_one_job_with_every_line_once(
         assert progress.progress(database, job.id).items_total == 200
 
 
+@pytest.mark.parametrize("name", ["bad\udcff", "line\nend", "\x1b[31m"])
+def test_a_manifest_in_a_folder_whose_name_is_no_text_makes_no_job(
+    settings: Settings, home_database: Database, tmp_path: Path, name: str
+) -> None:
+    """All paths in it would be none either: no record could hold them."""
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"x")
+    (folder / "m.csv").write_text("uri\na.jpg\n")
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder, folder / "m.csv", folder / "a.jpg", tmp_path / "link"):
+        with pytest.raises(ManifestError) as caught:
+            submit(settings, home_database, place, SubmitOptions())
+        assert caught.value.code == "PATH_UNSAFE"
+    assert progress.jobs(home_database) == []
+
+
+def test_a_name_and_a_tenant_that_are_no_text_are_spelled_out(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    made = submit(settings, home_database, archive / "m.csv", SubmitOptions(name="odd\udcff", tenant="\ud800"))
+    job = progress.job(home_database, made.job_id)
+    assert (job.name, job.tenant) == ("odd\\udcff", "\\ud800")
+
+
 def test_a_folder_whose_files_come_and_go_or_cannot_be_listed_is_submitted(
     settings: Settings, home_database: Database, archive: Path
 ) -> None:
