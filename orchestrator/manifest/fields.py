@@ -245,7 +245,7 @@ def _boxes(value: Any) -> list[tuple[float, ...]]:
     try:
         document = json.loads(value) if isinstance(value, str) and len(value) < _MAX_BOXES_CHARS else value
         boxes = [tuple(float(side) for side in box) for box in document]
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _bad_value(f"{value!r:.60} is not a list of [left, top, right, bottom]") from error
     for box in boxes[:_MAX_BOXES]:
         if len(box) != 4 or not (0 <= box[0] < box[2] < 1e6 and 0 <= box[1] < box[3] < 1e6):

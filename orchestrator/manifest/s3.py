@@ -24,7 +24,7 @@ from orchestrator.manifest.places import is_paper
 from orchestrator.terminal_text import visible
 
 _SNIFFED_BYTES = 65_536
-_MAX_LIST_BYTES = 64 << 20
+_MAX_LIST_BYTES = 8 << 20
 """An inventory's ``manifest.json`` of more is none: it names thousands of files at most."""
 _BLOCK_BYTES = 1 << 20
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -103,9 +103,12 @@ def _read_document(path: Path) -> dict[str, Any]:
     where = visible(str(path))
     try:
         with text.open_unpacked(path) as file:
-            document = json.loads(file.read(_MAX_LIST_BYTES))
+            data = file.read(_MAX_LIST_BYTES + 1)
+        if len(data) > _MAX_LIST_BYTES:
+            raise ValueError(f"it has more than {_MAX_LIST_BYTES} bytes")
+        document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{where} is not JSON: {visible(str(error))[:200]}") from error
+        raise ManifestError(f"{where} is no list of an inventory's files: {visible(str(error))[:200]}") from error
     has_header = isinstance(document, dict) and isinstance(document.get("fileSchema"), str) and "fileFormat" in document
     files = document.get("files") if has_header else None
     if not isinstance(files, list) or not all(

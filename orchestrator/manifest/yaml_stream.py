@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +22,23 @@ _TYPED = frozenset({"recipe", "outputs"})
 """Fields in which numbers are numbers; elsewhere they are kept as written: an id of 007 is not 7."""
 _ABOVE = frozenset({"recipe", "outputs", "name", "description"})
 """What may stand above ``items``."""
+_HALVES = re.compile(
+    rb"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})(?:\\u(d[c-f][0-9a-f]{2}))?|"
+    rb"(?<!\\)((?:\\\\)*)\\ud[c-f][0-9a-f]{2}",
+    re.IGNORECASE,
+)
+"""A character beyond the first 65,536 as JSON escapes it: in two halves."""
+_HALVES_BYTES = 12
+_MAX_RUN = 4096
+"""Backslashes in a row that are looked back on: whether they are an even number says what the last one means."""
+_FIRST_HALF = re.compile(rb"\\u[dD][89aAbB]")
 Found = ManifestEntry | Problem
 
 
 class _Bounded:
     """A file that refuses to give one entry more than its share of bytes."""
 
-    def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
+    def __init__(self, file: BinaryIO | _JoinedHalves, limit_bytes: int) -> None:
         self._file = file
         self._limit_bytes = limit_bytes
         self._given_bytes = 0
@@ -41,6 +52,34 @@ class _Bounded:
 
     def next_entry(self) -> None:
         self._given_bytes = 0
+
+
+class _JoinedHalves:
+    """A file of JSON with characters in two halves as YAML escapes them; a half alone is none, and is replaced."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._kept = file, b""
+
+    def read(self, size: int) -> bytes:
+        chunk = self._file.read(size)
+        data = self._kept + chunk
+        end = data.find(b"\\", max(0, len(data) - _HALVES_BYTES + 1)) if chunk else -1
+        if _FIRST_HALF.match(data, max(0, end - _HALVES_BYTES // 2), max(0, end)):
+            end -= _HALVES_BYTES // 2
+        first = max(0, end - _MAX_RUN)
+        while end > first and data[end - 1 : end] == b"\\":
+            end -= 1
+        data, self._kept = (data[:end], data[end:]) if end >= 0 else (data, b"")
+        joined = _HALVES.sub(_join_halves, data)
+        return joined if joined or not chunk else self.read(size)
+
+
+def _join_halves(match: re.Match[bytes]) -> bytes:
+    before, high, low = match[1] or match[4] or b"", match[2], match[3]
+    if not (high and low):
+        return before + b"\\uFFFD"
+    code = 0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00
+    return before + b"\\U%08X" % code
 
 
 def read(path: Path, limit_bytes: int) -> Iterator[Found]:
@@ -85,7 +124,8 @@ def own_recipe(path: Path, limit_bytes: int) -> Any | None:
 @contextmanager
 def _open_stream(path: Path, limit_bytes: int) -> Iterator[tuple[YamlReader, _Bounded]]:
     with open_unpacked(path) as raw:
-        file = _Bounded(raw, limit_bytes)
+        is_json = path.name.lower().removesuffix(".gz").endswith(".json")
+        file = _Bounded(_JoinedHalves(raw) if is_json else raw, limit_bytes)
         stream: YamlReader | None = None
         try:
             stream = YamlReader(file)

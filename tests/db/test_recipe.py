@@ -69,6 +69,9 @@ def test_fingerprint_depends_on_what_is_done_not_on_the_name() -> None:
         ("- denoise: {shots: [[9, 2]]}", "BAD_PARAMETER", "shots"),
         ("- denoise: {shots: [[0, 2], [4, 4]]}", "BAD_PARAMETER", "shots"),
         ("- denoise: {exemptions: [{frames: [9, 2]}]}", "BAD_PARAMETER", "half-open"),
+        ("- denoise: {shots: [[0, 99999999999999999999]]}", "BAD_PARAMETER", "half-open"),
+        ("- denoise: {variants: [{frames: [0, 99999999999999999999], strength: 0}]}", "BAD_PARAMETER", "half-open"),
+        ("- denoise: {exemptions: [{frames: [0, 1000000001]}]}", "BAD_PARAMETER", "half-open"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, code: str, words: str) -> None:

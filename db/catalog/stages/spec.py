@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.weights import card
@@ -16,6 +16,17 @@ ReelNeed = Literal["cuts", "exposure", "motion", "sharpness", "dye", "grain"]
 
 _MOST_PIXELS = 10**6
 """Of a side of a region: far beyond any picture."""
+_MOST_FRAMES = 10**9
+
+
+def _check_range(frames: tuple[int, int]) -> tuple[int, int]:
+    if not 0 <= frames[0] < frames[1] <= _MOST_FRAMES:
+        raise ValueError(f"frames are a half-open range such as [0, 48], up to {_MOST_FRAMES}")
+    return frames
+
+
+FrameRange = Annotated[tuple[int, int], AfterValidator(_check_range)]
+"""Half-open, counted from 0."""
 
 
 class Variant(BaseModel):
@@ -23,7 +34,7 @@ class Variant(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    frames: tuple[int, int] | None = Field(None, description="Half-open range of frame numbers.")
+    frames: FrameRange | None = Field(None, description="Half-open range of frame numbers.")
     shot: int | None = Field(None, ge=1, description="The n-th shot, counted from 1.")
 
     @model_validator(mode="after")
@@ -32,8 +43,6 @@ class Variant(BaseModel):
             raise ValueError("a variant is for `frames` or for a `shot`")
         if not self.model_extra:
             raise ValueError("a variant says beside its frames or shot what differs there")
-        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
-            raise ValueError("frames are a half-open range such as [0, 48]")
         if named := sorted(self.model_extra.keys() & {"variants", "exemptions", "shots"}):
             raise ValueError(f"a variant has no {named[0]} of its own")
         return self
@@ -48,15 +57,13 @@ class Exemption(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    frames: tuple[int, int] | None = None
+    frames: FrameRange | None = None
     """Half-open range; none means all frames."""
     region: tuple[int, int, int, int] | None = None
     """Left, top, width and height in pixels of the picture; none means all of it."""
 
     @model_validator(mode="after")
     def _check_place(self) -> Exemption:
-        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
-            raise ValueError("frames are a half-open range such as [100, 141]")
         if self.region is not None and not (min(self.region[:2]) >= 0 and min(self.region[2:]) > 0):
             raise ValueError("a region is left, top, width and height in pixels")
         if max(self.region or (0,)) > _MOST_PIXELS:
@@ -75,8 +82,10 @@ class StageParams(BaseModel):
     strength: float = Field(
         1.0, ge=0, le=1, description="How much of the stage's change is kept; 0 leaves frames untouched."
     )
-    shots: list[tuple[int, int]] | None = Field(
-        None, description="Half-open frame ranges to which the stage is limited; none means the whole reel."
+    shots: list[FrameRange] | None = Field(
+        None,
+        max_length=1000,
+        description="Half-open frame ranges to which the stage is limited; none means the whole reel.",
     )
     variants: list[Variant] | None = Field(
         None,

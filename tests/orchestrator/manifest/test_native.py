@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from db.errors import ManifestError
 from db.recipe import resolve
 from orchestrator import manifest
+from orchestrator.manifest import yaml_stream
 from tests.orchestrator.manifest.reading import LIMIT_BYTES, SETTINGS, codes, lines_of, written
 
 
@@ -167,6 +170,26 @@ def test_an_entry_that_is_a_trap_costs_itself_alone(tmp_path: Path, entry: str) 
     first, bad, last = lines_of(written(tmp_path, "a.yaml", f"- &a x.jpg\n- {entry}\n- z.jpg\n"))
     assert [(each.line, each.code) for each in bad.problems] == [(2, "BAD_VALUE")]
     assert [line.external_id for line in (first, last) if not line.problems] == ["x.jpg", "z.jpg"]
+
+
+@pytest.mark.parametrize("read_ahead", [7, 1 << 17])
+def test_characters_that_json_writes_in_two_halves_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_ahead: int
+) -> None:
+    monkeypatch.setattr(yaml_stream, "_READ_AHEAD_BYTES", read_ahead)
+    titles = ["\U0001f600\U0002000b", "a\\U0001f600", "\\ud83d", "\\\\\U0001f600\\", "\ud800", "\udc00\ud83d"]
+    entries = [{"uri": f"{number}.jpg", "title": title} for number, title in enumerate(titles)]
+    found = lines_of(written(tmp_path, "a.json", json.dumps(entries, indent=1)))
+    assert [line.extra["title"] for line in found] == [*titles[:4], "\ufffd", "\ufffd\ufffd"]
+    assert codes(found) == []
+
+
+def test_a_file_of_back_slashes_is_given_up(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.json", b'["' + b"\\" * 3_000_000 + b'"]')
+    before = time.process_time()
+    with pytest.raises(ManifestError):
+        lines_of(path)
+    assert time.process_time() - before < 3
 
 
 def test_yaml_keeps_what_stands_there(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,13 @@ def test_the_same_object_twice_is_one_item_and_two_sizes_of_it_are_a_problem(tmp
     found = lines_of(written(tmp_path, "list.csv", "b-1,a.jpg,12\nb-1,a.jpg,12\nb-1,b.jpg,12\nb-1,b.jpg,13\n"))
     assert codes(found) == [(4, "BAD_VALUE")]
     assert len(found) == 2
+
+
+def test_an_inventorys_manifest_without_end_is_refused_before_it_is_in_memory(tmp_path: Path) -> None:
+    head = '{"sourceBucket":"b","fileFormat":"CSV","fileSchema":"Bucket, Key","files":['
+    written(tmp_path, "manifest.json", head + '{"key":"x"},' * 1_000_000)
+    tracemalloc.start()
+    assert refused(tmp_path / "manifest.json") == "MANIFEST_UNREADABLE"
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 40_000_000

@@ -130,6 +130,11 @@ def test_a_line_that_nobody_foresaw_costs_itself_alone(tmp_path: Path, entry: di
     assert [line.external_id for line in (first, last) if not line.problems] == ["a.jpg", "z.jpg"]
 
 
+def test_an_objects_side_without_end_is_a_bad_value(tmp_path: Path) -> None:
+    for boxes in ([[10**400, 1, 2, 3]], "[[1" + "0" * 400 + ", 1, 2, 3]]"):
+        assert codes(lines_of(_jsonl(tmp_path, {"uri": "a.jpg", "params": {"boxes": boxes}}))) == [(1, "BAD_VALUE")]
+
+
 def test_names_of_fields_are_cleaned_like_their_values(tmp_path: Path) -> None:
     text = '{"uri":"a.jpg","x_\\ud800":1,"dc":{"\\ud800":"\\ud800"},"x_\\u001b[31m":{"\\udfff":2}}\n'
     (line,) = lines_of(written(tmp_path, "m.jsonl", text))
