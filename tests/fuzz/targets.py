@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from lxml import etree
 from PIL import Image
 
 from db import recipe as recipes
@@ -67,7 +67,8 @@ def mark_packet(data: bytes, folder: Path) -> None:
     xmp.properties(packet)
     with suppress(ValueError):
         body = xmp.with_mark(packet, MARK).body
-        tree = ET.fromstring(body.rstrip(b"\0"))
+        # Names of name spaces that are no addresses, and such as hold a brace, are errors to the one or the other.
+        tree = etree.fromstring(body.rstrip(b"\0"), etree.XMLParser(recover=True, huge_tree=True))
         name = f"{{{xmp.IPTC_EXTENSION}}}{xmp.SOURCE_TYPE}"
         assert [each.text for each in tree.iter(name)] == [MARK[xmp.SOURCE_TYPE]]
 

@@ -89,3 +89,10 @@ def test_one_changed_sample_changes_the_digest() -> None:
     made[1][0, 0] ^= 1
     assert before.shape == (16,)
     assert not np.array_equal(before, planes.digest(made))
+
+
+@pytest.mark.parametrize("name", ["", "none", "gray99", "../x"])
+def test_a_layout_that_ffmpeg_does_not_say_or_know_has_a_code(name: str) -> None:
+    with pytest.raises(InputError, match="is not known") as caught:
+        planes.layout_of(name, full_range=True, matrix="unknown", lines=576)
+    assert caught.value.code == "UNSUPPORTED_PIXELS"

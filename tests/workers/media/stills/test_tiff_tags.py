@@ -14,6 +14,7 @@ from PIL import ImageCms
 from db.states import ItemKind
 from tests.support.reels import House, house, item
 from workers.media.stills import files as stills
+from workers.media.stills import metadata as still_metadata
 from workers.media.stills import openimage, tiff_tags
 from workers.tasks import restore
 
@@ -129,3 +130,17 @@ def test_a_chain_that_closes_is_counted_once_round(tmp_path: Path) -> None:
     path.write_bytes(body)
     assert tiff_tags.page_count(path) == 3
     assert stills.kind_of(path) == "tiff"
+
+
+@pytest.mark.parametrize("place", [b"\xff" * 8, b"\xff" * 7 + b"\x7f", b"\0\0\0\0\1\0\0\0"])
+def test_a_place_that_no_file_has_costs_a_note_and_no_further_attempt(tmp_path: Path, place: bytes) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    for path in (source, target):
+        tifffile.imwrite(path, np.zeros((4, 4), np.uint8), bigtiff=True, metadata=None)
+    body = bytearray(source.read_bytes())
+    body[8:16] = place
+    source.write_bytes(body)
+    before = target.read_bytes()
+    (note,) = still_metadata.copy_metadata(source, target)
+    assert "could not be followed" in note
+    assert target.read_bytes() == before
