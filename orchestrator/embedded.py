@@ -55,10 +55,19 @@ def run_job(
         try:
             _run_until_over(settings, loop, fleet, job_id, on_progress)
         finally:
-            fleet.stop()
+            _stop_fleet(fleet)
             loop.close_up()
     on_progress(progress.progress(database, job_id), "")
     return progress.job(database, job_id).state
+
+
+def _stop_fleet(fleet: Fleet) -> None:
+    """Let the workers leave in order; who interrupts a second time does not want to wait for that."""
+    try:
+        fleet.stop()
+    except KeyboardInterrupt:
+        fleet.kill()
+        raise
 
 
 def _run_until_over(

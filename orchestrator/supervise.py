@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -87,11 +88,15 @@ class Fleet:
                 slot.process.send_signal(signal.SIGTERM)
         end = time.monotonic() + GRACE_SECONDS
         for slot in self.slots:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 slot.process.wait(timeout=max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                slot.process.kill()
-                slot.process.wait()
+        self.kill()
+
+    def kill(self) -> None:
+        """End at once what still lives, and give back what it held: it was ended from outside."""
+        for slot in self.slots:
+            slot.process.kill()
+            slot.process.wait()
             self._release_leases(slot.boot_id, forgive=True)
 
     def _spawn(self, number: int, boot_id: str) -> subprocess.Popen[bytes]:
@@ -121,8 +126,12 @@ class Fleet:
     def _log_file(self, number: int) -> IO[bytes] | None:
         if self.log_folder is None:
             return None
-        self.log_folder.mkdir(parents=True, exist_ok=True)
-        return (self.log_folder / f"worker-{number}.log").open("ab")
+        try:
+            self.log_folder.mkdir(parents=True, exist_ok=True)
+            return (self.log_folder / f"worker-{number}.log").open("ab")
+        except OSError as error:  # no room for a log: the work goes on without
+            log.warning("worker without a log", slot=number, error=str(error))
+            return open(os.devnull, "wb")
 
     def _log_hint(self) -> str:
         return f"see {self.log_folder / 'worker-0.log'}" if self.log_folder else "see the messages above"

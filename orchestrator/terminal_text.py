@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 _OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MARKS = re.compile("[\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -14,6 +16,15 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return JSON in which every character that is not plainly printable is escaped, so that it can be shown too."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    # What JSON demands is escaped already; the line feeds that are left indent.
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def has_control_characters(text: str) -> bool:

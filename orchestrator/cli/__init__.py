@@ -1,7 +1,7 @@
 """The command line: the one room that prints. ``main`` is the installed command ``reelwright``.
 
-Exit codes: 0 fine · 1 something failed or is undone · 2 wrong usage or input · 3 a service is away · 4 refused in the
-present state · 70 a fault of ours · 130 interrupted.
+Exit codes: 0 fine · 1 something failed or is undone · 2 wrong usage or input · 3 a service is away, or there is no room
+· 4 refused in the present state · 70 a fault of ours · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,20 +11,29 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
-from db.errors import InputError, OutageError, ReelwrightError, TransientError
+from db.errors import InputError, OutageError, OutOfMemoryError, ReelwrightError, TransientError
+from orchestrator.cli import surroundings
 from orchestrator.cli.commands import LazyGroup
 from orchestrator.cli.context import CliContext
 from orchestrator.cli.terminal import Terminal
 
 OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
-_REFUSALS = frozenset({"WRONG_STATE", "HOME_IN_USE", "DATABASE_OUTDATED"})
-_LACKING = frozenset({"WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING", "C2PA_EXTRA_MISSING", "OTIO_EXTRA_MISSING"})
+_REFUSALS = frozenset(
+    {"WRONG_STATE", "HOME_IN_USE", "HOME_READ_ONLY", "DATABASE_OUTDATED", "DATABASE_NEWER", "DATABASE_DAMAGED"}
+)
+_LACKING = frozenset(
+    {
+        "WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING", "C2PA_EXTRA_MISSING", "OTIO_EXTRA_MISSING", "NO_SPACE",
+        "OUT_OF_MEMORY",
+    }
+)  # fmt: skip
 
 app = typer.Typer(
     name="reelwright",
@@ -49,6 +58,8 @@ def _global(
 
 def main() -> None:
     """Run the command that the process was started with, and exit with its code."""
+    surroundings.settle_streams()
+    surroundings.heed_signals()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -61,25 +72,44 @@ def run(arguments: Sequence[str]) -> int:
         code = int(app(words, prog_name="reelwright", standalone_mode=False) or OK)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
-        return code
+        unsaid = surroundings.flush_output()
+        return _fail(Terminal(as_json=False), unsaid) if unsaid else code
     except TyperException as error:
-        terminal.fail(InputError(error.format_message(), remedy="See `reelwright --help`."))
-        return BAD_INPUT
+        return _fail(terminal, InputError(error.format_message(), remedy="See `reelwright --help`."))
     except ReelwrightError as error:
-        terminal.fail(error, **_details(error))
-        return exit_code(error)
+        return _fail(terminal, error, **_details(error))
     except (KeyboardInterrupt, typer.Abort):
-        terminal.say("Interrupted; nothing is lost. The same command continues where it stopped.")
+        with suppress(OSError):  # a terminal that was closed
+            terminal.say("Interrupted; nothing is lost. The same command continues where it stopped.")
+        surroundings.flush_output()
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter's own last flush must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone
+        surroundings.mute_output()
         return OK
+    except OSError as error:
+        return _fail(terminal, surroundings.os_error("The system", error))
+    except MemoryError as error:
+        return _fail(terminal, OutOfMemoryError(f"The command needs more memory than there is. {error}"))
     except Exception as error:
-        terminal.fail(ReelwrightError(f"{type(error).__name__}: {str(error)[:500]}", remedy=_FAULT_REMEDY))
+        if named := surroundings.link_error(error):
+            return _fail(terminal, named)
+        _fail(terminal, ReelwrightError(f"{type(error).__name__}: {str(error)[:500]}", remedy=_FAULT_REMEDY))
         if os.environ.get("REELWRIGHT_LOG_LEVEL") == logging.getLevelName(logging.DEBUG):
             traceback.print_exc()
         return FAULT
+
+
+def _fail(terminal: Terminal, error: ReelwrightError, **more: Any) -> int:
+    """Say what went wrong, as text on standard error where no document can be written; returns the exit code."""
+    try:
+        terminal.fail(error, **more)
+        unheard = surroundings.flush_output() is not None
+    except OSError:
+        surroundings.mute_output()
+        unheard = True
+    if unheard and terminal.as_json:
+        Terminal(as_json=False).fail(error)
+    return exit_code(error)
 
 
 def exit_code(error: ReelwrightError) -> int:

@@ -15,6 +15,9 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
+MOST_NUMBER = 2**31 - 1
+"""The largest number that is taken as an argument, and the smallest below 0: a column of PostgreSQL holds it."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -33,7 +36,16 @@ class Command:
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         function = getattr(import_module(f"orchestrator.cli.{self.module}"), self.function)
         app.command(name, epilog=f"Example: reelwright {self.example}")(function)
-        return typer.main.get_command(app)
+        command = typer.main.get_command(app)
+        for parameter in command.params:
+            _bound_number(cast(Any, parameter).type_descriptor.parameter_info)
+        return command
+
+
+def _bound_number(option: Any) -> None:
+    """Refuse numbers that a database cannot hold; help and pages show only bounds that mean more."""
+    option.max = MOST_NUMBER if option.max is None else option.max
+    option.min = -MOST_NUMBER if option.min is None else option.min
 
 
 @dataclass(frozen=True)

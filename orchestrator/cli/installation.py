@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -116,10 +119,23 @@ def _check_broker(cli: CliContext, settings: Settings) -> Diagnosis:
 
 def _check_store(cli: CliContext, settings: Settings) -> Diagnosis:
     store = open_store(settings)
-    blob = store.put_bytes("doctor/probe", b"reelwright")
+    folder = f"doctor/{uuid.uuid4().hex}"  # of its own: several may look at the same time
+    blob = store.put_bytes(f"{folder}/probe", b"reelwright")
     read = store.read(blob)
-    store.delete("doctor/")
+    store.delete(f"{folder}/")
     return Diagnosis("store", read == b"reelwright", store.uri)
+
+
+def _check_home(cli: CliContext, settings: Settings) -> Diagnosis:
+    home = settings.home.resolve()
+    if not home.is_dir():
+        return Diagnosis("home", not home.exists(), f"none yet in {home}" if not home.exists() else f"{home} is a file")
+    if not os.access(home, os.W_OK):
+        return Diagnosis("home", True, f"{home} may only be read: commands that only look work there")
+    mode = home.stat().st_mode
+    if mode & 0o077:
+        return Diagnosis("home", True, f"{home} is open to others ({stat.filemode(mode)}); chmod 700 would close it")
+    return Diagnosis("home", True, f"{home}, open to its owner alone")
 
 
 def _check_space(cli: CliContext, settings: Settings) -> Diagnosis:
@@ -131,6 +147,7 @@ def _check_space(cli: CliContext, settings: Settings) -> Diagnosis:
 
 
 _PLACES: dict[str, Callable[[CliContext, Settings], Diagnosis]] = {
+    "home": _check_home,
     "database": _check_database,
     "broker": _check_broker,
     "store": _check_store,

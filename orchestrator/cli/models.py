@@ -11,6 +11,7 @@ import typer
 from db.catalog import shipped, trained
 from db.catalog.architectures import ARCHITECTURES
 from db.catalog.weights import Card, card
+from db.errors import InputError
 from db.progress import WeightsRow
 from db.store import open_store
 from orchestrator import weight_pins
@@ -179,8 +180,11 @@ def compare(
     """Show the same pictures through several models on one sheet."""
     require_worker_extra()
     cli = cli_context(context)
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    if not names:
+        raise InputError("--models names none", remedy="`reelwright models list` has the names.")
     with cli.open_existing_database() as (settings, database):
-        columns = weight_pins.compare_columns([name.strip() for name in models.split(",") if name.strip()], database)
+        columns = weight_pins.compare_columns(names, database)
     order = {
         "sources": [str(path.resolve()) for path in sources],
         "columns": [{"title": title, "recipe": recipe.model_dump(mode="json")} for title, recipe in columns],

@@ -44,11 +44,14 @@ def orchestrate(context: typer.Context) -> None:
         loop.serve(settings, database, stop=stop)
 
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 @contextmanager
 def _stop_on_signal() -> Iterator[threading.Event]:
-    """Set an event on the first SIGTERM or SIGINT: work in progress is handed back in order, and the exit code is 0."""
+    """Set an event on the first signal to stop: work in progress is handed back in order, and the exit code is 0."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _STOPPING}
     try:
         yield stop
     finally:

@@ -6,17 +6,16 @@ Whatever comes from a manifest or a file name passes ``visible``, so no terminal
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import ReelwrightError
-from orchestrator.terminal_text import visible
+from orchestrator.terminal_text import json_text, visible
 
 if TYPE_CHECKING:
     from db.progress import ProgressRow
@@ -45,13 +44,13 @@ class Terminal:
     def document(self, value: Any) -> None:
         """Give a program the command's one JSON document, on one line if lines went before; a person is not told."""
         if self.as_json:
-            print(json.dumps(to_json(value), indent=None if self._in_lines else 2, ensure_ascii=False))
+            print(json_text(to_json(value), indent=None if self._in_lines else 2))
 
     def event(self, value: Any) -> None:
         """Give a program one line of JSON while a command goes on."""
         if self.as_json:
             self._in_lines = True
-            print(json.dumps(to_json(value), ensure_ascii=False), flush=True)
+            print(json_text(to_json(value)), flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Show a person a table; only the last column is as wide as it likes."""
@@ -71,7 +70,8 @@ class Terminal:
             self.document({"error": facts})
             return
         red, normal = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
-        print(f"{red}{error.code}: {visible(error.message)}{normal}\n{visible(error.remedy)}", file=sys.stderr)
+        with suppress(OSError):  # nobody hears it; the exit code says it too
+            print(f"{red}{error.code}: {visible(error.message)}{normal}\n{visible(error.remedy)}", file=sys.stderr)
 
     @contextmanager
     def show_count(self, what: str, total: int | None = None, *, timed: bool = False) -> Iterator[Counter]:

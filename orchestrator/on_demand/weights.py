@@ -196,7 +196,10 @@ def _fetch_file(address: str, scratch: Path, settings: Settings, moved: Callable
     """Return a path on this machine; what lies elsewhere is fetched under its own name, by which it is recognised."""
     scheme = urlsplit(address).scheme if "://" in address else ""
     if not scheme:
-        return str(Path(address).resolve())
+        path = Path(os.path.realpath(address))
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise InputError(f"{address!r:.200} is neither a file nor a folder", code="NOT_A_FILE")
+        return str(path)
     scratch.mkdir()
     target = scratch / safe_name(urlsplit(address).path.rpartition("/")[2])
     if scheme == "s3":

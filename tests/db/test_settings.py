@@ -133,3 +133,40 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path, monkeypatch: pyt
 
 def test_secrets_are_not_shown() -> None:
     assert "hush" not in repr(Settings(s3_access_key="key", s3_secret_key="hush"))
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/p", "http://host/p", "S3://bucket", "az:/x", "s3a://b"])
+def test_a_store_of_an_unknown_kind_is_no_folder(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    with pytest.raises(InputError) as refused:
+        settings.load({"store_uri": uri})
+    assert (refused.value.code, "s3://" in refused.value.remedy) == ("BAD_SETTING", True)
+
+
+@pytest.mark.parametrize("uri", ["", "store", "/store", "file:///store", "s3://bucket/p", "a:b"])
+def test_folders_and_s3_are_stores(uri: str) -> None:
+    assert settings.load({"store_uri": uri}).store_uri == uri
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf", "1e300", "1e999"])
+@pytest.mark.parametrize("name", ["lease_seconds", "stall_seconds", "signature_wait_seconds", "failure_threshold"])
+def test_times_and_shares_are_finite(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"REELWRIGHT_{name.upper()}", value)
+    with pytest.raises(InputError) as refused:
+        settings.load()
+    assert (refused.value.code, name in refused.value.message) == ("BAD_SETTING", True)
+
+
+@pytest.mark.parametrize("text", ["/archive", "[", "{}", "[1"])
+def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("REELWRIGHT_SOURCE_ROOTS", text)
+    with pytest.raises(InputError) as refused:
+        settings.load()
+    assert (refused.value.code, "source_roots" in refused.value.message) == ("BAD_SETTING", True)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", 'x","/etc', "é"])
+def test_children_get_folders_of_any_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    given = Settings(source_roots=(Path(name), Path("/other")))
+    for variable, value in settings.environment(given).items():
+        monkeypatch.setenv(variable, value)
+    assert settings.load().source_roots == given.source_roots

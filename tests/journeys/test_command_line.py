@@ -215,6 +215,24 @@ def test_an_interrupted_and_a_killed_run_go_on_where_they_were(person: Person, a
     assert {outcome for _, outcome in outcomes} <= {"done", "released", "lost"}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_hands_its_work_back_and_leaves_nothing_in_scratch(
+    person: Person, archive: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    film(archive / "film.mkv", 40)
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    ended = person.begin("run", archive, "--recipe", tmp_path / "slow.yaml", "--workers", 1, "--segment-frames", 8)
+    person.wait_for_segments(1)
+    workers = person.worker_ids()
+    ended.send_signal(number)
+    said, complained = ended.communicate(timeout=40)
+    assert (ended.returncode, complained) == (130, "")
+    assert "The same command continues" in said
+    assert all(map(gone, workers))
+    assert {outcome for _, outcome in person.segments(1, "film.mkv")} <= {"done", "released"}
+    assert list((person.home / "scratch").iterdir()) == []
+
+
 def test_people_at_other_shells_speak_with_a_run_that_works(person: Person, archive: Path, tmp_path: Path) -> None:
     film(archive / "film.mkv", 200)
     (archive / "broken.jpg").write_text("no picture")

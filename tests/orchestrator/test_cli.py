@@ -343,3 +343,45 @@ def test_every_exit_code_is_documented() -> None:
     page = (ROOT / "docs" / "cli.md").read_text()
     codes = (cli.OK, cli.FAILURES, cli.BAD_INPUT, cli.UNAVAILABLE, cli.REFUSED, cli.FAULT, cli.INTERRUPTED)
     assert all(f"| {code} | " in page for code in codes)
+
+
+def test_documents_can_be_shown_and_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"id": "a\u202eb\x9b\U000e0001\u2028", "é": "…"}
+    Terminal(as_json=True).document(value)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == value
+    assert "\\u202e" in shown
+    assert "é" in shown
+    assert all(char.isprintable() or char == "\n" for char in shown)
+
+
+def test_doctors_do_not_disturb_one_another(at_home: Any, settings: Settings) -> None:
+    store = open_store(settings)
+    theirs = store.put_bytes("doctor/another/probe", b"reelwright")
+    assert at_home("doctor")[0] == 0
+    assert store.read(theirs) == b"reelwright"
+    assert list(store.keys("doctor/")) == ["doctor/another/probe"]
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o700, "owner alone"), (0o755, "chmod 700")])
+def test_the_doctor_tells_who_may_enter_the_home(at_home: Any, settings: Settings, mode: int, said: str) -> None:
+    settings.home.mkdir()
+    settings.home.chmod(mode)
+    (found,) = (each for each in at_home("doctor")[1]["findings"] if each["what"] == "home")
+    assert (found["ok"], said in found["detail"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "get 1", "verify 1", "rerun 1", "cancel 1", "priority 1 2", "db upgrade"]
+)
+def test_no_command_works_on_a_newer_or_a_damaged_database(
+    at_home: Any, settings: Settings, home_database: Database, command: str
+) -> None:
+    with home_database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    code, refused = at_home(*command.split())
+    assert (code, refused["error"]["code"]) == (cli.REFUSED, "DATABASE_NEWER")
+    home_database.engine.dispose()
+    (settings.home / "reelwright.db").write_bytes(b"\xff" * 10_000)
+    code, refused = at_home(*command.split())
+    assert (code, refused["error"]["code"]) == (cli.REFUSED, "DATABASE_DAMAGED")
