@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from db.doorbells import TASK_NAME
 from db.errors import BrokerUnavailable, InputError, lacks_room
 from db.settings import Settings
 
 if TYPE_CHECKING:
     from db.ledger import Doorbell
-
-TASK_NAME = "reelwright.attempt"
 
 
 class Broker(Protocol):
@@ -125,6 +124,8 @@ def _transport(settings: Settings) -> tuple[str, dict[str, Any]]:
         import redis  # noqa: F401 -- Kombu's own message for its absence names no remedy
     except ModuleNotFoundError as error:
         raise InputError("Redis's library is not installed", code="SERVER_EXTRA_MISSING") from error
+    from db import message_redis  # noqa: F401 -- Kombu finds it by the scheme from now on
+
     # Acknowledged early, a message is never redelivered after a timeout; the long one only rules out surprises.
     return settings.broker_url, {
         "visibility_timeout": 7 * 24 * 3600,

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -436,6 +437,14 @@ def lacks_room(error: BaseException | None) -> bool:
             return True
         error = getattr(error, "orig", None) or error.__cause__ or error.__context__
     return False
+
+
+def os_error(where: str, error: OSError) -> ReelwrightError:
+    """Say what the system refused, about the file that it names or else ``where``."""
+    place = repr(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else where
+    if lacks_room(error):
+        return DiskFull(f"{place:.300}: {os.strerror(error.errno or errno.ENOSPC)}")
+    return InputError(f"{place:.300}: {error.strerror or error}", code="PATH_UNUSABLE")
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

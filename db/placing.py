@@ -182,9 +182,9 @@ class Placer:
             self._made.add(bytes.fromhex(digest))
 
 
-def create(path: str) -> int:
+def create(path: str, mode: int = 0o666) -> int:
     """Create a file for writing where nothing may be yet, not even a link; returns its descriptor."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
 
 def file_digest(path: str) -> str:

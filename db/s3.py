@@ -69,10 +69,12 @@ def translate_errors(key: str) -> Iterator[None]:
         yield
     except boto_errors.ClientError as error:
         code = error_code(error)
-        if code in MISSING or code == "NoSuchBucket":
+        if code in MISSING:
             raise InputError(f"Blob {key} is not in the store", code="BLOB_MISSING") from error
         if code in _AWAY:
             raise StoreUnavailable(f"The store does not answer: {code}") from error
+        if code == "NoSuchBucket":  # not one blob is gone, but all of them
+            raise StoreUnavailable(f"The store's bucket is not there: {code}") from error
         raise TransientError(f"The store refused {key}: {code}") from error
     except boto3.exceptions.S3UploadFailedError as error:
         raise StoreUnavailable(f"The upload of {key} broke off: {error}") from error

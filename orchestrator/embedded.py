@@ -13,7 +13,7 @@ from db.broker import CeleryBroker
 from db.errors import InputError, OutageError
 from db.progress import ProgressRow
 from db.session import Database
-from db.settings import Settings
+from db.settings import Settings, make_home
 from db.states import JOB_OVER, JobState
 from db.store.base import Store
 from orchestrator.loop import BUSY_SECONDS, Loop
@@ -42,7 +42,7 @@ def run_job(
         KeyboardInterrupt: After the workers have left in order.
     """
     _check_taken_in(database, job_id)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings)
     with lock_home(settings.home):
         _release_dead_workers(database)
         fleet = Fleet(settings, database, log_folder=settings.logs)

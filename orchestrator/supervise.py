@@ -19,6 +19,7 @@ import structlog
 
 from db import ledger
 from db.errors import DatabaseUnavailable, ReelwrightError
+from db.scratch import sweep
 from db.session import Database, open_database
 from db.settings import Settings, environment
 
@@ -56,7 +57,8 @@ class Fleet:
     slots: list[_Slot] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start one process a slot."""
+        """Start one process a slot, after what earlier ones left is gone."""
+        sweep(self.settings.scratch_folder)
         for number in range(slot_count(self.settings)):
             boot_id = uuid.uuid4().hex[:12]
             self.slots.append(_Slot(number, self._spawn(number, boot_id), boot_id, time.monotonic()))
@@ -76,6 +78,7 @@ class Fleet:
             early = not had_task and time.monotonic() - slot.started_at < EARLY_SECONDS
             slot.early_deaths = slot.early_deaths + 1 if early else 0
             log.warning("worker died", slot=slot.number, pid=slot.process.pid, status=status)
+            sweep(self.settings.scratch_folder)
             if slot.early_deaths >= EARLY_DEATHS:
                 raise ReelwrightError(f"Workers die right after their start (status {status}); {self._log_hint()}")
             slot.boot_id = uuid.uuid4().hex[:12]
@@ -98,6 +101,7 @@ class Fleet:
             slot.process.kill()
             slot.process.wait()
             self._release_leases(slot.boot_id, forgive=True)
+        sweep(self.settings.scratch_folder)
 
     def _spawn(self, number: int, boot_id: str) -> subprocess.Popen[bytes]:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("REELWRIGHT_")}

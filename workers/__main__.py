@@ -7,13 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from db import settings as settings_module
-from db.errors import CODES, ReelwrightError
+from db.errors import CODES, ReelwrightError, os_error
 from db.logs import log_to
 from db.recipe import Recipe
 from db.records import Source
@@ -31,7 +31,7 @@ def main() -> int:
         if command in _LINE_BY_LINE or command in _SINGLE_ORDER:
             _reserve_stdout()
         if command in _LINE_BY_LINE:
-            _answer_lines(_LINE_BY_LINE[command](settings))
+            _answer_lines(partial(_LINE_BY_LINE[command], settings))
         elif command in _SINGLE_ORDER:
             _answer(_SINGLE_ORDER[command], settings)
         elif command == "isolate":
@@ -76,7 +76,10 @@ def _outcome(work: Callable[[], Any]) -> Any:
         with translate_memory_errors():
             return work()
     except ReelwrightError as error:
-        return {"code": error.code, "message": error.message, "remedy": error.remedy}
+        named = error
+    except OSError as error:
+        named = os_error("The system", error)
+    return {"code": named.code, "message": named.message, "remedy": named.remedy}
 
 
 def _inspect_weights(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
@@ -112,11 +115,12 @@ def _evaluate(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
 _SINGLE_ORDER = {"weights": _inspect_weights, "compare": _compare, "evaluate": _evaluate}
 
 
-def _answer_lines(command: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Read an order a line, do it, and print what came of it as one line, errors too."""
+def _answer_lines(prepare: Callable[[], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+    """Read an order a line, do it, and print what came of it as one line, errors too: those of beginning as well."""
+    begin = cache(prepare)
     for line in sys.stdin:
         order = json.loads(line)
-        print(json.dumps(_outcome(partial(command, order))), flush=True)  # noqa: T201 -- the answer
+        print(json.dumps(_outcome(lambda: begin()(order))), flush=True)  # noqa: B023, T201 -- asked at once; the answer
 
 
 def _prober(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:

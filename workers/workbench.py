@@ -32,6 +32,8 @@ class Workbench:
     """Where this attempt's blobs go."""
     device: str = "cpu"
     """A torch device name."""
+    mode: int = 0o444
+    """Permission bits of this attempt's blobs, where the store has any: no wider than the source's."""
     report: Callable[[int], None] = field(default=_ignore_progress)
     """Behind :meth:`advance`: set by the attempt."""
 
@@ -47,11 +49,11 @@ class Workbench:
 
     def put(self, name: str, path: Path) -> Blob:
         """Store a file as this attempt's blob ``name``."""
-        return self.store.put(check(f"{self.key_prefix}/{name}"), path, moved=self._on_bytes)
+        return self.store.put(check(f"{self.key_prefix}/{name}"), path, moved=self._on_bytes, mode=self.mode)
 
     def put_bytes(self, name: str, data: bytes) -> Blob:
         """Store bytes as this attempt's blob ``name``."""
-        return self.store.put_bytes(check(f"{self.key_prefix}/{name}"), data)
+        return self.store.put_bytes(check(f"{self.key_prefix}/{name}"), data, mode=self.mode)
 
     def fetch(self, blob: Blob, *, check: bool = True) -> Path:
         """Return a file with the blob's bytes, to be read only: the store's own where it is a folder, else a copy.

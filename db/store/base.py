@@ -22,12 +22,15 @@ class Store(Protocol):
     uri: str
     """Where it is, for people."""
 
-    def put(self, key: str, path: Path, *, moved: Moved | None = None) -> Blob:
-        """Store the file at ``path``; readers see all of it or nothing. Returns key, sha256 and size."""
+    def put(self, key: str, path: Path, *, moved: Moved | None = None, mode: int = 0o444) -> Blob:
+        """Store the file at ``path``; readers see all of it or nothing. Returns key, sha256 and size.
+
+        ``mode`` says who may read it where that is a matter of files; the process's umask narrows it further.
+        """
         ...
 
-    def put_bytes(self, key: str, data: bytes) -> Blob:
-        """Store ``data``; readers see all of it or nothing."""
+    def put_bytes(self, key: str, data: bytes, *, mode: int = 0o444) -> Blob:
+        """Store ``data``, as :meth:`put` does."""
         ...
 
     def get(self, blob: Blob, path: Path, *, moved: Moved | None = None) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import BinaryIO
 
 from db.errors import CODES, InputError, StoreUnavailable, TransientError, lacks_room
@@ -36,19 +36,19 @@ class LocalStore:
         """Open the folder that the settings name."""
         return cls(Path(settings.store.removeprefix("file://")))
 
-    def put(self, key: str, path: Path, *, moved: Moved | None = None) -> Blob:
+    def put(self, key: str, path: Path, *, moved: Moved | None = None, mode: int = 0o444) -> Blob:
         """See :class:`db.store.base.Store`."""
         with path.open("rb") as source:
-            return self._write(key, lambda sink: copy_and_digest(source, sink, moved))
+            return self._write(key, lambda sink: copy_and_digest(source, sink, moved), mode)
 
-    def put_bytes(self, key: str, data: bytes) -> Blob:
+    def put_bytes(self, key: str, data: bytes, *, mode: int = 0o444) -> Blob:
         """See :class:`db.store.base.Store`."""
 
         def write(sink: BinaryIO) -> str:
             sink.write(data)
             return hashlib.sha256(data).hexdigest()
 
-        return self._write(key, write)
+        return self._write(key, write, mode)
 
     def get(self, blob: Blob, path: Path, *, moved: Moved | None = None) -> None:
         """See :class:`db.store.base.Store`."""
@@ -96,21 +96,22 @@ class LocalStore:
     def _path(self, key: str) -> Path:
         return self.folder / check(key)
 
-    def _write(self, key: str, write: Callable[[BinaryIO], str]) -> Blob:
+    def _write(self, key: str, write: Callable[[BinaryIO], str], mode: int) -> Blob:
         path = self._path(key)
         with _translate_errors(key):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as sink:
-                part = Path(sink.name)
-                try:
-                    digest = write(sink)  # type: ignore[arg-type]
+            part = path.with_name(f".{secrets.token_hex(8)}.part")
+            # Born with its rights: the kernel takes those away that the umask forbids, and it is never wider.
+            number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+            try:
+                with open(number, "wb") as sink:
+                    digest = write(sink)
                     sink.flush()
-                    os.fsync(sink.fileno())
-                    part.chmod(0o444)
-                    part.replace(path)
-                except BaseException:
-                    part.unlink(missing_ok=True)
-                    raise
+                    os.fsync(number)
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
         return Blob(key=key, sha256=digest, bytes=path.stat().st_size)
 
 

@@ -52,7 +52,7 @@ class S3Store:
                 store.client.create_bucket(Bucket=bucket)
         return store
 
-    def put(self, key: str, path: Path, *, moved: Moved | None = None) -> Blob:
+    def put(self, key: str, path: Path, *, moved: Moved | None = None, mode: int = 0o444) -> Blob:
         """See :class:`db.store.base.Store`."""
         digest = _digest(path, moved)
         size_bytes = path.stat().st_size
@@ -71,7 +71,7 @@ class S3Store:
             raise TransientError(f"Of {key} {size_in_store} bytes arrived, {size_bytes} were sent")
         return Blob(key=key, sha256=digest, bytes=size_bytes)
 
-    def put_bytes(self, key: str, data: bytes) -> Blob:
+    def put_bytes(self, key: str, data: bytes, *, mode: int = 0o444) -> Blob:
         """See :class:`db.store.base.Store`."""
         digest = hashlib.sha256(data).hexdigest()
         with translate_errors(key):

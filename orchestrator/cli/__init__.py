@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from db.errors import InputError, OutageError, OutOfMemoryError, ReelwrightError, TransientError
+from db.errors import InputError, OutageError, OutOfMemoryError, ReelwrightError, TransientError, os_error
 from orchestrator.cli import surroundings
 from orchestrator.cli.commands import LazyGroup
 from orchestrator.cli.context import CliContext
@@ -87,7 +87,7 @@ def run(arguments: Sequence[str]) -> int:
         surroundings.mute_output()
         return OK
     except OSError as error:
-        return _fail(terminal, surroundings.os_error("The system", error))
+        return _fail(terminal, os_error("The system", error))
     except MemoryError as error:
         return _fail(terminal, OutOfMemoryError(f"The command needs more memory than there is. {error}"))
     except Exception as error:

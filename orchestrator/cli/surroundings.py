@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
 from contextlib import suppress
 
-from db.errors import DiskFull, InputError, ReelwrightError, lacks_room
+from db.errors import InputError, ReelwrightError, os_error
 
 
 def settle_streams() -> None:
@@ -59,11 +58,3 @@ def link_error(error: Exception) -> InputError | None:
     """Return what is wrong where a link leads to itself: before Python 3.13 ``Path.resolve`` raises no OSError."""
     is_loop = isinstance(error, RuntimeError) and str(error).startswith("Symlink loop")
     return InputError(f"{error!s:.300}", code="PATH_UNUSABLE") if is_loop else None
-
-
-def os_error(where: str, error: OSError) -> ReelwrightError:
-    """Say what the system refused, about the file that it names or else ``where``."""
-    place = repr(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else where
-    if lacks_room(error):
-        return DiskFull(f"{place:.300}: {os.strerror(error.errno or errno.ENOSPC)}")
-    return InputError(f"{place:.300}: {error.strerror or error}", code="PATH_UNUSABLE")

@@ -82,7 +82,7 @@ def train(
         "max-bad": max_bad, "summary": summary, "license": license_text, "data": data,
     }  # fmt: skip
     flags = {"no-colorfulness": not colorfulness, "no-amp": not amp, "tensorboard": tensorboard}
-    arguments = ["train", network, photos]
+    arguments = ["train", _operand(network), _operand(photos)]
     arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--only={pair}" for pair in only or ()]
     arguments += [f"--perception={path}" for path in perception or ()]
@@ -107,7 +107,12 @@ def pack(
     require_worker_extra()
     cli = cli_context(context)
     options = {"side": side, "quality": quality, "megabytes": megabytes, "seed": seed}
-    arguments = ["pack", photos, str(out), *(f"--{name}={value}" for name, value in options.items())]
+    arguments = [
+        "pack",
+        _operand(photos),
+        _operand(str(out)),
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
     arguments += _source_roots(cli)
     summary: dict[str, Any] = {}
     for message in training.stream_training(arguments):
@@ -123,6 +128,11 @@ def pack(
 
 def _source_roots(cli: CliContext) -> list[str]:
     return [f"--source-root={root}" for root in cli.settings().source_roots]
+
+
+def _operand(text: str) -> str:
+    """Return text that no parser of arguments takes for an option."""
+    return f"./{text}" if text.startswith("-") else text
 
 
 def _show_training(terminal: Terminal, arguments: list[str], processes: int) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from db.catalog.weights import CARDS, Card, card, is_tag
 from db.errors import InputError
 from db.progress import WeightsRow
 from db.recipe import PinnedFile
+from db.scratch import scratch_folder
 from db.session import Database
 from db.settings import Settings
 from db.store.base import Store
@@ -73,13 +73,10 @@ def add(
         check_terms(card(name), accept_license)  # before gigabytes are fetched
         _check_free(card(name))
     training = trained.from_document({"license": license_text}) if license_text else None
-    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
+    with scratch_folder(settings.scratch_folder, "weights") as scratch:
         # Each in a folder of its own: files of one system may have one name in several places.
-        paths = [
-            _local_source(source, Path(scratch) / str(number), settings, moved) for number, source in enumerate(sources)
-        ]
-        order = {"files": paths, "card": name or None, "folder": scratch}
+        paths = [_local_source(source, scratch / str(number), settings, moved) for number, source in enumerate(sources)]
+        order = {"files": paths, "card": name or None, "folder": str(scratch)}
         report = worker_process.run(settings, "weights", order)
         weights_card = card(report["card"])
         check_terms(weights_card, accept_license)
@@ -159,18 +156,17 @@ def _weights_row(registered: dict[str, WeightsRow], name: str) -> WeightsRow:
 
 
 def _verify_weights(settings: Settings, store: Store, row: WeightsRow) -> None:
-    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="weights-", dir=settings.scratch_folder) as scratch:
+    with scratch_folder(settings.scratch_folder, "weights") as scratch:
         arguments = []
         for number, file in enumerate(row.files):
             path = shipped.path_of(file.sha256) or store.local_path(file.key)
             if path is None:
-                path = Path(scratch) / f"{number}-{file.name}"
+                path = scratch / f"{number}-{file.name}"
                 store.get(file, path)
             elif not row.shipped:
                 store.check(file)
             arguments += [f"{network}={path}" for network in file.networks] or [str(path)]
-        worker_process.run(settings, "weights", {"files": arguments, "card": row.card, "folder": scratch})
+        worker_process.run(settings, "weights", {"files": arguments, "card": row.card, "folder": str(scratch)})
 
 
 def _store_file(store: Store, file: dict[str, object], moved: Callable[[int], None]) -> PinnedFile:

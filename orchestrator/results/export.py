@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
@@ -172,7 +173,8 @@ class _ItemExport:
             self._add(1, placed.blob.bytes)
         for part in subject.parts:
             folder = os.path.join(self._root, part.name)
-            self._add(sequence_tar.unpack(self._store, part.blob, folder, self._write_frame), part.blob.bytes)
+            write_frame = partial(self._write_frame, mode=_copy_mode(self._store.local_path(part.blob.key)))
+            self._add(sequence_tar.unpack(self._store, part.blob, folder, write_frame), part.blob.bytes)
         for sidecar in papers(subject, Path(self._root)) if papers else ():
             target = os.path.join(self._root, sidecar.name)
             self._check(target)
@@ -190,10 +192,10 @@ class _ItemExport:
         self._placer.check_folder(folder)
 
     @contextmanager
-    def _write_frame(self, target: str) -> Iterator[BinaryIO]:
+    def _write_frame(self, target: str, *, mode: int) -> Iterator[BinaryIO]:
         self._check(target)
         with self._placer.fresh_name(target) as fresh:
-            with open(placing.create(fresh), "wb") as file:
+            with open(placing.create(fresh, mode), "wb") as file:
                 yield file
             self._placer.put(fresh, target)
 
@@ -360,8 +362,14 @@ def _take_blob(store: Store, blob: Blob, fresh: str, copies: bool) -> None:
     if local is not None and (_clone if copies else _link)(local, fresh):
         _check_blob(blob, fresh)
         return
-    os.close(placing.create(fresh))
+    os.close(placing.create(fresh, _copy_mode(local)))
     store.get(blob, Path(fresh))
+
+
+def _copy_mode(local: Path | None) -> int:
+    """Return the permission bits of a copy: open to nobody to whom the store's file is closed."""
+    readers = os.stat(local).st_mode & 0o444 if local is not None and local.exists() else 0o444
+    return 0o200 | readers | (readers & 0o044) >> 1  # who may read may write, as far as the umask lets them
 
 
 def _check_blob(blob: Blob, path: str) -> None:
@@ -382,7 +390,7 @@ def _link(local: Path, fresh: str) -> bool:
 def _clone(local: Path, fresh: str) -> bool:
     """Make a file of its own that shares its room with another until one of them is changed, where the disk can."""
     try:
-        with local.open("rb") as source, open(placing.create(fresh), "wb") as file:
+        with local.open("rb") as source, open(placing.create(fresh, _copy_mode(local)), "wb") as file:
             fcntl.ioctl(file.fileno(), _FICLONE, source.fileno())
     except OSError:
         with suppress(FileNotFoundError):

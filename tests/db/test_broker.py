@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import base64
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis import Redis as Client
 
 from db import message_folder
 from db.broker import CeleryBroker, _queue
+from db.doorbells import NotADoorbell, clean_payload, read_payload
 from db.errors import BrokerUnavailable, InputError
 from db.ledger import Doorbell
 from db.settings import Settings
@@ -90,3 +99,120 @@ def test_only_json_is_accepted(tmp_path: Path) -> None:
     broker = CeleryBroker(Settings(home=tmp_path))
     assert broker.app.conf.accept_content == ["json"]
     assert broker.app.conf.task_acks_late is False
+
+
+# -- what is no doorbell of ours
+
+
+def our_message(tmp_path: Path) -> dict[str, Any]:
+    CeleryBroker(Settings(home=tmp_path / "pattern")).send([Doorbell(7, 3, "light")])
+    (path,) = message_folder.pending(tmp_path / "pattern" / "messages")
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+def body(*content: object) -> str:
+    return base64.b64encode(json.dumps(list(content)).encode()).decode()
+
+
+ODD: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "an unknown encoding of the body": lambda m: m | {"properties": m["properties"] | {"body_encoding": "rot13"}},
+    "properties that are a number": lambda m: m | {"properties": 7},
+    "headers that are a number": lambda m: m | {"headers": 7},
+    "a body that is a number": lambda m: m | {"body": 7},
+    "no delivery info": lambda m: m | {"properties": {"body_encoding": "base64"}},
+    "another task": lambda m: m | {"headers": m["headers"] | {"task": "celery.chord"}},
+    "pickle": lambda m: m | {"content-type": "application/x-python-serialize"},
+    "keyword arguments": lambda m: m | {"body": body([1, 1], {"x": 1}, {})},
+    "three arguments": lambda m: m | {"body": body([1, 1, 1], {}, {})},
+    "truth for a number": lambda m: m | {"body": body([True, 1], {}, {})},
+    "a negative number": lambda m: m | {"body": body([-1, 1], {}, {})},
+    "a huge number": lambda m: m | {"body": body([2**63, 1], {}, {})},
+    "text for a number": lambda m: m | {"body": body(["1", 1], {}, {})},
+    "no base64": lambda m: m | {"body": "{}"},
+    "a deep body": lambda m: m | {"body": base64.b64encode(b"[" * 40_000).decode()},
+    "much else": lambda m: m | {"more": "x" * 100_000},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_messages_stop_nobody(tmp_path: Path, redis: servers.Redis, odd: str) -> None:
+    text = json.dumps(ODD[odd](our_message(tmp_path)))
+    home = tmp_path / "home"
+    broker = CeleryBroker(Settings(home=home))
+    (home / "messages" / "in" / f"{0:020d}_odd.light.msg").write_text(text)
+    broker.send(bells(1))
+    assert receive(broker, "light", 1) == [[0, 1]]
+    assert [path.name for path in (home / "messages" / "aside").iterdir()] == [f"{0:020d}_odd.light.msg"]
+    if odd != "much else":  # Redis has no bound on what it holds, and what is more is thrown away
+        with Client.from_url(redis.url(4)) as client:
+            client.lpush("light", text)
+        on_redis = CeleryBroker(Settings(broker_url=redis.url(4)))
+        on_redis.send(bells(1))
+        assert receive(on_redis, "light", 1) == [[0, 1]]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]", b"null", b"[" * 50_000, b"1" * 10_000])
+def test_what_is_no_json_stops_nobody_on_redis(redis: servers.Redis, data: bytes) -> None:
+    with Client.from_url(redis.url(5)) as client:
+        client.lpush("light", data)
+    broker = CeleryBroker(Settings(broker_url=redis.url(5)))
+    broker.send(bells(1))
+    assert receive(broker, "light", 1) == [[0, 1]]
+
+
+def test_nothing_but_two_numbers_of_a_message_is_handed_on(tmp_path: Path) -> None:
+    ours = our_message(tmp_path)
+    evil = {"timelimit": ["x", {}], "eta": "never", "expires": -1, "callbacks": [1], "argsrepr": "x" * 1000}
+    cleaned = clean_payload(ours | {"headers": ours["headers"] | evil})
+    assert cleaned["headers"]["timelimit"] == [None, None]
+    assert "x" not in json.dumps(cleaned["headers"]["eta"])
+    assert json.loads(base64.b64decode(cleaned["body"]))[:2] == [[7, 3], {}]
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+    (path / "inside").touch()
+
+
+def _large(path: Path) -> None:
+    path.write_bytes(b" " * 10_000_000)
+
+
+@pytest.mark.parametrize("place", [_fifo, _endless, _folder, _large])
+def test_what_is_no_plain_small_file_stops_nobody(tmp_path: Path, place: Callable[[Path], None]) -> None:
+    broker = CeleryBroker(Settings(home=tmp_path))
+    place(tmp_path / "messages" / "in" / f"{0:020d}_odd.light.msg")
+    broker.send(bells(1))
+    assert receive(broker, "light", 1) == [[0, 1]]
+    assert len(list((tmp_path / "messages" / "aside").iterdir())) == 1
+
+
+def test_refused_messages_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_folder, "MOST_ASIDE", 3)
+    broker = CeleryBroker(Settings(home=tmp_path))
+    for number in range(5):
+        (tmp_path / "messages" / "in" / f"{number:020d}_odd.light.msg").touch()
+    _folder(tmp_path / "messages" / "in" / f"{9:020d}_odd.light.msg")
+    broker.send(bells(1))
+    assert receive(broker, "light", 1) == [[0, 1]]
+    assert len(list((tmp_path / "messages" / "aside").iterdir())) == 3
+    assert [path for folder in ("in", "processed") for path in (tmp_path / "messages" / folder).iterdir()] == []
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps).map(str.encode)
+)
+def test_no_bytes_are_read_as_a_doorbell_by_chance(data: bytes) -> None:
+    with pytest.raises(NotADoorbell):
+        read_payload(data)

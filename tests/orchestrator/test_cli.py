@@ -385,3 +385,15 @@ def test_no_command_works_on_a_newer_or_a_damaged_database(
     (settings.home / "reelwright.db").write_bytes(b"\xff" * 10_000)
     code, refused = at_home(*command.split())
     assert (code, refused["error"]["code"]) == (cli.REFUSED, "DATABASE_DAMAGED")
+
+
+@pytest.mark.parametrize("bag", [False, True])
+def test_copies_of_closed_results_are_closed(
+    at_home: Any, archive: Path, settings: Settings, home_database: Database, tmp_path: Path, bag: bool
+) -> None:
+    at_home("submit", archive / "m.csv")
+    blob = open_store(settings).put_bytes("jobs/1/one/s.png", b"restored", mode=0o400)
+    finish(home_database, 1, "one", {"still": blob})
+    assert at_home("get", 1, "--out", tmp_path / "out", *(["--bag"] if bag else []))[0] == 0
+    (path,) = (tmp_path / "out").rglob("one.png")
+    assert path.stat().st_mode & 0o077 == 0

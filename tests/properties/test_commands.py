@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from db.errors import CODES
@@ -21,7 +21,7 @@ from orchestrator.cli.commands import COMMANDS, MOST_NUMBER, Command, Group
 from orchestrator.on_demand import worker_process
 from tests.orchestrator.on_demand.conftest import run_here
 
-SOME = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+SOME = settings(phases=[Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 SERVING = {"worker", "orchestrate"}
 """These go on until they are stopped; what they are given is read by all others too."""
 IN_CHILDREN = {"train", "pack"}

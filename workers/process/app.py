@@ -16,7 +16,8 @@ from typing import Any
 import structlog
 
 from db import ledger, queues, session
-from db.broker import TASK_NAME, celery_app
+from db.broker import celery_app
+from db.doorbells import TASK_NAME
 from db.errors import DatabaseUnavailable, InputError
 from db.settings import Settings
 from db.store import open_store

@@ -8,11 +8,9 @@ from __future__ import annotations
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkdtemp
 
 import structlog
 
@@ -31,6 +29,7 @@ from db.errors import (
     lacks_room,
 )
 from db.records import Assignment, ItemResult, ItemView, TaskResult
+from db.scratch import scratch_folder
 from db.session import Database
 from db.settings import Settings
 from db.states import TaskKind
@@ -39,6 +38,7 @@ from db.store.keys import attempt_prefix
 from workers import device, malloc
 from workers.process import isolation
 from workers.process.heartbeat import Heartbeat
+from workers.process.rights import source_mode
 from workers.tasks import assemble, disk_space, inspect, merge, probe, restore
 from workers.tasks.disk_space import SpaceWatch
 from workers.workbench import Workbench
@@ -67,7 +67,7 @@ def run(context: WorkerContext, task_id: int, epoch: int) -> None:
         return
     with context.heartbeat.hold(lease, asked_at):
         try:
-            with _scratch_folder(context) as scratch:
+            with scratch_folder(context.settings.scratch_folder, context.boot_id) as scratch:
                 assignment = ledger.read_assignment(context.database, lease)
                 bench = _workbench(context, assignment, scratch)
                 with device.translate_memory_errors():
@@ -88,16 +88,6 @@ def _take_lease(context: WorkerContext, task_id: int, epoch: int) -> ledger.Leas
         return None
 
 
-@contextmanager
-def _scratch_folder(context: WorkerContext) -> Iterator[Path]:
-    context.settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix=f"{context.boot_id}-", dir=context.settings.scratch_folder))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _workbench(context: WorkerContext, assignment: Assignment, scratch: Path) -> Workbench:
     return Workbench(
         store=context.store,
@@ -105,6 +95,7 @@ def _workbench(context: WorkerContext, assignment: Assignment, scratch: Path) ->
         settings=context.settings,
         key_prefix=assignment.key_prefix,
         device=context.device,
+        mode=source_mode(assignment.item.source) if assignment.item else 0o444,
         report=SpaceWatch(scratch, context.settings.scratch_quota_bytes, context.heartbeat.advance),
     )
 
@@ -133,7 +124,12 @@ def _task_function(assignment: Assignment) -> Callable[[Assignment, Workbench], 
 def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
     for still in assignment.stills:
         bench.advance()
-        still_bench = replace(bench, key_prefix=_still_prefix(assignment, still), scratch=bench.scratch / str(still.id))
+        still_bench = replace(
+            bench,
+            key_prefix=_still_prefix(assignment, still),
+            scratch=bench.scratch / str(still.id),
+            mode=source_mode(still.source),
+        )
         still_bench.scratch.mkdir()
         try:
             with device.translate_memory_errors():

@@ -44,6 +44,7 @@ class IsolateOrder(Record):
     assignment: Assignment
     device: str
     scratch: Path
+    mode: int
     search: bool
     """Touch one frame after the other instead of restoring the segment."""
 
@@ -83,6 +84,7 @@ def child_main(settings: Settings) -> None:
         settings=settings,
         key_prefix=order.assignment.key_prefix,
         device=order.device,
+        mode=order.mode,
         report=lambda frames: say(frames=frames),
     )
     try:
@@ -100,7 +102,7 @@ def child_main(settings: Settings) -> None:
 def _run_child(assignment: Assignment, bench: Workbench, *, search: bool) -> dict[str, Any]:
     scratch = bench.scratch / ("search" if search else "restore")
     scratch.mkdir()
-    order = IsolateOrder(assignment=assignment, device=bench.device, scratch=scratch, search=search)
+    order = IsolateOrder(assignment=assignment, device=bench.device, scratch=scratch, mode=bench.mode, search=search)
     variables = _outer_environment() | environment(bench.settings) | {PARENT: str(os.getpid())}
     answer: dict[str, Any] = {}
     with ChildProcess(["-m", "workers", "isolate"], environment=variables) as child:

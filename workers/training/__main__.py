@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from db.errors import InputError
+from db.errors import InputError, ReelwrightError, os_error
 from workers import malloc
 from workers.training import export, packing, photos, tasks
 from workers.training.photos import Photos
@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.does(options, reporter))
     except InputError as error:
         reporter.on_error(error)
+        return 2
+    except OSError as error:
+        reporter.on_error(os_error("The system", error))
         return 2
 
 
@@ -148,7 +151,7 @@ class _LineReporter:
         for name, value in document.items():
             self._print(f"{name}: {value}")
 
-    def on_error(self, error: InputError) -> None:
+    def on_error(self, error: ReelwrightError) -> None:
         print(f"{error.code}: {error.message} {error.remedy}".strip(), file=sys.stderr)  # noqa: T201 -- what people read
 
     def _is_due(self) -> bool:
@@ -184,7 +187,7 @@ class _JsonReporter(_LineReporter):
     def write_document(self, document: dict[str, Any]) -> None:
         self._print(json.dumps(document))
 
-    def on_error(self, error: InputError) -> None:
+    def on_error(self, error: ReelwrightError) -> None:
         self.write_document({"code": error.code, "message": error.message, "remedy": error.remedy})
 
 
