@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from db.child_process import EXIT_OUT_OF_MEMORY
 from db.settings import Settings
 
@@ -63,6 +61,8 @@ def shortage(message: str) -> str:
 
 def has_room() -> bool:
     """Whether this process could take a gigabyte more: then a library that got no memory asked for a senseless size."""
+    import psutil
+
     soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
     left = soft - _data_bytes() if soft != resource.RLIM_INFINITY else _ROOM_BYTES
     return min(left, int(psutil.virtual_memory().available)) >= _ROOM_BYTES
@@ -79,6 +79,8 @@ def _data_bytes() -> int:
 
 
 def _watch(limit_bytes: int) -> None:
+    import psutil  # where it is lacking, whoever is started says that the worker extra is
+
     process = psutil.Process()
     while process.memory_info().rss <= limit_bytes:
         time.sleep(_LOOK_SECONDS)

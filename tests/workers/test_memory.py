@@ -31,9 +31,9 @@ for ask in (lambda: bytearray(2 * 10**9), lambda: np.ones(2 * 10**8), lambda: to
 print(len(bytearray(10**8)))
 """
 _WATCHED = """
-import time
+import psutil
 from workers import memory
-memory._watch(int(memory.psutil.Process().memory_info().rss) - 1)
+memory._watch(psutil.Process().memory_info().rss - 1)
 """
 
 
