@@ -1,6 +1,6 @@
 # Every target says what it does: `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-shared lint types bench fuzz docs
+.PHONY: help setup demo test coverage test-shared chaos lint types bench fuzz docs
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,6 +29,10 @@ coverage: setup ## Print which lines and branches of db and orchestrator the tes
 
 test-shared: setup ## Run the tests that need the shared media folder
 	$(BIN)/pytest -m shared
+
+chaos: setup ## Restore for MINUTES (60) while everything that may go wrong does
+	$(BIN)/pip install -q -c constraints.txt -e '.[chaos]'
+	PYTHONPATH=tests/support/plugin:. $(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 lint: setup ## Check style, formatting and who imports whom
 	$(BIN)/ruff check
