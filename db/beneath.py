@@ -40,7 +40,7 @@ def real_roots(roots: Iterable[str]) -> Roots:
     for root in roots:
         if "://" in root.removeprefix(S3):
             raise InputError(f"{root!r:.200} is neither a folder nor s3://bucket/prefix", code="BAD_SETTING")
-    return tuple(_with_slash(root if root.startswith(S3) else os.path.realpath(root)) for root in roots)
+    return tuple(dict.fromkeys(_with_slash(r if r.startswith(S3) else os.path.realpath(r)) for r in roots))
 
 
 def is_beneath(path: str, roots: Roots) -> bool:
