@@ -105,7 +105,7 @@ def test_the_settings_are_accepted_and_name_the_services_and_their_ports(monkeyp
     assert "8333" in SERVICES["s3"]["healthcheck"]["test"]
     assert not settings.embedded
     archive = [volume for volume in SERVICES["worker"]["volumes"] if ":/archive" in volume]
-    assert ["/archive"] == list(settings.source_roots)
+    assert list(settings.source_roots) == ["/archive"]
     assert archive[0].endswith(":ro")
 
 
