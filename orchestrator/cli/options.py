@@ -9,3 +9,7 @@ import typer
 JobId = Annotated[int, typer.Argument(min=1, help="The job's number.")]
 ItemIds = Annotated[list[str] | None, typer.Option("--item", help="Only the item with this id; may be repeated.")]
 RecipeName = Annotated[str | None, typer.Option(help="Name of a shipped recipe, or path of a YAML file.")]
+SourceRoots = Annotated[
+    list[str] | None,
+    typer.Option("--source-root", help="Another folder, or s3://bucket/prefix, to read sources from; may be repeated."),
+]

@@ -20,7 +20,7 @@ from orchestrator import submit as submitting
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
 from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home, log_to_nobody
-from orchestrator.cli.options import RecipeName
+from orchestrator.cli.options import RecipeName, SourceRoots
 from orchestrator.cli.terminal import Terminal, format_duration, format_size, pluralize, progress_line
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
 from orchestrator.results.export import check_folder, export
@@ -38,10 +38,6 @@ Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifes
 New = Annotated[bool, typer.Option("--new", help="Submit this manifest again even if it is a job already.")]
 Name = Annotated[str, typer.Option(help="Name of the job; if omitted, that of the manifest.")]
 Priority = Annotated[int, typer.Option(help="Jobs with a higher number go first.")]
-SourceRoots = Annotated[
-    list[str] | None,
-    typer.Option("--source-root", help="Another folder, or s3://bucket/prefix, to read sources from; may be repeated."),
-]
 AllowFetch = Annotated[
     bool, typer.Option("--allow-fetch", help="Accept an incomplete bag, with those files that are there.")
 ]
@@ -164,9 +160,10 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
         PutError: Something could not be put in its place; the rest was, and the report too.
     """
     faults: list[PutError] = []
+    # The report first: whatever stops the results, what became of the job is told.
+    report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
     with terminal.show_count("items written") as count:
         summary = _outcome(faults, lambda: export(database, store, job_id, folder, on_item=count, home=home))
-    report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
     job = progress.job(database, job_id)
     terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
     if job.pause_reason:

@@ -9,6 +9,7 @@ import typer
 
 from db.store import open_store
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
+from orchestrator.cli.options import SourceRoots
 from orchestrator.cli.terminal import Terminal, format_duration, pluralize
 from orchestrator.on_demand import train as training
 from orchestrator.on_demand import weights
@@ -68,6 +69,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard beside log.csv.")
     ] = False,
     add: Annotated[bool, typer.Option("--add", help="Register the weights when the training is done.")] = False,
+    source_root: SourceRoots = None,
 ) -> None:
     """Train a network on your own photos.
 
@@ -86,7 +88,7 @@ def train(
     arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--only={pair}" for pair in only or ()]
     arguments += [f"--perception={path}" for path in perception or ()]
-    arguments += _source_roots(cli)
+    arguments += _roots(cli, source_root)
     arguments += [f"--{name}" for name, on in flags.items() if on]
     card = _show_training(cli.terminal, arguments, gpus)
     if add:
@@ -102,6 +104,7 @@ def pack(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEG files.")] = 90,
     megabytes: Annotated[int, typer.Option(min=1, help="Largest size of a shard, in megabytes.")] = 60,
     seed: Annotated[int, typer.Option(help="Random seed of the shuffling.")] = 0,
+    source_root: SourceRoots = None,
 ) -> None:
     """Pack photos into tar shards for a machine with a GPU."""
     require_worker_extra()
@@ -113,7 +116,7 @@ def pack(
         _operand(str(out)),
         *(f"--{name}={value}" for name, value in options.items()),
     ]
-    arguments += _source_roots(cli)
+    arguments += _roots(cli, source_root)
     summary: dict[str, Any] = {}
     for message in training.stream_training(arguments):
         if "shards" in message:
@@ -126,8 +129,8 @@ def pack(
     cli.terminal.document(summary)
 
 
-def _source_roots(cli: CliContext) -> list[str]:
-    return [f"--source-root={root}" for root in cli.settings().source_roots]
+def _roots(cli: CliContext, source_root: list[str] | None) -> list[str]:
+    return [f"--source-root={root}" for root in cli.settings(source_roots=source_root).source_roots]
 
 
 def _operand(text: str) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from db.recipe import resolve
 from orchestrator import manifest
 from tests.orchestrator.manifest.reading import SETTINGS, codes, lines_of, read
@@ -122,16 +120,6 @@ def test_what_cannot_be_listed_is_a_problem_with_its_path_and_a_note(tmp_path: P
     assert "deep/ddd" in found[3].problems[0].message
     assert [line.external_id for line in found if not line.problems] == ["a.jpg", "z.jpg", "deep/b.jpg"]
     assert any("cannot be listed: 1;" in note for note in notes)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_closed_folder_is_a_problem(tmp_path: Path) -> None:
-    _files(tmp_path, "a.jpg", "closed/b.jpg")
-    (tmp_path / "closed").chmod(0)
-    try:
-        assert [code for _, code in codes(lines_of(tmp_path))] == ["SOURCE_DENIED"]
-    finally:
-        (tmp_path / "closed").chmod(0o755)
 
 
 def test_links_that_lead_nowhere_cost_themselves_alone(tmp_path: Path) -> None:
