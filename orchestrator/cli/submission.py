@@ -178,8 +178,10 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
         terminal.say(f"Correct the causes, then `reelwright rerun {job_id}`; or correct and run {report.failed_path}")
-    for fault in faults:
-        raise fault
+    for fault in faults[:-1]:
+        terminal.say(f"Note: {fault.message}")
+    if faults:
+        raise faults[-1]
     terminal.document({"job": job, "exported": summary, "report": report})
     if job.state is not JobState.DONE:
         raise typer.Exit(1)
