@@ -105,7 +105,8 @@ def _check_workers(cli: CliContext, settings: Settings) -> Diagnosis:
     if settings.lacks_database:
         return Diagnosis("workers", False, "none", needed=False)
     with cli.open_database(settings) as database:
-        alive = [row for row in progress.workers(database) if row.heartbeat_age_seconds < settings.lease_seconds]
+        rows = [row for row in progress.workers(database) if row.state == "live"]
+        alive = [row for row in rows if row.heartbeat_age_seconds < settings.lease_seconds]
     devices = ", ".join(sorted({row.device for row in alive}))
     return Diagnosis("workers", bool(alive), f"{len(alive)} alive {devices}".strip(), needed=False)
 

@@ -119,3 +119,16 @@ def test_s3_address_without_a_bucket_is_refused() -> None:
     with pytest.raises(InputError) as bad:
         open_store(Settings(store_uri="s3://"))
     assert bad.value.code == "BAD_SETTING"
+
+
+def test_a_bucket_that_is_gone_is_a_store_that_is_away(s3: servers.S3, tmp_path: Path) -> None:
+    """Not one blob is missing, all are: nobody should be told to restore this one."""
+    store = open_store(Settings(store_uri="s3://goes-away/archive", **s3.settings))
+    blob = store.put_bytes(f"{KEY}/one", b"x")
+    store.delete("jobs/")
+    store.client.delete_bucket(Bucket="goes-away")  # type: ignore[attr-defined]
+    for read in (lambda: store.read(blob), lambda: store.check(blob), lambda: store.get(blob, tmp_path / "x")):
+        with pytest.raises(StoreUnavailable):
+            read()
+    with pytest.raises(StoreUnavailable):
+        list(store.keys("jobs/"))

@@ -274,3 +274,14 @@ def test_a_full_message_folder_is_an_outage_with_a_name(
     assert (loop.away, loop.waits_for) == ("NO_SPACE", f"There is no room for messages in {tmp_path / 'messages'}")
     loop.tick()
     assert (loop.away, loop.waits_for) == ("", "")
+
+
+def test_people_are_told_what_work_waits_for_as_long_as_it_does(desk: Desk, tmp_path: Path) -> None:
+    from db import progress
+
+    job_id = desk.submit([still(0)])
+    desk.hire()
+    ledger.release(desk.db, desk.next_lease(), code="NO_SPACE", message="There is no room", pause_seconds=5)
+    assert progress.outage(desk.db, job_id) == "There is no room"
+    assert progress.outage(desk.db, job_id + 1) == ""
+    assert progress.outage(desk.later(6).db, job_id) == ""
