@@ -27,7 +27,7 @@ ROUNDS_IN_A_TERM = 3
 """A leader's term is renewed at a third of its length, so a round must come before the rest is over."""
 YEAR_SECONDS = 365 * 24 * 3600.0
 """The longest time that can be set: longer ones are mistakes, and the system's clocks cannot wait for all of them."""
-LEAST_WORKER_MEMORY_MB = 1200
+LEAST_WORKER_MEMORY_MB = 1500
 """Libraries, interpreter, threads, and a picture."""
 DATABASE_FILE = "reelwright.db"
 """The embedded database, inside the home."""

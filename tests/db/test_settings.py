@@ -170,3 +170,11 @@ def test_children_get_folders_of_any_name(monkeypatch: pytest.MonkeyPatch, name:
     for variable, value in settings.environment(given).items():
         monkeypatch.setenv(variable, value)
     assert settings.load().source_roots == given.source_roots
+
+
+@pytest.mark.parametrize("value", [1, 500, 1499, -1])
+def test_a_worker_without_room_for_its_libraries_is_refused(value: int) -> None:
+    with pytest.raises(InputError, match="worker_memory_mb") as caught:
+        settings.load({"worker_memory_mb": value})
+    assert caught.value.code == "BAD_SETTING"
+    assert settings.load({"worker_memory_mb": 1500}).worker_memory_mb == 1500

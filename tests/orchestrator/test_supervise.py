@@ -23,7 +23,7 @@ def test_workers_share_four_fifths_of_the_memory() -> None:
 def test_a_share_is_never_too_small_for_a_network_and_never_more_than_there_is() -> None:
     most = supervise.machine_memory() * 4 // 5 // 10**6
     assert share(256) == min(most, 2000)
-    assert share(256, set_mb=1300) == 1300
+    assert share(256, set_mb=1600) == 1600
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_step_without_effect_enlarges_nothing() -> None:
 def test_memory_is_reckoned_from_the_largest_picture_of_the_work() -> None:
     settings, shape = Settings(worker_memory_mb=LEAST_WORKER_MEMORY_MB), PictureShape(2000, 2000, mono=False)
     work_size.check(parse("[]", "r"), shape, settings, "a.png")
-    with pytest.raises(InputError, match=r"a\.png: 2000x2000 needs about 3\.7 GB, a worker may have 1\.2 GB") as caught:
+    with pytest.raises(InputError, match=r"a\.png: 2000x2000 needs about 3\.7 GB, a worker may have 1\.5 GB") as caught:
         work_size.check(parse("[{upscale: {scale: 4}}]", "r"), shape, settings, "a.png")
     assert caught.value.code == "TOO_LARGE"
     work_size.check(parse("[{upscale: {scale: 4}}]", "r"), shape, Settings(), "a.png")  # nobody gave a share
