@@ -81,7 +81,7 @@ CODES: dict[str, CodeFacts] = {
     "UNICODE_CLASH": CodeFacts("Two names differ only in Unicode form or letter case.", "Rename one of them."),
     "PATH_UNSAFE": CodeFacts(
         "A path leaves the manifest's folder or is not a plain path.",
-        "Give a path inside the folder, or allow its folder or `s3://` prefix with `--source-root` or the setting "
+        "Give a path inside the folder, or allow its folder, or prefix in S3, with `--source-root` or the setting "
         "`source_roots`.",
     ),
     "FILE_MISSING": CodeFacts("The source is not there.", "Check the path, or send the file."),
