@@ -36,6 +36,7 @@ from tests.soak import faults
 from tests.soak.faults import NotHere, Scene
 from tests.soak.machines import Park, clock_library
 from tests.support import servers
+from tests.support.proxy import forgetful_proxy
 from tests.support.servers import wait_until
 
 _INSIDE = "REELWRIGHT_SOAK_DISK"
@@ -45,6 +46,9 @@ _FRAMES, _STILLS = 48, 5
 _RECIPE = "- deflicker: {}\n- denoise: {method: temporal, radius: 1}\n- trap: {seconds: 0.04}"
 _ROUND_SECONDS = 420
 """A job of seconds must be over so long after its last fault."""
+_FORGET_EVERY = 25
+"""Every so-manieth request to write to S3 succeeds, and its answer is lost."""
+_LOST_ANSWERS = "lose_an_answer_of_the_store"
 _WORST_EXIT = 70
 """What a command ends with that met a fault of ours."""
 
@@ -109,11 +113,13 @@ def _soak(name: str, folder: Path, chance: random.Random, seconds: float, *, wit
     disk.mkdir(parents=True)
     with ExitStack() as stack:
         has_disk = with_disk and _mount(disk, stack)
-        postgres = redis = s3 = None
+        postgres = redis = s3 = proxy = None
         if name == "served":
             postgres, redis = stack.enter_context(servers.postgres()), stack.enter_context(servers.redis())
             s3 = stack.enter_context(servers.s3())
-            urls = (postgres.new_database(), redis.url(1), s3.settings)
+            proxy = stack.enter_context(forgetful_proxy(s3.port, _FORGET_EVERY))
+            through = s3.settings | {"s3_endpoint_url": f"http://127.0.0.1:{proxy.port}"}
+            urls = (postgres.new_database(), redis.url(1), through)
             house = stack.enter_context(journeys.served(disk / "home", *urls, slots=2))
         else:
             house = stack.enter_context(journeys.embedded(disk / "home", slots=2))
@@ -121,6 +127,7 @@ def _soak(name: str, folder: Path, chance: random.Random, seconds: float, *, wit
         stack.callback(park.close)
         scene = Scene(house, park, chance, 0, disk if has_disk else None, postgres, redis, s3)
         tally = _Soak(scene, folder / "sources").run(seconds)
+        tally.done[_LOST_ANSWERS] = proxy.forgotten if proxy else 0
     if with_disk:
         os.environ[_INSIDE] = "1"
     return tally
@@ -247,7 +254,7 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 
 def _summary(tallies: dict[str, Tally]) -> str:
-    names = [fault.__name__ for fault in faults.FAULTS]
+    names = [*(fault.__name__ for fault in faults.FAULTS), _LOST_ANSWERS]
     lines = [f"| fault | {' | '.join(tallies)} |", f"|---|{'---:|' * len(tallies)}"]
     lines += [
         f"| {name.replace('_', ' ')} | {' | '.join(str(each.done[name]) for each in tallies.values())} |"

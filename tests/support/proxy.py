@@ -29,7 +29,7 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self.target)) as server, suppress(OSError):
+        with client, suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
             forget = threading.Event()
             back = threading.Thread(target=self._answer, args=(server, client, forget), daemon=True)
             back.start()
