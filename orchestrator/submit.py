@@ -17,7 +17,7 @@ from pathlib import Path
 from db import beneath, checksums, ledger, progress
 from db.beneath import ROOTS_OPTION, S3, Roots
 from db.errors import InputError, ManifestError, OutageError, RecipeError
-from db.ledger import JobRequest, LineError, NewLine
+from db.ledger import JobRequest, LineError, NewLine, OpenedJob
 from db.recipe import Recipe
 from db.session import Database
 from db.settings import Settings
@@ -154,7 +154,7 @@ def submit(
                 bad_count += sum(line.error is not None for line in added)
                 on_lines(line_count)
             ledger.close_ingest(database, job.id)
-    return Submission(job.id, job.created, line_count, bad_count, tuple(manifest.notes))
+    return Submission(job.id, job.created, line_count, bad_count, (*manifest.notes, *_root_notes(database, job, roots)))
 
 
 def validate_lines(
@@ -171,6 +171,15 @@ def source_roots(settings: Settings, database: Database | None, manifest: Manife
     """
     reported = () if database is None else _reported_roots(settings, database, manifest)
     return beneath.real_roots(dict.fromkeys((manifest.root, *settings.source_roots, *reported)))
+
+
+def _root_notes(database: Database, job: OpenedJob, roots: Roots) -> Iterator[str]:
+    """Say that a job that was found may not read all that is allowed now: its roots are those that it was made with."""
+    found = None if job.created else progress.job_roots(database, job.id)
+    lacking = [] if found is None else [root for root in roots if not beneath.is_beneath(root, found)]
+    if lacking:
+        shown = ", ".join(root.rstrip("/") or "/" for root in lacking)
+        yield f"Job {job.id} was made before {shown} was allowed, and does not read there; --new makes another."
 
 
 def _reported_roots(settings: Settings, database: Database, manifest: Manifest) -> tuple[str, ...]:

@@ -315,3 +315,17 @@ def test_a_bag_with_a_list_of_what_to_fetch_makes_no_job(
     assert caught.value.code == "FETCH_REFUSED"
     allowed = settings.model_copy(update={"allow_fetch": True})
     assert submit(allowed, home_database, archive, SubmitOptions()).lines == 4
+
+
+def test_a_job_that_was_made_before_a_root_was_allowed_says_so(
+    settings: Settings, home_database: Database, archive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    allowing = settings.model_copy(update={"source_roots": (str(tmp_path / "other"), str(archive))})
+    first = submitting.submit(settings, home_database, archive / "m.csv", SubmitOptions())
+    assert first.notes == ()
+    again = submitting.submit(allowing, home_database, archive / "m.csv", SubmitOptions())
+    assert (again.job_id, len(again.notes)) == (first.job_id, 1)
+    assert f"before {tmp_path / 'other'} was allowed" in again.notes[0]
+    anew = submitting.submit(allowing, home_database, archive / "m.csv", SubmitOptions(new=True))
+    assert (anew.job_id == first.job_id, anew.notes) == (False, ())
