@@ -32,6 +32,15 @@ def _uris(lines: list[Line]) -> list[str]:
     return [line.source.uri if line.source else "" for line in lines]
 
 
+def test_a_list_on_this_machine_names_no_objects_that_nobody_allowed(tmp_path: Path) -> None:
+    batch = written(tmp_path, "list.csv", "b-1,box/a.tif\nb-1,box%2F..%2Fb.tif\nb-2,box/c.tif\n")
+    inventory = _inventory(tmp_path, '"b-1","box/a.tif"\n"b-1","secret/b.tif"\n', "Bucket, Key")
+    assert sorted(code for _, code in codes(lines_of(batch, roots=("s3://b-1/box",)))) == ["PATH_UNSAFE"] * 2
+    assert [code for _, code in codes(lines_of(inventory, roots=("s3://b-1/box",)))] == ["PATH_UNSAFE"]
+    for path, count in ((batch, 3), (inventory, 2)):
+        assert [code for _, code in codes(lines_of(path, roots=()))] == ["PATH_UNSAFE"] * count
+
+
 def test_a_batch_names_objects_with_encoded_keys(tmp_path: Path) -> None:
     text = 'my-bucket,a/Box+1/p%2B1.tif\nmy-bucket,"a/film.mkv"\nmy-bucket,notes.txt\nmy-bucket,a/\n'
     found, notes = read(written(tmp_path, "list.csv", text))

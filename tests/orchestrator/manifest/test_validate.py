@@ -69,6 +69,23 @@ def test_a_line_cannot_read_recipe_files_of_this_machine(tmp_path: Path) -> None
     assert codes(lines_of(_jsonl(tmp_path, {"uri": "a.mp4", "recipe": str(recipe)}))) == [(1, "UNKNOWN_RECIPE")]
 
 
+@pytest.mark.parametrize("check_files", [True, False])
+def test_an_object_is_named_beneath_an_allowed_prefix_alone(tmp_path: Path, check_files: bool) -> None:
+    """Not in another bucket, beside the prefix or out of it; and not as sound or mask either."""
+    entries: tuple[dict[str, object], ...] = (
+        {"uri": "s3://b/box/a.mkv"},
+        {"uri": "s3://private/secret.png"},
+        {"uri": "s3://b/boxes/a.png"},
+        {"uri": "s3://b/box/../a.png"},
+        {"uri": "s3://b/box/b.mkv", "sound": "s3://private/b.wav"},
+        {"uri": "s3://b/box/c.mkv", "mask_uri": "s3://private/c.png"},
+    )
+    path = _jsonl(tmp_path, *entries)
+    outside = [(number, "PATH_UNSAFE") for number in range(2, 7)]
+    assert codes(lines_of(path, check_files=check_files, roots=("s3://b/box",))) == outside
+    assert codes(lines_of(path, check_files=check_files, roots=())) == [(1, "PATH_UNSAFE"), *outside]
+
+
 def test_twice_the_same_id_or_source(tmp_path: Path) -> None:
     found = lines_of(
         _jsonl(

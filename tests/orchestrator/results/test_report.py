@@ -21,6 +21,7 @@ from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
 from db.tables import Item
+from orchestrator.on_demand.dry_run import dry_run
 from orchestrator.results import export as exporting
 from orchestrator.results.export import check_folder, export, safe_path
 from orchestrator.results.report import write_report
@@ -376,7 +377,10 @@ def test_other_names_are_changed_and_stay_apart(name: str) -> None:
 def test_what_a_report_may_name_again(
     settings: Settings, home_database: Database, archive: Path, tmp_path: Path
 ) -> None:
-    """The report of a job may name what that job might, mended or not; no other file and no other job's may."""
+    """The report of a job may name what that job might, mended or not; no other file and no other job's may.
+
+    The dry run says the same as the submission.
+    """
     job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
     other = tmp_path / "other"
     other.mkdir()
@@ -395,6 +399,7 @@ def test_what_a_report_may_name_again(
     for number, (path, bad) in enumerate(homes.items()):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"id,uri\n{number},{archive / 'a.jpg'}\n")
+        assert dry_run(settings, path, probe=False, database=home_database).problem_count == bad, path
         assert submit(settings, home_database, path, SubmitOptions()).bad_lines == bad, path
 
 
