@@ -166,7 +166,7 @@ def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch, text: 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", 'x","/etc', "é"])
 def test_children_get_folders_of_any_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    given = Settings(source_roots=(Path(name), Path("/other")))
+    given = Settings(source_roots=(f"/{name}", f"s3://{name}", "other"))
     for variable, value in settings.environment(given).items():
         monkeypatch.setenv(variable, value)
     assert settings.load().source_roots == given.source_roots
