@@ -107,7 +107,11 @@ class Source(Record):
     version_id: str = ""
     """Version of an object in S3; empty takes the newest."""
     roots: tuple[str, ...] | None = None
-    """What it, its sound and its mask must lie beneath; kept with the job. None for jobs of 0.1: anywhere."""
+    """What it, its sound and its mask must lie beneath, as ``beneath.real_roots`` gave it when the job was submitted.
+
+    It is never resolved again: a root that was exchanged for a link since would allow whatever the link leads to.
+    None for jobs of 0.1: anywhere.
+    """
 
 
 class AudioTrack(Record):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from db import beneath, checksums
-from db.beneath import S3, Roots
+from db.beneath import S3
 from db.checksums import Digests
 from db.errors import InputError
 from db.records import Source
@@ -59,7 +59,7 @@ def locate(source: Source, settings: Settings, scratch: Path) -> Place:
     if not source.uri.startswith(S3):
         if source.sequence is None:
             return _hold_file(source, scratch)
-        return LocalFolder(Path(source.uri), _roots(source), scratch)
+        return LocalFolder(Path(source.uri), source.roots, scratch)
     _check_address(source)
     if source.sequence is not None:
         return RemoteFolder(source.uri, settings, scratch / "frames")
@@ -75,7 +75,7 @@ def locate_mask(source: Source, bench: Workbench) -> Path | LocalFolder:
     """Return where a mask that the manifest gives is read: picture, film, or folder; raises as :func:`locate`."""
     mask = _companion(source, source.mask)
     if not mask.uri.startswith(S3) and os.path.isdir(mask.uri):
-        return LocalFolder(Path(mask.uri), _roots(mask), bench.scratch)
+        return LocalFolder(Path(mask.uri), mask.roots, bench.scratch)
     return local_still(mask, bench.settings, bench.scratch)
 
 
@@ -85,17 +85,13 @@ def _companion(source: Source, uri: str) -> Source:
 
 
 def _hold_file(source: Source, scratch: Path) -> HeldFile:
-    path = hold(Path(source.uri), _roots(source), scratch)
+    path = hold(Path(source.uri), source.roots, scratch)
     check_file(path)
     return path
 
 
-def _roots(source: Source) -> Roots | None:
-    return None if source.roots is None else beneath.real_roots(source.roots)
-
-
 def _check_address(source: Source) -> None:
-    if source.roots is not None and not beneath.is_beneath(source.uri, beneath.real_roots(source.roots)):
+    if source.roots is not None and not beneath.is_beneath(source.uri, source.roots):
         raise InputError(f"{source.uri} lies beneath nothing that its job may read", code="PATH_UNSAFE")
 
 

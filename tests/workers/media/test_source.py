@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from db import checksums
+from db import beneath, checksums
 from db.errors import InputError
 from db.records import ItemView, Sequence
 from db.states import ItemKind, TaskKind
 from tests.support.reels import House, film, house, item, moving, order, probed, restored
-from workers.media.source import fixity
+from workers.media.source import fixity, locate_mask
 from workers.on_demand import verify
 from workers.tasks import assemble, inspect, probe, restore
 
@@ -84,7 +85,7 @@ def _picture(path: Path, value: int = 90) -> Path:
 
 
 def _item(path: Path, recipe: str = "[]", **more: object) -> ItemView:
-    return item(path, recipe, roots=(str(path.parent),), **more)
+    return item(path, recipe, roots=beneath.real_roots((str(path.parent),)), **more)
 
 
 def _lead_out(path: Path) -> Path:
@@ -119,10 +120,34 @@ def test_a_still_that_was_exchanged_for_a_link_is_not_read(at: House, tmp_path: 
 def test_a_folder_on_the_way_that_was_exchanged_leads_nowhere(at: House, tmp_path: Path) -> None:
     (tmp_path / "in" / "deep").mkdir()
     path = _picture(tmp_path / "in" / "deep" / "a.png")
-    view = item(path, kind=ItemKind.STILL, roots=(str(tmp_path / "in"),))
+    view = item(path, kind=ItemKind.STILL, roots=beneath.real_roots((str(tmp_path / "in"),)))
     assert restore.restore_still(view, at.bench()).outputs
     _lead_out(tmp_path / "in" / "deep")
     assert _refusal(lambda: restore.restore_still(view, at.bench())) == "PATH_UNSAFE"
+
+
+def _exchange_root(folder: Path) -> None:
+    """Put a link to another folder with the same names in the place of a root."""
+    private = folder.parent / "private"
+    shutil.copytree(folder, private)
+    folder.rename(folder.parent / "away")
+    folder.symlink_to(private)
+
+
+def test_a_root_that_was_exchanged_for_a_link_allows_nothing_else(at: House, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    mask = _picture(folder / "m.png")
+    still = _item(_picture(folder / "a.png"), kind=ItemKind.STILL, mask=str(mask))
+    reel = _item(folder / "reel", **_frames(folder / "reel"))
+    film_view = _item(film(folder / "b.mkv", moving(8), "gray"))
+    for view in (still, reel, film_view):
+        assert probe.describe(view.source, at.settings, at.bench().scratch)
+    _exchange_root(folder)
+    for view in (still, reel, film_view):
+        assert _refusal(lambda at_hand=view: probe.describe(at_hand.source, at.settings, at.bench().scratch)) == (
+            "PATH_UNSAFE"
+        )
+    assert _refusal(lambda: locate_mask(still.source, at.bench())) == "PATH_UNSAFE"
 
 
 def test_a_job_of_the_first_release_has_no_roots_and_reads_what_it_names(at: House, tmp_path: Path) -> None:
@@ -198,6 +223,8 @@ def test_an_object_outside_the_prefixes_is_not_asked_for(at: House, tmp_path: Pa
     """No server is needed for the answer: none is asked."""
     path = film(tmp_path / "in" / "a.mkv", moving(4), "gray")
     for more in ({"uri": "s3://private/a.mkv"}, {"sound": "s3://private/a.wav"}, {"mask": "s3://private/m.png"}):
-        source = _item(path).source.model_copy(update=more | {"roots": (str(path.parent), "s3://private/box")})
+        source = _item(path).source.model_copy(
+            update=more | {"roots": beneath.real_roots((str(path.parent), "s3://private/box"))}
+        )
         view = _item(path).model_copy(update={"source": source})
         assert _refusal(lambda v=view: probe.probe(order(v, TaskKind.PROBE), at.bench())) == "PATH_UNSAFE"
