@@ -9,7 +9,8 @@ The tree::
     ├── WorkError              one attempt failed and may be tried again
     │   ├── TransientError     a passing cause: back off, then try again
     │   ├── OutOfMemoryError   the device was too small: plan again under a smaller batch or tile
-    │   └── PoisonFrameError   one frame kills the process that reads or restores it
+    │   ├── PoisonFrameError   one frame kills the process that reads or restores it
+    │   └── PoisonItemError    the work on an item kills its process, and no single frame is to blame
     ├── OutageError            a service is away: wait, no attempt is spent
     │   ├── StoreUnavailable   the object storage does not answer
     │   ├── DatabaseUnavailable
@@ -378,6 +379,12 @@ class PoisonFrameError(WorkError):
         """Name the frame by its absolute number."""
         super().__init__(message)
         self.frame = frame
+
+
+class PoisonItemError(WorkError):
+    """The work on an item kills the process that does it, and no single frame is to blame."""
+
+    code = "DECODER_CRASH"
 
 
 class OutageError(ReelwrightError):

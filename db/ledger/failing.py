@@ -31,7 +31,9 @@ from db.store.keys import item_prefix
 from db.tables import Item, Job, Task, Worker
 
 CRASHES_ALLOWED = 2
-"""Leases that may end without a word before a task is split, isolated or put in quarantine."""
+"""Leases that may end without a word before a task is split, or done in a child process that may die alone."""
+CRASHES_IN_ISOLATION = 4
+"""The same of a task that is done in a child process, before it is put in quarantine: machines fall, too."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,22 @@ class Failure:
     remedy: str
 
 
-def fail_item(db: Database, lease: Lease, failure: Failure) -> None:
+def fail_item(db: Database, lease: Lease, failure: Failure, state: ItemState = ItemState.FAILED) -> None:
     """End a reel's item, or the open stills of a bundle: the input is wrong. A reel's other tasks are cancelled.
+
+    ``state`` is ``failed``, or ``quarantined`` where the work was seen to kill its process.
 
     Raises:
         LeaseLost: The fence refuses.
     """
     with db.write() as connection:
         task = lock_lease_reel(connection, lease)
-        _close(db, connection, lease, TaskState.FAILED, failure)
-        _end_items(db, connection, task, ItemState.FAILED, failure)
+        _close(db, connection, lease, TaskState(state.value), failure)
+        _end_items(db, connection, task, state, failure)
 
 
-def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure) -> None:
-    """End one still of a bundle; the bundle goes on.
+def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure, state: ItemState = ItemState.FAILED) -> None:
+    """End one still of a bundle as :func:`fail_item` does; the bundle goes on.
 
     Raises:
         LeaseLost: The fence refuses, or the still no longer travels in this bundle.
@@ -66,7 +70,7 @@ def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure) -> No
         bundle_id = connection.scalar(select(Item.task_id).where(Item.id == item_id))
         if bundle_id != task.id:
             raise LeaseLost(f"item {item_id} does not travel in task {task.id}")
-        _end_item(db, connection, item_id, ItemState.FAILED, failure)
+        _end_item(db, connection, item_id, state, failure)
 
 
 def retry(db: Database, lease: Lease, failure: Failure, *, max_attempts: int, backoff_seconds: float) -> None:
@@ -220,32 +224,38 @@ def _take_back(
 def _answer_crashes(db: Database, connection: Connection, task: Row[Any]) -> None:
     if connection.scalar(select(Task.state).where(Task.id == task.id)) != TaskState.READY:
         return  # its reel has just been put in quarantine for another of its tasks
-    if task.item_id is None:
+    if task.isolate:
+        if task.lost_count >= CRASHES_IN_ISOLATION:
+            _quarantine(db, connection, task, _items_of(connection, task))
+    elif task.item_id is None:
         _split_bundle(db, connection, task)
-    elif task.kind == TaskKind.RESTORE and not task.isolate:
-        cell = connection.scalar(select(Item.batch_frames).where(Item.id == task.item_id)) or 1
-        middle = task.start_frame + (task.stop_frame - task.start_frame + cell) // (2 * cell) * cell
-        if task.start_frame < middle < task.stop_frame:
-            _split_segment(connection, task, middle)
-        else:
-            connection.execute(update(Task).where(Task.id == task.id).values(isolate=True, lost_count=0))
-    else:
-        _quarantine(db, connection, task, [task.item_id])
+    elif task.kind != TaskKind.RESTORE or not _split_segment(connection, task):
+        _isolate(connection, task)
 
 
-def _split_segment(connection: Connection, task: Row[Any], middle: int) -> None:
+def _isolate(connection: Connection, task: Row[Any]) -> None:
+    connection.execute(update(Task).where(Task.id == task.id).values(isolate=True, lost_count=0))
+
+
+def _split_segment(connection: Connection, task: Row[Any]) -> bool:
+    """Cut a segment in two on the grid; returns whether it has more than one cell."""
+    cell = connection.scalar(select(Item.batch_frames).where(Item.id == task.item_id)) or 1
+    middle = task.start_frame + (task.stop_frame - task.start_frame + cell) // (2 * cell) * cell
+    if not task.start_frame < middle < task.stop_frame:
+        return False
     _set_state(connection, task.id, TaskState.SPLIT)
     columns = ("job_id", "item_id", "kind", "generation", "queue", "signature")
     for start, stop in ((task.start_frame, middle), (middle, task.stop_frame)):
         # Each half stays under suspicion: one more crash splits it again.
         values = {name: getattr(task, name) for name in columns} | {"start_frame": start, "stop_frame": stop}
         connection.execute(insert(Task).values(**values, state=TaskState.READY, lost_count=CRASHES_ALLOWED - 1))
+    return True
 
 
 def _split_bundle(db: Database, connection: Connection, task: Row[Any]) -> None:
     items = _items_of(connection, task)
     if len(items) <= 1:
-        _quarantine(db, connection, task, items)
+        _isolate(connection, task)
         return
     # Stills are committed one by one in order, so the first that is open is the suspect: it travels alone.
     _set_state(connection, task.id, TaskState.SPLIT)

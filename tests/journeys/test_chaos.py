@@ -211,7 +211,7 @@ def test_a_poison_frame_is_found_and_replaced_everywhere(house: House, tmp_path:
 def test_a_still_that_kills_its_worker_is_quarantined_and_the_others_finish(house: House, tmp_path: Path) -> None:
     house.lead()
     house.hire(1)
-    bad = parse(trap(0, "kill"), "bad")
+    bad = parse(trap(0, "crash"), "bad")
     recipes = {f"p{n}": bad if n == 2 else None for n in range(5)}
     with kept(house):
         job_id = house.submit({name: photo(tmp_path / f"{name}.png") for name in recipes}, "[]", recipes=recipes)

@@ -24,22 +24,23 @@ from db.errors import (
     OutageError,
     OutOfMemoryError,
     PoisonFrameError,
+    PoisonItemError,
     ReelwrightError,
     StopWork,
     lacks_room,
 )
-from db.records import Assignment, ItemResult, ItemView, TaskResult
+from db.records import Assignment, ItemResult, ItemView
 from db.scratch import scratch_folder
 from db.session import Database
 from db.settings import Settings
-from db.states import TaskKind
+from db.states import ItemState
 from db.store.base import Store
 from db.store.keys import attempt_prefix
 from workers import device, malloc
 from workers.process import isolation
 from workers.process.heartbeat import Heartbeat
 from workers.process.rights import source_mode
-from workers.tasks import assemble, disk_space, inspect, merge, probe, restore
+from workers.tasks import by_kind, disk_space, restore
 from workers.tasks.disk_space import SpaceWatch
 from workers.workbench import Workbench
 
@@ -103,22 +104,13 @@ def _workbench(context: WorkerContext, assignment: Assignment, scratch: Path) ->
 def _run_task(context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
     if assignment.item is None:
         _restore_bundle(context, lease, assignment, bench)
-    elif assignment.kind is TaskKind.ASSEMBLE:
-        item_result = assemble.assemble(assignment, bench)
-        _commit(context, lambda: ledger.complete_item(context.database, lease, item_result))
+        return
+    work = isolation.perform if assignment.isolate else by_kind.WORK[assignment.kind]
+    result = work(assignment, bench)
+    if isinstance(result, ItemResult):
+        _commit(context, lambda: ledger.complete_item(context.database, lease, result))
     else:
-        result = _task_function(assignment)(assignment, bench)
         _commit(context, lambda: ledger.complete_task(context.database, lease, result))
-
-
-def _task_function(assignment: Assignment) -> Callable[[Assignment, Workbench], TaskResult]:
-    if assignment.kind is TaskKind.RESTORE:
-        return isolation.restore_segment if assignment.isolate else restore.restore_segment
-    return {
-        TaskKind.PROBE: probe.probe,
-        TaskKind.INSPECT: inspect.inspect,
-        TaskKind.MERGE: merge.merge,
-    }[assignment.kind]
 
 
 def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
@@ -133,14 +125,25 @@ def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Ass
         still_bench.scratch.mkdir()
         try:
             with device.translate_memory_errors():
-                result: ItemResult = restore.restore_still(still, still_bench)
-        except (InputError, OutOfMemoryError) as error:
-            failure = _failure(error)
-            _commit(context, lambda i=still.id, f=failure: ledger.fail_still(context.database, lease, i, f))  # type: ignore[misc]
+                result = _restore_still(assignment, still, still_bench)
+        except (InputError, OutOfMemoryError, PoisonItemError) as error:
+            failure, state = _failure(error), _end_state(error)
+            _commit(context, lambda i=still.id, f=failure, s=state: ledger.fail_still(context.database, lease, i, f, s))  # type: ignore[misc]
         else:
             _commit(context, lambda i=still.id, m=result: ledger.complete_still(context.database, lease, i, m))  # type: ignore[misc]
         shutil.rmtree(still_bench.scratch, ignore_errors=True)
     _commit(context, lambda: ledger.finish_bundle(context.database, lease))
+
+
+def _restore_still(assignment: Assignment, still: ItemView, bench: Workbench) -> ItemResult:
+    result = isolation.perform(assignment, bench, still) if assignment.isolate else restore.restore_still(still, bench)
+    assert isinstance(result, ItemResult)
+    return result
+
+
+def _end_state(error: ReelwrightError) -> ItemState:
+    """Return what becomes of an item that an error ends: what kills processes is kept from further ones."""
+    return ItemState.QUARANTINED if isinstance(error, PoisonItemError) else ItemState.FAILED
 
 
 def _still_prefix(assignment: Assignment, still: ItemView) -> str:
@@ -166,8 +169,8 @@ def _report_outcome(context: WorkerContext, lease: ledger.Lease, error: Exceptio
             )
         elif isinstance(error, PoisonFrameError):
             _commit(context, lambda: ledger.quarantine_frame(database, lease, error.frame, error.message))
-        elif isinstance(error, InputError):
-            _commit(context, lambda: ledger.fail_item(database, lease, _failure(error)))
+        elif isinstance(error, InputError | PoisonItemError):
+            _commit(context, lambda: ledger.fail_item(database, lease, _failure(error), _end_state(error)))
         elif isinstance(error, OutOfMemoryError):
             _commit(context, lambda: ledger.replan_smaller(database, lease, _failure(error)))
         else:

@@ -1,4 +1,4 @@
-"""Restoring a cell that killed its worker: in a child process, and frame by frame when the child dies too.
+"""Work whose worker died, done in a child process; a segment also frame by frame when the child dies too.
 
 The parent keeps the lease. The child says on its standard output, one JSON line each, that work moved on, which frame
 it is about to touch, and at last what came of it.
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from db.child_process import ChildProcess, code_of_death
@@ -22,16 +23,18 @@ from db.errors import (
     InputError,
     OutOfMemoryError,
     PoisonFrameError,
+    PoisonItemError,
     ReelwrightError,
     StoreUnavailable,
     TransientError,
     WorkError,
 )
-from db.records import Assignment, Record, TaskResult
+from db.records import Assignment, ItemResult, ItemView, Record, TaskResult
 from db.settings import Settings, environment
+from db.states import TaskKind
 from db.store import open_store
 from workers import device
-from workers.tasks import restore
+from workers.tasks import by_kind, restore
 from workers.workbench import Workbench
 
 PARENT = "REELWRIGHT_PARENT_PID"
@@ -42,34 +45,60 @@ class IsolateOrder(Record):
     """What the child is told on its standard input."""
 
     assignment: Assignment
+    still: ItemView | None = None
+    """The one of a bundle that is restored; none does the reel's task."""
     device: str
     scratch: Path
+    key_prefix: str
     mode: int
     search: bool
     """Touch one frame after the other instead of restoring the segment."""
 
 
-def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
-    """Do what ``workers.tasks.restore.restore_segment`` does, surviving whatever the frames do to the process.
+def perform(assignment: Assignment, bench: Workbench, still: ItemView | None = None) -> TaskResult | ItemResult:
+    """Do a task, or restore one still of a bundle, in a child process, and survive whatever becomes of that.
+
+    One death proves nothing, as anybody may have killed the child: what the work does to its process it does again.
 
     Raises:
-        PoisonFrameError: One frame kills the process.
+        PoisonFrameError: One frame of a segment kills the process.
+        PoisonItemError: The work kills its process, and no single frame is to blame.
         OutOfMemoryError: The system kills the process, and no single frame is to blame.
-        InputError: ``DECODER_CRASH``: the process dies, but no single frame is to blame.
     """
-    outcome = _run_child(assignment, bench, search=False)
-    if "result" in outcome:
-        return TaskResult.model_validate(outcome["result"])
-    _raise_child_error(outcome)
-    search_outcome = _run_child(assignment, bench, search=True)
-    _raise_child_error(search_outcome)
-    if "touched" in search_outcome and not search_outcome.get("over"):
-        frame = search_outcome["touched"]
-        raise PoisonFrameError(f"the process ended with status {search_outcome['status']}", frame=frame)
-    span = f"frames {assignment.start_frame} to {assignment.stop_frame - 1}"
-    if code_of_death(outcome["status"], spared=True) == "OUT_OF_MEMORY":  # no frame does it alone
-        raise OutOfMemoryError(f"The system killed the process that restored {span}")
-    raise InputError(f"Restoring {span} kills the process, and no single frame is to blame", code="DECODER_CRASH")
+    for last in (False, True):
+        outcome = _run_child(assignment, bench, still, search=False)
+        if "result" in outcome:
+            kind = TaskResult if still is None and assignment.kind is not TaskKind.ASSEMBLE else ItemResult
+            return kind.model_validate(outcome["result"])
+        _raise_child_error(outcome)
+        if not last and assignment.kind is TaskKind.RESTORE and still is None:
+            _find_poison(assignment, bench)
+    work = _describe(assignment, still)
+    if code_of_death(outcome["status"], spared=True) == "OUT_OF_MEMORY":
+        raise OutOfMemoryError(f"The system killed the process that {work}")
+    raise PoisonItemError(f"The process that {work} ended twice, the last time with status {outcome['status']}")
+
+
+def _find_poison(assignment: Assignment, bench: Workbench) -> None:
+    """Touch frame by frame, twice; raises ``PoisonFrameError`` where the process dies both times at one frame."""
+    deaths = []
+    for _ in range(2):
+        outcome = _run_child(assignment, bench, None, search=True)
+        _raise_child_error(outcome)
+        if "touched" not in outcome or outcome.get("over"):
+            return
+        deaths.append(outcome["touched"])
+    if deaths[0] == deaths[1]:
+        raise PoisonFrameError(f"the process ended with status {outcome['status']}", frame=deaths[0])
+
+
+def _describe(assignment: Assignment, still: ItemView | None) -> str:
+    """Say what a process did, behind "that"."""
+    if still is not None:
+        return f"restored {still.external_id!r:.200}"
+    if assignment.kind is TaskKind.RESTORE:
+        return f"restored frames {assignment.start_frame} to {assignment.stop_frame - 1}"
+    return f"did the {assignment.kind} task of the reel"
 
 
 def child_main(settings: Settings) -> None:
@@ -82,7 +111,7 @@ def child_main(settings: Settings) -> None:
         store=open_store(settings),
         scratch=order.scratch,
         settings=settings,
-        key_prefix=order.assignment.key_prefix,
+        key_prefix=order.key_prefix,
         device=order.device,
         mode=order.mode,
         report=lambda frames: say(frames=frames),
@@ -94,15 +123,23 @@ def child_main(settings: Settings) -> None:
                     say(touched=frame)
                 say(over=True)
             else:
-                say(result=restore.restore_segment(order.assignment, bench).model_dump(mode="json"))
+                say(result=_do(order, bench).model_dump(mode="json"))
     except ReelwrightError as error:
         say(error=type(error).__name__, code=error.code, message=error.message, remedy=error.remedy)
 
 
-def _run_child(assignment: Assignment, bench: Workbench, *, search: bool) -> dict[str, Any]:
-    scratch = bench.scratch / ("search" if search else "restore")
-    scratch.mkdir()
-    order = IsolateOrder(assignment=assignment, device=bench.device, scratch=scratch, mode=bench.mode, search=search)
+def _do(order: IsolateOrder, bench: Workbench) -> TaskResult | ItemResult:
+    if order.still is not None:
+        return restore.restore_still(order.still, bench)
+    return by_kind.WORK[order.assignment.kind](order.assignment, bench)
+
+
+def _run_child(assignment: Assignment, bench: Workbench, still: ItemView | None, *, search: bool) -> dict[str, Any]:
+    scratch = Path(mkdtemp(prefix="search-" if search else "work-", dir=bench.scratch))
+    order = IsolateOrder(
+        assignment=assignment, still=still, device=bench.device, scratch=scratch, key_prefix=bench.key_prefix,
+        mode=bench.mode, search=search,
+    )  # fmt: skip
     variables = _outer_environment() | environment(bench.settings) | {PARENT: str(os.getpid())}
     answer: dict[str, Any] = {}
     with ChildProcess(["-m", "workers", "isolate"], environment=variables) as child:

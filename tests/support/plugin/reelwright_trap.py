@@ -22,7 +22,7 @@ class TrapParams(StageParams):
     """Where the trap lies and what it does."""
 
     frame: int = Field(-1, description="The frame that springs it.")
-    action: Literal["kill", "kill_once", "wait", "memory", "fault", "nothing"] = Field(
+    action: Literal["kill", "kill_once", "crash", "wait", "memory", "fault", "nothing"] = Field(
         "nothing", description="What it does."
     )
     flag: str = Field("", description="A file: `kill_once` makes it, `wait` waits until it is there.")
@@ -54,6 +54,8 @@ def spring(params: TrapParams) -> None:
     flag = Path(params.flag)
     if params.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if params.action == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
     if params.action == "kill_once" and not flag.exists():
         flag.touch()
         os.kill(os.getpid(), signal.SIGKILL)
