@@ -105,6 +105,13 @@ def test_a_recipe_file_is_read_within_bounds(tmp_path: Path) -> None:
             recipe.resolve(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("rest", [" " * recipe.MAX_CHARS, "#" * recipe.MAX_CHARS])
+def test_a_text_without_end_is_no_recipe_whatever_it_says(rest: str) -> None:
+    assert recipe.parse("- denoise\n", "r").steps
+    with pytest.raises(RecipeError, match="more than"):
+        recipe.parse(f"- denoise\n{rest}", "r")
+
+
 def test_a_document_is_held_to_the_same_bounds_as_a_text() -> None:
     deep: list[object] = []
     for _ in range(500):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from db.session import Database
 from db.settings import Settings
 from orchestrator import supervise
+from orchestrator.on_demand import worker_process
 
 
 def share(slots: int, set_mb: int = 0) -> int:
@@ -44,3 +48,17 @@ def test_a_container_has_no_more_than_its_own_limit(tmp_path: Path, own: str, li
     assert supervise.machine_memory(tmp_path) == supervise.machine_memory(tmp_path / "nothing")
     (tmp_path / limit).write_text("1000000000\n")
     assert supervise.machine_memory(tmp_path) == 10**9
+
+
+@pytest.mark.parametrize("set_mb", [0, 1700])
+def test_workers_and_errands_are_told_their_share(
+    home_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_mb: int
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *_, env, **__: told.append(env["REELWRIGHT_WORKER_MEMORY_MB"]) or object()
+    )
+    house: Any = Settings(home=tmp_path, slots=3, worker_memory_mb=set_mb)
+    supervise.Fleet(house, home_database).start()
+    worker_process.start(house, "probe")
+    assert told == [str(share(3, set_mb))] * 4

@@ -86,6 +86,8 @@ def shortage(error: MemoryError, where: str, code: str = "CORRUPT") -> InputErro
 
 def error_text(error: BaseException) -> str:
     """Return a library's message in one line."""
+    if isinstance(error, av.error.ExitError):  # "Immediate exit requested", when its time was over
+        return "it takes too long to be read"
     return " ".join(str(getattr(error, "strerror", None) or error).split())[:200] or type(error).__name__
 
 

@@ -13,6 +13,7 @@ import pytest
 from db.errors import InputError
 from tests.support.refusals import refused
 from tests.workers.training import album
+from workers.training import __main__ as training
 from workers.training import photos
 
 
@@ -117,3 +118,15 @@ def test_what_a_manifest_names_outside_its_folder_is_not_read(tmp_path: Path) ->
     assert [name for name, _ in allowed] == names[:-1]
     assert photos.open_photos(inside).files() == [str(inside / name) for name in ("a.png", "link.png")]
     assert [name for name, _ in photos.open_photos(inside)] == ["a.png"]
+
+
+def test_a_training_and_its_judges_read_beneath_the_same_roots(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(album.encoded(album.picture(1)))
+    (inside / "m.csv").write_text("path\na.png\n../out/a.png\n")
+    order = ["train", "folded-cnn", str(inside / "m.csv"), "--out", str(tmp_path), "--held-out", str(inside / "m.csv")]
+    for more, count in (([], 1), ([f"--source-root={outside}"], 2)):
+        options = training._parser().parse_args([*order, *more])
+        assert [len(list(each)) for each in training._open_photos(options)] == [count, count]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from db.errors import InputError
-from tests.support.reels import House, house, item, probed
+from tests.support.reels import House, film, house, item, moving, probed
 from workers.media.film import container
 
 
@@ -53,6 +53,17 @@ def test_a_later_picture_within_the_limit_is_another_geometry(at: House, tmp_pat
 
 
 def test_one_that_is_opened_without_a_limit_has_none(tmp_path: Path) -> None:
-    with container.open_film(growing(tmp_path / "a.mov", "png", 64, 400)) as (film, stream):
-        seen = [frame.width for frame in container.frames(film, stream, lambda damage: pytest.fail(damage))]
+    with container.open_film(growing(tmp_path / "a.mov", "png", 64, 400)) as (opened, stream):
+        seen = [frame.width for frame in container.frames(opened, stream, lambda damage: pytest.fail(damage))]
     assert seen == [64, 400]
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi"])
+def test_a_film_that_takes_too_long_to_open_is_given_up(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path / name, moving(2), "gray")
+    monkeypatch.setattr(container, "SECONDS", (1e-9, 1e-9))
+    with pytest.raises(InputError, match="too long") as caught, container.open_film(path):
+        pass
+    assert caught.value.code == "CORRUPT"
