@@ -7,9 +7,12 @@ CMYK) and our own ``dpx``. The header is read first, and limits are checked befo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -24,6 +27,7 @@ from workers.media.stills import dpx, openimage, pillow, tiff_tags
 from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Photo, StillHeader, is_still, join_alpha, kind_of
 
 __all__ = [
+    "PageFile",
     "Photo",
     "StillHeader",
     "color_spread",
@@ -44,7 +48,33 @@ _LEAST_JPEG2000_PX = 32
 """OpenImageIO writes no smaller JPEG 2000."""
 
 
-def header(path: Path, settings: Settings, page: int = 0) -> StillHeader:
+class PageFile:
+    """A file of several pages, open in each reader that was asked for one of them.
+
+    To find a page in a file that is opened anew, all directories before it are read: of ten thousand, ten minutes.
+    """
+
+    def __init__(self, path: Path, kind: str) -> None:
+        """Open nothing yet."""
+        self._path, self._kind = path, kind
+        self._stack, self._opened = ExitStack(), dict[ModuleType, Any]()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the file in all readers."""
+        self._stack.close()
+
+    def opened_by(self, reader: ModuleType) -> Any:
+        """Return the file as ``openimage`` or ``pillow`` has it open."""
+        if reader not in self._opened:
+            self._opened[reader] = self._stack.enter_context(reader.open_pages(self._path, self._kind))
+        return self._opened[reader]
+
+
+def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None = None) -> StillHeader:
     """Read a still's header and check it against the limits; nothing is decoded.
 
     Raises:
@@ -56,7 +86,8 @@ def header(path: Path, settings: Settings, page: int = 0) -> StillHeader:
     if kind == "dpx":
         head = _dpx_header(dpx.header(path))
     else:
-        head = openimage.header(path, kind, page) if kind in OPENIMAGE else pillow.header(path, kind)
+        opened = pages.opened_by(openimage) if pages else None
+        head = openimage.header(path, kind, page, opened) if kind in OPENIMAGE else pillow.header(path, kind)
     if head.width * head.height > settings.max_pixels:
         raise InputError(
             f"{path}: {head.width}x{head.height} is more than {settings.max_pixels} pixels", code="TOO_LARGE"
@@ -64,18 +95,22 @@ def header(path: Path, settings: Settings, page: int = 0) -> StillHeader:
     return head
 
 
-def read(path: Path, settings: Settings, *, accept_damaged: bool = False, page: int = 0) -> Photo:
+def read(
+    path: Path, settings: Settings, *, accept_damaged: bool = False, page: int = 0, pages: PageFile | None = None
+) -> Photo:
     """Decode a still, turned upright by its EXIF orientation; raises as :func:`header`, ``TRUNCATED`` and ``CORRUPT``.
 
-    Palettes become RGB, CMYK becomes RGB by its profile, one-bit pictures become 8-bit grey. ``page`` counts from 0.
+    Palettes become RGB, CMYK becomes RGB by its profile, one-bit pictures become 8-bit grey. ``page`` counts from 0;
+    whoever reads many of a TIFF's keeps it open in ``pages``.
     """
-    head = header(path, settings, page)
+    head = header(path, settings, page, pages)
     if head.kind == "dpx":
         with reading(str(path)):
             return _read_dpx(path, head)
     if head.kind in OPENIMAGE and not head.cmyk:
-        return openimage.read(path, head, page)
-    return pillow.read(path, head, page, accept_damaged=accept_damaged)
+        return openimage.read(path, head, page, pages.opened_by(openimage) if pages else None)
+    opened = pages.opened_by(pillow) if pages else None
+    return pillow.read(path, head, page, opened, accept_damaged=accept_damaged)
 
 
 def write(photo: Photo, stem: Path) -> tuple[Path, tuple[str, ...]]:
@@ -172,8 +207,9 @@ def with_picture(photo: Photo, picture: Picture) -> Photo:
 def pages_of(path: Path, first: Photo, settings: Settings, *, accept_damaged: bool) -> Iterator[Photo]:
     """Yield the pages of a TIFF whose first one is decoded already, up to the most that is read; else the first."""
     yield first
-    for page in range(1, min(first.pages, tiff_tags.MAX_PAGES) if first.kind == "tiff" else 1):
-        yield read(path, settings, accept_damaged=accept_damaged, page=page)
+    with PageFile(path, first.kind) as pages:
+        for page in range(1, min(first.pages, tiff_tags.MAX_PAGES) if first.kind == "tiff" else 1):
+            yield read(path, settings, accept_damaged=accept_damaged, page=page, pages=pages)
 
 
 def _suffix(kind: str, photo: Photo) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -43,14 +44,29 @@ _STALE = (
 _DERIVED = ("oiio:Gamma", "ICCProfile:")
 
 
-def header(path: Path, kind: str, page: int = 0) -> StillHeader:
+@contextmanager
+def open_pages(path: Path, kind: str) -> Iterator[Any]:
+    """Give a reader that stays open; raises ``InputError`` ``BAD_HEADER`` or ``TRUNCATED``."""
+    reader = _open(path, kind)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def header(path: Path, kind: str, page: int = 0, opened: Any = None) -> StillHeader:
     """Read the header of a page; the first one's says how many pages there are.
+
+    Args:
+        path: The file.
+        kind: Its format.
+        page: Counts from 0.
+        opened: From :func:`open_pages`; none opens the file.
 
     Raises:
         InputError: ``BAD_HEADER`` or ``UNSUPPORTED_PIXELS``.
     """
-    with reading(str(path), code="BAD_HEADER"):
-        reader = _open(path, kind)
+    with reading(str(path), code="BAD_HEADER"), nullcontext(opened) if opened else open_pages(path, kind) as reader:
         # Counted once a file: counting reads every directory, and a microfilm has hundreds.
         pages = (
             max(1, reader.spec().get_int_attribute("oiio:subimages", 0) or _page_count(reader, path, kind))
@@ -78,19 +94,16 @@ def header(path: Path, kind: str, page: int = 0) -> StillHeader:
             pages if kind in {"tiff", "exr"} else 1, cmyk, floating, "linear" if floating else "gamma",
             rates=_rates(spec), timecode=timecode.unpack(_timecode_bits(spec)),
         )  # fmt: skip
-        reader.close()
     return still_header
 
 
-def read(path: Path, head: StillHeader, page: int = 0) -> Photo:
-    """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``."""
-    with reading(str(path)):
-        reader = _open(path, head.kind)
+def read(path: Path, head: StillHeader, page: int = 0, opened: Any = None) -> Photo:
+    """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``; ``opened`` as in its header."""
+    with reading(str(path)), nullcontext(opened) if opened else open_pages(path, head.kind) as reader:
         _seek_page(reader, page, path)
         spec = oiio.ImageSpec(reader.spec())
         samples = reader.read_image(page, 0, 0, spec.nchannels, spec.format)
         error = reader.geterror()
-        reader.close()
     if samples is None or error:
         code = "TRUNCATED" if is_truncation(error) else "CORRUPT"
         raise InputError(f"{path}: {error_text(ValueError(error or 'cannot be decoded'))}", code=code)

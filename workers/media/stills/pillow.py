@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,20 @@ def header(path: Path, kind: str) -> StillHeader:
         return StillHeader(kind, *image.size, len(image.getbands()), depth, pages, image.mode == "CMYK")
 
 
-def read(path: Path, head: StillHeader, page: int = 0, *, accept_damaged: bool = False) -> Photo:
-    """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``."""
-    with reading(str(path)), _open(path, head.kind) as image:
+def open_pages(path: Path, kind: str) -> ImageFile.ImageFile:
+    """Return a file that stays open, to be closed; raises ``InputError`` ``BAD_HEADER``."""
+    return _open(path, kind)
+
+
+def read(
+    path: Path, head: StillHeader, page: int = 0, opened: ImageFile.ImageFile | None = None, *,
+    accept_damaged: bool = False,
+) -> Photo:  # fmt: skip
+    """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``.
+
+    ``opened`` comes from :func:`open_pages`; none opens the file.
+    """
+    with reading(str(path)), nullcontext(opened) if opened else _open(path, head.kind) as image:
         if page:
             image.seek(page)
         baggage, orientation, notes = _read_baggage(image)

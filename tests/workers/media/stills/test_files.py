@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,45 @@ def test_several_pages_of_cmyk_become_rgb(at: House, tmp_path: Path) -> None:
         opened.seek(1)
         assert np.abs(np.asarray(opened, float) - np.asarray(second.convert("RGB"), float)).max() == 0
     assert len([note for note in result.notes if "CMYK" in note]) == 1
+
+
+def _many_pages(path: Path, count: int, channels: int) -> Path:
+    """Write a TIFF of pages of one pixel: page N has the value N, over and over."""
+    body = bytearray(b"II*\0" + struct.pack("<I", 8))
+    for page in range(count):
+        samples = bytes([page % 256] * channels)
+        tags = {256: 1, 257: 1, 258: 8, 259: 1, 262: 5 if channels == 4 else 1, 277: channels, 278: 1, 279: channels}
+        at = len(body) + 2 + 12 * (len(tags) + 1) + 4
+        rows = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted({**tags, 273: at}.items())]
+        following = at + 4 if page + 1 < count else 0
+        body += struct.pack("<H", len(rows)) + b"".join(rows) + struct.pack("<I", following) + samples.ljust(4, b"\0")
+    path.write_bytes(body)
+    return path
+
+
+def _seconds_to_read(path: Path, settings: Settings) -> float:
+    start = time.process_time()
+    first = stills.read(path, settings)
+    count = sum(1 for _ in stills.pages_of(path, first, settings, accept_damaged=False))
+    assert count == first.pages
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_many_pages_cost_as_much_each_as_few(tmp_path: Path, channels: int) -> None:
+    settings = Settings(home=tmp_path)
+    few, many = (_many_pages(tmp_path / f"{count}.tif", count, channels) for count in (100, 1200))
+    _seconds_to_read(few, settings)  # loads what has to be loaded
+    assert _seconds_to_read(many, settings) < 40 * _seconds_to_read(few, settings)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_pages_come_in_their_order_from_a_file_that_stays_open(tmp_path: Path, channels: int) -> None:
+    settings, path = Settings(home=tmp_path), _many_pages(tmp_path / "a.tif", 7, channels)
+    pages = stills.pages_of(path, stills.read(path, settings), settings, accept_damaged=False)
+    for number, page in enumerate(pages):
+        assert np.array_equal(page.samples, stills.read(path, settings, page=number).samples)
+        assert page.samples.flat[0] == (number if channels == 1 else 255 - 2 * number + number * number // 255)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "exr", "jp2", "jpg", "webp", "bmp"])
