@@ -162,7 +162,7 @@ class AttemptRow:
 def jobs(db: Database) -> list[JobRow]:
     """All jobs, newest first."""
     with db.read() as connection:
-        return [_job_row(row) for row in connection.execute(select(Job.__table__).order_by(Job.id.desc()))]
+        return [job_row(row) for row in connection.execute(select(Job.__table__).order_by(Job.id.desc()))]
 
 
 def job(db: Database, job_id: int) -> JobRow:
@@ -175,7 +175,7 @@ def job(db: Database, job_id: int) -> JobRow:
         row = connection.execute(select(Job.__table__).where(Job.id == job_id)).first()
     if row is None:
         raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
-    return _job_row(row)
+    return job_row(row)
 
 
 def progress(db: Database, job_id: int) -> ProgressRow:
@@ -219,7 +219,7 @@ def items(
     if external_ids:
         statement = statement.where(Item.external_id.in_(external_ids))
     for row in _stream_rows(db, job_id, statement):
-        yield _item_row(row)
+        yield item_row(row)
 
 
 def failures(db: Database, job_id: int) -> Iterator[ItemRow]:
@@ -240,7 +240,7 @@ def results(
     if external_ids:
         statement = statement.where(Item.external_id.in_(external_ids))
     for row in _stream_rows(db, job_id, statement):
-        yield _item_row(row), _result_row(row) if row.result_json else None
+        yield item_row(row), _result_row(row) if row.result_json else None
 
 
 def attempts(db: Database, job_id: int, external_id: str) -> list[AttemptRow]:
@@ -362,7 +362,8 @@ def _stream_rows(db: Database, job_id: int, statement: Select[Any]) -> Iterator[
         after = rows[-1].seq
 
 
-def _job_row(row: Row[Any]) -> JobRow:
+def job_row(row: Row[Any]) -> JobRow:
+    """Read a row of jobs."""
     recipe = Recipe.model_validate_json(row.recipe_json)
     return JobRow(
         id=row.id,
@@ -379,7 +380,8 @@ def _job_row(row: Row[Any]) -> JobRow:
     )
 
 
-def _item_row(row: Row[Any]) -> ItemRow:
+def item_row(row: Row[Any]) -> ItemRow:
+    """Read a row of items."""
     return ItemRow(
         id=row.id,
         seq=row.seq,

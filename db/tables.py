@@ -52,8 +52,9 @@ class Item(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "external_id"),
         Index("items_of_job", "job_id", "seq", unique=True),
-        Index("items_failed", "job_id", "error_code", postgresql_where=text("state IN ('failed','quarantined')"),
-              sqlite_where=text("state IN ('failed','quarantined')")),
+        Index("items_by_state", "job_id", "state", "seq"),
+        Index("items_by_code", "job_id", "error_code", "seq", postgresql_where=text("error_code IS NOT NULL"),
+              sqlite_where=text("error_code IS NOT NULL")),
         Index("items_of_bundle", "task_id", postgresql_where=text("task_id IS NOT NULL"),
               sqlite_where=text("task_id IS NOT NULL")),
         Index("items_to_plan", "plan_due_at", postgresql_where=text("plan_due_at IS NOT NULL"),
@@ -118,6 +119,19 @@ class Result(Base):
     result_json: Mapped[str] = mapped_column(Text)
     """A ``db.records.ItemResult``."""
     accepted_at: Mapped[float] = mapped_column(Float)
+
+
+class ItemScore(Base):
+    """One score of an item's newest result, so that items can be found by it."""
+
+    __tablename__ = "item_scores"
+    __table_args__ = (Index("item_scores_by_value", "job_id", "metric", "value", "item_id"),)
+
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(60), primary_key=True)
+    job_id: Mapped[int] = mapped_column(Id)
+    value: Mapped[float] = mapped_column(Float)
+    """Finite."""
 
 
 class Task(Base):

@@ -11,7 +11,7 @@ All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late w
 
 from db.ledger.assignments import read_assignment
 from db.ledger.completing import complete_item, complete_still, complete_task, finish_bundle
-from db.ledger.control import Selection, cancel_job, pause_job, rerun, resume_job, set_priority
+from db.ledger.control import cancel_job, pause_job, rerun, resume_job, set_priority
 from db.ledger.dispatching import Doorbell, dispatch, ring_again
 from db.ledger.failing import (
     Failure,
@@ -51,6 +51,7 @@ from db.ledger.submission import (
 from db.ledger.taking_back import take_back
 from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_in_use
 from db.ledger.worker_registry import WorkerIdentity, register_worker, sign_off_worker, slots
+from db.selection import Selection
 
 __all__ = [
     "Doorbell",

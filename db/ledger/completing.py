@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+import math
+
+from sqlalchemy import Connection, delete, insert, select, update
 
 from db.errors import LeaseLost
 from db.ledger.counting import add_delta
@@ -11,7 +13,7 @@ from db.ledger.maintenance import add_sweep
 from db.records import ItemResult, TaskResult
 from db.session import Database
 from db.states import ItemState, Outcome, TaskKind, TaskState
-from db.tables import Item, Result, Task
+from db.tables import Item, ItemScore, Result, Task
 
 
 def complete_task(db: Database, lease: Lease, result: TaskResult) -> None:
@@ -115,6 +117,7 @@ def _accept(db: Database, connection: Connection, lease: Lease, item_id: int, re
             accepted_at=db.now,
         )
     )
+    _note_scores(connection, row.job_id, item_id, result)
     add_delta(
         connection,
         row.job_id,
@@ -122,3 +125,15 @@ def _accept(db: Database, connection: Connection, lease: Lease, item_id: int, re
         items_done=1,
         bytes_out=sum(blob.bytes for blob in result.outputs.values()),
     )
+
+
+def _note_scores(connection: Connection, job_id: int, item_id: int, result: ItemResult) -> None:
+    """Replace the scores by which an item is found; one that is no number leads nowhere."""
+    connection.execute(delete(ItemScore).where(ItemScore.item_id == item_id))
+    scores = [
+        {"item_id": item_id, "job_id": job_id, "metric": name, "value": float(value)}
+        for name, value in result.scores.items()
+        if math.isfinite(value)
+    ]
+    if scores:
+        connection.execute(insert(ItemScore), scores)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from db.errors import CODES, InputError
 from db.ledger.counting import add_delta, count_states
@@ -15,19 +15,11 @@ from db.ledger.job_states import lock_job, move_job
 from db.ledger.maintenance import add_sweep
 from db.ledger.submission import add_bundles, add_probes
 from db.recipe import Recipe
+from db.selection import Selection
 from db.session import Database
 from db.states import ITEM_LIVE, ITEM_OVER, JOB_OVER, ItemKind, ItemState, JobState, TaskState
 from db.store.keys import item_prefix
 from db.tables import Item, Job, Task
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which items a rerun takes: those that meet every condition given. With none given, all that failed."""
-
-    states: tuple[ItemState, ...] = ()
-    codes: tuple[str, ...] = ()
-    external_ids: tuple[str, ...] = ()
 
 
 def pause_job(db: Database, job_id: int, *, reason: str = "paused by a person") -> None:
@@ -97,6 +89,8 @@ def rerun(
 ) -> int:
     """Start the selected finished items again as their next generation; earlier results stay. Returns how many.
 
+    With a selection without conditions, all that failed, are in quarantine or were cancelled.
+
     Raises:
         InputError: ``UNKNOWN_JOB``, ``NOTHING_SELECTED``, or ``WRONG_STATE`` while the job takes in its manifest.
     """
@@ -104,11 +98,7 @@ def rerun(
         state = lock_job(connection, job_id)
         if state is JobState.INGESTING:
             raise InputError(f"Job {job_id} is {state}", code="WRONG_STATE")
-        rows = connection.execute(
-            select(Item.id, Item.kind, Item.state, Item.generation, Item.frames_done, Item.frames_total)
-            .where(Item.job_id == job_id, Item.source_json.is_not(None), *_conditions(selection))
-            .order_by(Item.seq)
-        ).all()
+        rows = _items_to_rerun(connection, job_id, selection)
         if not rows:
             raise InputError(f"No finished item of job {job_id} fits the selection", code="NOTHING_SELECTED")
         if state in JOB_OVER:
@@ -117,18 +107,21 @@ def rerun(
         return len(rows)
 
 
-def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
-    states: Sequence[ItemState] = selection.states
-    if not (selection.states or selection.codes or selection.external_ids):
-        states = (ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED)
-    conditions: list[ColumnElement[bool]] = [
-        Item.state.in_([state for state in states or ITEM_OVER if state in ITEM_OVER])
-    ]
-    if selection.codes:
-        conditions.append(Item.error_code.in_(selection.codes))
-    if selection.external_ids:
-        conditions.append(Item.external_id.in_(selection.external_ids))
-    return conditions
+def _items_to_rerun(connection: Connection, job_id: int, selection: Selection) -> list[Row[*tuple[Any, ...]]]:
+    """Return finished items that are meant, in manifest order: with no condition, all that failed."""
+    if selection.is_empty:
+        selection = Selection(states=(ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED))
+    statement = select(
+        Item.id, Item.kind, Item.state, Item.generation, Item.frames_done, Item.frames_total, Item.seq
+    ).where(
+        Item.job_id == job_id, Item.source_json.is_not(None), Item.state.in_(ITEM_OVER), *selection.conditions()
+    )  # fmt: skip
+    ids = sorted(set(selection.external_ids))
+    parts = [statement.where(Item.external_id.in_(ids[first : first + CHUNK])) for first in range(0, len(ids), CHUNK)]
+    rows: list[Row[*tuple[Any, ...]]] = []
+    for part in parts or [statement]:
+        rows += connection.execute(part).all()
+    return sorted(rows, key=attrgetter("seq"))
 
 
 def restart(

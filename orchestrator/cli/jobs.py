@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from db import ledger, progress
+from db import ledger, pages, progress
 from db.catalog.stages import Exemption
 from db.errors import CODES, InputError, nearest
 from db.recipe import resolve
+from db.selection import ScoreBound, Selection
 from db.session import Database
 from db.settings import Settings
 from db.states import JOB_OVER, ItemState, JobState
@@ -24,7 +25,13 @@ from orchestrator.results.report import failure_rows
 from orchestrator.weight_pins import Deposits, available_weights, pin_weights
 
 WATCH_SECONDS = 0.5
+MOST_SHOWN = 100_000
+"""Items that one `status` shows: they stand in memory together."""
 States = Annotated[list[str] | None, typer.Option("--state", help="Only items in this state; may be repeated.")]
+Text = Annotated[str, typer.Option("--text", help="Only items whose id contains this, in either letter case.")]
+Scores = Annotated[
+    list[str] | None, typer.Option("--score", help="Only items with such a score: 'luma_psnr < 30'; may be repeated.")
+]
 Codes = Annotated[list[str] | None, typer.Option("--code", help="Only items with this error code; may be repeated.")]
 
 
@@ -34,7 +41,11 @@ def status(
         int | None, typer.Argument(help="Number of a job to show with its items; if omitted, all jobs.")
     ] = None,
     state: States = None,
-    limit: Annotated[int, typer.Option(min=0, help="Largest number of items to show.")] = 50,
+    code: Codes = None,
+    text: Text = "",
+    score: Scores = None,
+    after: Annotated[int, typer.Option(min=0, help="Only items behind so many of the manifest.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, max=MOST_SHOWN, help="Largest number of items to show.")] = 50,
 ) -> None:
     """Show all jobs, or one job with its items and workers."""
     cli = cli_context(context)
@@ -42,7 +53,8 @@ def status(
         if job is None:
             _show_jobs(cli.terminal, database)
         else:
-            _show_job(cli.terminal, database, job, state or [], limit)
+            selection = _selection(state, code, (), text, score)
+            _show_job(cli.terminal, database, job, selection, after, limit)
 
 
 def watch(context: typer.Context, job: JobId) -> None:
@@ -85,6 +97,8 @@ def rerun(
     state: States = None,
     code: Codes = None,
     item: ItemIds = None,
+    text: Text = "",
+    score: Scores = None,
     recipe: RecipeName = None,
     without: Annotated[
         str | None, typer.Option("--without", help="Leave out the steps of this stage, in the items named by --item.")
@@ -104,13 +118,13 @@ def rerun(
     cli = cli_context(context)
     settings = cli.settings()
     if without is not None:
-        if recipe is not None or state or code:
+        if recipe is not None or state or code or text or score:
             raise InputError("--without changes the items' own recipes: name them by --item, and nothing else")
         _take_back(cli, settings, job, item or (), without, _exemption(frames, region))
         return
     if frames is not None or region is not None:
         raise InputError("--frames and --region say where a step is left out: name it by --without")
-    selection = ledger.Selection(_states(state or []), _codes(code or []), tuple(item or ()))
+    selection = _selection(state, code, item, text, score)
     new_recipe = resolve(recipe) if recipe is not None else None
     with cli.open_database(settings) as database:
         if new_recipe is not None:
@@ -207,28 +221,39 @@ def _show_jobs(terminal: Terminal, database: Database) -> None:
     terminal.document([{"job": row, "progress": moved} for row, moved in jobs])
 
 
-def _show_job(terminal: Terminal, database: Database, job_id: int, states: list[str], limit: int) -> None:
+def _show_job(
+    terminal: Terminal, database: Database, job_id: int, selection: Selection, after: int, limit: int
+) -> None:
     job, counts = progress.job(database, job_id), progress.progress(database, job_id)
-    items = list(islice(progress.items(database, job_id, states=_states(states)), limit))
+    page = pages.item_page(database, job_id, selection, after=after - 1, limit=limit)
     terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
     if job.pause_reason:
         terminal.say(f"{job.state.value.capitalize()}: {job.pause_reason}")
     terminal.say(f"{progress_line(counts)}\n")
     rows = [
         (row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation, row.code or "")
-        for row in items
+        for row in page.rows
     ]
     terminal.table(("item", "state", "frames", "generation", "code"), rows)
-    if not states and counts.items_total > len(items):
-        terminal.say(f"… {counts.items_total} items in total; --limit shows more")
+    if page.more:
+        behind = page.rows[-1].seq if page.searched_to is None else page.searched_to
+        terminal.say(f"… looked at {behind + 1} of {counts.items_total} items; --after {behind + 1} goes on")
     workers = progress.workers(database)
-    terminal.document({"job": job, "progress": counts, "items": items, "workers": workers})
+    terminal.document({"job": job, "progress": counts, "items": page.rows, "more": page.more, "workers": workers})
 
 
 def _show_state(terminal: Terminal, database: Database, job_id: int) -> None:
     job = progress.job(database, job_id)
     terminal.say(f"Job {job_id} is {job.state.value}, priority {job.priority}.")
     terminal.document(job)
+
+
+def _selection(
+    states: list[str] | None, codes: list[str] | None, ids: Sequence[str] | None, text: str, scores: list[str] | None
+) -> Selection:
+    """Return which items a command is about, from its options."""
+    bounds = tuple(ScoreBound.parse(each) for each in scores or ())
+    return Selection(_states(states or []), _codes(codes or []), tuple(ids or ()), text, bounds)
 
 
 def _states(names: list[str]) -> tuple[ItemState, ...]:
