@@ -49,6 +49,27 @@ def test_work_is_submitted_and_looked_at(at_home: Any, archive: Path) -> None:
     assert all(row["remedy"] for row in failed)
 
 
+def test_items_are_shown_a_page_at_a_time_by_what_they_are(
+    at_home: Any, archive: Path, settings: Settings, home_database: Database
+) -> None:
+    at_home("submit", archive / "m.csv")
+    finish(home_database, 1, "one", {})
+
+    def shown(*words: object) -> tuple[list[str], bool]:
+        code, job = at_home("status", 1, *words)
+        assert code == 0
+        return [item["external_id"] for item in job["items"]], job["more"]
+
+    assert shown("--limit", 2) == (["one", "two"], True)
+    assert shown("--limit", 3, "--after", 2) == (["reel", "void", "gone"], False)
+    assert shown("--code", "ZERO_BYTE") == (["void"], False)
+    assert shown("--text", "O") == (["one", "two", "void", "gone"], False)
+    assert shown("--score", "luma_psnr >= 40") == (["one"], False)
+    assert shown("--score", "luma_psnr > 40") == ([], False)
+    assert at_home("rerun", 1, "--score", "luma_psnr < 50", "--text", "one") == (0, {"job_id": 1, "items": 1})
+    assert at_home("status", 1, "--score", "luma_psnr is low")[1]["error"]["code"] == "BAD_VALUE"
+
+
 def test_a_job_is_paused_resumed_moved_up_rerun_and_cancelled(at_home: Any, archive: Path) -> None:
     at_home("submit", archive / "m.csv")
     assert at_home("pause", 1)[1]["state"] == "paused"

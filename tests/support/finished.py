@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 
 from db.records import Blob, ItemResult
 from db.session import Database
-from db.tables import Item, Result
+from db.tables import Item, ItemScore, Result
 
 
 def finish(
@@ -21,3 +21,8 @@ def finish(
         connection.execute(update(Item).where(Item.id == item_id).values(state="done", frames_done=1))
         values = {"item_id": item_id, "generation": 1, "task_id": 1, "attempt": 1, "accepted_at": 0.0}
         connection.execute(insert(Result).values(result_json=result.model_dump_json(), **values))
+        scores = [
+            {"item_id": item_id, "job_id": job_id, "metric": name, "value": value}
+            for name, value in result.scores.items()
+        ]
+        connection.execute(insert(ItemScore), scores)
