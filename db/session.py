@@ -69,14 +69,27 @@ class Database:
         Raises:
             DatabaseUnavailable: The database is away, or too busy for too long.
         """
-        with _translate_errors(), self._writers.begin() as connection:
+        with self._transaction(self._writers) as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One reading transaction with a consistent view."""
-        with _translate_errors(), self.engine.begin() as connection:
+        with self._transaction(self.engine) as connection:
             yield connection
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        with _translate_errors(), engine.connect() as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                # To SQLite, an answer that was not read to its end goes on over a rollback, for as long as anybody
+                # holds the exception; and no writer could begin on its connection once another has written.
+                if self.is_sqlite:
+                    connection.invalidate()
+                raise
 
     def __enter__(self) -> Database:
         return self

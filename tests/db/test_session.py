@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def test_many_writers_at_once_all_get_through(schema: Schema) -> None:
         thread.join()
     with schema.open() as database, database.read() as connection:
         assert len(connection.execute(select(Sweep.id)).all()) == 150
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_an_answer_that_was_not_read_to_its_end_locks_nobody_out(mode: str, schema: Schema) -> None:
+    def write(database: Database) -> None:
+        with database.write() as connection:
+            connection.execute(insert(Sweep), [{"prefix": f"{number}/", "due_at": 0.0} for number in range(2000)])
+
+    with schema.open() as database, schema.open() as other:
+        write(other)
+        with suppress(ZeroDivisionError), getattr(database, mode)() as connection:
+            answer = connection.execute(select(Sweep.id))
+            raise ZeroDivisionError(next(answer))
+        write(other)
+        write(database)
+        answer.close()
 
 
 def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
