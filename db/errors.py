@@ -294,6 +294,10 @@ CODES: dict[str, CodeFacts] = {
         "A record contradicts another one.",
         "Restore the database from its backup, or rerun the item; docs/how-to/back-up says how.",
     ),
+    "RECORD_UNREADABLE": CodeFacts(
+        "A row of the database holds what no release writes.",
+        "Restore the database from its backup; docs/how-to/back-up says how.",
+    ),
     "SIGNING_FAILED": CodeFacts(
         "An output cannot be signed with this key and certificate.",
         "Give a key that belongs to the certificate, in PEM form, and a certificate that is valid today for signing; a "

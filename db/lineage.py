@@ -5,7 +5,6 @@ Provenance records and checks are made of this. ``db.progress`` answers what is 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from sqlalchemy import Connection, Row, select
 from db import progress
 from db.ledger.assignments import item_view
 from db.progress import AttemptRow, JobRow
-from db.records import ItemResult, ItemView
+from db.records import ItemResult, ItemView, read_column, read_object, read_word
 from db.session import Database
 from db.states import ItemState
 from db.tables import Attempt, Item, Job, Result, Task, Worker
@@ -146,10 +145,11 @@ def _item_attempts(
 
 def _machines(connection: Connection, boot_ids: set[str]) -> dict[str, Machine]:
     rows = connection.execute(select(Worker.__table__).where(Worker.boot_id.in_(boot_ids)))
-    return {
-        row.boot_id: Machine(row.boot_id, row.host, row.device, row.signature, json.loads(row.versions_json))
-        for row in rows
-    }
+    return {row.boot_id: Machine(row.boot_id, row.host, row.device, row.signature, _versions(row)) for row in rows}
+
+
+def _versions(row: Row[Any]) -> dict[str, Any]:
+    return read_object(row.versions_json, f"worker {row.boot_id}")
 
 
 def _lineage(
@@ -167,10 +167,10 @@ def _lineage(
         job=job,
         job_key=job_key,
         seq=row.seq,
-        state=ItemState(row.state),
+        state=read_word(ItemState, row.state, f"item {row.id}"),
         code=row.error_code,
         message=row.error_message,
-        extra=json.loads(row.extra_json),
+        extra=read_object(row.extra_json, f"item {row.id}"),
         record=record,
         external_id=row.external_id,
         uri=row.uri,
@@ -183,6 +183,5 @@ def _lineage(
 def _generation(item: Row[Any], result: Row[Any], work: _ItemAttempts) -> Generation:
     reel_attempts = [each for each in work.by_item[item.id] if each.generation == result.generation]
     attempts = reel_attempts or [each for each in work.by_bundle[result.task_id] if each.attempt <= result.attempt]
-    return Generation(
-        result.generation, ItemResult.model_validate_json(result.result_json), result.accepted_at, tuple(attempts)
-    )
+    record = read_column(ItemResult, result.result_json, f"item {item.id}'s result")
+    return Generation(result.generation, record, result.accepted_at, tuple(attempts))

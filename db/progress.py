@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from db.catalog.trained import Trained
 from db.catalog.weights import card, find
 from db.errors import InputError
 from db.recipe import Pin, PinnedFile, Recipe
-from db.records import Blob, ItemResult
+from db.records import Blob, ItemResult, Record, read_column, read_object, read_word
 from db.session import Database
 from db.states import ItemState, JobState, Outcome, TaskState
 from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Weights, Worker
@@ -302,7 +301,7 @@ def job_roots(db: Database, job_id: int) -> tuple[str, ...] | None:
     """What a job's sources must lie beneath; none when there is no such job, or it is one of 0.1."""
     with db.read() as connection:
         options = connection.scalar(select(Job.options_json).where(Job.id == job_id))
-    roots = json.loads(options).get(ROOTS_OPTION) if options else None
+    roots = read_object(options, f"job {job_id}").get(ROOTS_OPTION) if options else None
     return roots and tuple(roots)
 
 
@@ -314,7 +313,7 @@ def source_files(db: Database) -> Iterator[str]:
             page = select(Item.id, Item.uri, Item.source_json).where(Item.id > after).order_by(Item.id).limit(PAGE)
             rows = connection.execute(page).all()
         for row in rows:
-            source = json.loads(row.source_json) if row.source_json else {}
+            source = read_object(row.source_json, f"item {row.id}") if row.source_json else {}
             for uri in (row.uri, source.get("sound"), source.get("mask")):
                 if uri and uri.startswith("/"):
                     yield uri
@@ -328,11 +327,17 @@ def source_folders(db: Database) -> Iterator[str]:
     is_sequence = Item.source_json.contains('"sequence":{', autoescape=True)
     has_mask = Item.source_json.contains('"mask":"/', autoescape=True)
     with db.read() as connection:
-        rows = connection.execute(select(Item.uri, Item.source_json).where(is_sequence | has_mask)).all()
+        rows = connection.execute(select(Item.id, Item.uri, Item.source_json).where(is_sequence | has_mask)).all()
     for row in rows:
-        for uri in (row.uri, json.loads(row.source_json).get("mask")):
+        for uri in (row.uri, read_object(row.source_json, f"item {row.id}").get("mask")):
             if uri and uri.startswith("/"):
                 yield uri
+
+
+class _Outputs(Record):
+    """All that is read of a result where there may be a million of them."""
+
+    outputs: dict[str, Blob]
 
 
 def output_blobs(db: Database) -> Iterator[tuple[str, str]]:
@@ -343,8 +348,8 @@ def output_blobs(db: Database) -> Iterator[tuple[str, str]]:
             page = select(Result.id, Result.result_json).where(Result.id > after).order_by(Result.id).limit(PAGE)
             rows = connection.execute(page).all()
         for row in rows:
-            for blob in json.loads(row.result_json)["outputs"].values():
-                yield blob["key"], blob["sha256"]
+            for blob in read_column(_Outputs, row.result_json, f"result {row.id}").outputs.values():
+                yield blob.key, blob.sha256
         if len(rows) < PAGE:
             return
         after = rows[-1].id
@@ -364,11 +369,12 @@ def _stream_rows(db: Database, job_id: int, statement: Select[Any]) -> Iterator[
 
 def job_row(row: Row[Any]) -> JobRow:
     """Read a row of jobs."""
-    recipe = Recipe.model_validate_json(row.recipe_json)
+    where = f"job {row.id}"
+    recipe = read_column(Recipe, row.recipe_json, where)
     return JobRow(
         id=row.id,
         name=row.name,
-        state=JobState(row.state),
+        state=read_word(JobState, row.state, where),
         priority=row.priority,
         tenant=row.tenant,
         recipe_name=recipe.name,
@@ -382,26 +388,27 @@ def job_row(row: Row[Any]) -> JobRow:
 
 def item_row(row: Row[Any]) -> ItemRow:
     """Read a row of items."""
+    where = f"item {row.id}"
     return ItemRow(
         id=row.id,
         seq=row.seq,
         external_id=row.external_id,
         uri=row.uri,
         kind=row.kind,
-        state=ItemState(row.state),
+        state=read_word(ItemState, row.state, where),
         generation=row.generation,
         code=row.error_code,
         message=row.error_message,
         remedy=row.error_remedy,
         frames_total=row.frames_total,
         frames_done=row.frames_done,
-        recipe=Recipe.model_validate_json(row.recipe_json) if row.recipe_json else None,
-        extra=json.loads(row.extra_json),
+        recipe=read_column(Recipe, row.recipe_json, where) if row.recipe_json else None,
+        extra=read_object(row.extra_json, where),
     )
 
 
 def _result_row(row: Row[Any]) -> ResultRow:
-    result = ItemResult.model_validate_json(row.result_json)
+    result = read_column(ItemResult, row.result_json, f"item {row.id}'s result")
     return ResultRow(row.result_generation, result.outputs, result.scores, result.facts, result.notes)
 
 
@@ -429,6 +436,7 @@ def _row_of_shipped(name: str) -> WeightsRow:
 
 
 def _weights_row(row: Row[Any]) -> WeightsRow:
-    files = tuple(PinnedFile.model_validate(file) for file in json.loads(row.files_json))
-    trained = Trained.model_validate_json(row.card_json) if row.card_json else None
+    where = f"weights {row.card}"
+    files = read_column(tuple[PinnedFile, ...], row.files_json, where)
+    trained = read_column(Trained, row.card_json, where) if row.card_json else None
     return WeightsRow(row.card, files, row.source, row.licence_accepted, row.added_at, trained)

@@ -5,10 +5,15 @@ Everything here is stored as JSON in a row or a blob, so a field is only ever ad
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from fractions import Fraction
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, TypeVar, cast
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from db.blob import Blob as Blob
 from db.blob import Rational
@@ -280,3 +285,53 @@ class ItemResult(Record):
     notes: tuple[str, ...] = ()
     """What a person should know: sound kept beside the film, frames replaced, metadata not carried."""
     frames: int = 1
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def read_column(kind: Any, text: str | None, where: str) -> Any:
+    """Read a record, or a tuple of records, from a column of the database.
+
+    Args:
+        kind: A :class:`Record`, or ``tuple[…, ...]`` of one.
+        text: JSON, as it stands there.
+        where: Which row, for people.
+
+    Raises:
+        InputError: ``RECORD_UNREADABLE``.
+    """
+    with _name_row(where):
+        return _adapter(kind).validate_json(text or "")
+
+
+def read_object(text: str, where: str) -> dict[str, Any]:
+    """Read names and values from a column of the database; raises as :func:`read_column`."""
+    with _name_row(where):
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("an object is needed")
+        return cast(dict[str, Any], values)
+
+
+def read_word(kind: type[_Word], word: str, where: str) -> _Word:
+    """Read one of the words of ``db.states`` from a column of the database; raises as :func:`read_column`."""
+    with _name_row(where):
+        return kind(word)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@contextmanager
+def _name_row(where: str) -> Iterator[None]:
+    """Say which row it is that only another program, or another release, can have written so."""
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        reason = ": ".join([*map(str, first["loc"]), first["msg"]]) if first else str(error)
+        message = f"The database's row of {where} cannot be read: {' '.join(reason.split()):.200}"
+        raise InputError(message, code="RECORD_UNREADABLE") from error

@@ -156,14 +156,22 @@ class Loop:
         log.info("leases reaped", count=ledger.reap(self.database))
 
     def _plan_reels(self) -> int:
-        plan_count = 0
-        views = ledger.due_reels(self.database)
+        views = ledger.due_reels(self.database, refuse=self._fail_reel)
         signature = plan.choose_signature(ledger.slots(self.database, self.settings.lease_seconds)) if views else None
-        for view in views:
+        return sum(self._plan_reel(view, signature) for view in views)
+
+    def _plan_reel(self, view: ledger.ReelView, signature: str | None) -> bool:
+        try:
             next_plan = plan.next_tasks(view, self.settings, signature)
-            if next_plan is not None:
-                plan_count += ledger.add_tasks(self.database, view, next_plan)
-        return plan_count
+        except Exception as error:  # whatever a row holds costs its own reel, and not the loop
+            message = f"The row of item {view.item.id} cannot be planned by: {type(error).__name__}: {error}"
+            self._fail_reel(view.item.id, InputError(message[:500], code="RECORD_UNREADABLE"))
+            return False
+        return next_plan is not None and ledger.add_tasks(self.database, view, next_plan)
+
+    def _fail_reel(self, item_id: int, error: InputError) -> None:
+        log.error("reel cannot be planned", item=item_id, error=error.message)
+        ledger.fail_reel(self.database, item_id, ledger.Failure(error.code, error.message, error.remedy))
 
     def _send_doorbells(self, bells: list[ledger.Doorbell]) -> int:
         if bells:

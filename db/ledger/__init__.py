@@ -16,6 +16,7 @@ from db.ledger.dispatching import Doorbell, dispatch, ring_again
 from db.ledger.failing import (
     Failure,
     fail_item,
+    fail_reel,
     fail_still,
     hold_leases,
     quarantine_frame,
@@ -82,6 +83,7 @@ __all__ = [
     "due_reels",
     "due_sweeps",
     "fail_item",
+    "fail_reel",
     "fail_still",
     "finish_bundle",
     "finish_jobs",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -11,7 +10,20 @@ from db.beneath import ROOTS_OPTION
 from db.errors import LeaseLost
 from db.ledger.fencing import Lease, fence, prefix_of
 from db.recipe import Recipe
-from db.records import Assignment, Blob, EarlierResult, ItemView, Part, ReelFacts, Source, Substitute, TaskResult
+from db.records import (
+    Assignment,
+    Blob,
+    EarlierResult,
+    ItemView,
+    Part,
+    ReelFacts,
+    Source,
+    Substitute,
+    TaskResult,
+    read_column,
+    read_object,
+    read_word,
+)
 from db.session import Database
 from db.states import ItemState, TaskKind, TaskState
 from db.tables import Item, Job, Task
@@ -22,11 +34,13 @@ def read_assignment(db: Database, lease: Lease) -> Assignment:
 
     Raises:
         LeaseLost: The lease is gone already.
+        InputError: ``RECORD_UNREADABLE``.
     """
     with db.read() as connection:
         task = connection.execute(select(Task.__table__).where(fence(lease))).first()
         if task is None:
             raise LeaseLost(f"task {lease.task_id}, attempt {lease.attempt}: the lease is gone")
+        kind = read_word(TaskKind, task.kind, f"task {task.id}")
         job = connection.execute(select(Job.recipe_json, Job.options_json).where(Job.id == task.job_id)).one()
         item: ItemView | None = None
         stills: tuple[ItemView, ...] = ()
@@ -43,37 +57,38 @@ def read_assignment(db: Database, lease: Lease) -> Assignment:
         return Assignment(
             task_id=task.id,
             attempt=task.attempt,
-            kind=TaskKind(task.kind),
+            kind=kind,
             job_id=task.job_id,
             item=item,
             stills=stills,
             start_frame=task.start_frame,
             stop_frame=task.stop_frame,
-            parts=_parts(connection, task),
+            parts=_parts(connection, task, kind),
             isolate=task.isolate,
             key_prefix=prefix_of(task),
         )
 
 
 def item_view(row: Row[Any], job_recipe_json: str, job_options_json: str) -> ItemView:
-    """Read an item's row as the record that workers see."""
-    roots = json.loads(job_options_json).get(ROOTS_OPTION)
+    """Read an item's row as the record that workers see; raises ``InputError`` (``RECORD_UNREADABLE``)."""
+    where = f"item {row.id}"
+    roots = read_object(job_options_json, f"{where}'s job").get(ROOTS_OPTION)
     return ItemView(
         id=row.id,
         external_id=row.external_id,
-        source=Source.model_validate_json(row.source_json).model_copy(update={"roots": roots and tuple(roots)}),
-        recipe=Recipe.model_validate_json(row.recipe_json or job_recipe_json),
+        source=read_column(Source, row.source_json, where).model_copy(update={"roots": roots and tuple(roots)}),
+        recipe=read_column(Recipe, row.recipe_json or job_recipe_json, where),
         generation=row.generation,
-        facts=ReelFacts.model_validate_json(row.facts_json) if row.facts_json else None,
-        profile=Blob.model_validate_json(row.profile_json) if row.profile_json else None,
-        substitutes=tuple(Substitute.model_validate(entry) for entry in json.loads(row.substitutes_json)),
-        base=EarlierResult.model_validate_json(row.base_json) if row.base_json else None,
+        facts=read_column(ReelFacts, row.facts_json, where) if row.facts_json else None,
+        profile=read_column(Blob, row.profile_json, where) if row.profile_json else None,
+        substitutes=read_column(tuple[Substitute, ...], row.substitutes_json, where),
+        base=read_column(EarlierResult, row.base_json, where) if row.base_json else None,
         batch_frames=row.batch_frames or 1,
     )
 
 
-def _parts(connection: Connection, task: Row[Any]) -> tuple[Part, ...]:
-    part_kind = {TaskKind.MERGE: TaskKind.INSPECT, TaskKind.ASSEMBLE: TaskKind.RESTORE}.get(TaskKind(task.kind))
+def _parts(connection: Connection, task: Row[Any], kind: TaskKind) -> tuple[Part, ...]:
+    part_kind = {TaskKind.MERGE: TaskKind.INSPECT, TaskKind.ASSEMBLE: TaskKind.RESTORE}.get(kind)
     if part_kind is None:
         return ()
     rows = connection.execute(
@@ -89,6 +104,6 @@ def _parts(connection: Connection, task: Row[Any]) -> tuple[Part, ...]:
     )
     return tuple(
         Part(start_frame=row.start_frame, stop_frame=row.stop_frame,
-             outputs=TaskResult.model_validate_json(row.result_json).outputs)
+             outputs=read_column(TaskResult, row.result_json, f"a part of task {task.id}").outputs)
         for row in rows
     )  # fmt: skip

@@ -25,6 +25,7 @@ from db.ledger.maintenance import add_sweep
 from db.ledger.planning import drop_around, replan
 from db.ledger.submission import add_bundles
 from db.recipe import Recipe
+from db.records import Substitute, read_column
 from db.session import Database
 from db.states import ItemState, Outcome, TaskKind, TaskState
 from db.store.keys import item_prefix
@@ -57,6 +58,13 @@ def fail_item(db: Database, lease: Lease, failure: Failure, state: ItemState = I
         task = lock_lease_reel(connection, lease)
         _close(db, connection, lease, TaskState(state.value), failure)
         _end_items(db, connection, task, state, failure)
+
+
+def fail_reel(db: Database, item_id: int, failure: Failure) -> None:
+    """End a reel whose next tasks cannot be planned, whatever of it is still to be done."""
+    with db.write() as connection:
+        lock_tasks(connection, Task.item_id == item_id)
+        _end_item(db, connection, item_id, ItemState.FAILED, failure)
 
 
 def fail_still(db: Database, lease: Lease, item_id: int, failure: Failure, state: ItemState = ItemState.FAILED) -> None:
@@ -133,8 +141,9 @@ def quarantine_frame(db: Database, lease: Lease, frame: int, reason: str) -> Non
         task = lock_lease_reel(connection, lease)
         item = connection.execute(select(Item.__table__).where(Item.id == task.item_id)).one()
         recipe_json = item.recipe_json or connection.scalar(select(Job.recipe_json).where(Job.id == item.job_id))
-        policy = Recipe.model_validate_json(recipe_json or "").bad_frames
-        entries = json.loads(item.substitutes_json)
+        policy = read_column(Recipe, recipe_json, f"item {item.id}").bad_frames
+        substitutes = read_column(tuple[Substitute, ...], item.substitutes_json, f"item {item.id}")
+        entries = [each.model_dump() for each in substitutes]
         bad_frames = {entry["frame"] for entry in entries} | {frame}
         failure = Failure("POISON_FRAME", f"Frame {frame} kills the process: {reason}", CODES["POISON_FRAME"].remedy)
         if policy == "fail" or frame in {entry["frame"] for entry in entries}:

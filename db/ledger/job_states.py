@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from db.errors import InputError
+from db.records import read_word
 from db.states import JOB_MOVES, JobState
 from db.tables import Job
 
@@ -20,7 +21,7 @@ def lock_job(connection: Connection, job_id: int) -> JobState:
     state = connection.scalar(select(Job.state).where(Job.id == job_id).with_for_update(key_share=True))
     if state is None:
         raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
-    return JobState(state)
+    return read_word(JobState, state, f"job {job_id}")
 
 
 def move_job(connection: Connection, job_id: int, state: JobState, **values: Any) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
+from db.errors import InputError
 from db.ledger.assignments import item_view
 from db.ledger.counting import add_delta
 from db.ledger.fencing import CHUNK, cancel_tasks, lock_tasks, prefix_of
 from db.ledger.maintenance import add_sweep
 from db.queues import FINISH, restore_queue
-from db.records import ItemView
+from db.records import ItemView, read_word
 from db.session import Database
 from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, Task, Worker
@@ -56,8 +57,21 @@ class ReelPlan:
     handle_frames: int
 
 
-def due_reels(db: Database, limit: int = 64) -> list[ReelView]:
-    """Reels whose next tasks may be planned, oldest mark first."""
+def due_reels(
+    db: Database, limit: int = 64, *, refuse: Callable[[int, InputError], object] | None = None
+) -> list[ReelView]:
+    """Reels whose next tasks may be planned, oldest mark first.
+
+    Args:
+        db: The database.
+        limit: How many at most.
+        refuse: Told of each item whose row cannot be read, and why; if omitted, the first one is raised.
+
+    Raises:
+        InputError: ``RECORD_UNREADABLE``.
+    """
+    views: list[ReelView] = []
+    unreadable: list[tuple[int, InputError]] = []
     statement = (
         select(Item.__table__, Job.recipe_json.label("job_recipe_json"), Job.options_json)
         .join(Job, Job.id == Item.job_id)
@@ -67,7 +81,17 @@ def due_reels(db: Database, limit: int = 64) -> list[ReelView]:
         .limit(limit)
     )
     with db.read() as connection:
-        return [_view(connection, row) for row in connection.execute(statement)]
+        for row in connection.execute(statement).all():
+            try:
+                views.append(_view(connection, row))
+            except InputError as error:
+                if refuse is None:
+                    raise
+                unreadable.append((row.id, error))
+    for item_id, reason in unreadable:
+        assert refuse is not None
+        refuse(item_id, reason)
+    return views
 
 
 def add_tasks(db: Database, view: ReelView, plan: ReelPlan) -> bool:
@@ -183,11 +207,13 @@ def _task_counts(connection: Connection, row: Row[Any]) -> tuple[dict[TaskKind, 
         .where(Task.item_id == row.id, Task.generation == row.generation, Task.dropped.is_(False))
         .group_by(Task.kind, Task.state)
     ).all()
-    done = {TaskKind(kind): count for kind, state, count in counts if state == TaskState.DONE}
+    where = f"a task of item {row.id}"
+    done = {read_word(TaskKind, kind, where): count for kind, state, count in counts if state == TaskState.DONE}
     live: dict[TaskKind, int] = {}
     for kind, state, count in counts:
         if state in TASK_LIVE:
-            live[TaskKind(kind)] = live.get(TaskKind(kind), 0) + count
+            task_kind = read_word(TaskKind, kind, where)
+            live[task_kind] = live.get(task_kind, 0) + count
     return done, live
 
 

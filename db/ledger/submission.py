@@ -18,7 +18,7 @@ from db.ledger.counting import add_delta, count_states
 from db.ledger.job_states import lock_job, move_job
 from db.queues import LIGHT, RESTORE
 from db.recipe import Recipe
-from db.records import Source
+from db.records import Source, read_word
 from db.session import Database
 from db.states import ItemKind, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, JobProgress, Task
@@ -174,7 +174,9 @@ def _find(connection: Connection, submission_key: str) -> OpenedJob | None:
     row = connection.execute(select(Job.id, Job.state).where(Job.submission_key == submission_key)).first()
     if row is None:
         return None
-    return OpenedJob(row.id, JobState(row.state), created=False, ingested=_ingested(connection, row.id))
+    return OpenedJob(
+        row.id, read_word(JobState, row.state, f"job {row.id}"), created=False, ingested=_ingested(connection, row.id)
+    )
 
 
 def _ingested(connection: Connection, job_id: int) -> int:

@@ -17,7 +17,7 @@ from db.ledger.control import restart
 from db.ledger.counting import add_delta
 from db.ledger.job_states import lock_job, move_job
 from db.recipe import Recipe, Step
-from db.records import EarlierResult, ItemResult, ItemView
+from db.records import EarlierResult, ItemResult, ItemView, read_column
 from db.session import Database
 from db.states import JOB_OVER, ItemKind, ItemState, JobState
 from db.tables import Item, Job, Result
@@ -134,7 +134,7 @@ def _base(
     if exemption.frames is None or "sequence" in item.recipe.outputs:
         return None
     accepted = select(Result.result_json).where(Result.item_id == row.id, Result.generation == row.generation)
-    result = ItemResult.model_validate_json(str(connection.scalar(accepted)))
+    result = read_column(ItemResult, connection.scalar(accepted), f"item {row.id}'s result")
     reach = _radius_after(item.recipe, stage)
     first, last = exemption.frames
     count = item.facts.frame_count if item.facts else last

@@ -52,7 +52,11 @@ class LocalStore:
 
     def get(self, blob: Blob, path: Path, *, moved: Moved | None = None) -> None:
         """See :class:`db.store.base.Store`."""
-        with _translate_errors(blob.key), self._path(blob.key).open("rb") as source, path.open("wb") as sink:
+        with (
+            _translate_errors(blob.key, room=f"in {path.parent}"),
+            self._path(blob.key).open("rb") as source,
+            path.open("wb") as sink,
+        ):
             check_digest(blob, copy_and_digest(source, sink, moved))
 
     def read(self, blob: Blob) -> bytes:
@@ -138,14 +142,15 @@ def check_digest(blob: Blob, digest: str) -> None:
 
 
 @contextmanager
-def _translate_errors(key: str) -> Iterator[None]:
+def _translate_errors(key: str, room: str = "in the store") -> Iterator[None]:
+    """Name what the system refuses; ``room`` says whose room it is that may be used up."""
     try:
         yield
     except FileNotFoundError as error:
         raise InputError(f"Blob {key} is not in the store", code="BLOB_MISSING") from error
     except OSError as error:
         if lacks_room(error):
-            raise TransientError(f"No space left in the store for {key}", code="NO_SPACE") from error
+            raise TransientError(f"No space left {room} for {key}", code="NO_SPACE") from error
         if error.errno in {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT}:
             raise StoreUnavailable(f"The store's folder does not answer: {error.strerror}") from error
         raise TransientError(f"The store refused {key}: {error.strerror}") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from db.errors import InputError, StoreUnavailable
+from db.errors import InputError, StoreUnavailable, TransientError
 from db.records import Blob
 from db.settings import Settings
 from db.store import keys, open_store
@@ -27,6 +27,13 @@ def test_what_is_put_comes_back_with_its_digest(store: Store, tmp_path: Path) ->
     assert copy.read_bytes() == source.read_bytes()
     assert store.size(blob.key) == 2_500_000
     store.check(blob)
+
+
+def test_a_full_disk_is_named_by_where_a_copy_should_go(tmp_path: Path) -> None:
+    store = open_store(Settings(home=tmp_path))
+    with pytest.raises(TransientError, match="No space left in /dev ") as full:
+        store.get(store.put_bytes(f"{KEY}/small", b"abc"), Path("/dev/full"))
+    assert full.value.code == "NO_SPACE"
 
 
 def test_bytes_round_trip(store: Store) -> None:

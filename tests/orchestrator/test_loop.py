@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import event, insert, select, update
 
 from db import ledger, session
 from db.broker import CeleryBroker
@@ -15,7 +15,7 @@ from db.ledger import Doorbell
 from db.records import TaskResult
 from db.settings import Settings
 from db.store import open_store
-from db.tables import Sweep
+from db.tables import Base, Item, Job, Sweep, Task
 from orchestrator.loop import MASS_LEASES, Loop
 from tests.db.desk import SIGNATURE, Desk, blob, done_still, facts, reel, still
 
@@ -285,3 +285,29 @@ def test_people_are_told_what_work_waits_for_as_long_as_it_does(desk: Desk, tmp_
     assert progress.outage(desk.db, job_id) == "There is no room"
     assert progress.outage(desk.db, job_id + 1) == ""
     assert progress.outage(desk.later(6).db, job_id) == ""
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (Item, {"facts_json": "x"}),
+        (Item, {"substitutes_json": "5"}),
+        (Task, {"kind": "dust"}),
+        (Job, {"options_json": '{"segment_frames": "many"}'}),
+        (Job, {"options_json": "[]"}),
+    ],
+)
+def test_a_row_that_cannot_be_read_costs_its_own_reel(
+    table: type[Base], values: dict[str, str], desk: Desk, tmp_path: Path
+) -> None:
+    jobs = [desk.submit([reel(0)], key=key) for key in "ab"]
+    desk.hire()
+    for _ in jobs:
+        ledger.complete_task(desk.db, desk.next_lease(), TaskResult(facts=facts(8)))
+    odd = jobs[0]
+    column = table.__table__.c["id" if table is Job else "job_id"]
+    with desk.db.write() as connection:
+        connection.execute(update(table).where(column == odd).values(values))
+    loop_of(desk, tmp_path).tick()
+    assert {item.job_id: item.error_code for item in desk.items()} == {odd: "RECORD_UNREADABLE", jobs[1]: None}
+    assert [task.job_id for task in desk.tasks(kind="restore")] == [jobs[1]]
