@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from db.errors import InputError
 from workers.media.errors import error_text, reading
 from workers.media.errors import shortage as memory_shortage
-from workers.media.film.mov_tables import check_tables
+from workers.media.film.mov_tables import check_edits, check_tables
 from workers.media.remote import Place, as_film
 
 # Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
@@ -74,7 +74,7 @@ def open_input(path: Place, stack: ExitStack) -> InputContainer:
     """Open a film or sound file with the demuxers that are allowed, until ``stack`` ends.
 
     Raises:
-        InputError: ``UNKNOWN_FORMAT`` or ``TRUNCATED``.
+        InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` or ``CORRUPT``.
     """
     film = as_film(path)
     with reading(str(path)):
@@ -85,7 +85,9 @@ def open_input(path: Place, stack: ExitStack) -> InputContainer:
             input_container = av.open(file, "r", options=dict(OPTIONS), timeout=SECONDS, metadata_errors="replace")
         except (InvalidDataError, ArgumentError, av.error.OSError) as error:
             raise _format_error(path) from error
-    return stack.enter_context(input_container)
+        stack.enter_context(input_container)
+        check_edits(input_container, str(path))
+    return input_container
 
 
 def picture_stream(container: InputContainer, path: Place, threads: int = LONE_THREADS) -> VideoStream:

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from av.container import InputContainer
+
 from db.errors import InputError
+from db.records import MOST_MADE
 
 MAX_UNFOLDED_BYTES = 64 << 20
 """Of a table of contents that lies packed in its file."""
@@ -43,6 +46,19 @@ def check_tables(path: Path) -> None:
             samples = _number(head, 8 if kind == b"stsz" else 4) if kind in (b"stsz", b"stz2", b"trun") else 0
             if samples > max(_FEW_SAMPLES, size):
                 raise InputError(f"{path}: names {samples:,} samples in {size:,} bytes", code="CORRUPT")
+
+
+def check_edits(container: InputContainer, where: str) -> None:
+    """Refuse a film whose edit lists show what is in it over and over: of 240 kB they make a hundred million frames.
+
+    Raises:
+        InputError: ``CORRUPT``.
+    """
+    for stream in container.streams if container.format.name.startswith("mov") else ():
+        shown = len(stream.index_entries)
+        if stream.frames and shown > max(_FEW_SAMPLES, (MOST_MADE + 1) * stream.frames):
+            message = f"{where}: its edit lists show {stream.frames:,} samples {shown:,} times"
+            raise InputError(message, code="CORRUPT", remedy="Write the film anew without edit lists.")
 
 
 def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:

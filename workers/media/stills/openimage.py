@@ -98,7 +98,7 @@ def header(path: Path, kind: str, page: int = 0, opened: Any = None) -> StillHea
 
 
 def read(path: Path, head: StillHeader, page: int = 0, opened: Any = None) -> Photo:
-    """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``; ``opened`` as in its header."""
+    """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``; ``opened`` as for headers."""
     with reading(str(path)), nullcontext(opened) if opened else open_pages(path, head.kind) as reader:
         _seek_page(reader, page, path)
         spec = oiio.ImageSpec(reader.spec())

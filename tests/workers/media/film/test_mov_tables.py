@@ -72,3 +72,44 @@ def test_boxes_of_any_size_come_to_an_end(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "a.mov"
     path.write_bytes(b"\0\0\0\x08ftyp" + tail + b"\0\0\0\x04free\0\0\0\x00moov")
     mov_tables.check_tables(path)
+
+
+def _with_edits(path: Path, handler: bytes, count: int) -> Path:
+    """Let the track of a kind show all of itself ``count`` times."""
+    body, track = path.read_bytes(), 0
+    while handler not in body[track : track + _size(body, track)]:
+        track = body.index(b"trak", track + 8) - 4
+    edits = struct.pack(">I4sII", 16 + 12 * count, b"elst", 0, count) + struct.pack(">IiI", 250, 0, 1 << 16) * count
+    at = body.index(b"edts", track) - 4
+    moov = body.index(b"moov") - 4
+    grown = bytearray(body[:at] + struct.pack(">I4s", 8 + len(edits), b"edts") + edits + body[at + _size(body, at) :])
+    for holder in (moov, track):
+        struct.pack_into(">I", grown, holder, _size(body, holder) + len(grown) - len(body))
+    path.write_bytes(grown)
+    return path
+
+
+def _size(body: bytes, at: int) -> int:
+    return int(struct.unpack_from(">I", body, at)[0])
+
+
+def test_edit_lists_that_show_a_film_over_and_over_are_refused(clip: Path) -> None:
+    error = refused(_with_edits(clip, b"vide", 5000))
+    assert (error.code, "show 6 samples 30,000 times" in error.message) == ("CORRUPT", True)
+    assert "edit lists" in error.remedy
+
+
+def test_edit_lists_that_repeat_the_sound_alone_are_refused(clip: Path) -> None:
+    assert "its edit lists show" in refused(_with_edits(clip, b"soun", 2_000_000)).message
+
+
+def test_edit_lists_of_a_sound_file_beside_a_film_are_refused(clip: Path, tmp_path: Path) -> None:
+    picture = film(tmp_path / "b.mkv", yuv(6), "yuv420p")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="its edit lists show"):
+        probed(house(tmp_path), item(picture, sound=str(_with_edits(clip, b"vide", 5000))))
+
+
+def test_a_film_that_is_shown_a_few_times_is_read(clip: Path) -> None:
+    facts = probed(house(clip.parent), item(_with_edits(clip, b"vide", 3))).facts
+    assert facts is not None
+    assert facts.frame_count > 6
