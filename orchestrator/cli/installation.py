@@ -88,7 +88,7 @@ def _run_check(what: str, look: Callable[[], Diagnosis]) -> Diagnosis:
     try:
         return look()
     except ReelwrightError as error:
-        return Diagnosis(what, False, f"{error.code}: {error.message} {error.remedy}")
+        return Diagnosis(what, False, f"{error.code}: {error.message}. {error.remedy}")
     except OSError as error:
         return Diagnosis(what, False, str(error))
 
