@@ -24,8 +24,8 @@ from tests.orchestrator.on_demand.conftest import run_here
 SOME = settings(phases=[Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 SERVING = {"worker", "orchestrate"}
 """These go on until they are stopped; what they are given is read by all others too."""
-IN_CHILDREN = {"train", "pack"}
-"""Each asks a process of its own, which takes seconds."""
+IN_CHILDREN = {"train", "pack", "plan", "run"}
+"""Each asks processes of its own, which takes seconds."""
 NUMBERS = ("1", "2", "0", "-1", "99999999999999999999", str(2**63), str(-(2**63)), "1e400", "nan", "", "x", "٣")
 PLACES = (
     "FILE", "FILE/inside", "FOLDER", "FOLDER/..", "FIFO", "LOOP", "absent/deep/er", "", ".", "~",
@@ -102,7 +102,7 @@ def words_for(data: st.DataObject, command: Any) -> list[str]:
 def test_no_argument_is_answered_with_a_fault_of_ours(words: str, template: Path) -> None:
     command = ALL[words]
 
-    @settings(SOME, max_examples=3 if words in IN_CHILDREN else 15)
+    @settings(SOME, max_examples=5 if words in IN_CHILDREN else 15)
     @given(data=st.data(), as_json=st.booleans())
     def hold(data: st.DataObject, as_json: bool) -> None:
         typed = [*(["--json"] if as_json else []), *words.split(), *words_for(data, command)]
