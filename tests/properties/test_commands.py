@@ -102,7 +102,7 @@ def words_for(data: st.DataObject, command: Any) -> list[str]:
 def test_no_argument_is_answered_with_a_fault_of_ours(words: str, template: Path) -> None:
     command = ALL[words]
 
-    @settings(SOME, max_examples=5 if words in IN_CHILDREN else 15)
+    @settings(SOME, max_examples=3 if words in IN_CHILDREN else 15)
     @given(data=st.data(), as_json=st.booleans())
     def hold(data: st.DataObject, as_json: bool) -> None:
         typed = [*(["--json"] if as_json else []), *words.split(), *words_for(data, command)]
