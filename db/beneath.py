@@ -98,6 +98,20 @@ def open_file(path: str, roots: Roots | None) -> int:
         os.close(held)
 
 
+def read_small(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+    """Read a file that is small if it is what it should be; nothing is waited for, and no more read than it may have.
+
+    Raises:
+        OSError: As :func:`open_file`, wherever it lies.
+        ValueError: It has more bytes, or cannot be a path.
+    """
+    with open(open_file(os.fspath(path), None), "rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise ValueError(f"it has more than {most_bytes} bytes")
+    return data
+
+
 def file_names(path: str, roots: Roots | None) -> set[str]:
     """Return the names of the files in a folder, links to files among them; raises as :func:`hold`."""
     held = hold(path, roots)

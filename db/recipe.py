@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from db import documents
+from db.beneath import read_small
 from db.blob import Blob, Rational, Record
 from db.catalog import stages
 from db.catalog.stages import Exemption
@@ -220,21 +221,10 @@ def resolve(name_or_path: str) -> Recipe:
     path = Path(name_or_path)
     try:
         if path.suffix in {".yaml", ".yml", ".json"} or path.exists():
-            return parse(_file_text(path), path.stem)
+            return parse(read_small(path, 4 * MAX_CHARS).decode(), path.stem)
     except (OSError, ValueError) as error:
         raise RecipeError(f"Recipe {name_or_path!r:.300}: {_one_line(error)}") from error
     raise RecipeError(f"No recipe {name_or_path!r:.300}.{nearest(name_or_path, names())}", code="UNKNOWN_RECIPE")
-
-
-def _file_text(path: Path) -> str:
-    """Read a recipe file; raises ``OSError`` or ``ValueError``."""
-    if path.exists() and not path.is_file():
-        raise OSError("it is no regular file")
-    with path.open("rb") as file:
-        data = file.read(4 * MAX_CHARS + 1)
-    if len(data) > 4 * MAX_CHARS:
-        raise ValueError(f"it has more than {MAX_CHARS} characters")
-    return data.decode()
 
 
 def with_step(recipe: Recipe, stage: str) -> Recipe:

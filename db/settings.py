@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from db.beneath import read_small
 from db.errors import InputError, nearest
 
 PREFIX = "REELWRIGHT_"
@@ -29,6 +30,8 @@ YEAR_SECONDS = 365 * 24 * 3600.0
 """The longest time that can be set: longer ones are mistakes, and the system's clocks cannot wait for all of them."""
 LEAST_WORKER_MEMORY_MB = 1500
 """Libraries, interpreter, threads, and a picture."""
+MOST_CONFIG_BYTES = 1 << 20
+"""Longest settings file that is read."""
 DATABASE_FILE = "reelwright.db"
 """The embedded database, inside the home."""
 
@@ -313,7 +316,7 @@ def _check_variables() -> None:
 
 def _from_toml(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_small(path, MOST_CONFIG_BYTES).decode())
     except (OSError, ValueError) as error:
         raise InputError(f"Settings file {path}: {error}", code="BAD_SETTING") from error
     for name in values:

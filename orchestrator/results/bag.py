@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
+from db.beneath import read_small
 from db.errors import InputError
 from db.home_placer import open_placer
 from db.session import Database
@@ -334,8 +335,6 @@ def _payload_oxum(folder: Path) -> str:
 def _read_text(path: Path) -> str:
     """Read a tag file; raises ``BAG_INCOMPLETE`` when it is no text of a sensible size."""
     try:
-        if path.stat().st_size > _MAX_TAG_BYTES * (16 if "manifest" in path.name else 1):
-            raise InputError(f"{path.name} is larger than any such file should be", code="BAG_INCOMPLETE")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_small(path, _MAX_TAG_BYTES * (16 if "manifest" in path.name else 1)).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
         raise InputError(f"{path.name} cannot be read: {error}", code="BAG_INCOMPLETE") from error

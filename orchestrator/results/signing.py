@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from db import source_types
+from db.beneath import read_small
 from db.catalog.stages import STAGES
 from db.errors import InputError
 from db.lineage import Generation, Lineage
@@ -24,6 +25,7 @@ from orchestrator.results.provenance import MEDIA_TYPES
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
 SUFFIX = ".c2pa"
 _HOLDS = ("Valid", "Trusted")
+_MOST_PEM_BYTES = 1 << 20
 _STRANGER = "signingCredential.untrusted"
 _SIGNED = ("master", "access", "still", "audio")
 _TYPES = {"mkv": "video/x-matroska", "avi": "video/avi"}
@@ -196,9 +198,11 @@ def _claim_parameters(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_pem(path: Path, what: str) -> bytes:
     try:
-        data = path.read_bytes() if path.stat().st_size < 1 << 20 else b""
+        data = read_small(path, _MOST_PEM_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", code="FILE_MISSING") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}", code="SIGNING_FAILED") from error
     if f"{what}-----".encode() not in data:
         raise InputError(f"{path}: there is no {what.lower()} in PEM form in it", code="SIGNING_FAILED")
     return data

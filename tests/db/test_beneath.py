@@ -77,6 +77,17 @@ def test_only_regular_files_are_read_and_nothing_is_waited_for(inside: Path) -> 
     assert _refusal(Path("/dev/zero"), Path("/")) == "NOT_A_FILE"
 
 
+def test_a_small_file_is_read_whole_and_a_long_one_not_at_all(inside: Path) -> None:
+    (inside / "small").write_bytes(b"12345")
+    assert beneath.read_small(inside / "small", 5) == b"12345"
+    with pytest.raises(ValueError, match="more than 4 bytes"):
+        beneath.read_small(inside / "small", 4)
+    os.mkfifo(inside / "pipe")
+    for path in (inside / "pipe", Path("/dev/zero"), inside):
+        with pytest.raises(OSError, match="not a regular file"):
+            beneath.read_small(path, 5)
+
+
 @pytest.mark.parametrize("name", ["gone.png", "a.png/b.png", "nul\0.png"])
 def test_what_is_not_there_is_missing(inside: Path, name: str) -> None:
     assert _refusal(inside / name, inside) == "FILE_MISSING"

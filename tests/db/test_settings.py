@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -122,6 +123,15 @@ def test_a_bad_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, te
     with pytest.raises(InputError) as bad:
         settings.load()
     assert bad.value.code == "BAD_SETTING"
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
+def test_a_settings_file_without_an_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("REELWRIGHT_CONFIG", str(tmp_path / path))
+    with pytest.raises(InputError, match="not a regular file") as refused:
+        settings.load()
+    assert refused.value.code == "BAD_SETTING"
 
 
 def test_a_child_process_gets_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

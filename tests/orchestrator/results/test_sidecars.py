@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,9 @@ def test_a_sidecar_that_does_not_hold_is_named(
     assert "hash" in (sidecar_fault(path, sidecar) or "").lower()
 
 
-@pytest.mark.parametrize("fault", ["key of another", "no key", "no certificate", "expired", "not there"])
+@pytest.mark.parametrize(
+    "fault", ["key of another", "no key", "no certificate", "expired", "not there", "a pipe", "no end"]
+)
 def test_what_cannot_sign_is_refused_with_a_code(
     settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path, fault: str
 ) -> None:
@@ -184,11 +187,17 @@ def test_what_cannot_sign_is_refused_with_a_code(
         key.key.write_text("rubbish")
     if fault == "no certificate":
         key.certificates.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    if fault == "not there":
+    if fault in {"not there", "a pipe"}:
         key.key.unlink()
+    if fault == "a pipe":
+        os.mkfifo(key.key)
+    if fault == "no end":
+        key.certificates.unlink()
+        key.certificates.symlink_to("/dev/zero")
     with pytest.raises(InputError) as caught:
         _signed(settings, home_database, store, archive, tmp_path / "out", key)
-    assert caught.value.code == ("FILE_MISSING" if fault == "not there" else "SIGNING_FAILED")
+    no_file = fault in {"not there", "a pipe", "no end"}
+    assert caught.value.code == ("FILE_MISSING" if no_file else "SIGNING_FAILED")
 
 
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
