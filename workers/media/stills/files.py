@@ -23,7 +23,7 @@ from workers.media import pixels
 from workers.media.errors import reading, writing
 from workers.media.pixels import Picture
 from workers.media.source import check_file
-from workers.media.stills import dpx, openimage, pillow, tiff_tags
+from workers.media.stills import dpx, metadata, openimage, pillow, tiff_tags
 from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Photo, StillHeader, is_still, join_alpha, kind_of
 
 __all__ = [
@@ -83,6 +83,8 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
     if check_file(path) > settings.max_still_bytes:
         raise InputError(f"{path}: more than {settings.max_still_bytes} bytes", code="TOO_LARGE")
     kind = kind_of(path)
+    if kind == "png":
+        metadata.check_packed_text(path)
     if kind == "dpx":
         head = _dpx_header(dpx.header(path))
     else:

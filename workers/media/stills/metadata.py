@@ -12,15 +12,22 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from db.errors import InputError
 from workers.media.errors import writing
 from workers.media.stills import tiff_tags
 from workers.media.stills.photo import kind_of
 
 MAX_BYTES = 256 << 20
 """Of luggage in one file; more is none."""
+MAX_TEXT_BYTES = 64 << 20
+"""Of what a PNG's packed texts and profile unfold to."""
+_MOST_CHUNK_BYTES = 8_000_000
+"""libpng passes over longer chunks of text."""
+_PNG_PACKED = {b"zTXt", b"iTXt", b"iCCP"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"IDAT", b"IEND"}
 """Of the written file."""
@@ -109,6 +116,38 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
             return
         at += size + 12
     raise ValueError("no end")
+
+
+def check_packed_text(path: Path) -> None:
+    """Refuse a PNG whose packed texts and profile unfold to too much together: its reader would hold them all.
+
+    Raises:
+        InputError: ``TOO_LARGE``.
+    """
+    room = MAX_TEXT_BYTES
+    with path.open("rb") as file, suppress(ValueError):  # a file that is cut off is its reader's affair
+        for name, at, size in _chunks(file):
+            if name in _PNG_PACKED:
+                file.seek(at + 8)
+                room -= _unfolded_bytes(name, file.read(min(size - 12, _MOST_CHUNK_BYTES)), room)
+            if room < 0:
+                break
+    if room < 0:
+        message = f"{path}: its packed texts unfold to more than {MAX_TEXT_BYTES:,} bytes"
+        raise InputError(message, code="TOO_LARGE", remedy="Write the file anew with less text in it.")
+
+
+def _unfolded_bytes(name: bytes, body: bytes, room: int) -> int:
+    """Return how much a chunk's text unfolds to, counted until there is no room; 0 for one that is damaged or plain."""
+    data = body.partition(b"\0")[2]
+    if name == b"iTXt":
+        packed, data = data[:1] == b"\1", (*data[2:].split(b"\0", 2), b"", b"")[2]
+    else:
+        packed, data = True, data[1:]
+    try:
+        return len(zlib.decompressobj().decompress(data, room + 1)) if packed else 0
+    except zlib.error:
+        return 0
 
 
 def _upright_exif(chunk: bytes) -> bytes:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from db.errors import InputError
 from db.records import ItemResult
+from db.settings import Settings
 from db.states import ItemKind
 from tests.support import sequences
 from tests.support.reels import House, house, item, whole_life
+from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.tasks import restore
 
@@ -179,3 +184,41 @@ def test_hostile_luggage_costs_a_note_and_no_sample(tmp_path: Path, suffix: str)
         noted += bool(still_metadata.copy_metadata(source, target))
         assert np.array_equal(sequences.read(target), expected)
     assert noted or suffix == "jp2"
+
+
+def _with_packed(path: Path, name: bytes, head: bytes, unfolded_bytes: int, count: int) -> Path:
+    """Write a PNG with chunks that each unfold to so many bytes."""
+    cv2.imwrite(str(path), np.zeros((8, 8), np.uint8))
+    body, packed = path.read_bytes(), name + head + zlib.compress(bytes(unfolded_bytes), 9)
+    chunk = struct.pack(">I", len(packed) - 4) + packed + struct.pack(">I", zlib.crc32(packed))
+    path.write_bytes(body[:33] + chunk * count + body[33:])
+    return path
+
+
+_PACKED = [
+    (b"zTXt", b"Comment\0\0"),
+    (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0"),
+    (b"iTXt", b"Title\0\1\0en\0Titel\0"),
+    (b"iCCP", b"sRGB\0\0"),
+]
+
+
+@pytest.mark.parametrize(("name", "head"), _PACKED)
+def test_packed_texts_that_unfold_to_too_much_together_are_refused(tmp_path: Path, name: bytes, head: bytes) -> None:
+    path = _with_packed(tmp_path / "a.png", name, head, 7_000_000, 12)
+    with pytest.raises(InputError, match="packed texts unfold to more than") as caught:
+        stills.header(path, Settings(home=tmp_path))
+    assert caught.value.code == "TOO_LARGE"
+
+
+@pytest.mark.parametrize(("name", "head"), _PACKED)
+def test_some_packed_texts_are_read(tmp_path: Path, name: bytes, head: bytes) -> None:
+    path = _with_packed(tmp_path / "a.png", name, head, 10_000, 3)
+    assert stills.header(path, Settings(home=tmp_path)).width == 8
+
+
+def test_plain_texts_and_a_file_that_is_cut_off_are_its_readers_affair(tmp_path: Path) -> None:
+    path = _with_packed(tmp_path / "a.png", b"iTXt", b"Title\0\0\0\0\0", 10, 2)
+    assert stills.header(path, Settings(home=tmp_path)).width == 8
+    path.write_bytes(path.read_bytes()[:-6])
+    assert stills.header(path, Settings(home=tmp_path)).width == 8
