@@ -6,9 +6,11 @@ twice is refused by the lease. So messages are acknowledged early and carry no r
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from db import queues
 from db.doorbells import TASK_NAME
 from db.errors import BrokerUnavailable, InputError, lacks_room
 from db.settings import Settings
@@ -61,22 +63,28 @@ class CeleryBroker:
             raise BrokerUnavailable(f"The broker does not answer: {error}") from error
 
     def check(self) -> None:
-        """Connect and hang up.
+        """Connect, look at the queues, and leave a message that is taken away again.
 
         Raises:
-            BrokerUnavailable: It does not answer.
+            BrokerUnavailable: It does not answer, or refuses one of these.
         """
         from kombu.exceptions import KombuError, OperationalError
 
+        connection = self.app.connection_for_write()
         try:
-            with self.app.connection_for_write() as connection:
+            with connection:
                 connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
-        except (OperationalError, KombuError, OSError) as error:
+                for name in (queues.FINISH, queues.RESTORE, queues.LIGHT):
+                    _queue(name)(connection.default_channel).queue_declare()
+                probe = _queue(f"doctor-{uuid.uuid4().hex}")(connection.default_channel)
+                connection.Producer().publish({}, routing_key=probe.name)
+                probe.purge()
+        except (OperationalError, KombuError, OSError, *connection.connection_errors) as error:
             raise BrokerUnavailable(f"The broker does not answer: {error}") from error
 
 
-def celery_app(settings: Settings, queues: Sequence[str] = ()) -> Any:
-    """Make the Celery app; ``queues`` are those that a worker consumes.
+def celery_app(settings: Settings, consumed: Sequence[str] = ()) -> Any:
+    """Make the Celery app; ``consumed`` are the queues that a worker consumes.
 
     Raises:
         InputError: The broker's address is of no supported kind, or its library is not installed.
@@ -100,7 +108,7 @@ def celery_app(settings: Settings, queues: Sequence[str] = ()) -> Any:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        task_queues=[_queue(name) for name in queues],
+        task_queues=[_queue(name) for name in consumed],
     )
     return app
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from kombu.transport import TRANSPORT_ALIASES, redis
+from redis.exceptions import RedisError
 
 from db.doorbells import NotADoorbell, clean_payload
 
@@ -28,6 +29,9 @@ class RedisTransport(redis.Transport):  # type: ignore[misc]
     """What Kombu looks up by the URL's scheme."""
 
     Channel = RedisChannel
+    connection_errors = (*redis.Transport.connection_errors, RedisError)
+    """A server that is full, that has become a replica, or that holds something else under a queue's name, is waited
+    for like one that is away; to Kombu its refusals are faults, of which a worker dies."""
 
     def _deliver(self, message: Any, queue: str) -> None:
         try:

@@ -90,6 +90,45 @@ def test_a_dead_broker_is_an_outage_and_the_same_sender_recovers() -> None:
         assert receive(broker, "light", 2) == [[0, 1]]
 
 
+def _fill(client: Client) -> None:
+    client.config_set("maxmemory", "1")
+
+
+def _demote(client: Client) -> None:
+    client.replicaof("127.0.0.1", "1")
+
+
+def _occupy(client: Client) -> None:
+    for name in ("light", "finish", "restore"):
+        client.set(name, "x")
+
+
+def _relieve(client: Client) -> None:
+    client.replicaof("NO", "ONE")
+    client.config_set("maxmemory", "0")
+    client.flushall()
+
+
+@pytest.mark.parametrize("harm", [_fill, _demote, _occupy])
+def test_a_server_that_refuses_is_waited_for_like_one_that_is_away(harm: Callable[[Client], None]) -> None:
+    with servers.redis() as server, Client(port=server.port) as client:
+        broker = CeleryBroker(Settings(broker_url=server.url()))
+        broker.check()
+        assert client.keys("doctor*") == []
+        harm(client)
+        with pytest.raises(BrokerUnavailable):
+            broker.send(bells(1))
+        with pytest.raises(BrokerUnavailable):
+            broker.check()
+        # Celery's consumer connects anew after errors of these classes, and ends with all others.
+        with broker.app.connection_for_read() as connection, pytest.raises(connection.connection_errors):
+            connection.SimpleQueue(_queue("light")).get(timeout=3)
+        _relieve(client)
+        broker.check()
+        broker.send(bells(1))
+        assert receive(broker, "light", 1) == [[0, 1]]
+
+
 def test_other_brokers_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="amqp"):
         CeleryBroker(Settings(broker_url="amqp://localhost"))
