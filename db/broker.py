@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from db import queues
 from db.doorbells import TASK_NAME
 from db.errors import BrokerUnavailable, InputError, lacks_room
-from db.settings import Settings
+from db.settings import Settings, make_home
 
 if TYPE_CHECKING:
     from db.ledger import Doorbell
@@ -124,6 +124,7 @@ def _transport(settings: Settings) -> tuple[str, dict[str, Any]]:
     if not settings.broker_url:
         from db import message_folder
 
+        make_home(settings)
         return f"{message_folder.SCHEME}://", message_folder.prepare(settings.messages)
     scheme = settings.broker_url.partition("://")[0]
     if scheme not in {"redis", "rediss"}:

@@ -21,7 +21,7 @@ from db import ledger
 from db.errors import DatabaseUnavailable, ReelwrightError
 from db.scratch import sweep
 from db.session import Database, open_database
-from db.settings import Settings, environment
+from db.settings import Settings, environment, make_home
 
 GRACE_SECONDS = 20.0
 """How long a worker may take to reach a frame boundary when it is told to leave."""
@@ -58,6 +58,7 @@ class Fleet:
 
     def start(self) -> None:
         """Start one process a slot, after what earlier ones left is gone."""
+        make_home(self.settings)  # before any folder in it is made, which would be as wide as the umask lets
         sweep(self.settings.scratch_folder)
         for number in range(slot_count(self.settings)):
             boot_id = uuid.uuid4().hex[:12]

@@ -69,6 +69,11 @@ def test_messages_appear_whole(tmp_path: Path) -> None:
     assert all(name.endswith(".light.msg") and not name.startswith(".") for name in names)
 
 
+def test_a_home_that_is_made_for_messages_is_its_owners_alone(tmp_path: Path) -> None:
+    CeleryBroker(Settings(home=tmp_path / "home", database_url=f"sqlite:///{tmp_path / 'elsewhere.db'}"))
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+
+
 def test_queues_do_not_mix(tmp_path: Path) -> None:
     broker = CeleryBroker(Settings(home=tmp_path))
     broker.send([Doorbell(1, 1, "restore-abc"), Doorbell(2, 1, "restore")])
