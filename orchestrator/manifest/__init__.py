@@ -6,6 +6,7 @@ one more of them in :data:`READERS`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,8 +80,8 @@ def open_manifest(place: Path | str) -> Manifest:
         if not path.exists():
             raise ManifestError(f"There is no file or folder {visible(str(path))}")
         path = path.resolve()
-        if has_control_characters(str(path)):
-            message = f"{visible(str(path))[:300]} holds control characters or bytes that are no text"
+        if not str(path).isprintable() and str(path).encode(errors="replace") != os.fsencode(path):
+            message = f"{visible(str(path))[:300]} holds bytes that are no text, and no record can name it"
             raise ManifestError(message, code="PATH_UNSAFE", remedy="Rename the file or the folder.")
         for reader in READERS:
             match = reader.recognizes(path)
