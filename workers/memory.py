@@ -16,9 +16,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from db.child_process import EXIT_OUT_OF_MEMORY
-from db.settings import Settings
+if TYPE_CHECKING:  # networks come by here, and are imported without the house
+    from db.settings import Settings
 
 _LOOK_SECONDS = 0.2
 _ROOM_BYTES = 1 << 30
@@ -80,6 +81,8 @@ def _data_bytes() -> int:
 
 def _watch(limit_bytes: int) -> None:
     import psutil  # where it is lacking, whoever is started says that the worker extra is
+
+    from db.child_process import EXIT_OUT_OF_MEMORY
 
     process = psutil.Process()
     while process.memory_info().rss <= limit_bytes:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from db.catalog import trained
 from db.errors import InputError
+from workers.models.parts.storage import has_storage
 
 MAX_BYTES = 8_000_000_000
 """No published colorizer is a quarter as large."""
@@ -89,12 +90,6 @@ def read(path: Path) -> dict[str, State]:
     return sets
 
 
-def storage_bytes(state: Mapping[str, Tensor]) -> int:
-    """Return how many bytes the numbers of a set really take, whatever the shapes of its tensors say."""
-    storages = (value.untyped_storage() for value in state.values() if _has_storage(value))
-    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
-
-
 def _check_extent(path: Path, sets: Mapping[str, State]) -> None:
     """Refuse more tensors than any network has, and such as unfold from a few numbers to many.
 
@@ -103,7 +98,7 @@ def _check_extent(path: Path, sets: Mapping[str, State]) -> None:
     """
     _check_count(path, sum(map(len, sets.values())))
     for name, value in (item for state in sets.values() for item in state.items()):
-        if _has_storage(value) and value.nbytes > value.untyped_storage().nbytes():
+        if has_storage(value) and value.nbytes > value.untyped_storage().nbytes():
             there = value.untyped_storage().nbytes()
             what = f"{name:.80} has {value.numel():,} numbers, of which {there:,} bytes are there"
             raise _bad_checkpoint(path, what)
@@ -113,11 +108,6 @@ def _check_count(path: Path, count: int) -> None:
     if count > MAX_TENSORS:
         message = f"{path}: {count:,} tensors; no known weights have more than {MAX_TENSORS:,}"
         raise InputError(message, code="TOO_LARGE", remedy="Check that it is a file of weights.")
-
-
-def _has_storage(value: Tensor) -> bool:
-    """Whether a tensor's numbers lie in memory; others are refused where they are used."""
-    return value.layout is torch.strided and value.device.type == "cpu"
 
 
 def metadata_text(path: Path) -> str | None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from workers import memory
-from workers.models.checkpoints.formats import storage_bytes
+from workers.models.parts.storage import has_storage, storage_bytes
 from workers.ops import tiles
 
 _SCALES = (1, 2, 3, 4)
@@ -177,5 +177,4 @@ def _load_failure(error: Exception) -> str:
 
 
 def _is_plain(value: Tensor) -> bool:
-    strided = value.layout is torch.strided and value.device.type == "cpu"
-    return strided and not value.is_quantized and not value.is_complex()
+    return has_storage(value) and not value.is_quantized and not value.is_complex()

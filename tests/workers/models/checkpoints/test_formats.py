@@ -22,6 +22,7 @@ from torch import nn
 
 from db.errors import InputError
 from workers.models.checkpoints import formats
+from workers.models.parts.storage import storage_bytes
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 
@@ -280,7 +281,7 @@ def test_tensors_that_share_their_numbers_count_once(tmp_path: Path) -> None:
     shared = torch.ones(4, 256)
     state = formats.read(saved(tmp_path / "w.pth", {f"{number}.weight": shared.T for number in range(9)}))[""]
     assert len(state) == 9
-    assert formats.storage_bytes(state) == shared.nbytes
+    assert storage_bytes(state) == shared.nbytes
 
 
 def test_more_tensors_than_any_network_has_are_refused_before_they_are_made(tmp_path: Path) -> None:
