@@ -192,12 +192,11 @@ def test_submissions_of_one_manifest_at_once_make_one_job_with_every_line_once(
         assert progress.progress(database, job.id).items_total == 200
 
 
-@pytest.mark.parametrize("name", ["bad\udcff", "line\nend", "\x1b[31m"])
 def test_a_manifest_in_a_folder_whose_name_is_no_text_makes_no_job(
-    settings: Settings, home_database: Database, tmp_path: Path, name: str
+    settings: Settings, home_database: Database, tmp_path: Path
 ) -> None:
     """All paths in it would be none either: no record could hold them."""
-    folder = tmp_path / name
+    folder = tmp_path / "bad\udcff"
     folder.mkdir()
     (folder / "a.jpg").write_bytes(b"x")
     (folder / "m.csv").write_text("uri\na.jpg\n")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +153,9 @@ def test_a_pulse_that_ends_ends_the_process(desk: Desk, monkeypatch: pytest.Monk
     pulse = pulse_of(desk.db, left)
     wait_until(lambda: left, 5, "the process leaves")
     pulse.stop()
+    for thread in threading.enumerate():
+        if thread.name == "pulse":
+            thread.join()  # what it raises is of this test, and not of the next one
     assert left == [EXIT_PULSELESS]
 
 
