@@ -65,11 +65,12 @@ def hold(path: str, roots: Roots | None) -> int:
         held = os.open(path, _HOLD)
     except ValueError as error:  # a NUL in it
         raise FileNotFoundError(errno.ENOENT, "no such file", path) from error
-    if roots is not None:
-        real = real_path(held)
-        if not is_beneath(real, roots):
-            os.close(held)
+    try:
+        if roots is not None and not is_beneath(real := real_path(held), roots):
             raise OutsideRoots(errno.EACCES, "leads outside, to", path, None, real)
+    except OSError:
+        os.close(held)
+        raise
     return held
 
 

@@ -8,7 +8,6 @@ other bytes, and stays.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -20,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from db.errors import InputError
+from db.errors import InputError, lacks_room
 
 LIST_NAME = "placed-files"
 """In the home: sha256 of each file that was put somewhere and is no output of a job, a line each."""
@@ -234,6 +233,6 @@ def _translate_errors(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        code = "NO_SPACE" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "BAD_VALUE"
+        code = "NO_SPACE" if lacks_room(error) else "BAD_VALUE"
         remedy = "Give another folder with --out." if code == "BAD_VALUE" else None
         raise InputError(f"{target!r:.300} cannot be written: {error.strerror}", code=code, remedy=remedy) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import hashlib
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from db import beneath, checksums, ledger, progress
 from db.beneath import ROOTS_OPTION, S3, Roots
-from db.errors import InputError, ManifestError, OutageError, RecipeError
+from db.errors import InputError, ManifestError, OutageError, RecipeError, lacks_room
 from db.ledger import JobRequest, LineError, NewLine, OpenedJob
 from db.recipe import Recipe
 from db.session import Database
@@ -262,7 +261,7 @@ def _cancel_what_cannot_go_on(database: Database, job_id: int) -> Iterator[None]
         yield
     except Exception as error:
         passes = isinstance(error, OutageError | MemoryError) or getattr(error, "code", "") in _PASSING
-        if passes or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        if passes or lacks_room(error):
             raise
         with suppress(InputError):  # somebody else has ended it
             ledger.cancel_job(database, job_id, reason=visible(f"its manifest could not be taken in: {error}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
+
+
+def bury(folder: Path, name: str) -> None:
+    """Put a file so deep that its path has more than 4096 bytes, which no folder above can list."""
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        for _ in range(18):
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+        Path(name).write_bytes(b"x")
+    finally:
+        os.chdir(here)
 
 
 def codes(lines: Iterable[Line]) -> list[tuple[int, str]]:

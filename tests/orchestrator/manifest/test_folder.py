@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from db.recipe import resolve
 from orchestrator import manifest
-from tests.orchestrator.manifest.reading import SETTINGS, codes, lines_of, read
+from tests.orchestrator.manifest.reading import SETTINGS, bury, codes, lines_of, read
 
 
 def _files(folder: Path, *names: str) -> None:
@@ -98,22 +97,9 @@ def test_lists_of_digests_in_a_folder_are_pointed_at(tmp_path: Path) -> None:
     assert "Lists of digests lie there (2)" in notes[-1]
 
 
-def _bury(folder: Path, name: str) -> None:
-    """Put a file so deep that its path has more than 4096 bytes."""
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        for _ in range(18):
-            os.mkdir("d" * 250)
-            os.chdir("d" * 250)
-        Path(name).write_bytes(b"x")
-    finally:
-        os.chdir(here)
-
-
 def test_what_cannot_be_listed_is_a_problem_with_its_path_and_a_note(tmp_path: Path) -> None:
     _files(tmp_path, "a.jpg", "deep/b.jpg", "z.jpg")
-    _bury(tmp_path / "deep", "lost.jpg")
+    bury(tmp_path / "deep", "lost.jpg")
     found, notes = read(tmp_path, check_files=True)
     ((number, code),) = codes(found)
     assert (number, code) == (4, "SOURCE_DENIED")
