@@ -164,6 +164,8 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
     with terminal.show_count("items written") as count:
         summary = _outcome(faults, lambda: export(database, store, job_id, folder, on_item=count, home=home))
+    if not faults:  # and last, as others may have moved the job on meanwhile
+        report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
     job = progress.job(database, job_id)
     terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
     if job.pause_reason:
