@@ -273,6 +273,19 @@ class TaskResult(Record):
     frames: int = 0
 
 
+class BelowGate(Record):
+    """What does not meet a gate of the recipe: neighbouring frames, a still, or a reel as a whole."""
+
+    metric: str
+    gate: str
+    """What was asked of it: ``>= 30``."""
+    value: float
+    """The worst that was measured."""
+    start_frame: int | None = None
+    stop_frame: int | None = None
+    """Half-open range of frames, of which single ones may meet the gate; none where a reel has one value as a whole."""
+
+
 class ItemResult(Record):
     """What a finished item leaves behind."""
 
@@ -285,6 +298,8 @@ class ItemResult(Record):
     notes: tuple[str, ...] = ()
     """What a person should know: sound kept beside the film, frames replaced, metadata not carried."""
     frames: int = 1
+    below_gates: tuple[BelowGate, ...] = Field((), exclude_if=lambda rows: not rows)
+    """Worst first, gate by gate in the recipe's order; empty where every gate is met."""
 
 
 _Word = TypeVar("_Word", bound=StrEnum)
