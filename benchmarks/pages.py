@@ -13,7 +13,8 @@ from benchmarks.house import Installation, open_installation
 from benchmarks.progress import fill_job
 from benchmarks.rows import ResultRow, at_most
 from db import pages
-from db.selection import ScoreBound, Selection
+from db.bounds import ScoreBound
+from db.selection import Selection
 from db.states import ItemState
 from db.tables import Item
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
+from db.bounds import ScoreBound
 from db.progress import ItemRow, JobRow, item_row, job_row
-from db.selection import ScoreBound, Selection
+from db.selection import Selection, score_condition
 from db.session import Database
 from db.tables import Item, ItemScore, Job
 
@@ -85,10 +86,10 @@ def worst_items(
         after: Score and ``ItemRow.id`` of the last one of the page before; none begins anew.
         limit: Rows at most.
     """
-    falls = bound.relation in {">", ">="}
+    falls = bound.wants_more
     value, number = ItemScore.value, ItemScore.item_id
     statement = select(Item.__table__, value).join(Item, Item.id == number)
-    statement = statement.where(ItemScore.job_id == job_id, bound.condition())
+    statement = statement.where(ItemScore.job_id == job_id, score_condition(bound))
     if after is not None:
         further = value < after[0] if falls else value > after[0]
         statement = statement.where(further | ((value == after[0]) & (number > after[1])))

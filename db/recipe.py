@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from db import documents
 from db.beneath import read_small
 from db.blob import Blob, Rational, Record
+from db.bounds import ScoreBound
 from db.catalog import stages
+from db.catalog.metrics import METRICS
 from db.catalog.stages import Exemption
 from db.errors import InputError, RecipeError, nearest
 
@@ -26,8 +29,9 @@ OUTPUTS = ("master", "access", "scores")
 ALL_OUTPUTS = (*OUTPUTS, "sequence", "masks")
 """What can be asked for; ``sequence`` writes an image sequence again as the kind that it is, ``masks`` shows what was
 repaired."""
-FIELDS = ("recipe", "outputs", "bad_frames", "master", "access", "name", "description")
+FIELDS = ("recipe", "outputs", "bad_frames", "master", "access", "gates", "name", "description")
 MAX_STEPS = 64
+MAX_GATES = 64
 MAX_SCALE = 16
 """How many times as wide and high a recipe may make a picture: two networks of the largest factor in a row."""
 MAX_CHARS = 1 << 16
@@ -124,6 +128,8 @@ class Recipe(BaseModel):
     """Whether the master of a YUV reel keeps the source's thinned out chroma, or gets a sample for every pixel."""
     access_fps: Rational | None = Field(None, exclude_if=lambda fps: fps is None)
     """Frames per second of access copies, made between the master's; none keeps the reel's own."""
+    gates: tuple[ScoreBound, ...] = Field((), exclude_if=lambda gates: not gates)
+    """What frames, or whole reels, are asked for; a person looks at those that do not meet it."""
 
     @property
     def has_effect(self) -> bool:
@@ -150,8 +156,23 @@ class Recipe(BaseModel):
             needs.add("cuts")
         return frozenset(needs | {"cuts"}) if needs else frozenset()
 
+    def document(self) -> dict[str, Any]:
+        """Return the recipe as :func:`from_document` takes it; fields that say nothing are left out."""
+        document: dict[str, Any] = {"recipe": [{step.stage: step.params} for step in self.steps]}
+        document |= {"outputs": list(self.outputs), "bad_frames": self.bad_frames}
+        document |= {"master": {"chroma": self.chroma}} if self.chroma != "source" else {}
+        document |= {"access": {"fps": str(self.access_fps)}} if self.access_fps else {}
+        conditions: dict[str, list[str]] = {}
+        for gate in self.gates:
+            conditions.setdefault(gate.metric, []).append(gate.condition)
+        return document | ({"gates": conditions} if conditions else {})
+
     def fingerprint(self) -> str:
-        """Sha256 hex digest over steps and outputs in one canonical spelling; the name does not count."""
+        """Sha256 hex digest over steps, outputs and gates in one canonical spelling; the name does not count.
+
+        Gates change no pixel, but what is asked of the result: a job with others is another job, not answered by one
+        that was judged by these. A recipe without gates has the digest that it had before there were any.
+        """
         text = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -181,6 +202,7 @@ def from_document(document: Any, name: str) -> Recipe:
     bad_frames: Any = "hold"
     master: Any = {}
     access: Any = {}
+    gates: Any = {}
     try:
         documents.check_extent(document, _MAX_VALUES)
     except documents.DocumentError as error:
@@ -193,6 +215,7 @@ def from_document(document: Any, name: str) -> Recipe:
                 raise RecipeError(f"Recipe {name}: no field {str(field)!r:.60}.{nearest(str(field), FIELDS)}")
         outputs, bad_frames = document.get("outputs", outputs), document.get("bad_frames", bad_frames)
         master, access = document.get("master", master), document.get("access", access)
+        gates = document.get("gates", gates)
         document = document["recipe"]
     if document is None:
         document = []
@@ -206,6 +229,7 @@ def from_document(document: Any, name: str) -> Recipe:
     return Recipe(
         name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames,
         chroma=_master_chroma(master, name), access_fps=_access_rate(access, name),
+        gates=tuple(_gates(gates, name)),
     )  # fmt: skip
 
 
@@ -339,6 +363,26 @@ def _access_rate(value: Any, name: str) -> Fraction | None:
             code="BAD_PARAMETER",
         )
     return rate
+
+
+def _gates(value: Any, name: str) -> Iterator[ScoreBound]:
+    """Read ``gates: {luma_psnr: ">= 30"}``; a metric may have several, as a list."""
+    rows = value.items() if isinstance(value, dict) else None
+    if rows is None or sum(len(each) if isinstance(each, list) else 1 for _, each in rows) > MAX_GATES:
+        raise RecipeError(
+            f'Recipe {name}: gates must name at most {MAX_GATES} scores and bounds, such as `luma_psnr: ">= 30"`',
+            code="BAD_PARAMETER",
+        )
+    known = [metric for metric, spec in METRICS.items() if spec.in_jobs]
+    for metric, conditions in rows:
+        if metric not in known:
+            fault = f"jobs take no score {str(metric)!r:.60}.{nearest(str(metric), known)}"
+            raise RecipeError(f"Recipe {name}, gates: {fault}", code="UNKNOWN_METRIC")
+        for condition in conditions if isinstance(conditions, list) else [conditions]:
+            try:
+                yield ScoreBound.parse(f"{metric} {condition}")
+            except InputError as error:
+                raise RecipeError(f"Recipe {name}, gates: {error.message}", code="BAD_PARAMETER") from error
 
 
 def _outputs(value: Any, name: str) -> tuple[str, ...]:

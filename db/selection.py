@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import ColumnElement, select
 
-from db.errors import InputError
+from db.bounds import ScoreBound
 from db.states import ItemState
 from db.tables import Item, ItemScore
-
-_BOUND = re.compile(r"\s*([a-z][a-z0-9_]{0,60})\s*(<=|>=|<|>)\s*(-?\d{1,12}(?:\.\d{1,12})?)\s*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class ScoreBound:
-    """A condition on an item's score in its newest result; an item without that score does not meet it."""
-
-    metric: str
-    relation: Literal["<", "<=", ">", ">="]
-    value: float
-
-    @classmethod
-    def parse(cls, text: str) -> ScoreBound:
-        """Read ``luma_psnr < 30``; raises ``InputError`` ``BAD_VALUE``."""
-        found = _BOUND.fullmatch(text)
-        if found is None:
-            raise InputError(f"{text!r:.80} is no bound of a score, such as 'luma_psnr < 30'")
-        return cls(found[1], found[2], float(found[3]))  # type: ignore[arg-type] # the pattern has no other
-
-    def condition(self) -> ColumnElement[bool]:
-        """Return it for a row of scores."""
-        value = ItemScore.value
-        compared = {"<": value < self.value, "<=": value <= self.value, ">": value > self.value,
-                    ">=": value >= self.value}[self.relation]  # fmt: skip
-        return (ItemScore.metric == self.metric) & compared
 
 
 @dataclass(frozen=True)
@@ -49,7 +21,7 @@ class Selection:
     text: str = ""
     """Part of the id, in either letter case; empty for any."""
     scores: tuple[ScoreBound, ...] = ()
-    """Each of them must hold."""
+    """Each of them must hold for the newest result; an item without that score does not meet it."""
 
     @property
     def is_empty(self) -> bool:
@@ -70,6 +42,12 @@ class Selection:
         if self.text:
             conditions.append(Item.external_id.icontains(self.text, autoescape=True))
         for bound in self.scores:
-            met = select(ItemScore.item_id).where(ItemScore.item_id == Item.id, bound.condition())
+            met = select(ItemScore.item_id).where(ItemScore.item_id == Item.id, score_condition(bound))
             conditions.append(met.exists())
         return conditions
+
+
+def score_condition(bound: ScoreBound) -> ColumnElement[bool]:
+    """Return a bound as what must hold of a row of scores."""
+    compared: ColumnElement[bool] = bound.is_met_by(ItemScore.value)
+    return (ItemScore.metric == bound.metric) & compared

@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 
 from db import ledger, pages, progress
+from db.bounds import ScoreBound
 from db.catalog.stages import Exemption
 from db.errors import CODES, InputError, nearest
 from db.recipe import resolve
-from db.selection import ScoreBound, Selection
+from db.selection import Selection
 from db.session import Database
 from db.settings import Settings
 from db.states import JOB_OVER, ItemState, JobState

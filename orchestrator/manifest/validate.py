@@ -173,14 +173,7 @@ class Validator:
         elif line_recipe is not None:
             recipe = recipes.from_document(line_recipe, "of the line")
         if outputs is not None:
-            steps = [{step.stage: step.params} for step in recipe.steps]
-            master = {"chroma": recipe.chroma}
-            access = {"fps": str(recipe.access_fps)} if recipe.access_fps else {}
-            document = {
-                "recipe": steps, "outputs": outputs, "bad_frames": recipe.bad_frames, "master": master,
-                "access": access,
-            }  # fmt: skip
-            recipe = recipes.from_document(document, recipe.name)
+            recipe = recipes.from_document(recipe.document() | {"outputs": outputs}, recipe.name)
         return None if recipe == self._recipe else recipe
 
     def _repeat_problems(self, number: int, source: Source, recipe: Recipe | None) -> Iterator[Problem]:

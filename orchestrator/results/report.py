@@ -186,10 +186,8 @@ def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[
 def _recipe_cells(recipe: Recipe) -> dict[str, str]:
     """Spell a recipe as a manifest does: a shipped one by its name, any other as JSON."""
     original = _find_shipped(recipe.name)
-    document: dict[str, Any] = {"recipe": [{step.stage: step.params} for step in recipe.steps]}
-    document["bad_frames"] = recipe.bad_frames
-    document |= {"master": {"chroma": recipe.chroma}} if recipe.chroma != "source" else {}
-    document |= {"access": {"fps": str(recipe.access_fps)}} if recipe.access_fps else {}
+    document = recipe.document()
+    del document["outputs"]  # they have a cell of their own
     same = original is not None and original.model_copy(update={"outputs": recipe.outputs}) == recipe
     return {"recipe": recipe.name if same else json.dumps(document), "outputs": " ".join(recipe.outputs)}
 

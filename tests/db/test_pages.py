@@ -10,10 +10,11 @@ from alembic import command
 from sqlalchemy import insert, select, update
 
 from db import ledger, pages, progress, session
+from db.bounds import ScoreBound
 from db.errors import InputError
 from db.progress import ItemRow
 from db.records import ItemResult
-from db.selection import ScoreBound, Selection
+from db.selection import Selection
 from db.session import Database
 from db.states import ItemState
 from db.tables import Item, ItemScore

@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db import recipe
+from db import documents, recipe
+from db.bounds import ScoreBound
 from db.errors import RecipeError
 
 
@@ -234,3 +236,55 @@ def test_an_exemption_that_cannot_be_kept_is_refused(step: str) -> None:
 def test_shots_are_ranges_that_hold_frames(shots: str) -> None:
     with pytest.raises(RecipeError, match="half-open"):
         recipe.parse(f"- denoise: {{shots: {shots}}}", "r")
+
+
+GATES = 'recipe: [denoise]\ngates: {luma_psnr: ">= 30", flicker: ["< 0.02", ">0"]}'
+
+
+def test_gates_are_read_with_their_bounds() -> None:
+    found = recipe.parse(GATES, "r").gates
+    assert found == (
+        ScoreBound("luma_psnr", ">=", 30), ScoreBound("flicker", "<", 0.02), ScoreBound("flicker", ">", 0),
+    )  # fmt: skip
+
+
+def test_gates_count_in_a_fingerprint_where_there_are_any() -> None:
+    without = recipe.parse("- denoise", "r")
+    assert recipe.parse("recipe: [denoise]\ngates: {}", "r").fingerprint() == without.fingerprint()
+    assert "gates" not in without.model_dump_json()
+    assert recipe.parse(GATES, "r").fingerprint() != without.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("gates", "code", "said"),
+    [
+        ('{luma_psn: "> 3"}', "UNKNOWN_METRIC", "Did you mean 'luma_psnr'"),
+        ('{lpips_alex: "< 3"}', "UNKNOWN_METRIC", "jobs take no score 'lpips_alex'"),
+        ('{7: "< 3"}', "UNKNOWN_METRIC", "'7'"),
+        ("{luma_psnr: 30}", "BAD_PARAMETER", "luma_psnr 30"),
+        ('{luma_psnr: "== 30"}', "BAD_PARAMETER", "bound"),
+        ('{luma_psnr: ["> 1", [2]]}', "BAD_PARAMETER", "bound"),
+        ("[luma_psnr]", "BAD_PARAMETER", "gates must name"),
+        ("null", "BAD_PARAMETER", "gates must name"),
+        (f"{{luma_psnr: [{', '.join(['1'] * 65)}]}}", "BAD_PARAMETER", "at most 64"),
+    ],
+)
+def test_a_wrong_gate_is_refused(gates: str, code: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said) as wrong:
+        recipe.from_document({"recipe": [], "gates": documents.from_text(gates)}, "r")
+    assert wrong.value.code == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GATES,
+        "recipe: []",
+        'recipe: [{denoise: {strength: 0.5}}]\noutputs: [master]\nbad_frames: black\nmaster: {chroma: full}\n'
+        'access: {fps: 24000/1001}\ngates: {noise_sigma: "<= 0.000000001"}',
+    ],
+)  # fmt: skip
+def test_a_recipe_reads_back_from_its_own_document(text: str) -> None:
+    found = recipe.parse(text, "r")
+    assert recipe.parse(yaml.safe_dump(found.document(), sort_keys=False), "r") == found
+    assert recipe.Recipe.model_validate_json(found.model_dump_json()) == found
