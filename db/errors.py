@@ -202,6 +202,11 @@ CODES: dict[str, CodeFacts] = {
     "NOTHING_SELECTED": CodeFacts(
         "The selection matches no item.", "Widen the selection; `reelwright failures JOB` lists what failed."
     ),
+    "NAME_TAKEN": CodeFacts("The name is in use, or was.", "Take another name."),
+    "UNKNOWN_TOKEN": CodeFacts("There is no token of that name.", "Look at the list of tokens for the names."),
+    "TOO_MANY_KEPT": CodeFacts(
+        "As many are there as are kept, and none was added.", "Remove some that are not needed any more."
+    ),
     "HOME_IN_USE": CodeFacts("Another run works in this home.", "Wait for it, stop it, or use another `--home`."),
     "WORKER_EXTRA_MISSING": CodeFacts(
         "This machine cannot touch pixels: the worker extra is not installed.",

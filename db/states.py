@@ -1,4 +1,4 @@
-"""States of jobs, items and tasks, and which may follow which.
+"""States of jobs, items and tasks, and which may follow which; and the other words that stand in columns.
 
 ``docs/states.md`` draws these tables; a test holds drawing and tables equal.
 """
@@ -71,6 +71,74 @@ class Outcome(StrEnum):
     LOST = "lost"
     RELEASED = "released"
     REFUSED = "refused"
+
+
+class Role(StrEnum):
+    """What somebody may do, from least to most; compared by that, not by the alphabet."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    @property
+    def rank(self) -> int:
+        """Place in the order, from 0."""
+        return tuple(Role).index(self)
+
+    def __lt__(self, other: str) -> bool:
+        return self.rank < Role(other).rank
+
+    def __le__(self, other: str) -> bool:
+        return self.rank <= Role(other).rank
+
+    def __gt__(self, other: str) -> bool:
+        return self.rank > Role(other).rank
+
+    def __ge__(self, other: str) -> bool:
+        return self.rank >= Role(other).rank
+
+
+class Verdict(StrEnum):
+    """What became of a stretch that lies beyond a gate."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    """Nobody decided, and a rerun made the item anew."""
+
+
+class StudyState(StrEnum):
+    """Whether raters are still asked."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class TrialKind(StrEnum):
+    """Why a pair of pictures is shown."""
+
+    NORMAL = "normal"
+    REPEAT = "repeat"
+    """Once more, to see whether a rater says the same."""
+    IDENTICAL = "identical"
+    """One picture twice, to see what a rater says of it."""
+
+
+class Choice(StrEnum):
+    """What a rater says of a pair."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    NONE = "none"
+    """No difference."""
+
+
+class DeliveryState(StrEnum):
+    """What became of a message to a webhook."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
 
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {

@@ -1,4 +1,4 @@
-"""The tables. Seen by ``db.ledger``, ``db.lineage``, ``db.progress`` and the migrations alone.
+"""The tables. Seen by ``db.ledger``, the modules of ``db`` that only read, and the migrations alone.
 
 Times are seconds since 1970 by the database's own clock. Columns named ``*_json`` hold text that ``db.records`` or
 ``db.recipe`` reads back.
@@ -303,6 +303,201 @@ class Weights(Base):
     added_at: Mapped[float] = mapped_column(Float)
     card_json: Mapped[str | None] = mapped_column(Text)
     """A ``db.catalog.trained.Trained``: what came with the file; none for published weights."""
+
+
+class ApiToken(Base):
+    """A secret by which a program, or a person's browser, is known."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    """Whose it is, for people; never given twice, so that it means one thing in the audit."""
+    role: Mapped[str] = mapped_column(String(10))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    """Of the secret, which is kept nowhere."""
+    prefix: Mapped[str] = mapped_column(String(12))
+    """How the secret begins, by which a person tells tokens apart."""
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float | None] = mapped_column(Float)
+    """None for one that does not expire."""
+    last_used_at: Mapped[float | None] = mapped_column(Float)
+    """To the minute."""
+    revoked_at: Mapped[float | None] = mapped_column(Float)
+
+
+class BrowserSession(Base):
+    """A browser that is logged in."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    """Of the cookie, which is kept nowhere."""
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("api_tokens.id"), index=True)
+    """None where a link that works once was the way in."""
+    name: Mapped[str] = mapped_column(String(100))
+    role: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class Review(Base):
+    """A stretch of an item's result that lies beyond a gate, and what a person says of it."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        Index("reviews_open", "distance", "id", postgresql_where=text("verdict IS NULL"),
+              sqlite_where=text("verdict IS NULL")),
+        Index("reviews_open_of_job", "job_id", "distance", "id", postgresql_where=text("verdict IS NULL"),
+              sqlite_where=text("verdict IS NULL")),
+        Index("reviews_decided", "distance", "id", postgresql_where=text("verdict IS NOT NULL"),
+              sqlite_where=text("verdict IS NOT NULL")),
+        Index("reviews_decided_of_job", "job_id", "distance", "id", postgresql_where=text("verdict IS NOT NULL"),
+              sqlite_where=text("verdict IS NOT NULL")),
+        Index("reviews_of_item", "item_id", "generation"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(Id)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    generation: Mapped[int] = mapped_column(Integer)
+    metric: Mapped[str] = mapped_column(String(60))
+    gate: Mapped[float] = mapped_column(Float)
+    value: Mapped[float] = mapped_column(Float)
+    """The worst of the stretch."""
+    start_frame: Mapped[int | None] = mapped_column(Integer)
+    stop_frame: Mapped[int | None] = mapped_column(Integer)
+    """Half-open range of frames; both none for the whole item."""
+    distance: Mapped[float] = mapped_column(Float)
+    """How far the value lies from the gate, relative to it: the larger, the worse."""
+    verdict: Mapped[str | None] = mapped_column(String(10))
+    """None until somebody decides."""
+    by: Mapped[str] = mapped_column("decided_by", String(100), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    decided_at: Mapped[float | None] = mapped_column(Float)
+
+
+class Study(Base):
+    """A question to people who look at pairs of pictures."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    question: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(10))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    """What trials were drawn with."""
+    variants_json: Mapped[str] = mapped_column(Text)
+    """What is compared: a list of objects with a ``name`` and where the pictures come from."""
+    created_by: Mapped[str] = mapped_column(String(100))
+    link_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    """Of the secret in the link that raters are given."""
+    created_at: Mapped[float] = mapped_column(Float)
+    closed_at: Mapped[float | None] = mapped_column(Float)
+
+
+class Trial(Base):
+    """A pair of pictures to be judged."""
+
+    __tablename__ = "trials"
+    __table_args__ = (Index("trials_of_study", "study_id", "judged", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    external_id: Mapped[str] = mapped_column(Text)
+    """The item that both pictures show."""
+    kind: Mapped[str] = mapped_column(String(10))
+    repeat_of: Mapped[int | None] = mapped_column(Id)
+    """The trial that this one shows once more; none for others."""
+    variant_a: Mapped[str] = mapped_column(String(100))
+    variant_b: Mapped[str] = mapped_column(String(100))
+    picture_a: Mapped[str] = mapped_column(Text)
+    """Key of the picture's blob."""
+    picture_b: Mapped[str] = mapped_column(Text)
+    name_a: Mapped[str] = mapped_column(String(40), unique=True)
+    """Random, and all that a rater's browser learns of a picture."""
+    name_b: Mapped[str] = mapped_column(String(40), unique=True)
+    judged: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class Vote(Base):
+    """One trial as one rater was shown it, and what was chosen."""
+
+    __tablename__ = "votes"
+    __table_args__ = (UniqueConstraint("trial_id", "rater"), Index("votes_of_rater", "study_id", "rater", "position"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"))
+    rater: Mapped[str] = mapped_column(String(64))
+    """Digest of what the rater's browser was given; nobody is known by name."""
+    position: Mapped[int] = mapped_column(Integer)
+    """Place among the trials that this rater was shown, from 0."""
+    a_is_left: Mapped[bool] = mapped_column(Boolean)
+    """Drawn before the trial was shown."""
+    choice: Mapped[str | None] = mapped_column(String(5))
+    """None until the rater chose."""
+    shown_at: Mapped[float] = mapped_column(Float)
+    decided_at: Mapped[float | None] = mapped_column(Float)
+
+
+class Webhook(Base):
+    """An address that is told how jobs end."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(String(100))
+    """What messages are signed with; kept, since each signature needs it."""
+    events_json: Mapped[str] = mapped_column(Text)
+    """Names of the events that are wanted."""
+    created_at: Mapped[float] = mapped_column(Float)
+    disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class Delivery(Base):
+    """One message to one webhook, written in the transaction that it tells of."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("deliveries_due", "next_at", postgresql_where=text("state = 'pending'"),
+              sqlite_where=text("state = 'pending'")),
+        Index("deliveries_of_webhook", "webhook_id", "id"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    message_id: Mapped[str] = mapped_column(String(40))
+    """The same at each try, so that a receiver knows it again."""
+    event: Mapped[str] = mapped_column(String(40))
+    job_id: Mapped[int] = mapped_column(Id)
+    body_json: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(10))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    """Tries so far."""
+    created_at: Mapped[float] = mapped_column(Float)
+    next_at: Mapped[float] = mapped_column(Float)
+    """Not sent earlier."""
+    last_status: Mapped[int | None] = mapped_column(Integer)
+    """HTTP status of the last answer; none when there was none."""
+    last_error: Mapped[str] = mapped_column(String(200), default="")
+
+
+class AuditEntry(Base):
+    """Who did what. Rows are only added."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    at: Mapped[float] = mapped_column(Float)
+    who: Mapped[str] = mapped_column(String(100))
+    action: Mapped[str] = mapped_column(String(60))
+    what: Mapped[str] = mapped_column(String(300))
+    """What it was done to, such as ``job 7``."""
+    detail_json: Mapped[str] = mapped_column(Text)
 
 
 COUNTERS = tuple(column.name for column in CounterDelta.__table__.columns if column.name not in {"id", "job_id"})

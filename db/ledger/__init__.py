@@ -3,12 +3,21 @@
 ``submission`` brings jobs and items in, ``dispatching`` rings doorbells, ``leasing`` hands tasks out, ``completing``
 accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``taking_back`` leaves
 a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
-leader's housekeeping.
+leader's housekeeping. ``access`` lets people and programs in.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
 """
 
+from db.ledger.access import (
+    Principal,
+    add_token,
+    close_session,
+    open_session,
+    principal_of_session,
+    principal_of_token,
+    revoke_token,
+)
 from db.ledger.assignments import read_assignment
 from db.ledger.completing import complete_item, complete_still, complete_task, finish_bundle
 from db.ledger.control import cancel_job, pause_job, rerun, resume_job, set_priority
@@ -64,6 +73,7 @@ __all__ = [
     "NewTask",
     "NewWeights",
     "OpenedJob",
+    "Principal",
     "ReelPlan",
     "ReelView",
     "Renewal",
@@ -71,10 +81,12 @@ __all__ = [
     "WorkerIdentity",
     "add_lines",
     "add_tasks",
+    "add_token",
     "add_weights",
     "cancel_job",
     "clock",
     "close_ingest",
+    "close_session",
     "complete_item",
     "complete_still",
     "complete_task",
@@ -94,8 +106,11 @@ __all__ = [
     "lead",
     "lease",
     "open_job",
+    "open_session",
     "over_threshold",
     "pause_job",
+    "principal_of_session",
+    "principal_of_token",
     "quarantine_frame",
     "read_assignment",
     "reap",
@@ -109,6 +124,7 @@ __all__ = [
     "resign",
     "resume_job",
     "retry",
+    "revoke_token",
     "ring_again",
     "running_tasks",
     "set_priority",
