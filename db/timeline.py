@@ -1,8 +1,8 @@
 """The head of a timeline: what the per-frame values of a finished reel are, and what is marked along them.
 
-A timeline is one blob, for pages that draw it: the length of its head in bytes (four of them, little-endian; a multiple of
-four), the head as JSON with spaces behind it, then each column that the head names as little-endian float32, a value a
-frame, NaN where there is none. ``workers.tasks.timeline`` writes it.
+A timeline is one blob, for pages that draw it: the length of its head in bytes (four of them, little-endian, a multiple
+of four), the head as JSON with spaces behind it, then each column that the head names as little-endian float32, a value
+a frame, NaN where there is none. ``workers.tasks.timeline`` writes it.
 """
 
 from __future__ import annotations
