@@ -1,6 +1,6 @@
 # Every target says what it does: `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-shared chaos lint types bench fuzz docs
+.PHONY: help setup demo test coverage test-shared chaos lint types bench fuzz docs vendor
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -55,3 +55,7 @@ fuzz: setup ## Look for inputs that break the readers, FUZZ_SECONDS for each (30
 
 docs: setup ## Write the generated parts of the pages anew
 	$(BIN)/python docs/generate.py
+
+# Needs npm. The versions stand in the folders' vendor.json; licences and digests are written down with the files.
+vendor: setup ## Fetch the browser's libraries anew
+	$(BIN)/python -m tests.browser.vendored
