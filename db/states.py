@@ -133,6 +133,15 @@ class Choice(StrEnum):
     """No difference."""
 
 
+class WebhookEvent(StrEnum):
+    """What webhooks are told: ``job.`` and the state that a job came to."""
+
+    DONE = f"job.{JobState.DONE}"
+    DONE_WITH_FAILURES = f"job.{JobState.DONE_WITH_FAILURES}"
+    CANCELLED = f"job.{JobState.CANCELLED}"
+    PAUSED = f"job.{JobState.PAUSED}"
+
+
 class DeliveryState(StrEnum):
     """What became of a message to a webhook."""
 

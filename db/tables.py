@@ -363,7 +363,8 @@ class Review(Base):
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     generation: Mapped[int] = mapped_column(Integer)
     metric: Mapped[str] = mapped_column(String(60))
-    gate: Mapped[float] = mapped_column(Float)
+    gate: Mapped[str] = mapped_column(String(40))
+    """What was asked of the value: ``>= 30``."""
     value: Mapped[float] = mapped_column(Float)
     """The worst of the stretch."""
     start_frame: Mapped[int | None] = mapped_column(Integer)
@@ -453,7 +454,7 @@ class Webhook(Base):
     secret: Mapped[str] = mapped_column(String(100))
     """What messages are signed with; kept, since each signature needs it."""
     events_json: Mapped[str] = mapped_column(Text)
-    """Names of the events that are wanted."""
+    """A list of ``db.states.WebhookEvent``."""
     created_at: Mapped[float] = mapped_column(Float)
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
 

@@ -3,7 +3,8 @@
 ``submission`` brings jobs and items in, ``dispatching`` rings doorbells, ``leasing`` hands tasks out, ``completing``
 accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``taking_back`` leaves
 a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
-leader's housekeeping. ``access`` lets people and programs in.
+leader's housekeeping. ``access`` lets people and programs in, ``webhooks`` tells others how jobs end, ``auditing``
+remembers who did what.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -19,6 +20,7 @@ from db.ledger.access import (
     revoke_token,
 )
 from db.ledger.assignments import read_assignment
+from db.ledger.auditing import note
 from db.ledger.completing import complete_item, complete_still, complete_task, finish_bundle
 from db.ledger.control import cancel_job, pause_job, rerun, resume_job, set_priority
 from db.ledger.dispatching import Doorbell, dispatch, ring_again
@@ -59,18 +61,30 @@ from db.ledger.submission import (
     open_job,
 )
 from db.ledger.taking_back import take_back
+from db.ledger.webhooks import (
+    DueDelivery,
+    NewWebhook,
+    add_webhook,
+    due_deliveries,
+    mark_delivered,
+    mark_failed,
+    remove_webhook,
+    switch_webhook,
+)
 from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_in_use
 from db.ledger.worker_registry import WorkerIdentity, register_worker, sign_off_worker, slots
 from db.selection import Selection
 
 __all__ = [
     "Doorbell",
+    "DueDelivery",
     "Failure",
     "JobRequest",
     "Lease",
     "LineError",
     "NewLine",
     "NewTask",
+    "NewWebhook",
     "NewWeights",
     "OpenedJob",
     "Principal",
@@ -82,6 +96,7 @@ __all__ = [
     "add_lines",
     "add_tasks",
     "add_token",
+    "add_webhook",
     "add_weights",
     "cancel_job",
     "clock",
@@ -92,6 +107,7 @@ __all__ = [
     "complete_task",
     "disbelieve_future",
     "dispatch",
+    "due_deliveries",
     "due_reels",
     "due_sweeps",
     "fail_item",
@@ -105,6 +121,9 @@ __all__ = [
     "hold_leases",
     "lead",
     "lease",
+    "mark_delivered",
+    "mark_failed",
+    "note",
     "open_job",
     "open_session",
     "over_threshold",
@@ -117,6 +136,7 @@ __all__ = [
     "register_worker",
     "release",
     "release_dead_worker",
+    "remove_webhook",
     "remove_weights",
     "replan_smaller",
     "replan_stranded",
@@ -130,6 +150,7 @@ __all__ = [
     "set_priority",
     "sign_off_worker",
     "slots",
+    "switch_webhook",
     "take_back",
     "weights_in_use",
 ]  # fmt: skip

@@ -29,7 +29,7 @@ def pause_job(db: Database, job_id: int, *, reason: str = "paused by a person") 
         InputError: ``UNKNOWN_JOB`` or ``WRONG_STATE``.
     """
     with db.write() as connection:
-        move_job(connection, job_id, JobState.PAUSED, epoch=Job.epoch + 1, pause_reason=reason[:300])
+        move_job(db, connection, job_id, JobState.PAUSED, epoch=Job.epoch + 1, pause_reason=reason[:300])
         connection.execute(
             update(Task).where(Task.job_id == job_id, Task.state == TaskState.QUEUED).values(state=TaskState.READY)
         )
@@ -41,7 +41,7 @@ def resume_job(db: Database, job_id: int) -> None:
         state = lock_job(connection, job_id)
         if state is not JobState.PAUSED:
             raise InputError(f"Job {job_id} is {state}, not paused", code="WRONG_STATE")
-        move_job(connection, job_id, JobState.RUNNING, pause_reason="")
+        move_job(db, connection, job_id, JobState.RUNNING, pause_reason="")
 
 
 def cancel_job(db: Database, job_id: int, *, reason: str = "") -> None:
@@ -51,7 +51,13 @@ def cancel_job(db: Database, job_id: int, *, reason: str = "") -> None:
     """
     with db.write() as connection:
         move_job(
-            connection, job_id, JobState.CANCELLED, epoch=Job.epoch + 1, pause_reason=reason[:300], finished_at=db.now
+            db,
+            connection,
+            job_id,
+            JobState.CANCELLED,
+            epoch=Job.epoch + 1,
+            pause_reason=reason[:300],
+            finished_at=db.now,
         )
         cancel_tasks(db, connection, Task.job_id == job_id)
         live = (Item.job_id == job_id, Item.state.in_(ITEM_LIVE))
@@ -102,7 +108,7 @@ def rerun(
         if not rows:
             raise InputError(f"No finished item of job {job_id} fits the selection", code="NOTHING_SELECTED")
         if state in JOB_OVER:
-            move_job(connection, job_id, JobState.RUNNING, finished_at=None, pause_reason="")
+            move_job(db, connection, job_id, JobState.RUNNING, finished_at=None, pause_reason="")
         restart(connection, job_id, rows, recipe, bundle_stills)
         return len(rows)
 

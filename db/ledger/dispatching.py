@@ -56,7 +56,7 @@ def dispatch(db: Database, lease_seconds: float) -> list[Doorbell]:
                 break
             rung = _dispatch_job(db, connection, job.id, job.epoch, room)
             if rung and job.state == JobState.READY:
-                move_job(connection, job.id, JobState.RUNNING)
+                move_job(db, connection, job.id, JobState.RUNNING)
             bells += rung
         return bells
 

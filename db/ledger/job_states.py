@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from db.errors import InputError
+from db.ledger.webhooks import tell_webhooks
 from db.records import read_word
+from db.session import Database
 from db.states import JOB_MOVES, JobState
 from db.tables import Job
 
@@ -24,8 +26,8 @@ def lock_job(connection: Connection, job_id: int) -> JobState:
     return read_word(JobState, state, f"job {job_id}")
 
 
-def move_job(connection: Connection, job_id: int, state: JobState, **values: Any) -> None:
-    """Bring a job into ``state`` and set ``values``, other columns of its row, with it.
+def move_job(db: Database, connection: Connection, job_id: int, state: JobState, **values: Any) -> None:
+    """Bring a job into ``state`` and set ``values``, other columns of its row, with it; webhooks are told.
 
     Raises:
         InputError: ``UNKNOWN_JOB``; ``WRONG_STATE`` when ``JOB_MOVES`` knows no such move.
@@ -34,3 +36,4 @@ def move_job(connection: Connection, job_id: int, state: JobState, **values: Any
     if state not in JOB_MOVES[before]:
         raise InputError(f"Job {job_id} is {before} and cannot become {state}", code="WRONG_STATE")
     connection.execute(update(Job).where(Job.id == job_id).values(state=state, **values))
+    tell_webhooks(db, connection, job_id, state)

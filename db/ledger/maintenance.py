@@ -15,9 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from db.ledger.job_states import lock_job, move_job
+from db.ledger.webhooks import PAUSES_SECONDS
 from db.session import Database
-from db.states import ITEM_LIVE, ItemState, JobState, TaskState
-from db.tables import COUNTERS, Base, CounterDelta, Item, Job, JobProgress, Leader, Sweep, Task, Worker
+from db.states import ITEM_LIVE, DeliveryState, ItemState, JobState, TaskState
+from db.tables import COUNTERS, Base, CounterDelta, Delivery, Item, Job, JobProgress, Leader, Sweep, Task, Worker
 
 SWEEP_AFTER_SECONDS = 120.0
 """How long blobs that nobody points to are kept: longer than any late writer lives."""
@@ -81,6 +82,7 @@ def disbelieve_future(db: Database, lease_seconds: float, pause_seconds: float) 
         (Item, Item.plan_due_at, 0.0, Item.plan_due_at.is_not(None)),
         (Worker, Worker.heartbeat_at, 0.0, Worker.state == "live"),
         (JobProgress, JobProgress.rated_at, 0.0, true()),
+        (Delivery, Delivery.next_at, PAUSES_SECONDS[-1], Delivery.state == DeliveryState.PENDING),
         (Sweep, Sweep.due_at, SWEEP_AFTER_SECONDS, true()),
     )
     count = 0
@@ -155,7 +157,7 @@ def _finish_job(db: Database, connection: Connection, job_id: int) -> bool:
     if state not in _UNDER_WAY or connection.execute(of_job.where(Item.state.in_(ITEM_LIVE))).first():
         return False
     bad = connection.execute(of_job.where(Item.state != ItemState.DONE)).first()
-    move_job(connection, job_id, JobState.DONE_WITH_FAILURES if bad else JobState.DONE, finished_at=db.now)
+    move_job(db, connection, job_id, JobState.DONE_WITH_FAILURES if bad else JobState.DONE, finished_at=db.now)
     return True
 
 

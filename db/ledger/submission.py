@@ -129,7 +129,7 @@ def close_ingest(db: Database, job_id: int) -> None:
     with db.write() as connection:
         if lock_job(connection, job_id) is not JobState.INGESTING:
             return  # another submission of the same manifest was quicker, or a person cancelled it
-        move_job(connection, job_id, JobState.READY)
+        move_job(db, connection, job_id, JobState.READY)
         connection.execute(
             update(Task).where(Task.job_id == job_id, Task.state == TaskState.WAITING).values(state=TaskState.READY)
         )

@@ -48,7 +48,7 @@ def take_back(
         job = connection.execute(select(Job.recipe_json, Job.options_json).where(Job.id == job_id)).one()
         changed = [_exempt(item_view(row, *job), stage, exemption) for row in rows]
         if state in JOB_OVER:
-            move_job(connection, job_id, JobState.RUNNING, finished_at=None)
+            move_job(db, connection, job_id, JobState.RUNNING, finished_at=None)
         for row, item in zip(rows, changed, strict=True):
             connection.execute(update(Item).where(Item.id == row.id).values(recipe_json=item.recipe.model_dump_json()))
             if row.kind == ItemKind.REEL:

@@ -67,7 +67,7 @@ def test_a_job_moves_along_the_table_and_nowhere_else(
         nullcontext() if legal else pytest.raises(InputError, match=f"is {state} and cannot"),
         ledger_database.write() as connection,
     ):
-        move_job(connection, job_id, wanted)
+        move_job(ledger_database, connection, job_id, wanted)
     with ledger_database.read() as connection:
         final = connection.scalar(select(Job.state).where(Job.id == job_id))
     assert final == (wanted if legal else state)

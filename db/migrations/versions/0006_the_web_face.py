@@ -41,7 +41,7 @@ def upgrade() -> None:
         sa.Column('item_id', ID, sa.ForeignKey('items.id'), nullable=False),
         sa.Column('generation', sa.Integer(), nullable=False),
         sa.Column('metric', sa.String(60), nullable=False),
-        sa.Column('gate', sa.Float(), nullable=False),
+        sa.Column('gate', sa.String(40), nullable=False),
         sa.Column('value', sa.Float(), nullable=False),
         sa.Column('start_frame', sa.Integer(), nullable=True),
         sa.Column('stop_frame', sa.Integer(), nullable=True),
