@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from db.bounds import ScoreBound
+from db.errors import InputError
 from db.progress import ItemRow, JobRow, item_row, job_row
 from db.selection import Selection, score_condition
 from db.session import Database
+from db.states import ITEM_OVER
 from db.tables import Item, ItemScore, Job
 
 WINDOW = 20_000
@@ -107,6 +109,46 @@ def job_page(db: Database, *, before_id: int | None = None, limit: int = 50) -> 
     with db.read() as connection:
         rows = connection.execute(statement).all()
     return JobPage(tuple(job_row(row) for row in rows[:limit]), len(rows) > limit)
+
+
+def item(db: Database, item_id: int) -> tuple[int, ItemRow]:
+    """Return the number of an item's job, and the item.
+
+    Raises:
+        InputError: ``UNKNOWN_ITEM``.
+    """
+    with db.read() as connection:
+        row = connection.execute(select(Item.__table__).where(Item.id == item_id)).first()
+    if row is None:
+        raise InputError(f"There is no item with the number {item_id}", code="UNKNOWN_ITEM")
+    return row.job_id, item_row(row)
+
+
+def external_ids(db: Database, job_id: int, item_ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the ids of those items of a job that have one of the numbers, in manifest order."""
+    statement = select(Item.external_id).where(Item.job_id == job_id, Item.id.in_(item_ids)).order_by(Item.seq)
+    with db.read() as connection:
+        return tuple(connection.scalars(statement))
+
+
+def code_counts(db: Database, job_id: int) -> dict[str, int]:
+    """Return how many items of a job have each error code, the most frequent first; read from an index."""
+    count = func.count()
+    statement = select(Item.error_code, count).where(Item.job_id == job_id, Item.error_code.is_not(None))
+    with db.read() as connection:
+        rows = connection.execute(statement.group_by(Item.error_code).order_by(count.desc(), Item.error_code)).all()
+    return {str(code): number for code, number in rows}
+
+
+def finished_count(db: Database, job_id: int, selection: Selection) -> int:
+    """Count the items that are meant and have reached an end: those that can be started again.
+
+    It looks at every such item, so it is for a question that a person is asked once, not for a list.
+    ``external_ids`` is not asked here.
+    """
+    statement = select(func.count()).select_from(Item).where(Item.job_id == job_id, Item.state.in_(ITEM_OVER))
+    with db.read() as connection:
+        return connection.scalar(statement.where(*selection.conditions())) or 0
 
 
 def _indexed(job_id: int, selection: Selection) -> Iterator[Select[Any]]:

@@ -198,3 +198,34 @@ def _rows(database: Database) -> list[tuple[int, str, float]]:
     wanted = select(ItemScore.item_id, ItemScore.metric, ItemScore.value).order_by(ItemScore.item_id, ItemScore.metric)
     with database.read() as connection:
         return [tuple(row) for row in connection.execute(wanted)]
+
+
+def test_an_item_is_found_by_its_number_with_its_job(database: Database, job_id: int) -> None:
+    row = next(progress.items(database, job_id))
+    assert pages.item(database, row.id) == (job_id, row)
+    with pytest.raises(InputError, match="number 0") as caught:
+        pages.item(database, 0)
+    assert caught.value.code == "UNKNOWN_ITEM"
+
+
+def test_numbers_become_ids_of_that_job_alone(database: Database, job_id: int) -> None:
+    rows = list(progress.items(database, job_id))
+    foreign = next(progress.items(database, job_id - 1))
+    numbers = [rows[9].id, rows[3].id, foreign.id]
+    assert pages.external_ids(database, job_id, numbers) == (rows[3].external_id, rows[9].external_id)
+
+
+def test_codes_are_counted_the_most_frequent_first(database: Database, job_id: int) -> None:
+    codes = [row.code for row in progress.items(database, job_id) if row.code]
+    counts = pages.code_counts(database, job_id)
+    assert counts == {code: codes.count(code) for code in set(codes)}
+    assert list(counts.values()) == sorted(counts.values(), reverse=True)
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_what_can_be_started_again_is_counted(database: Database, job_id: int, name: str) -> None:
+    selection, fits = SELECTIONS[name]
+    scores = _scores(database)
+    over = {"done", "failed", "quarantined", "cancelled"}
+    expected = [row for row in progress.items(database, job_id) if row.state in over and fits(row, scores.get(row.id))]
+    assert pages.finished_count(database, job_id, selection) == len(expected)
