@@ -6,7 +6,7 @@ Everything here is stored as JSON in a row or a blob, so a field is only ever ad
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from fractions import Fraction
@@ -273,6 +273,9 @@ class TaskResult(Record):
     frames: int = 0
 
 
+_FOR_PAGES = frozenset({"timeline"})
+
+
 class BelowGate(Record):
     """What does not meet a gate of the recipe: neighbouring frames, a still, or a reel as a whole."""
 
@@ -300,6 +303,11 @@ class ItemResult(Record):
     frames: int = 1
     below_gates: tuple[BelowGate, ...] = Field((), exclude_if=lambda rows: not rows)
     """Worst first, gate by gate in the recipe's order; empty where every gate is met."""
+
+
+def deliverables(outputs: Mapping[str, Blob]) -> dict[str, Blob]:
+    """Return the outputs of an item that a person is given: all but those that pages are drawn from."""
+    return {name: blob for name, blob in outputs.items() if name not in _FOR_PAGES}
 
 
 _Word = TypeVar("_Word", bound=StrEnum)

@@ -20,7 +20,7 @@ from db.errors import InputError
 from db.home_placer import open_placer
 from db.lineage import Lineage, lineages
 from db.progress import JobRow
-from db.records import Blob
+from db.records import Blob, deliverables
 from db.session import Database
 from db.states import ItemKind
 from db.store.base import Store
@@ -248,13 +248,13 @@ def _item_outputs(database: Database, job_id: int, external_ids: Sequence[str], 
             result_view = lineage.newest.result if lineage.newest else None
             yield (
                 lineage.external_id,
-                result_view.outputs if result_view else {},
+                deliverables(result_view.outputs) if result_view else {},
                 result_view.facts if result_view else {},
                 lineage,
             )
         return
     for item, result in progress.results(database, job_id, external_ids=external_ids):
-        yield item.external_id, result.outputs if result else {}, result.facts if result else {}, None
+        yield item.external_id, deliverables(result.outputs) if result else {}, result.facts if result else {}, None
 
 
 def check_folder(folder: Path, job: JobRow, home: Path) -> None:

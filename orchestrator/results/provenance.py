@@ -19,6 +19,7 @@ from db.catalog.weights import find
 from db.lineage import Generation, Lineage, Machine
 from db.progress import AttemptRow
 from db.recipe import Pin, Recipe, Step
+from db.records import deliverables
 from db.states import TaskKind
 from orchestrator.results import sequence_tar
 from orchestrator.results.premis import Agent, Event, Link, PremisObject, Relationship, document
@@ -84,7 +85,8 @@ class _ItemHistory:
         return f"{self.base}/g{generation.number}"
 
     def _output_ids(self, generation: Generation) -> list[str]:
-        return [f"{self.representation_id(generation)}/{output}" for output in sorted(generation.result.outputs)]
+        names = sorted(deliverables(generation.result.outputs))
+        return [f"{self.representation_id(generation)}/{output}" for output in names]
 
     # -- objects
 
@@ -94,7 +96,7 @@ class _ItemHistory:
             yield self._sound_object(sound)
         for generation in self.lineage.generations:
             yield self._representation(generation)
-            for output in sorted(generation.result.outputs):
+            for output in sorted(deliverables(generation.result.outputs)):
                 yield self._output_object(generation, output)
 
     def _source_object(self) -> PremisObject:

@@ -28,7 +28,7 @@ from workers.media.reel import layout_of
 from workers.media.sequences import write as sequence_write
 from workers.media.source import locate, locate_sound
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, pace, repair_masks, scoring, step_changes
+from workers.tasks import ai_marking, gates, pace, repair_masks, scoring, step_changes, timeline
 from workers.workbench import Workbench
 
 
@@ -39,7 +39,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
         ``master`` (FFV1 in Matroska), ``scores`` (Parquet, a row a frame), ``framemd5`` of the master's frames; where
         wanted ``access`` (H.264 in MP4); ``audio`` when Matroska does not take the source's sound; of an image
         sequence, where wanted, ``sequence-000000`` and so on: tar files of its restored files, in frame order; where
-        wanted, ``STAGE.mask``: a film of what each repairing step repaired.
+        wanted, ``STAGE.mask``: a film of what each repairing step repaired; ``timeline``, which pages are drawn from.
 
     Raises:
         WorkError: The segments do not add up to the reel.
@@ -59,14 +59,20 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     verifier = SoundVerifier(copies.fingerprints)
     outputs |= _decode_master(master, item, plan, verifier, notes, pairs, bench)
     values, outputs["scores"] = _write_scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
+    shows = index.loads(bench.store.read(facts.index)).shows
+    outputs["timeline"] = bench.put_bytes(
+        "timeline.bin", timeline.pack(item, plan.clock, values, plan.shot_starts, shows)
+    )
     shots = len(plan.shot_starts) or 1
+    scores = scoring.summarize(values)
     notes += [
         *step_changes.notes(item.recipe, values),
         *step_changes.place_faults(item.recipe, facts.frame_count, shots),
+        *gates.notes(item.recipe.gates, values, scores),
     ]
     return ItemResult(
         outputs=outputs,
-        scores=scoring.summarize(values),
+        scores=scores,
         facts={
             **facts.model_dump(mode="json"),
             "copied_sound": verifier.verify(),
@@ -76,6 +82,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
         },
         notes=tuple(notes),
         frames=facts.frame_count,
+        below_gates=gates.below_gates(item.recipe.gates, values, scores),
     )
 
 

@@ -36,7 +36,7 @@ from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import xmp
 from workers.ops import luma
-from workers.tasks import ai_marking, repair_masks, scoring, step_changes, taking_over, work_size
+from workers.tasks import ai_marking, gates, repair_masks, scoring, step_changes, taking_over, work_size
 from workers.workbench import Workbench
 
 Span = tuple[int, int]
@@ -136,8 +136,11 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
     notes = [*(note for page in page_records for note in page.notes), *step_changes.notes(item.recipe, values)]
     if len(page_records) < first.pages:
         notes.append(f"{first.pages - len(page_records)} more pages of the file were left out.")
-    notes = list(dict.fromkeys((*notes, *losses)))
-    return ItemResult(outputs=outputs, scores=scoring.summarize(values), facts=facts, notes=tuple(notes))
+    scores = scoring.summarize(values)
+    frame_gates = gates.of_frames(item.recipe.gates)
+    notes = list(dict.fromkeys((*notes, *losses, *gates.notes(frame_gates, values, scores))))
+    below = gates.below_gates(frame_gates, values, scores)
+    return ItemResult(outputs=outputs, scores=scores, facts=facts, notes=tuple(notes), below_gates=below)
 
 
 def _write_still(

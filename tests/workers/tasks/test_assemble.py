@@ -144,7 +144,7 @@ def test_the_access_copy_shows_the_same_picture(
 def test_no_access_copy_unless_it_is_wanted(at: House, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", moving(3), "gray")
     _, result = whole_life(at, item(path, "{recipe: [], outputs: [master, scores]}"))
-    assert set(result.outputs) == {"master", "scores", "framemd5"}
+    assert set(result.outputs) == {"master", "scores", "framemd5", "timeline"}
 
 
 @pytest.mark.parametrize("pixel_format", ["gray", "gray12le", "gbrp10le", "yuv444p"])
