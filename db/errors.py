@@ -204,6 +204,10 @@ CODES: dict[str, CodeFacts] = {
     ),
     "NAME_TAKEN": CodeFacts("The name is in use, or was.", "Take another name."),
     "UNKNOWN_TOKEN": CodeFacts("There is no token of that name.", "Look at the list of tokens for the names."),
+    "UNKNOWN_REVIEW": CodeFacts("There is no such review.", "Look at the list of reviews for the numbers."),
+    "REVIEW_SUPERSEDED": CodeFacts(
+        "A rerun made the item anew before anybody decided.", "Look at the newest result of the item."
+    ),
     "UNKNOWN_WEBHOOK": CodeFacts("There is no such webhook.", "Look at the list of webhooks for the numbers."),
     "TOO_MANY_KEPT": CodeFacts(
         "As many are there as are kept, and none was added.", "Remove some that are not needed any more."

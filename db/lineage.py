@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from db import progress
+from db import judgments, progress
+from db.judgments import ReviewRow
 from db.ledger.assignments import item_view
 from db.progress import AttemptRow, JobRow
 from db.records import ItemResult, ItemView, read_column, read_object, read_word
@@ -45,6 +46,8 @@ class Generation:
     accepted_at: float
     attempts: tuple[AttemptRow, ...]
     """Every attempt at its tasks, oldest first; of a still, those at the bundle that brought the result."""
+    reviews: tuple[ReviewRow, ...] = ()
+    """What of it lies beyond gates, worst first, and what people said."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,11 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
             results = _results(connection, rows)
             work = _item_attempts(connection, rows, results)
             machines = _machines(connection, work.workers)
+        reviews = judgments.item_reviews(db, [row.id for row in rows])
         for row in rows:
             record = item_view(row, job_recipe, options) if row.source_json else None
-            yield _lineage(job, key, row, record, results[row.id], work, machines)
+            generations = tuple(_generation(row, each, work, reviews.get(row.id, ())) for each in results[row.id])
+            yield _lineage(job, key, row, record, generations, machines)
         if len(rows) < PAGE:
             return
         after = rows[-1].seq
@@ -157,11 +162,9 @@ def _lineage(
     job_key: str,
     row: Row[Any],
     record: ItemView | None,
-    results: Sequence[Row[Any]],
-    work: _ItemAttempts,
+    generations: tuple[Generation, ...],
     machines: Mapping[str, Machine],
 ) -> Lineage:
-    generations = tuple(_generation(row, result, work) for result in results)
     boot_ids = {each.worker for generation in generations for each in generation.attempts}
     return Lineage(
         job=job,
@@ -180,8 +183,9 @@ def _lineage(
     )
 
 
-def _generation(item: Row[Any], result: Row[Any], work: _ItemAttempts) -> Generation:
+def _generation(item: Row[Any], result: Row[Any], work: _ItemAttempts, reviews: Sequence[ReviewRow]) -> Generation:
     reel_attempts = [each for each in work.by_item[item.id] if each.generation == result.generation]
     attempts = reel_attempts or [each for each in work.by_bundle[result.task_id] if each.attempt <= result.attempt]
     record = read_column(ItemResult, result.result_json, f"item {item.id}'s result")
-    return Generation(result.generation, record, result.accepted_at, tuple(attempts))
+    said = tuple(each for each in reviews if each.generation == result.generation)
+    return Generation(result.generation, record, result.accepted_at, tuple(attempts), said)

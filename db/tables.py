@@ -351,10 +351,10 @@ class Review(Base):
               sqlite_where=text("verdict IS NULL")),
         Index("reviews_open_of_job", "job_id", "distance", "id", postgresql_where=text("verdict IS NULL"),
               sqlite_where=text("verdict IS NULL")),
-        Index("reviews_decided", "distance", "id", postgresql_where=text("verdict IS NOT NULL"),
-              sqlite_where=text("verdict IS NOT NULL")),
-        Index("reviews_decided_of_job", "job_id", "distance", "id", postgresql_where=text("verdict IS NOT NULL"),
-              sqlite_where=text("verdict IS NOT NULL")),
+        Index("reviews_decided", "distance", "id", postgresql_where=text("decided_at IS NOT NULL"),
+              sqlite_where=text("decided_at IS NOT NULL")),
+        Index("reviews_decided_of_job", "job_id", "distance", "id", postgresql_where=text("decided_at IS NOT NULL"),
+              sqlite_where=text("decided_at IS NOT NULL")),
         Index("reviews_of_item", "item_id", "generation"),
     )  # fmt: skip
 
@@ -365,18 +365,19 @@ class Review(Base):
     metric: Mapped[str] = mapped_column(String(60))
     gate: Mapped[str] = mapped_column(String(40))
     """What was asked of the value: ``>= 30``."""
-    value: Mapped[float] = mapped_column(Float)
-    """The worst of the stretch."""
+    value: Mapped[float | None] = mapped_column(Float)
+    """The worst of the stretch; none where it is no number."""
     start_frame: Mapped[int | None] = mapped_column(Integer)
     stop_frame: Mapped[int | None] = mapped_column(Integer)
     """Half-open range of frames; both none for the whole item."""
     distance: Mapped[float] = mapped_column(Float)
     """How far the value lies from the gate, relative to it: the larger, the worse."""
     verdict: Mapped[str | None] = mapped_column(String(10))
-    """None until somebody decides."""
+    """None until somebody decides, or a rerun makes the item anew."""
     by: Mapped[str] = mapped_column("decided_by", String(100), default="")
     note: Mapped[str] = mapped_column(Text, default="")
     decided_at: Mapped[float | None] = mapped_column(Float)
+    """None where no person decided."""
 
 
 class Study(Base):

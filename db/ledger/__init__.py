@@ -4,7 +4,7 @@
 accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``taking_back`` leaves
 a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
 leader's housekeeping. ``access`` lets people and programs in, ``webhooks`` tells others how jobs end, ``auditing``
-remembers who did what.
+remembers who did what, ``reviewing`` what people say of results.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -51,6 +51,7 @@ from db.ledger.maintenance import (
     running_tasks,
 )
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, replan_stranded
+from db.ledger.reviewing import decide
 from db.ledger.submission import (
     JobRequest,
     LineError,
@@ -105,6 +106,7 @@ __all__ = [
     "complete_item",
     "complete_still",
     "complete_task",
+    "decide",
     "disbelieve_future",
     "dispatch",
     "due_deliveries",

@@ -10,6 +10,7 @@ from db.errors import LeaseLost
 from db.ledger.counting import add_delta
 from db.ledger.fencing import Lease, end_attempt, lock_lease_task, prefix_of
 from db.ledger.maintenance import add_sweep
+from db.ledger.reviewing import add_reviews
 from db.records import ItemResult, TaskResult
 from db.session import Database
 from db.states import ItemState, Outcome, TaskKind, TaskState
@@ -118,6 +119,7 @@ def _accept(db: Database, connection: Connection, lease: Lease, item_id: int, re
         )
     )
     _note_scores(connection, row.job_id, item_id, result)
+    add_reviews(connection, row.job_id, item_id, row.generation, result.below_gates)
     add_delta(
         connection,
         row.job_id,

@@ -20,6 +20,8 @@ EVENT_TYPES = {
     "metadata extraction": "mee", "modification": "mod", "quarantine": "qua", "validation": "val",
 }  # fmt: skip
 """The events that are recorded here, by their name in the vocabulary, with their code there."""
+QUALITY_REVIEW = "quality review"
+"""What a person says of a result: the vocabulary has no word for it, and the schema allows others."""
 # What XML cannot hold at all.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -71,7 +73,7 @@ class Event:
 
     id: str
     type: str
-    """A key of :data:`EVENT_TYPES`."""
+    """A key of :data:`EVENT_TYPES`, or :data:`QUALITY_REVIEW`."""
     at: float
     """Seconds since 1970."""
     detail: str = ""
@@ -176,7 +178,10 @@ def _add_relationship(parent: ET.Element, relation: Relationship) -> None:
 def _add_event(root: ET.Element, event: Event) -> None:
     element = _append(root, "event")
     _add_identifier(element, "eventIdentifier", event.id)
-    _add_term(element, "eventType", event.type, "eventType", EVENT_TYPES[event.type])
+    if event.type in EVENT_TYPES:
+        _add_term(element, "eventType", event.type, "eventType", EVENT_TYPES[event.type])
+    else:
+        _add_text(element, "eventType", event.type)
     _add_text(element, "eventDateTime", iso_time(event.at))
     if event.detail:
         _add_text(_append(element, "eventDetailInformation"), "eventDetail", event.detail)

@@ -16,13 +16,14 @@ from typing import Any
 from db import source_types
 from db.catalog.stages import STAGES
 from db.catalog.weights import find
+from db.judgments import ReviewRow
 from db.lineage import Generation, Lineage, Machine
 from db.progress import AttemptRow
 from db.recipe import Pin, Recipe, Step
 from db.records import deliverables
 from db.states import TaskKind
 from orchestrator.results import sequence_tar
-from orchestrator.results.premis import Agent, Event, Link, PremisObject, Relationship, document
+from orchestrator.results.premis import QUALITY_REVIEW, Agent, Event, Link, PremisObject, Relationship, document
 
 MEDIA_TYPES = {
     "jpg": ("JPEG", "image/jpeg"), "png": ("PNG", "image/png"), "tif": ("TIFF", "image/tiff"),
@@ -191,6 +192,7 @@ class _ItemHistory:
             yield from self._derivation_events(generation)
             yield self._digest_event(generation)
             yield from self._validation_events(generation)
+            yield from self._review_events(generation)
 
     def _ingestion_event(self) -> Event:
         lineage = self.lineage
@@ -326,6 +328,22 @@ class _ItemHistory:
                      if output in generation.result.outputs],
         )  # fmt: skip
 
+    def _review_events(self, generation: Generation) -> Iterator[Event]:
+        for review in generation.reviews:
+            if review.decided_at is None:
+                continue
+            yield Event(
+                id=f"{self.representation_id(generation)}/event/review-{review.id}",
+                type=QUALITY_REVIEW,
+                at=review.decided_at,
+                detail=f"{_stretch(review)}: {review.metric} {_to_text(review.value)}, {review.gate} was asked. "
+                "A person looked at it.",
+                outcome=str(review.verdict),
+                notes=[review.note] if review.note else [],
+                agents=[Link(_reviewer_id(review), "reviewer")],
+                objects=[Link(self.representation_id(generation))],
+            )
+
     # -- agents
 
     def agents(self) -> Iterator[Agent]:
@@ -338,6 +356,9 @@ class _ItemHistory:
         pins = {pin.card: pin for step in self._steps() for pin in step.pins}
         for pin in pins.values():
             yield _weights_agent(pin)
+        reviews = [review for generation in self.lineage.generations for review in generation.reviews]
+        for review in {each.by: each for each in reviews}.values():
+            yield Agent(_reviewer_id(review), review.by, "person")
 
     def _steps(self) -> Iterable[Step]:
         return self.lineage.record.recipe.steps if self.lineage.record else ()
@@ -393,6 +414,16 @@ def _weights_agent(pin: Pin) -> Agent:
     files = [f"{file.name}: sha256 {file.sha256}, {file.bytes} bytes" for file in pin.files]
     licence = [f"Licence: {card.license}", f"Published: {card.published}"] if card else []
     return Agent(_weights_id(pin), f"Weights {pin.card} ({pin.architecture})", "software", notes=[*files, *licence])
+
+
+def _reviewer_id(review: ReviewRow) -> str:
+    return f"person {review.by}"
+
+
+def _stretch(review: ReviewRow) -> str:
+    if review.start_frame is None or review.stop_frame is None:
+        return "The whole item"
+    return f"Frames {review.start_frame} to {review.stop_frame - 1}"
 
 
 def _weights_id(pin: Pin) -> str:

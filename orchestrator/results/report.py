@@ -10,28 +10,31 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from db import placing, progress, source_types
+from db import judgments, placing, progress, source_types
 from db import recipe as recipes
 from db.errors import CODES, InputError
 from db.home_placer import open_placer
+from db.judgments import ReviewRow
 from db.progress import ItemRow, JobRow, ResultRow
 from db.recipe import Recipe
 from db.session import Database
-from db.states import ItemState
+from db.states import ItemState, Verdict
 from orchestrator.manifest import cells, fields
 
 _OURS = (
     "x_state", "x_generation", "x_frames", "x_scores", "x_steps", "x_notes", "x_sha256", "x_recipe_sha256",
-    "x_source_type",
+    "x_source_type", "x_review", "x_reviews",
 )  # fmt: skip
-"""What we say of a line beside S3's own columns: among it digests of source and recipe, and the IPTC's source type."""
+"""What we say of a line beside S3's own columns: among it digests of source and recipe, the IPTC's source type, and
+what people said of what lies beyond gates."""
 COLUMNS = (
     *("id", "kind", "uri", *(name for name in fields.CHECKS if name not in {"id", "kind", "uri"})),
     *("x_extra", *_OURS, *fields.REPORTED),
@@ -39,6 +42,10 @@ COLUMNS = (
 REPORTS = ("report.csv", "report-failed.csv", "report.json")
 _HTTP_STATUS = {"FILE_MISSING": 404, "BLOB_MISSING": 404, "SOURCE_DENIED": 403, "PATH_UNSAFE": 403, "CANCELLED": 499}
 _NOT_CARRIED = frozenset({"line", "x_extra", *_OURS})
+_LISTED_REVIEWS = 20
+"""What people decided about one item, the worst first, that a cell names: cells have their limits."""
+_PAGE = 200
+"""Items whose reviews are read at once."""
 _RECIPE_CELLS = frozenset({"recipe", "outputs"})
 _FAILED = frozenset({ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED})
 
@@ -64,9 +71,11 @@ class _Sums:
     def __init__(self) -> None:
         self.by_code: Counter[str] = Counter()
         self.scores: dict[str, tuple[float, int]] = {}
+        self.reviews: Counter[str] = Counter()
         self.bytes_out = 0
 
-    def add(self, item: ItemRow, result: ResultRow | None) -> None:
+    def add(self, item: ItemRow, result: ResultRow | None, reviews: Sequence[ReviewRow]) -> None:
+        self.reviews.update(_review_word(review) for review in reviews)
         if item.state in _FAILED:
             self.by_code[item.code or "WORKER_FAULT"] += 1
         if result is None:
@@ -128,13 +137,26 @@ def _write_lines(database: Database, job: JobRow, every: Path, failed: Path) -> 
     sums = _Sums()
     with _open_text(every) as every_file, _open_text(failed) as failed_file:
         lines, failures = _csv_writer(every_file), _csv_writer(failed_file)
-        for item, result in progress.results(database, job.id):
-            sums.add(item, result)
-            row = {name: cells.protect(str(value)) for name, value in report_row(job.recipe, item, result).items()}
+        for item, result, reviews in _reviewed_results(database, job.id):
+            sums.add(item, result, reviews)
+            cell_values = report_row(job.recipe, item, result, reviews)
+            row = {name: cells.protect(str(value)) for name, value in cell_values.items()}
             lines.writerow(row)
             if item.state in _FAILED:
                 failures.writerow(row)
     return sums
+
+
+def _reviewed_results(
+    database: Database, job_id: int
+) -> Iterator[tuple[ItemRow, ResultRow | None, Sequence[ReviewRow]]]:
+    """Yield items with their newest result and what lies beyond gates in it."""
+    results = progress.results(database, job_id)
+    while page := list(islice(results, _PAGE)):
+        reviews = judgments.item_reviews(database, [item.id for item, _ in page])
+        for item, result in page:
+            number = result.generation if result else None
+            yield item, result, [each for each in reviews.get(item.id, ()) if each.generation == number]
 
 
 def _summary_text(database: Database, job: JobRow, sums: _Sums) -> str:
@@ -143,15 +165,19 @@ def _summary_text(database: Database, job: JobRow, sums: _Sums) -> str:
         "progress": asdict(progress.progress(database, job.id)),
         "bytes_out": sums.bytes_out,
         "mean_scores": sums.means(),
+        "reviews": {word: sums.reviews[word] for word in ("open", Verdict.ACCEPTED, Verdict.REJECTED)},
         "failed": [{"code": code, "items": count, **asdict(CODES[code])} for code, count in sums.by_code.most_common()],
     }
     return json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
 
 
-def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[str, Any]:
+def report_row(
+    recipe: Recipe, item: ItemRow, result: ResultRow | None, reviews: Sequence[ReviewRow] = ()
+) -> dict[str, Any]:
     """Return one line of the report: the manifest's own fields, then what became of it.
 
     ``recipe`` is the job's; every line names the one that held for it, so that it asks for the same in another job.
+    ``reviews`` are those of the result.
     """
     extra_fields = dict(item.extra)
     manifest_fields = {name: extra_fields.pop(name) for name in list(extra_fields) if name in fields.CHECKS}
@@ -176,11 +202,37 @@ def report_row(recipe: Recipe, item: ItemRow, result: ResultRow | None) -> dict[
         "x_sha256": result.facts.get("sha256", "") if result else "",
         "x_recipe_sha256": result.facts.get("recipe_fingerprint", "") if result else "",
         "x_source_type": result.facts.get(source_types.FACT, "") if result else "",
+        "x_review": _review_summary(reviews),
+        "x_reviews": _review_cell(reviews),
         "task_status": "failed" if failed else "succeeded" if item.state is ItemState.DONE else item.state.value,
         "error_code": item.code or "",
         "http_status_code": _http_status(item),
         "result_message": item.message or "",
     }
+
+
+def _review_word(review: ReviewRow) -> str:
+    return review.verdict or "open"
+
+
+def _review_summary(reviews: Sequence[ReviewRow]) -> str:
+    """Return the one word for an item: rejected in part is rejected; empty where nothing lies beyond a gate."""
+    words = {_review_word(review) for review in reviews}
+    return next((word for word in (Verdict.REJECTED, "open", Verdict.ACCEPTED) if word in words), "")
+
+
+def _review_cell(reviews: Sequence[ReviewRow]) -> str:
+    """Spell what people decided, as JSON."""
+    told = [
+        {
+            "metric": each.metric, "gate": each.gate, "value": each.value,
+            "frames": None if each.start_frame is None else [each.start_frame, each.stop_frame],
+            "verdict": each.verdict, "by": each.by, "note": each.note,
+        }
+        for each in reviews
+        if each.decided_at is not None
+    ]  # fmt: skip
+    return json.dumps(told[:_LISTED_REVIEWS], ensure_ascii=False) if told else ""
 
 
 def _recipe_cells(recipe: Recipe) -> dict[str, str]:

@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column('generation', sa.Integer(), nullable=False),
         sa.Column('metric', sa.String(60), nullable=False),
         sa.Column('gate', sa.String(40), nullable=False),
-        sa.Column('value', sa.Float(), nullable=False),
+        sa.Column('value', sa.Float(), nullable=True),
         sa.Column('start_frame', sa.Integer(), nullable=True),
         sa.Column('stop_frame', sa.Integer(), nullable=True),
         sa.Column('distance', sa.Float(), nullable=False),
@@ -52,9 +52,9 @@ def upgrade() -> None:
         sa.Column('decided_at', sa.Float(), nullable=True),
     )
     op.create_index('reviews_decided', 'reviews', ['distance', 'id'],
-                    postgresql_where=sa.text("verdict IS NOT NULL"), sqlite_where=sa.text("verdict IS NOT NULL"))
+                    postgresql_where=sa.text("decided_at IS NOT NULL"), sqlite_where=sa.text("decided_at IS NOT NULL"))
     op.create_index('reviews_decided_of_job', 'reviews', ['job_id', 'distance', 'id'],
-                    postgresql_where=sa.text("verdict IS NOT NULL"), sqlite_where=sa.text("verdict IS NOT NULL"))
+                    postgresql_where=sa.text("decided_at IS NOT NULL"), sqlite_where=sa.text("decided_at IS NOT NULL"))
     op.create_index('reviews_of_item', 'reviews', ['item_id', 'generation'])
     op.create_index('reviews_open', 'reviews', ['distance', 'id'],
                     postgresql_where=sa.text("verdict IS NULL"), sqlite_where=sa.text("verdict IS NULL"))

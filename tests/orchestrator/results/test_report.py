@@ -11,16 +11,18 @@ from pathlib import Path
 import bagit
 import opentimelineio
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from db import progress
+from db import ledger, progress
 from db.errors import InputError
 from db.placing import PutError
 from db.session import Database
 from db.settings import Settings
+from db.states import Verdict
 from db.store import open_store
 from db.store.base import Store
-from db.tables import Item
+from db.tables import Item, Review
+from orchestrator.manifest.cells import original
 from orchestrator.on_demand.dry_run import dry_run
 from orchestrator.results import export as exporting
 from orchestrator.results.export import check_folder, export, safe_path
@@ -502,3 +504,41 @@ def test_a_manifest_of_somebody_elses_is_read_as_it_stands(
     made = submit(settings, home_database, archive / "own.csv", SubmitOptions())
     (item,) = progress.items(home_database, made.job_id)
     assert (made.bad_lines, item.external_id, item.extra["title"]) == (0, "'-2", "'+1")
+
+
+# -- what people said of what lies beyond gates
+
+
+def test_verdicts_stand_beside_what_they_are_about(
+    settings: Settings, home_database: Database, store: Store, archive: Path, tmp_path: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
+    for name in ("one", "two"):
+        finish(home_database, job_id, name, {"still": store.put_bytes(f"jobs/1/x/{name}.jpg", b"r")})
+    ids = {row.external_id: row.id for row in progress.items(home_database, job_id)}
+    place = {"job_id": job_id, "item_id": ids["one"], "metric": "luma_psnr", "gate": ">= 30", "value": 25.0}
+    rows = [(1, 3, 9, 0.4), (1, None, None, 0.3), (2, 1, 2, 0.9)]  # the last is of a generation without a result
+    with home_database.write() as connection:
+        for generation, start, stop, distance in rows:
+            frames = {"start_frame": start, "stop_frame": stop, "distance": distance}
+            connection.execute(insert(Review).values(**place, **frames, generation=generation))
+
+    def cells() -> list[str]:
+        report = write_report(home_database, job_id, tmp_path / "out", home=settings.home)
+        (row,) = [row for row in _rows(report.csv_path) if row["id"] == "one"]
+        counts = json.loads(report.json_path.read_text())["reviews"]
+        return [row["x_review"], row["x_reviews"], *(str(counts[word]) for word in ("open", "accepted", "rejected"))]
+
+    assert cells() == ["open", "", "2", "0", "0"]
+    ledger.decide(home_database, 1, Verdict.ACCEPTED, "anna", "=1+1, as it was")
+    told = [{"metric": "luma_psnr", "gate": ">= 30", "value": 25.0, "frames": [3, 9], "verdict": "accepted",
+             "by": "anna", "note": "=1+1, as it was"}]  # fmt: skip
+    open_, cell, *counts = cells()
+    assert (open_, json.loads(original(cell)), counts) == ("open", told, ["1", "1", "0"])
+    ledger.decide(home_database, 2, Verdict.REJECTED, "bert")
+    word, cell, *counts = cells()
+    assert (word, [each["verdict"] for each in json.loads(original(cell))]) == ("rejected", ["accepted", "rejected"])
+    assert json.loads(original(cell))[1]["frames"] is None
+    assert counts == ["0", "1", "1"]
+    ledger.decide(home_database, 2, Verdict.ACCEPTED, "bert")
+    assert cells()[0] == "accepted"

@@ -12,15 +12,16 @@ from typing import Any
 import c2pa
 import pytest
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
-from db import lineage, source_types
+from db import ledger, lineage, source_types
 from db.errors import InputError
 from db.session import Database
 from db.settings import Settings
+from db.states import Verdict
 from db.store import open_store
 from db.store.base import Store
-from db.tables import Item
+from db.tables import Item, Review
 from orchestrator.results import provenance
 from orchestrator.results.export import export, export_items
 from orchestrator.results.sidecars import sidecar_maker
@@ -122,6 +123,32 @@ def test_a_substituted_frame_is_an_event_of_its_own(
     assert details == ["Frame 5 was set apart; frame 4 stands wherever it would be read.",
                        "Frame 9 was set apart; black stands wherever it would be read."]  # fmt: skip
     assert texts(events[0], ".//p:eventOutcomeDetailNote") == ["it kills the decoder"]
+
+
+def test_what_a_person_said_is_an_event_with_the_person_as_its_agent(
+    settings: Settings, home_database: Database, store: Store, archive: Path
+) -> None:
+    job = _job(settings, home_database, archive, "a")
+    finish(home_database, job, "a", {"still": store.put_bytes("jobs/1/x/s.jpg", b"x")})
+    values = {"job_id": job, "item_id": 1, "generation": 1, "metric": "luma_psnr", "gate": ">= 30"}
+    with home_database.write() as connection:
+        for start, stop, distance in ((3, 9, 0.3), (None, None, 0.2), (1, 2, 0.1)):
+            place = {"start_frame": start, "stop_frame": stop, "distance": distance}
+            connection.execute(insert(Review).values(**values, **place, value=24.5))
+    ledger.decide(home_database, 1, Verdict.REJECTED, "anna <b>", "It pulses \u202e & more")
+    ledger.decide(home_database, 2, Verdict.ACCEPTED, "anna <b>")
+    (row,) = lineage.lineages(home_database, job)
+    root = papers.premis(provenance.premis(row))
+    events = [each for each in root.iterfind("p:event", papers.NS) if texts(each, "p:eventType") == ["quality review"]]
+    assert [texts(each, ".//p:eventOutcome") for each in events] == [["rejected"], ["accepted"]]
+    assert [texts(each, ".//p:eventOutcomeDetailNote") for each in events] == [["It pulses \u202e & more"], []]
+    assert texts(events[0], ".//p:eventDetail") == [
+        "Frames 3 to 8: luma_psnr 24.5, >= 30 was asked. A person looked at it."
+    ]
+    assert texts(events[1], ".//p:eventDetail")[0].startswith("The whole item: ")
+    (agent,) = [each for each in root.iterfind("p:agent", papers.NS) if texts(each, "p:agentName") == ["anna <b>"]]
+    assert texts(agent, "p:agentType") == ["person"]
+    assert texts(events[0], "p:linkingAgentIdentifier/p:linkingAgentIdentifierValue") == ["person anna <b>"]
 
 
 def test_a_line_that_was_bad_has_a_record_too(settings: Settings, home_database: Database, archive: Path) -> None:
