@@ -140,7 +140,15 @@ def _verifier(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda order: verifier.answer(verify.VerifyOrder.model_validate(order))
 
 
-_LINE_BY_LINE = {"probe": _prober, "verify": _verifier}
+def _looker(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Show frames and stills; ``workers.on_demand.look`` says how."""
+    from workers.on_demand import look
+
+    looker = look.Looker(settings)
+    return lambda order: looker.answer(look.LookOrder.model_validate(order))
+
+
+_LINE_BY_LINE = {"probe": _prober, "verify": _verifier, "look": _looker}
 
 
 def _estimate_source(

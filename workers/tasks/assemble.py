@@ -7,7 +7,6 @@ the access copy. Nothing grows with the reel but a few numbers a frame.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from workers import stages
 from workers.media import index, planes
 from workers.media.film import access_copy, container, ffv1, framemd5, remux, side_streams
 from workers.media.film.sound import SoundVerifier
-from workers.media.film.timing import Clock
+from workers.media.film.timing import Clock, reel_clock
 from workers.media.pixels import Layout, to_picture, to_planes
 from workers.media.reel import layout_of
 from workers.media.sequences import write as sequence_write
@@ -128,23 +127,13 @@ def _master_plan(item: ItemView, facts: ReelFacts, bench: Workbench) -> remux.Ma
     return remux.MasterPlan(
         layout=ffv1.master_layout(layout_of(facts), (facts.height, facts.width), item.recipe),
         size=ffv1.master_size(facts, item.recipe),
-        clock=_clock(item, facts, index.loads(bench.store.read(facts.index))),
+        clock=reel_clock(item.source, facts, index.loads(bench.store.read(facts.index))),
         facts=facts,
         tags={"title": item.external_id} | tags,
         film=film,
         shot_starts=_shot_starts(item, bench),
         sound=locate_sound(item.source, bench) if facts.sound else None,
     )
-
-
-def _clock(item: ItemView, facts: ReelFacts, frames: index.Index) -> Clock:
-    begins = int(frames.pts[0]) * frames.time_base
-    times = tuple(frames.seconds(number) for number in range(len(frames))) if facts.variable_rate else ()
-    lasts = None
-    if item.source.span is not None:
-        # The last of unevenly spaced frames is taken to last as long as the one before it.
-        lasts = 2 * times[-1] - times[-2] if len(times) > 1 else len(frames) / facts.rate
-    return Clock(facts.rate, times, begins, lasts)
 
 
 def _chunks(parts: tuple[Part, ...], output: str, bench: Workbench) -> Iterator[Path]:
@@ -294,7 +283,7 @@ def _write_scores(
     names = sorted(set.intersection(*(set(part) for part in segment_values)))
     values = {name: np.concatenate([part[name] for part in segment_values]) for name in names} | pair_values
     count = len(next(iter(values.values())))
-    seconds = [_seconds(clock, number) for number in range(count)]
+    seconds = [clock.seconds(number) for number in range(count)]
     table = pa.table(
         {
             "frame": pa.array(np.arange(count, dtype=np.int64)),
@@ -306,8 +295,3 @@ def _write_scores(
     path = bench.scratch / "scores.parquet"
     pq.write_table(table, path)
     return values, bench.put("scores.parquet", path)
-
-
-def _seconds(clock: Clock, number: int) -> Fraction:
-    ticks, unit = clock.ticks(number)
-    return clock.times[number] if clock.times else ticks * unit
