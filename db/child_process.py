@@ -162,9 +162,13 @@ class ChildProcess:
                 pass
         return self._end()
 
+    def interrupt(self) -> None:
+        """Ask it to end now, from any thread, and wait for nothing."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """End it now; by force where it does not obey."""
-        self._process.terminate()
+        self.interrupt()
         self._end_input()
         try:
             self._process.wait(GRACE_SECONDS)

@@ -43,6 +43,11 @@ class WorkerProcess:
         self._child = self._child or start(self._settings, self._errand, self._silent_seconds)
         return self._child.ask(order)
 
+    def interrupt(self) -> None:
+        """Make the process end now; who waits for its answer meets ``ChildDied``."""
+        if self._child is not None:
+            self._child.interrupt()
+
     def __enter__(self) -> WorkerProcess:
         """Start nothing yet."""
         return self

@@ -16,9 +16,12 @@ from PIL import Image, ImageCms
 
 from db.errors import InputError
 from db.records import ItemResult, ItemView, Substitute
+from db.s3 import connect
+from db.settings import Settings
 from db.states import ItemKind
 from tests.support import sequences
-from tests.support.reels import House, film, house, item, moving, planes_of, probed, whole_life
+from tests.support.reels import House, film, frame_of, house, item, moving, planes_of, probed, whole_life
+from tests.support.servers import S3
 from workers.on_demand import look
 from workers.tasks import restore
 
@@ -153,6 +156,44 @@ def test_woven_fields_are_shown_as_the_whole_frames_that_were_restored(view: Vie
     assert item_.facts.mezzanine is not None
     for number in (item_.facts.frame_count - 1, 0, 4):
         assert np.array_equal(view(item_, number), view.master(item_, result, number))
+
+
+def test_a_reel_whose_header_turns_it_is_shown_upright(view: Viewer, tmp_path: Path) -> None:
+    frames, path = moving(5, 16, 24), tmp_path / "a.mov"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=16, options={"qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 24, 16, "gray"
+        stream.set_display_rotation(90)
+        for number, frame in enumerate(frames):
+            picture = frame_of(list(frame), "gray")
+            picture.pts = number
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    item_, result = whole_life(view.at, item(path))
+    for number in (4, 1):
+        # Counter-clockwise; the codec keeps the values as they are, and says that they use the limited range.
+        expected = np.clip(np.rint((np.rot90(frames[number][0]) - 16.0) / 219 * 255), 0, 255)
+        for found in (view(item_, number), view.master(item_, result, number)):
+            assert np.abs(found.reshape(24, 16, -1) - expected[..., None]).max() <= 1
+
+
+def test_what_lies_in_s3_is_read_by_ranges(tmp_path: Path, s3: S3) -> None:
+    at, name = house(tmp_path), "looks"
+    frames = moving(20)
+    item_, result = whole_life(at, item(film(tmp_path / "a.mkv", frames, "gray")))
+    assert item_.facts is not None
+    client = connect(Settings(**s3.settings))
+    client.create_bucket(Bucket=name)
+    client.upload_file(str(tmp_path / "a.mkv"), name, "films/a.mkv")
+    for blob in (item_.facts.index, *result.outputs.values()):
+        client.upload_file(str(at.path(blob)), name, f"archive/{blob.key}")
+    view = Viewer(House(tmp_path, Settings(home=tmp_path / "home", store_uri=f"s3://{name}/archive", **s3.settings)))
+    source = item_.source.model_copy(update={"uri": f"s3://{name}/films/a.mkv"})
+    there = item_.model_copy(update={"source": source})
+    for number in (19, 3, 4):
+        assert np.array_equal(view(there, number), frames[number][0])
+        assert np.array_equal(view.master(there, result, number), frames[number][0])
+    assert not [path for path in view.folder.rglob("*") if path.suffix == ".mkv"]
 
 
 # -- regions and sizes

@@ -1,0 +1,170 @@
+"""Single frames and stills as pictures, for a page that shows them: what child processes of this machine make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Condition
+from typing import Any, Literal
+
+from db.child_process import ChildDied
+from db.errors import InputError, WorkError, os_error
+from db.records import Blob, ItemView
+from db.settings import Settings
+from orchestrator.on_demand.worker_process import WorkerProcess, check_answer
+
+LOOK_SECONDS = 30.0
+"""A look that takes longer is given up, and so is waiting for the looks before it."""
+MOST_CHILDREN = 2
+_CLOSING_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A picture and what it shows."""
+
+    data: bytes
+    media_type: str
+    """``image/png`` or ``image/webp``."""
+    width: int
+    height: int
+    frame: int
+    """Its absolute number; of a still its page."""
+    frames: int
+    """How many there are."""
+    picture: tuple[int, int]
+    """Width and height of the whole picture, in pixels of the source."""
+    sample_aspect: str
+    """Width of a pixel over its height."""
+    seconds: float
+    """That it took."""
+
+
+@dataclass
+class _Child:
+    worker: WorkerProcess
+    item_id: int = 0
+    """What it was asked about last, and has open."""
+
+
+class Looks:
+    """At most two child processes that show pictures, each of them asked one thing at a time; safe among threads."""
+
+    def __init__(self, settings: Settings, scratch: Path, *, seconds: float = LOOK_SECONDS) -> None:
+        """Start nothing yet.
+
+        Args:
+            settings: Of the house.
+            scratch: Where a folder is made for passing files.
+            seconds: A look may take.
+        """
+        self._seconds, self._is_closed = seconds, False
+        self._folder = TemporaryDirectory(prefix="looks-", dir=scratch)
+        self._children = [_Child(WorkerProcess(settings, "look", seconds)) for _ in range(MOST_CHILDREN)]
+        self._free, self._freed = list(self._children), Condition()
+
+    def look(
+        self,
+        view: ItemView,
+        *,
+        of: Literal["source", "master"] = "source",
+        outputs: Mapping[str, Blob] | None = None,
+        sha256: str = "",
+        frame: int = 0,
+        region: tuple[int, int, int, int] | None = None,
+        width: int | None = None,
+        form: Literal["png", "webp"] = "png",
+    ) -> ShownPicture:
+        """Return one frame or still.
+
+        Args:
+            view: The item.
+            of: Whether its source is shown, or what was made of it.
+            outputs: Of the result that is looked at; none where there is no result.
+            sha256: What a still's source was when it was restored; empty where nobody knows.
+            frame: Absolute number of a reel's frame, or a still's page.
+            region: Left, top, width and height in pixels of the source; none shows all of it.
+            width: In pixels of what comes out; none takes the region's own.
+            form: ``png`` is exact, ``webp`` small.
+
+        Raises:
+            InputError: ``BAD_VALUE`` for what is not there, ``WORKER_EXTRA_MISSING``, or what is wrong with the source
+                or the result, under its own code.
+            WorkError: ``STALLED`` when it takes too long; ``DECODER_CRASH`` … when the child died of it.
+        """
+        results = outputs or {}
+        order = {
+            "item": view.model_dump(mode="json"), "of": of, "sha256": sha256, "frame": frame, "region": region,
+            "width": width, "form": form, "folder": self._folder.name,
+            "master": _to_json(results.get("master") or results.get("still")),
+            "sums": _to_json(results.get("framemd5")),
+        }  # fmt: skip
+        with self._child_for(view.id) as child:
+            answer = _ask(child.worker, order, f"{view.external_id}, frame {frame}")
+        check_answer(answer)
+        return _read_picture(answer)
+
+    def close(self) -> None:
+        """End the children, whatever they are at, and remove what they left."""
+        with self._freed:
+            self._is_closed = True
+            self._freed.notify_all()
+            for child in self._children:
+                child.worker.interrupt()
+            self._freed.wait_for(lambda: len(self._free) == MOST_CHILDREN, _CLOSING_SECONDS)
+        for child in self._children:
+            child.worker.__exit__(None, None, None)
+        self._folder.cleanup()
+
+    @contextmanager
+    def _child_for(self, item_id: int) -> Iterator[_Child]:
+        """Take a child that nobody asks just now: one that has the item open, if there is one."""
+        if find_spec("av") is None:
+            raise InputError("Pictures cannot be shown by this machine", code="WORKER_EXTRA_MISSING")
+        with self._freed:
+            self._freed.wait_for(lambda: self._free or self._is_closed, self._seconds)
+            if self._is_closed or not self._free:
+                reason = "is closing" if self._is_closed else f"was busy with others for {self._seconds:g} s"
+                raise WorkError(f"The picture was not made: whoever makes it {reason}", code="STALLED")
+            child = next((free for free in self._free if free.item_id == item_id), self._free[0])
+            self._free.remove(child)
+        child.item_id = item_id
+        try:
+            yield child
+        finally:
+            with self._freed:
+                self._free.append(child)
+                self._freed.notify()
+
+    def __enter__(self) -> Looks:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close."""
+        self.close()
+
+
+def _ask(worker: WorkerProcess, order: Mapping[str, Any], where: str) -> dict[str, Any]:
+    try:
+        return worker.ask(order)
+    except ChildDied as death:
+        raise WorkError(f"{where} is not shown: {death}", code=death.code) from death
+
+
+def _read_picture(answer: dict[str, Any]) -> ShownPicture:
+    path = Path(answer.pop("file"))
+    try:
+        data = path.read_bytes()
+        path.unlink()
+    except OSError as error:
+        raise os_error("The picture", error) from error
+    return ShownPicture(data=data, **answer | {"picture": tuple(answer["picture"])})
+
+
+def _to_json(blob: Blob | None) -> dict[str, Any] | None:
+    return blob.model_dump(mode="json") if blob else None
