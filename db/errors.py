@@ -212,6 +212,10 @@ CODES: dict[str, CodeFacts] = {
     "TOO_MANY_KEPT": CodeFacts(
         "As many are there as are kept, and none was added.", "Remove some that are not needed any more."
     ),
+    "COUNT_DIFFERS": CodeFacts(
+        "The selection means another number of items than it did when it was looked at.",
+        "Look again, and confirm the new number.",
+    ),
     "HOME_IN_USE": CodeFacts("Another run works in this home.", "Wait for it, stop it, or use another `--home`."),
     "WORKER_EXTRA_MISSING": CodeFacts(
         "This machine cannot touch pixels: the worker extra is not installed.",
@@ -223,9 +227,35 @@ CODES: dict[str, CodeFacts] = {
     "OTIO_EXTRA_MISSING": CodeFacts(
         "The library that reads OpenTimelineIO is not installed.", "Install it with: pip install 'reelwright[otio]'."
     ),
+    "WEB_EXTRA_MISSING": CodeFacts(
+        "The libraries of the web face are not installed.", "Install them with: pip install 'reelwright[web]'."
+    ),
+    "ADDRESS_UNUSABLE": CodeFacts(
+        "The server cannot listen at that address.", "Give another with `--host` and `--port`, or free that one."
+    ),
     "BAD_SETTING": CodeFacts(
         "A setting has a value that is not allowed.", "Correct it; docs/settings lists every setting."
     ),
+    # -- the web face
+    "UNKNOWN_UPLOAD": CodeFacts(
+        "There is no such upload.", "Send the file again: what no job is made of goes after a day."
+    ),
+    "UNAUTHENTICATED": CodeFacts(
+        "Whoever asks is not known.",
+        "Log in, or send a token as `Authorization: Bearer`; `reelwright tokens add NAME` makes one.",
+    ),
+    "FORBIDDEN": CodeFacts("That is not allowed to the one who asks.", "Ask with a token of a higher role."),
+    "FOREIGN_REQUEST": CodeFacts(
+        "The request does not come from a page of this server.",
+        "Open the server's own address; a program sends a token, or an `Origin` that is this server's.",
+    ),
+    "WRONG_HOST": CodeFacts(
+        "The request names a host that this server is not.",
+        "Use the address that `reelwright serve` prints, or start it with `--public-url`.",
+    ),
+    "NOT_FOUND": CodeFacts("There is nothing at that address.", "See /api for the addresses."),
+    "TOO_MANY_REQUESTS": CodeFacts("Too much is asked at once.", "Wait, then try again."),
+    "BODY_TOO_LARGE": CodeFacts("More was sent than is taken there.", "Send less; docs/web says how much is taken."),
     "OUTPUT_ON_SOURCE": CodeFacts("An output would overwrite a source.", "Choose another place for the output."),
     "DATABASE_UNAVAILABLE": CodeFacts(
         "The database does not answer.", "Start it, or correct `REELWRIGHT_DATABASE_URL`."

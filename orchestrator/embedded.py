@@ -1,8 +1,9 @@
-"""One command, no server: the loop and its workers for as long as one job lasts."""
+"""One command, no server: the loop and its workers, for as long as one job lasts or until they are stopped."""
 
 from __future__ import annotations
 
 import fcntl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,23 +43,56 @@ def run_job(
         KeyboardInterrupt: After the workers have left in order.
     """
     _check_taken_in(database, job_id)
+    with _own_home(settings, database, store) as (loop, fleet):
+        if _is_over(database, job_id):
+            return progress.job(database, job_id).state
+        with _working_fleet(loop, fleet):
+            _run_until_over(settings, loop, fleet, job_id, on_progress)
+    on_progress(progress.progress(database, job_id), "")
+    return progress.job(database, job_id).state
+
+
+def work(
+    settings: Settings, database: Database, store: Store, stop: threading.Event, *, on_wait: Callable[[str], None]
+) -> None:
+    """Do whatever jobs come, by priority, until ``stop`` is set; what is in work then is handed back in order.
+
+    ``on_wait`` is told what the work waits for, or nothing, again and again.
+
+    Raises:
+        InputError: ``HOME_IN_USE`` when another run works in this home.
+    """
+    with _own_home(settings, database, store) as (loop, fleet), _working_fleet(loop, fleet):
+        looked_at = float("-inf")
+        while not stop.is_set():
+            busy = loop.tick()
+            if time.monotonic() - looked_at > SHOW_SECONDS:
+                looked_at = time.monotonic()
+                fleet.restart_dead()
+                on_wait(loop.waits_for)
+            stop.wait(BUSY_SECONDS if busy else settings.tick_seconds)
+
+
+@contextmanager
+def _own_home(settings: Settings, database: Database, store: Store) -> Iterator[tuple[Loop, Fleet]]:
+    """Hold a home for one loop and its workers, which are not started yet."""
     make_home(settings)
     with lock_home(settings.home):
         _release_dead_workers(database)
-        fleet = Fleet(settings, database, log_folder=settings.logs)
         # The lock speaks for the database inside the home; one on a server may have an orchestrator elsewhere.
-        alone = not settings.database_url
-        loop = Loop(database, CeleryBroker(settings), store, settings, alone=alone)
-        if _is_over(database, job_id):
-            return progress.job(database, job_id).state
-        fleet.start()
-        try:
-            _run_until_over(settings, loop, fleet, job_id, on_progress)
-        finally:
-            _stop_fleet(fleet)
-            loop.close_up()
-    on_progress(progress.progress(database, job_id), "")
-    return progress.job(database, job_id).state
+        loop = Loop(database, CeleryBroker(settings), store, settings, alone=not settings.database_url)
+        yield loop, Fleet(settings, database, log_folder=settings.logs)
+
+
+@contextmanager
+def _working_fleet(loop: Loop, fleet: Fleet) -> Iterator[None]:
+    """Have workers while something goes on."""
+    fleet.start()
+    try:
+        yield
+    finally:
+        _stop_fleet(fleet)
+        loop.close_up()
 
 
 def _stop_fleet(fleet: Fleet) -> None:

@@ -22,9 +22,9 @@ from tests.orchestrator.manifest.reading import codes, lines_of, refused, writte
 
 ROOT = Path(__file__).parents[1]
 REMEDIES = {code: facts.remedy for code, facts in CODES.items()}
-WORDS = {"hold", "black", "x_", "x_note", "dc.title", "logs/worker-N.log"}
+WORDS = {"hold", "black", "x_", "x_note", "dc.title", "logs/worker-N.log", "Authorization: Bearer", "Origin"}
 """What else stands in backticks: values of fields, and what the tests below look at."""
-EXTRAS = {"worker", "server", "otio", "c2pa"}
+EXTRAS = {"worker", "server", "web", "otio", "c2pa"}
 
 
 def group() -> Any:

@@ -91,14 +91,22 @@ def set_priority(db: Database, job_id: int, priority: int) -> None:
 
 
 def rerun(
-    db: Database, job_id: int, selection: Selection, *, recipe: Recipe | None = None, bundle_stills: int = 32
+    db: Database,
+    job_id: int,
+    selection: Selection,
+    *,
+    recipe: Recipe | None = None,
+    bundle_stills: int = 32,
+    expect: int | None = None,
 ) -> int:
     """Start the selected finished items again as their next generation; earlier results stay. Returns how many.
 
-    With a selection without conditions, all that failed, are in quarantine or were cancelled.
+    With a selection without conditions, all that failed, are in quarantine or were cancelled. Where ``expect`` is given
+    and another number is meant by now, nothing is done.
 
     Raises:
-        InputError: ``UNKNOWN_JOB``, ``NOTHING_SELECTED``, or ``WRONG_STATE`` while the job takes in its manifest.
+        InputError: ``UNKNOWN_JOB``, ``NOTHING_SELECTED``, ``COUNT_DIFFERS``, or ``WRONG_STATE`` while the job takes in
+            its manifest.
     """
     with db.write() as connection:
         state = lock_job(connection, job_id)
@@ -107,6 +115,9 @@ def rerun(
         rows = _items_to_rerun(connection, job_id, selection)
         if not rows:
             raise InputError(f"No finished item of job {job_id} fits the selection", code="NOTHING_SELECTED")
+        if expect is not None and expect != len(rows):
+            message = f"{len(rows)} items of job {job_id} fit the selection by now, not {expect}"
+            raise InputError(message, code="COUNT_DIFFERS")
         if state in JOB_OVER:
             move_job(db, connection, job_id, JobState.RUNNING, finished_at=None, pause_reason="")
         restart(connection, job_id, rows, recipe, bundle_stills)

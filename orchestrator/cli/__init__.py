@@ -18,22 +18,12 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from db.errors import InputError, OutageError, OutOfMemoryError, ReelwrightError, TransientError, os_error
+from db.errors import InputError, OutOfMemoryError, ReelwrightError, os_error
 from orchestrator.cli import surroundings
 from orchestrator.cli.commands import LazyGroup
 from orchestrator.cli.context import CliContext
 from orchestrator.cli.terminal import Terminal
-
-OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
-_REFUSALS = frozenset(
-    {"WRONG_STATE", "HOME_IN_USE", "HOME_READ_ONLY", "DATABASE_OUTDATED", "DATABASE_NEWER", "DATABASE_DAMAGED"}
-)
-_LACKING = frozenset(
-    {
-        "WORKER_EXTRA_MISSING", "SERVER_EXTRA_MISSING", "C2PA_EXTRA_MISSING", "OTIO_EXTRA_MISSING", "NO_SPACE",
-        "OUT_OF_MEMORY",
-    }
-)  # fmt: skip
+from orchestrator.exit_codes import FAULT, INTERRUPTED, OK, exit_code
 
 app = typer.Typer(
     name="reelwright",
@@ -110,15 +100,6 @@ def _fail(terminal: Terminal, error: ReelwrightError, **more: Any) -> int:
     if unheard and terminal.as_json:
         Terminal(as_json=False).fail(error)
     return exit_code(error)
-
-
-def exit_code(error: ReelwrightError) -> int:
-    """Return the exit code for an error: by its class, and by its code where a class holds several sorts."""
-    if error.code in _REFUSALS:
-        return REFUSED
-    if isinstance(error, OutageError | TransientError) or error.code in _LACKING:
-        return UNAVAILABLE
-    return BAD_INPUT if isinstance(error, InputError) else FAULT
 
 
 _FAULT_REMEDY = "This is a fault of ours: set REELWRIGHT_LOG_LEVEL=DEBUG to see where it arose, and report it."

@@ -116,6 +116,12 @@ COMMANDS: dict[str, Command | Group] = {
     ),
     "worker": Command("services", "worker", "Run this machine's workers until stopped.", "worker --slots 4"),
     "orchestrate": Command("services", "orchestrate", "Plan, dispatch and reap until stopped.", "orchestrate"),
+    "serve": Command(
+        "services",
+        "serve",
+        "Serve pages and API, and do this home's work.",
+        "serve --port 8765",
+    ),
     "stages": Command("stages", "stages", "List the stages, or one with its parameters.", "stages denoise"),
     "metrics": Command("metrics", "metrics", "List the metrics, or explain one with its convention.", "metrics psnr"),
     "doctor": Command("installation", "doctor", "Check this installation.", "doctor"),
@@ -132,6 +138,21 @@ COMMANDS: dict[str, Command | Group] = {
             ),
             "remove": Command(
                 "models", "remove", "Remove registered weights and delete their files.", "models remove ddcolor-tiny"
+            ),
+        },
+    ),
+    "tokens": Group(
+        "Who may use the web face.",
+        {
+            "add": Command(
+                "tokens", "add", "Make a token; its secret is shown this once.", "tokens add lab-3 --role operator"
+            ),
+            "list": Command("tokens", "list_", "List all tokens, without their secrets.", "tokens list"),
+            "revoke": Command(
+                "tokens",
+                "revoke",
+                "End a token for good, and the sessions that it opened.",
+                "tokens revoke lab-3",
             ),
         },
     ),

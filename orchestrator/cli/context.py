@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "worker": ("av", "numpy", "OpenImageIO", "cv2", "PIL", "pyarrow", "torch"),
     "server": ("boto3", "psycopg", "redis"),
+    "web": ("fastapi", "httpx", "jinja2", "prometheus_client", "python_multipart", "uvicorn"),
     "otio": ("opentimelineio",),
     "c2pa": ("c2pa",),
 }
@@ -94,6 +95,17 @@ def require_worker_extra() -> None:
     lacking = missing_modules("worker")
     if lacking:
         raise InputError(f"No workers can run here without {', '.join(lacking)}", code="WORKER_EXTRA_MISSING")
+
+
+def require_web_extra() -> None:
+    """Make sure that the web face can start here.
+
+    Raises:
+        InputError: ``WEB_EXTRA_MISSING``.
+    """
+    lacking = missing_modules("web")
+    if lacking:
+        raise InputError(f"Nothing can be served here without {', '.join(lacking)}", code="WEB_EXTRA_MISSING")
 
 
 def cli_context(context: typer.Context) -> CliContext:

@@ -11,9 +11,10 @@ import typer
 from db.errors import InputError
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
 from orchestrator.cli.logs import log_to_home
-from orchestrator.cli.terminal import Terminal, format_duration, pluralize
+from orchestrator.cli.terminal import Terminal
 from orchestrator.on_demand import evaluate as evaluation
 from orchestrator.on_demand.evaluate import EvaluateRequest, format_baselines, format_number
+from orchestrator.wording import format_duration, pluralize
 
 _SHOWN_PROBLEMS = 20
 

@@ -21,9 +21,10 @@ from db.settings import Settings
 from db.states import JOB_OVER, ItemState, JobState
 from orchestrator.cli.context import CliContext, cli_context
 from orchestrator.cli.options import ItemIds, JobId, RecipeName
-from orchestrator.cli.terminal import Terminal, pluralize, progress_line
+from orchestrator.cli.terminal import Terminal
+from orchestrator.rerun import rerun as restart_items
 from orchestrator.results.report import failure_rows
-from orchestrator.weight_pins import Deposits, available_weights, pin_weights
+from orchestrator.wording import pluralize, progress_line
 
 WATCH_SECONDS = 0.5
 MOST_SHOWN = 100_000
@@ -128,10 +129,7 @@ def rerun(
     selection = _selection(state, code, item, text, score)
     new_recipe = resolve(recipe) if recipe is not None else None
     with cli.open_database(settings) as database:
-        if new_recipe is not None:
-            new_recipe = pin_weights(new_recipe, available_weights(new_recipe, database))
-            Deposits(settings).put(new_recipe)
-        count = ledger.rerun(database, job, selection, recipe=new_recipe, bundle_stills=settings.bundle_stills)
+        count = restart_items(settings, database, job, selection, new_recipe)
     _announce_rerun(cli, settings, job, count)
 
 

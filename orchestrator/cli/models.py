@@ -16,8 +16,8 @@ from db.progress import WeightsRow
 from db.store import open_store
 from orchestrator import weight_pins
 from orchestrator.cli.context import cli_context, require_worker_extra
-from orchestrator.cli.terminal import format_size, pluralize
 from orchestrator.on_demand import weights, worker_process
+from orchestrator.wording import format_size, pluralize
 
 CardName = Annotated[
     str, typer.Argument(metavar="NAME", help="Name of the weights; `reelwright models list` shows them.")

@@ -15,13 +15,14 @@ from db.errors import InputError
 from db.store import open_store
 from orchestrator.cli.context import CliContext, cli_context, missing_modules
 from orchestrator.cli.options import ItemIds, JobId
-from orchestrator.cli.terminal import Terminal, format_size, pluralize
+from orchestrator.cli.terminal import Terminal
 from orchestrator.results import verify as verifying
 from orchestrator.results.bag import BagInfo, write_bag
 from orchestrator.results.export import check_folder, export
 from orchestrator.results.sidecars import sidecar_maker
 from orchestrator.results.signing import Signer, open_signer
 from orchestrator.results.verify import Finding, Scope
+from orchestrator.wording import format_size, pluralize
 
 SHOWN_CHECKS = 200
 """Failed and skipped checks that are listed; more are only counted."""

@@ -1,19 +1,27 @@
-"""Commands that serve until they are stopped: ``worker`` and ``orchestrate``."""
+"""Commands that serve until they are stopped: ``worker``, ``orchestrate`` and ``serve``."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from db.logs import log_to
 from orchestrator import loop, supervise
-from orchestrator.cli.context import cli_context, require_worker_extra
+from orchestrator.cli.context import CliContext, cli_context, missing_modules, require_web_extra, require_worker_extra
+from orchestrator.cli.logs import log_to_home
+from orchestrator.cli.options import SourceRoots
+
+if TYPE_CHECKING:
+    from orchestrator.web.site import Site
 
 
 def worker(
@@ -42,6 +50,56 @@ def orchestrate(context: typer.Context) -> None:
     log_to(sys.stderr, settings.log_level)
     with cli.open_database(settings, make=True) as database, _stop_on_signal() as stop:
         loop.serve(settings, database, stop=stop)
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes any that is free.")] = 8765,
+    socket: Annotated[Path | None, typer.Option(help="Unix socket to listen at instead.")] = None,
+    public_url: Annotated[
+        str, typer.Option(help="Where people find the server, if something stands in front of it.")
+    ] = "",
+    no_login: Annotated[
+        bool, typer.Option("--no-login", help="Let in whoever reaches it: on this machine alone, every user of it.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of worker processes; if omitted, one per GPU or core.")
+    ] = None,
+    source_root: SourceRoots = None,
+) -> None:
+    """Serve pages and API, and do this home's work.
+
+    Prints a link that lets a browser in once. Elsewhere than on this machine it needs a token and --public-url.
+    """
+    require_web_extra()
+    from orchestrator.web import serving
+    from orchestrator.web.address import Address
+
+    cli = cli_context(context)
+    settings = cli.settings(slots=workers, source_roots=source_root)
+    with cli.open_database(settings, make=True) as database, serving.listen(host, port, socket) as listening:
+        port = port if socket else listening.getsockname()[1]
+        address = Address(host, port, socket, public_url)
+        serving.check_access(database, address, is_open=no_login)
+        site = serving.open_site(settings, database, address, is_open=no_login)
+        works = settings.embedded and not missing_modules("worker")
+        with log_to_home(settings), _stop_on_signal() as stop:
+            serving.serve(site, listening, stop, works=works, on_ready=lambda: _announce(cli, site))
+
+
+def _announce(cli: CliContext, site: Site) -> None:
+    """Say where the server is, and open it where there is a desktop."""
+    login = "" if site.is_open else f"{site.address.url}/enter?code={site.code.text}"
+    cli.terminal.say(f"Reelwright is at {site.address.url}")
+    if login:
+        cli.terminal.say(f"This link lets one browser in, once, within ten minutes:\n  {login}")
+    cli.terminal.event({"url": site.address.url, "login_url": login or None})
+    sys.stdout.flush()
+    if sys.stdout.isatty() and (
+        sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        webbrowser.open(login or site.address.url)
 
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

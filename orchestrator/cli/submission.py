@@ -21,11 +21,12 @@ from orchestrator.cli.context import CliContext, cli_context, require_worker_ext
 from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home, log_to_nobody
 from orchestrator.cli.options import RecipeName, SourceRoots
-from orchestrator.cli.terminal import Terminal, format_duration, format_size, pluralize, progress_line
+from orchestrator.cli.terminal import Terminal
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
 from orchestrator.results.export import check_folder, export
 from orchestrator.results.report import write_report
 from orchestrator.submit import Submission, SubmitOptions
+from orchestrator.wording import format_duration, format_size, pluralize, progress_line
 
 SHOWN_PROBLEMS = 50
 """Rows of problems or failures that a person is shown; ``--json`` gives more."""

@@ -10,9 +10,10 @@ import typer
 from db.store import open_store
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
 from orchestrator.cli.options import SourceRoots
-from orchestrator.cli.terminal import Terminal, format_duration, pluralize
+from orchestrator.cli.terminal import Terminal
 from orchestrator.on_demand import train as training
 from orchestrator.on_demand import weights
+from orchestrator.wording import format_duration, pluralize
 
 _Photos = Annotated[str, typer.Argument(help="A folder, a manifest, or tar shards ('train-*.tar').")]
 

@@ -25,6 +25,7 @@ from orchestrator import cli
 from orchestrator.cli import submission
 from orchestrator.cli.commands import COMMANDS, Group
 from orchestrator.cli.terminal import Terminal
+from orchestrator.exit_codes import BAD_INPUT, FAILURES, FAULT, INTERRUPTED, OK, REFUSED, UNAVAILABLE, exit_code
 from orchestrator.submit import SubmitOptions, submit
 from tests.support.finished import finish
 
@@ -74,13 +75,13 @@ def test_a_job_is_paused_resumed_moved_up_rerun_and_cancelled(at_home: Any, arch
     at_home("submit", archive / "m.csv")
     assert at_home("pause", 1)[1]["state"] == "paused"
     code, refused = at_home("pause", 1)
-    assert (code, refused["error"]["code"]) == (cli.REFUSED, "WRONG_STATE")
+    assert (code, refused["error"]["code"]) == (REFUSED, "WRONG_STATE")
     assert at_home("resume", 1)[1]["state"] == "running"
     assert at_home("priority", 1, 7)[1]["priority"] == 7
     (archive / "c.jpg").write_bytes(b"sent at last")
     assert at_home("rerun", 1, "--code", "FILE_MISSING") == (0, {"job_id": 1, "items": 1})
     code, nothing = at_home("rerun", 1, "--item", "one")
-    assert (code, nothing["error"]["code"]) == (cli.BAD_INPUT, "NOTHING_SELECTED")
+    assert (code, nothing["error"]["code"]) == (BAD_INPUT, "NOTHING_SELECTED")
     assert at_home("cancel", 1)[1]["state"] == "cancelled"
 
 
@@ -89,7 +90,7 @@ def test_watching_ends_with_the_job_and_speaks_in_lines(
 ) -> None:
     at_home("submit", archive / "m.csv")
     at_home("cancel", 1)
-    assert cli.run(["watch", "1", "--json", "--home", str(settings.home)]) == cli.FAILURES
+    assert cli.run(["watch", "1", "--json", "--home", str(settings.home)]) == FAILURES
     first, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["progress"]["items_total"] == 5
     assert last["job"]["state"] == "cancelled"
@@ -106,7 +107,7 @@ def test_a_dry_run_lists_every_problem_and_writes_nothing(at_home: Any, archive:
 
 def test_a_strict_refusal_brings_all_problems(at_home: Any, archive: Path) -> None:
     code, refused = at_home("submit", archive / "m.csv", "--strict")
-    assert code == cli.BAD_INPUT
+    assert code == BAD_INPUT
     assert [each["line"] for each in refused["error"]["problems"]] == [5, 6]
 
 
@@ -129,7 +130,7 @@ def test_a_strict_refusal_brings_all_problems(at_home: Any, archive: Path) -> No
 )
 def test_wrong_usage_or_input_leaves_with_2_and_one_document(at_home: Any, words: list[str]) -> None:
     code, said = at_home(*words)
-    assert code == cli.BAD_INPUT
+    assert code == BAD_INPUT
     assert said["error"]["code"] in CODES
     assert said["error"]["code"] != "WORKER_FAULT"
     assert said["error"]["message"]
@@ -150,7 +151,7 @@ def test_wrong_usage_or_input_leaves_with_2_and_one_document(at_home: Any, words
     ],
 )
 def test_every_class_of_error_has_its_exit_code(error: ReelwrightError, code: int) -> None:
-    assert cli.exit_code(error) == code
+    assert exit_code(error) == code
 
 
 def test_an_outdated_or_missing_database_says_so(at_home: Any, settings: Settings) -> None:
@@ -158,7 +159,7 @@ def test_an_outdated_or_missing_database_says_so(at_home: Any, settings: Setting
     settings.home.mkdir()
     (settings.home / "reelwright.db").touch()
     code, said = at_home("db", "check")
-    assert (code, said["error"]["code"]) == (cli.REFUSED, "DATABASE_OUTDATED")
+    assert (code, said["error"]["code"]) == (REFUSED, "DATABASE_OUTDATED")
     assert at_home("status")[1]["error"]["code"] == "DATABASE_OUTDATED"
     revision = at_home("db", "upgrade")[1]["revision"]
     assert at_home("db", "check") == (0, {"revision": revision})
@@ -167,16 +168,16 @@ def test_an_outdated_or_missing_database_says_so(at_home: Any, settings: Setting
 def test_a_service_that_is_away_leaves_with_3(at_home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REELWRIGHT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=1")
     code, said = at_home("status")
-    assert (code, said["error"]["code"]) == (cli.UNAVAILABLE, "DATABASE_UNAVAILABLE")
+    assert (code, said["error"]["code"]) == (UNAVAILABLE, "DATABASE_UNAVAILABLE")
     code, seen = at_home("doctor")
-    assert (code, seen["healthy"]) == (cli.UNAVAILABLE, False)
+    assert (code, seen["healthy"]) == (UNAVAILABLE, False)
 
 
 def test_a_bag_that_is_not_complete_is_taken_when_that_is_allowed(at_home: Any, archive: Path) -> None:
     bagit.make_bag(str(archive))
     (archive / "fetch.txt").write_text("http://host/x - data/a.jpg\n")
     code, refused = at_home("plan", "--no-probe", archive)
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "FETCH_REFUSED")
+    assert (code, refused["error"]["code"]) == (BAD_INPUT, "FETCH_REFUSED")
     assert at_home("plan", "--no-probe", "--allow-fetch", archive)[1]["lines"] == 4
     code, made = at_home("submit", archive / "bagit.txt", "--allow-fetch")
     assert (code, made["lines"]) == (0, 4)
@@ -195,7 +196,7 @@ def test_what_cannot_be_put_out_is_said_and_the_rest_is_there(
     (out / "one.png").write_text("mine")
     (out / "two.png").unlink()
     code, refused = at_home("get", 1, "--out", out)
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "ALREADY_THERE")
+    assert (code, refused["error"]["code"]) == (BAD_INPUT, "ALREADY_THERE")
     assert refused["error"]["message"].startswith("one: ")
     assert (out / "one.png").read_text() == "mine"
     assert (out / "two.png").read_text() == "restored"
@@ -242,7 +243,7 @@ def test_a_fault_of_ours_is_one_line_without_a_traceback(
         raise ZeroDivisionError("of all things")
 
     monkeypatch.setattr(progress, "jobs", broken)
-    assert cli.run(["status", "--home", str(settings.home)]) == cli.FAULT
+    assert cli.run(["status", "--home", str(settings.home)]) == FAULT
     said = capsys.readouterr().err
     assert "ZeroDivisionError: of all things" in said
     assert "Traceback" not in said
@@ -258,7 +259,7 @@ def test_an_interrupt_leaves_with_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ledger, "open_job", interrupted)
-    assert cli.run(["submit", str(archive / "m.csv"), "--home", str(archive / "home")]) == cli.INTERRUPTED
+    assert cli.run(["submit", str(archive / "m.csv"), "--home", str(archive / "home")]) == INTERRUPTED
     assert "Interrupted" in capsys.readouterr().out
 
 
@@ -325,11 +326,11 @@ def test_every_command_shows_an_example_that_it_understands(capsys: pytest.Captu
 
 @pytest.mark.parametrize("words", [[], ["models"], ["db"]])
 def test_a_group_without_a_command_shows_its_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(words) == cli.BAD_INPUT
+    assert cli.run(words) == BAD_INPUT
     shown = capsys.readouterr()
     assert shown.err.startswith(f"Usage: {' '.join(['reelwright', *words])} [OPTIONS] COMMAND")
     assert "BAD_VALUE" not in shown.err
-    assert cli.run([*words, "--json"]) == cli.BAD_INPUT
+    assert cli.run([*words, "--json"]) == BAD_INPUT
     assert json.loads(capsys.readouterr().out)["error"]["message"] == "Missing command."
 
 
@@ -362,7 +363,7 @@ def test_the_drawn_states_are_the_tables() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     page = (ROOT / "docs" / "cli.md").read_text()
-    codes = (cli.OK, cli.FAILURES, cli.BAD_INPUT, cli.UNAVAILABLE, cli.REFUSED, cli.FAULT, cli.INTERRUPTED)
+    codes = (OK, FAILURES, BAD_INPUT, UNAVAILABLE, REFUSED, FAULT, INTERRUPTED)
     assert all(f"| {code} | " in page for code in codes)
 
 
@@ -401,11 +402,11 @@ def test_no_command_works_on_a_newer_or_a_damaged_database(
     with home_database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     code, refused = at_home(*command.split())
-    assert (code, refused["error"]["code"]) == (cli.REFUSED, "DATABASE_NEWER")
+    assert (code, refused["error"]["code"]) == (REFUSED, "DATABASE_NEWER")
     home_database.engine.dispose()
     (settings.home / "reelwright.db").write_bytes(b"\xff" * 10_000)
     code, refused = at_home(*command.split())
-    assert (code, refused["error"]["code"]) == (cli.REFUSED, "DATABASE_DAMAGED")
+    assert (code, refused["error"]["code"]) == (REFUSED, "DATABASE_DAMAGED")
 
 
 @pytest.mark.parametrize("bag", [False, True])

@@ -14,8 +14,8 @@ from db.errors import CODES
 from db.progress import ProgressRow
 from db.settings import Settings
 from orchestrator import cli
-from orchestrator.cli.terminal import format_duration, format_size, progress_line
 from orchestrator.terminal_text import visible
+from orchestrator.wording import format_duration, format_size, progress_line
 
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

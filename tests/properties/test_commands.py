@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from db.errors import CODES
-from orchestrator import cli
+from orchestrator import cli, exit_codes
 from orchestrator.cli.commands import COMMANDS, MOST_NUMBER, Command, Group
 from orchestrator.on_demand import worker_process
 from tests.orchestrator.on_demand.conftest import run_here
 
 SOME = settings(phases=[Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-SERVING = {"worker", "orchestrate"}
+SERVING = {"worker", "orchestrate", "serve"}
 """These go on until they are stopped; what they are given is read by all others too."""
 IN_CHILDREN = {"train", "pack", "plan", "run"}
 """Each asks processes of its own, which takes seconds."""
@@ -142,4 +142,4 @@ def test_no_home_is_answered_with_a_fault_of_ours(
     if words == "run a.png" and place == "caf\udce9":
         words = "run FOLDER"  # nothing to work off
     with contextlib.chdir(tmp_path):
-        assert cli.run(["--home", place, *words.split()]) != cli.FAULT, capsys.readouterr()
+        assert cli.run(["--home", place, *words.split()]) != exit_codes.FAULT, capsys.readouterr()

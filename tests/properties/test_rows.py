@@ -12,7 +12,7 @@ from db import session
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
-from orchestrator import cli
+from orchestrator import cli, exit_codes
 from orchestrator.submit import SubmitOptions, submit
 from tests.support.finished import finish
 
@@ -59,12 +59,12 @@ def test_what_no_release_writes_is_named_with_its_row(
     for value in ODD:
         with database.write() as connection:
             connection.execute(text(f"UPDATE {table} SET {name} = :value"), {"value": value})
-        assert _run(command, settings, tmp_path) == cli.BAD_INPUT
+        assert _run(command, settings, tmp_path) == exit_codes.BAD_INPUT
         said = capsys.readouterr().err
         assert "RECORD_UNREADABLE" in said
         assert table.rstrip("s") in said
         codes = {line: _run(line, settings, tmp_path) for line in COMMANDS}
-        assert cli.FAULT not in codes.values(), (column, value, codes)
+        assert exit_codes.FAULT not in codes.values(), (column, value, codes)
 
 
 def _run(line: str, settings: Settings, folder: Path) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from db import session
 from db.settings import Settings
-from orchestrator import cli
+from orchestrator import cli, exit_codes
 from orchestrator.cli import surroundings
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,7 +97,7 @@ def test_signals_to_end_are_taken_as_an_interruption(
     signal.signal(number, signal.SIG_DFL)
     surroundings.heed_signals()
     monkeypatch.setattr(cli, "app", lambda *_, **__: os.kill(os.getpid(), number))
-    assert cli.run(["status"]) == cli.INTERRUPTED
+    assert cli.run(["status"]) == exit_codes.INTERRUPTED
     assert "nothing is lost" in capsys.readouterr().out
 
 

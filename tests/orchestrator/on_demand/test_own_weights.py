@@ -19,7 +19,7 @@ from db.recipe import parse
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
-from orchestrator import cli, weight_pins
+from orchestrator import cli, exit_codes, weight_pins
 from orchestrator.on_demand import weights, worker_process
 from orchestrator.submit import SubmitOptions, submit
 from tests.support import placeholders
@@ -163,9 +163,9 @@ def test_nobody_takes_the_name_of_shipped_weights(at_home: Any, home_database: D
     path = placeholders.weights(tmp_path / "own.safetensors", "folded-cnn")
     for words in (("models", "add", path), ("models", "add", path, "--card", "reelwright-denoise")):
         code, refused = at_home(*words)
-        assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "BAD_VALUE")
+        assert (code, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "BAD_VALUE")
         assert "--as folded-cnn:LABEL" in refused["error"]["remedy"]
-    assert at_home("models", "remove", "reelwright-denoise")[0] == cli.BAD_INPUT
+    assert at_home("models", "remove", "reelwright-denoise")[0] == exit_codes.BAD_INPUT
     assert progress.weights(home_database) == {}
 
 
@@ -213,7 +213,7 @@ def test_any_file_is_named_by_hand_and_two_labels_stand_side_by_side(
     assert at_home("models", "add", path, "--as", "reelwright-denoise:b")[1]["card"] == "reelwright-denoise:b"
     assert list(progress.weights(home_database)) == ["folded-cnn:film-grain", "reelwright-denoise:b"]
     code, refused = at_home("models", "add", path, "--as", "subpixel-cnn:no")
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "BAD_CHECKPOINT")
+    assert (code, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "BAD_CHECKPOINT")
     code, refused = at_home("models", "add", path, "--as", "folded-cn:no")
     assert refused["error"]["code"] == "UNKNOWN_MODEL"
     assert "'folded-cnn'" in refused["error"]["message"]

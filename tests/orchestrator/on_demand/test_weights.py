@@ -25,7 +25,7 @@ from db.recipe import PinnedFile
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
-from orchestrator import cli
+from orchestrator import cli, exit_codes
 from orchestrator.on_demand import weights, worker_process
 from orchestrator.submit import SubmitOptions, submit
 from tests.support import servers, tint
@@ -79,7 +79,7 @@ def test_weights_are_added_shown_verified_and_removed(at_home: Any, settings: Se
     assert at_home("models", "remove", "tint") == (0, {"card": "tint", "files_deleted": 1})
     assert not blob.exists()
     code, refused = at_home("models", "remove", "tint")
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "MODEL_MISSING")
+    assert (code, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "MODEL_MISSING")
 
 
 def test_a_network_that_only_spandrel_reads_is_registered_under_a_label(
@@ -102,16 +102,16 @@ def test_a_network_that_only_spandrel_reads_is_registered_under_a_label(
     code, planned = at_home("plan", photos, "--recipe", tmp_path / "r.yaml")
     assert (code, planned["problem_count"]) == (0, 0)
     code, refused = at_home("models", "add", path, "--as", "spandrel-x4:mine")
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "BAD_CHECKPOINT")
+    assert (code, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "BAD_CHECKPOINT")
     (tmp_path / "r.yaml").write_text("- denoise: {method: network, weights: 'spandrel-x2:realesrgan-x2plus'}")
     code, refused = at_home("plan", photos, "--recipe", tmp_path / "r.yaml")
-    assert code == cli.BAD_INPUT
+    assert code == exit_codes.BAD_INPUT
     assert "takes out no noise" in refused["error"]["message"]
 
 
 def test_the_terms_of_published_weights_are_on_their_card(at_home: Any, tmp_path: Path) -> None:
     code, refused = at_home("models", "add", tint.weights(tmp_path), "--licence", "mine")
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "BAD_VALUE")
+    assert (code, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "BAD_VALUE")
     assert "are on its card" in refused["error"]["message"]
 
 
@@ -175,7 +175,7 @@ def test_terms_that_must_be_accepted_are_not_passed_over(
 ) -> None:
     path = tint.weights(tmp_path).rename(tmp_path / "tint_nc.pth")
     code, refused = at_home("models", "add", path)
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "LICENCE_NOT_ACCEPTED")
+    assert (code, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "LICENCE_NOT_ACCEPTED")
     assert "Not for money. CC BY-NC 4.0" in refused["error"]["message"]
     assert progress.weights(home_database) == {}
     code, made = at_home("models", "add", path, "--card", "tint-nc", option)
@@ -197,13 +197,13 @@ def test_terms_that_must_be_accepted_are_not_passed_over(
 )  # fmt: skip
 def test_places_that_are_not_read_are_refused(at_home: Any, source: str, code: str) -> None:
     left, refused = at_home("models", "add", source)
-    assert (left, refused["error"]["code"]) == (cli.BAD_INPUT, code)
+    assert (left, refused["error"]["code"]) == (exit_codes.BAD_INPUT, code)
 
 
 def test_a_file_that_holds_something_else_is_refused_by_name(at_home: Any, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_text("<html>not found</html>")
     left, refused = at_home("models", "add", tmp_path / "w.pth")
-    assert (left, refused["error"]["code"]) == (cli.BAD_INPUT, "BAD_CHECKPOINT")
+    assert (left, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "BAD_CHECKPOINT")
     assert at_home("models", "show", "tnit")[1]["error"]["code"] == "UNKNOWN_MODEL"
 
 
@@ -226,7 +226,7 @@ def test_models_are_put_side_by_side_from_the_command_line(at_home: Any, setting
     Image.fromarray(np.random.default_rng(0).integers(40, 200, (48, 60), np.uint8)).save(photo)
     words = ("compare", photo, "--models", "tint, identity", "--out", tmp_path / "sheet.png", "--height", 64)
     code, refused = at_home(*words)
-    assert (code, refused["error"]["code"]) == (cli.BAD_INPUT, "MODEL_MISSING")
+    assert (code, refused["error"]["code"]) == (exit_codes.BAD_INPUT, "MODEL_MISSING")
     settings.home.mkdir()
     with session.open_database(settings) as database:
         session.upgrade(database)
@@ -320,7 +320,7 @@ def test_what_cannot_be_fetched_is_said_with_its_address(
     for name in ("large.pth", "elsewhere.pth"):
         (tmp_path / "site" / name).write_bytes(b"123456")
     left, refused = at_home("models", "add", f"{site}/{path}")
-    assert (left, refused["error"]["code"]) == (cli.BAD_INPUT, code)
+    assert (left, refused["error"]["code"]) == (exit_codes.BAD_INPUT, code)
     assert said in refused["error"]["message"]
     assert site in refused["error"]["message"]
 

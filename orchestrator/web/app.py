@@ -1,0 +1,71 @@
+"""Puts the application together: the guard outermost, then routes for programs and pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.metadata import version
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from orchestrator.web import rendering
+from orchestrator.web.answers import handle_errors
+from orchestrator.web.guard import Guard
+from orchestrator.web.site import Site
+
+MOST_JSON_BYTES = 4_000_000
+"""What a route takes that says nothing else: a list of a hundred thousand ids."""
+THREADS = 12
+"""Requests that are answered at the same time; a database has so many connections."""
+API = ("jobs", "health")
+"""Modules of ``api``, each with a ``router``."""
+PAGES = ("login",)
+"""Modules of ``pages``, each with a ``router``."""
+
+
+def make_app(site: Site) -> ASGIApp:
+    """Return the application of one server."""
+    app = make_routes()
+    app.state.site = site
+    handle_errors(app, rendering.show_error)
+    return Guard(app, site.address)
+
+
+def make_routes() -> FastAPI:
+    """Return the routes; what they answer with comes from the site that is put into ``app.state``."""
+    app = FastAPI(
+        title="Reelwright",
+        version=version("reelwright"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+        max_body_size=MOST_JSON_BYTES,
+    )
+    for name in API:
+        app.include_router(_router(f"orchestrator.web.api.{name}"))
+    for name in PAGES:
+        app.include_router(_router(f"orchestrator.web.pages.{name}"), include_in_schema=False)
+    app.add_api_route("/static/{digest}/{name:path}", _respond_with_asset, include_in_schema=False)
+    return app
+
+
+def _router(module: str) -> APIRouter:
+    router: APIRouter = import_module(module).router
+    return router
+
+
+def _respond_with_asset(request: Request, digest: str, name: str) -> Response:
+    response: Response = request.app.state.site.assets.respond(request, digest, name)
+    return response
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield

@@ -1,0 +1,1 @@
+"""Pages for people, one module a noun; every one works without script."""
