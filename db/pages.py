@@ -18,8 +18,8 @@ from db.errors import InputError
 from db.progress import ItemRow, JobRow, item_row, job_row
 from db.selection import Selection, score_condition
 from db.session import Database
-from db.states import ITEM_OVER
-from db.tables import Item, ItemScore, Job
+from db.states import ITEM_OVER, TaskState
+from db.tables import Item, ItemScore, Job, Task, Worker
 
 WINDOW = 20_000
 """Items that are looked through for one page: some tens of milliseconds."""
@@ -42,6 +42,46 @@ class JobPage:
 
     rows: tuple[JobRow, ...]
     more: bool
+
+
+@dataclass(frozen=True)
+class TaskInHand:
+    """What a worker has in hand."""
+
+    worker: str
+    """Its boot id."""
+    task_id: int
+    kind: str
+    job_id: int
+    item_id: int | None
+    """None for a bundle of stills."""
+    start_frame: int
+    stop_frame: int
+    """Half-open range of frames; both 0 where the kind has none."""
+    frames_done: int
+
+
+def tasks_in_hand(db: Database) -> tuple[TaskInHand, ...]:
+    """Return the tasks that are running, in the order in which they were made."""
+    statement = select(Task.__table__).where(Task.state == TaskState.RUNNING).order_by(Task.id)
+    with db.read() as connection:
+        rows = connection.execute(statement).all()
+    return tuple(
+        TaskInHand(
+            row.worker, row.id, row.kind, row.job_id, row.item_id, row.start_frame, row.stop_frame, row.frames_done
+        )
+        for row in rows
+    )
+
+
+def stranded_tasks(db: Database, silent_seconds: float) -> dict[str, int]:
+    """Return how many tasks wait for a compute signature that no worker has shown for so long, by signature."""
+    shown = select(Worker.signature).where(Worker.state == "live", Worker.heartbeat_at > db.now - silent_seconds)
+    waits = Task.state.in_((TaskState.READY, TaskState.QUEUED))
+    statement = select(Task.signature, func.count()).where(waits, Task.signature.is_not(None))
+    statement = statement.where(Task.signature.not_in(shown)).group_by(Task.signature).order_by(Task.signature)
+    with db.read() as connection:
+        return {str(signature): count for signature, count in connection.execute(statement)}
 
 
 def item_page(

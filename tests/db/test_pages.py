@@ -17,9 +17,9 @@ from db.records import ItemResult
 from db.selection import Selection
 from db.session import Database
 from db.states import ItemState
-from db.tables import Item, ItemScore
+from db.tables import Item, ItemScore, Task
 from tests.conftest import Schema
-from tests.db.desk import Desk, blob, still
+from tests.db.desk import Desk, blob, reel, still
 
 COUNT = 60
 CODES = (None, None, "CORRUPT", "FILE_MISSING")
@@ -229,3 +229,24 @@ def test_what_can_be_started_again_is_counted(database: Database, job_id: int, n
     over = {"done", "failed", "quarantined", "cancelled"}
     expected = [row for row in progress.items(database, job_id) if row.state in over and fits(row, scores.get(row.id))]
     assert pages.finished_count(database, job_id, selection) == len(expected)
+
+
+def test_a_running_task_is_told_with_its_worker_and_its_place(database: Database) -> None:
+    desk = Desk(database)
+    desk.submit([still(0)])
+    desk.hire("w7")
+    assert pages.tasks_in_hand(database) == ()
+    lease = desk.next_lease()
+    (task,) = pages.tasks_in_hand(database)
+    assert (task.worker, task.task_id, task.kind, task.item_id) == ("w7", lease.task_id, "restore", None)
+
+
+def test_a_task_waits_for_a_signature_that_nobody_alive_has(database: Database) -> None:
+    desk = Desk(database)
+    desk.submit([reel(0)])
+    with database.write() as connection:
+        connection.execute(update(Task).values(signature="other"))
+    desk.hire("w1", "sig")
+    assert pages.stranded_tasks(database, 60) == {"other": 1}
+    desk.hire("w2", "other")
+    assert pages.stranded_tasks(database, 60) == {}
