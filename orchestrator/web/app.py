@@ -23,7 +23,7 @@ THREADS = 12
 """Requests that are answered at the same time; a database has so many connections."""
 API = ("jobs", "health")
 """Modules of ``api``, each with a ``router``."""
-PAGES = ("login",)
+PAGES = ("login", "jobs", "items", "item", "compare", "workers", "models", "reference")
 """Modules of ``pages``, each with a ``router``."""
 
 

@@ -8,7 +8,7 @@ class Comparison {
   constructor(root) {
     this.root = root;
     this.stage = root.querySelector("[data-stage]");
-    this.layers = [...this.stage.querySelectorAll(".layer")];
+    this.layers = [...this.stage.querySelectorAll(".layer[data-name]")];
     this.images = this.layers.map((layer) => layer.querySelector("img"));
     this.canvas = this.stage.querySelector("canvas");
     this.line = this.stage.querySelector("[data-edge-line]");

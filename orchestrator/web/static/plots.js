@@ -11,7 +11,22 @@ export function readTimeline(buffer) {
   head.columns.forEach((column, number) => {
     column.values = new Float32Array(buffer, begin + 4 * number * head.frames, head.frames);
   });
+  head.seconds = head.columns.find((column) => column.name === "seconds")?.values;
+  head.columns = head.columns.filter((column) => column.name !== "seconds");
+  head.rate = ratio(head.rate);
   return head;
+}
+
+function ratio(text) {
+  const [over, under = 1] = String(text).split("/").map(Number);
+  return over / under;
+}
+
+/** Gates with the columns that they judge frame by frame; what judges a whole reel has none. */
+export function frameGates(head) {
+  const judges = (gate, column) =>
+    column.name === gate.metric || (column.metric === gate.metric && /^_\d+$/.test(column.name.slice(gate.metric.length)));
+  return head.gates.flatMap((gate) => head.columns.filter((column) => judges(gate, column)).map((column) => ({ ...gate, column })));
 }
 
 /** The range in which nearly all values lie, and whether any lie outside: `{low, high, clipped}`. */
@@ -87,12 +102,6 @@ const MET = {
   ">": (value, bound) => value > bound,
   ">=": (value, bound) => value >= bound,
 };
-
-/** Read `>= 30` as `{relation, value}`. */
-export function readGate(text) {
-  const [, relation, value] = /^\s*(<=|>=|<|>)\s*(-?[\d.]+(?:e-?\d+)?)\s*$/.exec(text) ?? [];
-  return relation ? { relation, value: Number(value) } : null;
-}
 
 /** Whether a value does not meet a gate; what has no value is not judged. */
 export function misses(gate, value) {

@@ -1,9 +1,10 @@
 // A reel's scores over its frames: one small plot a metric, one cursor for all, and the frame under it in both pictures.
 
 import { showPicture } from "./pictures.js";
-import { MOST_POINTS, drawable, frameOf, misses, readGate, readTimeline, robustRange, shotAround, timecode } from "./plots.js";
+import { MOST_POINTS, drawable, frameGates, frameOf, misses, readTimeline, robustRange, shotAround, timecode } from "./plots.js";
 
-const HEIGHT = 92;
+const HEIGHT = 72;
+const AXIS = 20; // the last plot alone says which frames these are
 const IMAGE_WIDTH = 960;
 
 /** Ink of the sheet, as the canvas needs it: a colour that depends on the theme is resolved by an element that wears it. */
@@ -59,8 +60,7 @@ class Timeline {
     this.last = Math.max(0, head.frames - 1);
     this.rate = head.rate || this.rate;
     this.shots = head.shots.length ? head.shots : [0];
-    this.gates = head.columns.flatMap((column) =>
-      (head.gates[column.name] ?? []).map(readGate).filter(Boolean).map((gate) => ({ ...gate, column })));
+    this.gates = frameGates(head);
     this.window = [0, Math.max(1, this.last)];
     this.draw();
     this.go(this.frame, { quick: true });
@@ -81,7 +81,7 @@ class Timeline {
     name.className = "name";
     const gates = this.gates.filter((gate) => gate.column === column);
     const told = gates.map((gate) => ` · gate ${gate.relation} ${gate.value}`).join("");
-    name.appendChild(document.createElement("span")).textContent = `${column.name}${column.unit ? ` (${column.unit})` : ""}${told}`;
+    name.appendChild(document.createElement("span")).textContent = `${column.name}${column.unit && column.unit !== "1" ? ` (${column.unit})` : ""}${told}`;
     column.output = name.appendChild(document.createElement("output"));
     const others = this.other?.columns.filter((each) => each.name === column.name).map((each) => each.values) ?? [];
     column.lines = [column.values, ...others.map((values) => padded(values, this.head.frames))];
@@ -101,16 +101,17 @@ class Timeline {
 
   options(column, gates) {
     const { ink } = this;
+    const isLast = column === this.head.columns.at(-1);
     const axis = { stroke: ink.soft, grid: { stroke: ink.grid, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     return {
       width: this.width(),
-      height: HEIGHT,
+      height: HEIGHT + (isLast ? AXIS : 0),
       padding: [6, 8, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "timeline" }, points: { show: false }, drag: { x: true, y: false, setScale: true } },
       scales: { x: { time: false, range: (_, low, high) => this.bounds(low, high) }, y: { range: (u) => this.range(u, column, gates) } },
       axes: [
-        { ...axis, size: 20, gap: 2, space: 70 },
+        { ...axis, size: isLast ? AXIS : 2, gap: 2, space: 70, ...(!isLast && { values: (_, splits) => splits.map(() => "") }) },
         { ...axis, size: 52, gap: 4, space: 26 },
       ],
       series: [
@@ -160,12 +161,15 @@ class Timeline {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     this.drawGates(u, gates, ratio);
-    const mark = (frame, ink, y, height) => {
+    const mark = (frame, ink, y, height, width = 0) => {
       ctx.fillStyle = ink;
-      ctx.fillRect(Math.round(u.valToPos(frame, "x", true)), y, Math.max(2 * ratio, 1), height);
+      ctx.fillRect(Math.round(u.valToPos(frame, "x", true)), y, Math.max(2 * ratio, width), height);
     };
-    for (const frame of this.head.damaged) mark(frame, this.ink.gate, bbox.top, 5 * ratio);
-    for (const frame of this.head.substitutes) mark(frame, this.ink.held, bbox.top, bbox.height);
+    for (const [from, to] of this.head.stand_ins) {
+      const width = u.valToPos(to, "x", true) - u.valToPos(from, "x", true);
+      mark(from, this.ink.gate, bbox.top, 5 * ratio, width);
+    }
+    for (const { frame } of this.head.substitutes) mark(frame, this.ink.held, bbox.top, bbox.height);
     this.drawOutside(u, column, ratio);
     ctx.restore();
   }
@@ -335,7 +339,7 @@ class Timeline {
   resize() {
     const width = this.width();
     if (!this.plots.length || this.plots[0].width === width) return;
-    for (const plot of this.plots) plot.setSize({ width, height: HEIGHT });
+    for (const plot of this.plots) plot.setSize({ width, height: plot.height });
     this.place();
   }
 
