@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from db import queues
-from db.doorbells import TASK_NAME
 from db.errors import BrokerUnavailable, InputError, lacks_room
 from db.settings import Settings, make_home
 
@@ -47,7 +46,7 @@ class CeleryBroker:
             with self.app.producer_or_acquire() as producer:
                 for bell in bells:
                     self.app.send_task(
-                        TASK_NAME,
+                        bell.name,
                         args=(bell.task_id, bell.epoch),
                         queue=_queue(bell.queue),
                         producer=producer,

@@ -12,6 +12,8 @@ import uuid
 from typing import Any
 
 TASK_NAME = "reelwright.attempt"
+LOOK_NAME = "reelwright.look"
+"""Of a doorbell whose number is a look's, not a task's."""
 MOST_BYTES = 64 << 10
 """Longest message that is read; ours have 1 kB."""
 _MOST_NUMBER = 2**63 - 1
@@ -44,8 +46,8 @@ def clean_payload(payload: Any) -> dict[str, Any]:
             "content-encoding": "utf-8",
             "headers": {"task": str(name)},
             "properties": {"body_encoding": "base64", "delivery_info": {"routing_key": str(queue)}},
-        } if name == TASK_NAME:
-            return _payload(*_numbers(body), queue)
+        } if name in (TASK_NAME, LOOK_NAME):
+            return _payload(name, *_numbers(body), queue)
     raise NotADoorbell("not a message of ours")
 
 
@@ -62,7 +64,7 @@ def _numbers(body: str) -> tuple[int, int]:
     raise NotADoorbell("its body is not a task and an epoch")
 
 
-def _payload(task_id: int, epoch: int, queue: str) -> dict[str, Any]:
+def _payload(name: str, task_id: int, epoch: int, queue: str) -> dict[str, Any]:
     message_id = str(uuid.uuid4())
     body = json.dumps([[task_id, epoch], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     return {
@@ -70,7 +72,7 @@ def _payload(task_id: int, epoch: int, queue: str) -> dict[str, Any]:
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {
-            "lang": "py", "task": TASK_NAME, "id": message_id, "root_id": message_id, "parent_id": None, "group": None,
+            "lang": "py", "task": name, "id": message_id, "root_id": message_id, "parent_id": None, "group": None,
             "retries": 0, "eta": None, "expires": None, "timelimit": [None, None], "ignore_result": True,
         },
         "properties": {

@@ -208,6 +208,9 @@ CODES: dict[str, CodeFacts] = {
     "REVIEW_SUPERSEDED": CodeFacts(
         "A rerun made the item anew before anybody decided.", "Look at the newest result of the item."
     ),
+    "UNKNOWN_LOOK": CodeFacts(
+        "There is no such picture: what was asked for is kept for an hour.", "Ask for the picture again."
+    ),
     "UNKNOWN_WEBHOOK": CodeFacts("There is no such webhook.", "Look at the list of webhooks for the numbers."),
     "TOO_MANY_KEPT": CodeFacts(
         "As many are there as are kept, and none was added.", "Remove some that are not needed any more."

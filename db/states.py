@@ -142,6 +142,15 @@ class WebhookEvent(StrEnum):
     PAUSED = f"job.{JobState.PAUSED}"
 
 
+class LookState(StrEnum):
+    """Where a picture stands that a worker shall show."""
+
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class DeliveryState(StrEnum):
     """What became of a message to a webhook."""
 

@@ -380,6 +380,26 @@ class Review(Base):
     """None where no person decided."""
 
 
+class Look(Base):
+    """A picture that a page waits for, and that a worker shows. Rows are kept for an hour."""
+
+    __tablename__ = "looks"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    order_json: Mapped[str] = mapped_column(Text)
+    """What ``python -m workers look`` is asked, but for the folder."""
+    state: Mapped[str] = mapped_column(String(10))
+    epoch: Mapped[int] = mapped_column(Integer)
+    """Raised with each doorbell: earlier ones are void."""
+    asked_at: Mapped[float] = mapped_column(Float, index=True)
+    rung_at: Mapped[float] = mapped_column(Float)
+    worker: Mapped[str | None] = mapped_column(String(40))
+    """Boot id of who took it; none while nobody did."""
+    lease_until: Mapped[float | None] = mapped_column(Float)
+    answer_json: Mapped[str | None] = mapped_column(Text)
+    """What the worker said, with the picture's ``blob``; or ``code``, ``message`` and ``remedy``."""
+
+
 class Study(Base):
     """A question to people who look at pairs of pictures."""
 

@@ -127,6 +127,7 @@ class Loop:
         if reel_count:
             log.warning("planned again for other workers", reels=reel_count)
         self._pause_failing()
+        ledger.forget_looks(self.database)
         self._sweep()
 
     def _check_clock(self) -> None:

@@ -4,7 +4,7 @@
 accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``taking_back`` leaves
 a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
 leader's housekeeping. ``access`` lets people and programs in, ``webhooks`` tells others how jobs end, ``auditing``
-remembers who did what, ``reviewing`` what people say of results.
+remembers who did what, ``reviewing`` what people say of results. ``looking`` has workers show pictures to pages.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -38,6 +38,7 @@ from db.ledger.failing import (
 )
 from db.ledger.fencing import Lease
 from db.ledger.leasing import Renewal, heartbeat, lease, release
+from db.ledger.looking import LookStatus, answer_look, ask_look, forget_looks, look_prefix, poll_look, take_look
 from db.ledger.maintenance import (
     clock,
     disbelieve_future,
@@ -83,6 +84,7 @@ __all__ = [
     "JobRequest",
     "Lease",
     "LineError",
+    "LookStatus",
     "NewLine",
     "NewTask",
     "NewWebhook",
@@ -99,6 +101,8 @@ __all__ = [
     "add_token",
     "add_webhook",
     "add_weights",
+    "answer_look",
+    "ask_look",
     "cancel_job",
     "clock",
     "close_ingest",
@@ -118,11 +122,13 @@ __all__ = [
     "finish_bundle",
     "finish_jobs",
     "fold_counters",
+    "forget_looks",
     "forget_sweeps",
     "heartbeat",
     "hold_leases",
     "lead",
     "lease",
+    "look_prefix",
     "mark_delivered",
     "mark_failed",
     "note",
@@ -130,6 +136,7 @@ __all__ = [
     "open_session",
     "over_threshold",
     "pause_job",
+    "poll_look",
     "principal_of_session",
     "principal_of_token",
     "quarantine_frame",
@@ -154,5 +161,6 @@ __all__ = [
     "slots",
     "switch_webhook",
     "take_back",
+    "take_look",
     "weights_in_use",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
+from db.doorbells import TASK_NAME
 from db.ledger.job_states import move_job
 from db.ledger.worker_registry import live_slots
 from db.queues import FINISH, LIGHT, RESTORE, restore_queue
@@ -22,8 +23,10 @@ class Doorbell:
     """A message to send."""
 
     task_id: int
+    """Or a look's number, by ``name``."""
     epoch: int
     queue: str
+    name: str = TASK_NAME
 
 
 def dispatch(db: Database, lease_seconds: float) -> list[Doorbell]:

@@ -18,7 +18,7 @@ from db.ledger.job_states import lock_job, move_job
 from db.ledger.webhooks import PAUSES_SECONDS
 from db.session import Database
 from db.states import ITEM_LIVE, DeliveryState, ItemState, JobState, TaskState
-from db.tables import COUNTERS, Base, CounterDelta, Delivery, Item, Job, JobProgress, Leader, Sweep, Task, Worker
+from db.tables import COUNTERS, Base, CounterDelta, Delivery, Item, Job, JobProgress, Leader, Look, Sweep, Task, Worker
 
 SWEEP_AFTER_SECONDS = 120.0
 """How long blobs that nobody points to are kept: longer than any late writer lives."""
@@ -84,6 +84,7 @@ def disbelieve_future(db: Database, lease_seconds: float, pause_seconds: float) 
         (JobProgress, JobProgress.rated_at, 0.0, true()),
         (Delivery, Delivery.next_at, PAUSES_SECONDS[-1], Delivery.state == DeliveryState.PENDING),
         (Sweep, Sweep.due_at, SWEEP_AFTER_SECONDS, true()),
+        (Look, Look.asked_at, 0.0, true()),
     )
     count = 0
     for table, column, seconds, which in bounds:

@@ -14,7 +14,7 @@ from redis import Redis as Client
 
 from db import message_folder
 from db.broker import CeleryBroker, _queue
-from db.doorbells import NotADoorbell, clean_payload, read_payload
+from db.doorbells import LOOK_NAME, TASK_NAME, NotADoorbell, clean_payload, read_payload
 from db.errors import BrokerUnavailable, InputError
 from db.ledger import Doorbell
 from db.settings import Settings
@@ -212,6 +212,17 @@ def test_nothing_but_two_numbers_of_a_message_is_handed_on(tmp_path: Path) -> No
     assert cleaned["headers"]["timelimit"] == [None, None]
     assert "x" not in json.dumps(cleaned["headers"]["eta"])
     assert json.loads(base64.b64decode(cleaned["body"]))[:2] == [[7, 3], {}]
+
+
+@pytest.mark.parametrize("name", [TASK_NAME, LOOK_NAME])
+def test_doorbells_of_both_kinds_keep_their_kind(tmp_path: Path, name: str) -> None:
+    CeleryBroker(Settings(home=tmp_path)).send([Doorbell(7, 3, "light", name)])
+    (message,) = (tmp_path / "messages" / "in").iterdir()
+    payload = read_payload(message.read_bytes())
+    assert payload["headers"]["task"] == name
+    payload["headers"]["task"] = "reelwright.other"
+    with pytest.raises(NotADoorbell):
+        clean_payload(payload)
 
 
 def _fifo(path: Path) -> None:

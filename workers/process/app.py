@@ -17,7 +17,7 @@ import structlog
 
 from db import ledger, queues, session
 from db.broker import celery_app
-from db.doorbells import TASK_NAME
+from db.doorbells import LOOK_NAME, TASK_NAME
 from db.errors import DatabaseUnavailable, InputError
 from db.settings import Settings
 from db.store import open_store
@@ -25,6 +25,7 @@ from workers import device as devices
 from workers.process.attempt import WorkerContext, run
 from workers.process.heartbeat import Heartbeat
 from workers.process.isolation import end_with_parent
+from workers.process.looking import LookDesk
 
 BOOT_ID = "REELWRIGHT_BOOT_ID"
 log = structlog.get_logger(__name__)
@@ -84,13 +85,25 @@ def _consume(settings: Settings, context: WorkerContext) -> None:
 
 
 def _register(app: Any, post: WorkerContext) -> None:
-    """Make ``app`` answer doorbells: the one Celery task."""
+    """Make ``app`` answer doorbells: those of tasks and those of looks."""
+    desk = LookDesk(post)
 
-    @app.task(name=TASK_NAME, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
-    def attempt(*args: object, **kwargs: object) -> None:
+    def attempt(task_id: int, epoch: int) -> None:
+        desk.close()
+        run(post, task_id, epoch)
+
+    _answer(app, TASK_NAME, attempt)
+    _answer(app, LOOK_NAME, desk.show)
+
+
+def _answer(app: Any, name: str, work: Callable[[int, int], None]) -> None:
+    """Make doorbells of a name do a work, which is given their two numbers."""
+
+    @app.task(name=name, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+    def answer(*args: object, **kwargs: object) -> None:
         match args:
-            case (int(task_id), int(epoch)) if not kwargs:
-                run(post, task_id, epoch)
+            case (int(number), int(epoch)) if not kwargs:
+                work(number, epoch)
             case _:  # forged, or from another release: the lease would refuse it anyway
                 log.warning("not a doorbell", args=repr(args)[:200])
 
