@@ -211,6 +211,13 @@ CODES: dict[str, CodeFacts] = {
     "UNKNOWN_LOOK": CodeFacts(
         "There is no such picture: what was asked for is kept for an hour.", "Ask for the picture again."
     ),
+    "UNKNOWN_STUDY": CodeFacts("There is no such study.", "Look at the list of studies for the numbers."),
+    "STUDY_CLOSED": CodeFacts("The study is over and takes no more votes.", "Ask whoever sent the link."),
+    "UNKNOWN_TRIAL": CodeFacts("That pair of pictures was not shown to this rater.", "Judge the pair that is shown."),
+    "ALREADY_VOTED": CodeFacts("The vote on that pair is given, and stands.", "Go on with the next pair."),
+    "RANKING_IMPOSSIBLE": CodeFacts(
+        "The votes do not compare all variants with one another, not even by way of others.", "Gather more votes."
+    ),
     "UNKNOWN_WEBHOOK": CodeFacts("There is no such webhook.", "Look at the list of webhooks for the numbers."),
     "TOO_MANY_KEPT": CodeFacts(
         "As many are there as are kept, and none was added.", "Remove some that are not needed any more."

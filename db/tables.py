@@ -448,7 +448,10 @@ class Vote(Base):
     """One trial as one rater was shown it, and what was chosen."""
 
     __tablename__ = "votes"
-    __table_args__ = (UniqueConstraint("trial_id", "rater"), Index("votes_of_rater", "study_id", "rater", "position"))
+    __table_args__ = (
+        UniqueConstraint("trial_id", "rater"),
+        Index("votes_of_rater", "study_id", "rater", "position", unique=True),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))

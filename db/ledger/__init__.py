@@ -4,7 +4,8 @@
 accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``control`` obeys people, ``taking_back`` leaves
 a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
 leader's housekeeping. ``access`` lets people and programs in, ``webhooks`` tells others how jobs end, ``auditing``
-remembers who did what, ``reviewing`` what people say of results. ``looking`` has workers show pictures to pages.
+remembers who did what, ``reviewing`` what people say of results, ``studying`` which of two pictures they call better.
+``looking`` has workers show pictures to pages.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -53,6 +54,17 @@ from db.ledger.maintenance import (
 )
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, replan_stranded
 from db.ledger.reviewing import decide
+from db.ledger.studying import (
+    NewStudy,
+    OpenedStudy,
+    Presentation,
+    StudyItem,
+    StudyVariant,
+    close_study,
+    next_trial,
+    open_study,
+    vote,
+)
 from db.ledger.submission import (
     JobRequest,
     LineError,
@@ -86,15 +98,20 @@ __all__ = [
     "LineError",
     "LookStatus",
     "NewLine",
+    "NewStudy",
     "NewTask",
     "NewWebhook",
     "NewWeights",
     "OpenedJob",
+    "OpenedStudy",
+    "Presentation",
     "Principal",
     "ReelPlan",
     "ReelView",
     "Renewal",
     "Selection",
+    "StudyItem",
+    "StudyVariant",
     "WorkerIdentity",
     "add_lines",
     "add_tasks",
@@ -107,6 +124,7 @@ __all__ = [
     "clock",
     "close_ingest",
     "close_session",
+    "close_study",
     "complete_item",
     "complete_still",
     "complete_task",
@@ -131,9 +149,11 @@ __all__ = [
     "look_prefix",
     "mark_delivered",
     "mark_failed",
+    "next_trial",
     "note",
     "open_job",
     "open_session",
+    "open_study",
     "over_threshold",
     "pause_job",
     "poll_look",
@@ -162,5 +182,6 @@ __all__ = [
     "switch_webhook",
     "take_back",
     "take_look",
+    "vote",
     "weights_in_use",
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 import secrets
@@ -15,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from db.errors import InputError
 from db.ledger.limits import MOST_NAME, line, refuse_more
 from db.records import read_word
+from db.secret_text import digest
 from db.session import Database
 from db.states import Role
 from db.tables import ApiToken, BrowserSession
@@ -55,7 +55,7 @@ def add_token(db: Database, name: str, role: Role, expires_at: float | None = No
         InputError: ``BAD_VALUE``, ``NAME_TAKEN`` or ``TOO_MANY_KEPT``.
     """
     plain, secret = line(name, MOST_NAME, "name"), TOKEN_MARK + secrets.token_urlsafe(SECRET_BYTES)
-    values = {"name": plain, "role": role, "sha256": _digest(secret), "prefix": secret[:PREFIX_CHARACTERS]}
+    values = {"name": plain, "role": role, "sha256": digest(secret), "prefix": secret[:PREFIX_CHARACTERS]}
     try:
         with db.write() as connection:
             refuse_more(connection, ApiToken, MOST_TOKENS, "tokens")
@@ -92,7 +92,7 @@ def principal_of_token(db: Database, secret: str) -> Principal | None:
     """
     if not _TOKEN.fullmatch(secret):
         return None
-    wanted = select(ApiToken.__table__, db.now.label("now")).where(ApiToken.sha256 == _digest(secret), _valid(db))
+    wanted = select(ApiToken.__table__, db.now.label("now")).where(ApiToken.sha256 == digest(secret), _valid(db))
     with db.read() as connection:
         row = connection.execute(wanted).first()
     if row is None:
@@ -119,7 +119,7 @@ def open_session(db: Database, name: str, role: Role, token_id: int | None, seco
     if not 0 < seconds <= MOST_SESSION_SECONDS:
         raise InputError(f"seconds: a session lasts more than 0 and at most {MOST_SESSION_SECONDS:.0f} seconds")
     plain, cookie = line(name, MOST_NAME, "name"), secrets.token_urlsafe(SECRET_BYTES)
-    values = {"sha256": _digest(cookie), "token_id": token_id, "name": plain, "role": role}
+    values = {"sha256": digest(cookie), "token_id": token_id, "name": plain, "role": role}
     with db.write() as connection:
         connection.execute(delete(BrowserSession).where(BrowserSession.expires_at <= db.now))
         refuse_more(connection, BrowserSession, MOST_SESSIONS, "sessions")
@@ -134,7 +134,7 @@ def principal_of_session(db: Database, cookie: str) -> Principal | None:
     wanted = (
         select(BrowserSession.__table__)
         .join(ApiToken, ApiToken.id == BrowserSession.token_id, isouter=True)
-        .where(BrowserSession.sha256 == _digest(cookie), BrowserSession.expires_at > db.now)
+        .where(BrowserSession.sha256 == digest(cookie), BrowserSession.expires_at > db.now)
         .where(or_(BrowserSession.token_id.is_(None), _valid(db)))
     )
     with db.read() as connection:
@@ -145,7 +145,7 @@ def principal_of_session(db: Database, cookie: str) -> Principal | None:
 def close_session(db: Database, cookie: str) -> None:
     """Log a browser out; one that is not logged in stays so."""
     with db.write() as connection:
-        connection.execute(delete(BrowserSession).where(BrowserSession.sha256 == _digest(cookie)))
+        connection.execute(delete(BrowserSession).where(BrowserSession.sha256 == digest(cookie)))
 
 
 def close_sessions_of_token(connection: Connection, token_id: int) -> None:
@@ -159,7 +159,3 @@ def _valid(db: Database) -> ColumnElement[bool]:
 
 def _principal(row: Row[Any], token_id: int | None) -> Principal:
     return Principal(row.name, read_word(Role, row.role, f"{row.name}'s role"), token_id)
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

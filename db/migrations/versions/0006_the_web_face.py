@@ -102,7 +102,7 @@ def upgrade() -> None:
         sa.Column('decided_at', sa.Float(), nullable=True),
         sa.UniqueConstraint('trial_id', 'rater'),
     )
-    op.create_index('votes_of_rater', 'votes', ['study_id', 'rater', 'position'])
+    op.create_index('votes_of_rater', 'votes', ['study_id', 'rater', 'position'], unique=True)
     op.create_table(
         'webhooks',
         sa.Column('id', ID, primary_key=True),

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from db import administration, ledger
 from db.errors import InputError
 from db.ledger import access
+from db.secret_text import digest
 from db.session import Database
 from db.states import Role
 from db.tables import ApiToken, BrowserSession
@@ -50,7 +51,7 @@ def test_no_secret_is_kept(database: Database) -> None:
 @pytest.mark.parametrize("wrong", ["", "rw_", "x" * 46, "rw_" + "é" * 43, "rw_" + "a" * 43, "rw_" + "a" * 10_000, "\0"])
 def test_what_is_no_token_lets_nobody_in(database: Database, wrong: str) -> None:
     secret = ledger.add_token(database, "anna", Role.ADMIN)
-    for guess in (wrong, secret[:-1], secret + "a", secret + "\n", secret.upper(), access._digest(secret)):
+    for guess in (wrong, secret[:-1], secret + "a", secret + "\n", secret.upper(), digest(secret)):
         assert ledger.principal_of_token(database, guess) is None
         assert ledger.principal_of_session(database, guess) is None
 
