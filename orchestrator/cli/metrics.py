@@ -52,6 +52,9 @@ def _rows(spec: MetricSpec) -> list[tuple[str, str]]:
         ("taken by", _TAKEN_BY[spec.taken_by]),
         ("needs weights", spec.judge or "no"),
     ]
+    if spec.in_jobs:
+        relation, of = (">=" if spec.higher_is_better else "<="), "a frame" if spec.reduces == "picture" else "a reel"
+        rows.append(("as a recipe's gate", f'gates: {{{spec.name}: "{relation} NUMBER"}}, of {of}'))
     return rows + ([("was called", ", ".join(spec.aliases))] if spec.aliases else [])
 
 
