@@ -28,8 +28,9 @@ def add_reviews(
     connection: Connection, job_id: int, item_id: int, generation: int, below_gates: Iterable[BelowGate]
 ) -> None:
     """Write down what of a new result lies beyond gates. What nobody decided of earlier ones is superseded."""
-    earlier = update(Review).where(Review.item_id == item_id, Review.generation < generation, Review.verdict.is_(None))
-    connection.execute(earlier.values(verdict=Verdict.SUPERSEDED))
+    if generation > 1:
+        earlier = update(Review).where(Review.item_id == item_id, Review.generation < generation)
+        connection.execute(earlier.where(Review.verdict.is_(None)).values(verdict=Verdict.SUPERSEDED))
     rows = [_row(each) | {"job_id": job_id, "item_id": item_id, "generation": generation} for each in below_gates]
     if rows:
         connection.execute(insert(Review), heapq.nlargest(MOST_REVIEWS, rows, key=lambda row: float(row["distance"])))

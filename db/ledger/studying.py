@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from db.errors import InputError
@@ -221,10 +221,11 @@ def _present(db: Database, study_id: int, who: str) -> Presentation | None:
     with db.write() as connection:
         _demand_open(connection, study_id)
         mine = (Vote.study_id == study_id, Vote.rater == who)
-        waiting = _shown(connection, Vote.choice.is_(None), *mine)
-        if waiting is not None:
-            return _presentation(waiting)
-        position = connection.scalar(select(func.count()).select_from(Vote).where(*mine)) or 0
+        # One statement sees one moment: else a pair that another page is shown meanwhile was counted, not waited for.
+        waiting = func.min(case((Vote.choice.is_(None), Vote.position)))
+        position, waits_at = connection.execute(select(func.count(), waiting).where(*mine)).one()
+        if waits_at is not None:
+            return _presentation(connection, waits_at, *mine)
         if position == 0:
             _refuse_more_raters(connection, study_id)
         seen = select(Vote.trial_id).where(*mine)
@@ -234,7 +235,7 @@ def _present(db: Database, study_id: int, who: str) -> Presentation | None:
         values = {"study_id": study_id, "trial_id": trial_id, "rater": who, "position": position}
         shown = insert(Vote).values(**values, a_is_left=bool(secrets.randbits(1)), shown_at=db.now)
         connection.execute(shown)
-        return _presentation(_shown(connection, Vote.position == position, *mine))
+        return _presentation(connection, position, *mine)
 
 
 def _demand_open(connection: Connection, study_id: int) -> None:
@@ -255,16 +256,11 @@ def _refuse_more_raters(connection: Connection, study_id: int) -> None:
         raise InputError(f"{raters} people take part already, and no more can", code="TOO_MANY_KEPT")
 
 
-def _shown(connection: Connection, *which: Any) -> Any:
-    wanted = select(Vote.position, Vote.a_is_left, Trial.name_a, Trial.name_b).join(Trial, Trial.id == Vote.trial_id)
-    return connection.execute(wanted.where(*which).order_by(Vote.position).limit(1)).first()
-
-
-def _presentation(row: Any) -> Presentation | None:
-    if row is None:
-        return None
+def _presentation(connection: Connection, position: int, *mine: Any) -> Presentation:
+    wanted = select(Vote.a_is_left, Trial.name_a, Trial.name_b).join(Trial, Trial.id == Vote.trial_id)
+    row = connection.execute(wanted.where(Vote.position == position, *mine)).one()
     left, right = (row.name_a, row.name_b) if row.a_is_left else (row.name_b, row.name_a)
-    return Presentation(row.position, left, right)
+    return Presentation(position, left, right)
 
 
 def _due_repetition(connection: Connection, who: str, position: int, seen: Select[int]) -> int | None:

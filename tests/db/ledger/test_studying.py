@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,7 @@ from db.ledger.studying import NewStudy, Presentation, StudyItem, StudyVariant
 from db.session import Database
 from db.states import Choice, StudyState, TrialKind
 from db.tables import Study, Trial, Vote
+from tests.conftest import Schema
 
 NAMES = ("classic", "network", "source")
 STUDY = NewStudy(
@@ -124,6 +127,36 @@ def test_a_vote_stands_and_only_what_was_shown_can_be_voted_on(database: Databas
     assert (vote.choice, vote.position) == (Choice.LEFT, 0)
     assert vote.decided_at >= vote.shown_at > 1e9
     assert sum(row.judged for row in trials(database)) == 1
+
+
+def test_pages_of_one_browser_that_ask_at_once_show_one_pair(schema: Schema) -> None:
+    with schema.open() as database:
+        ledger.open_study(database, STUDY)
+    start = threading.Barrier(4)
+
+    def ask() -> Presentation | None:
+        with schema.open() as database:
+            start.wait(20)
+            return ledger.next_trial(database, 1, "one")
+
+    with ThreadPoolExecutor(4) as pool:
+        shown = {each.result() for each in [pool.submit(ask) for _ in range(4)]}
+    assert len(shown) == 1
+    assert None not in shown
+
+
+def test_votes_that_come_at_once_are_all_counted(schema: Schema) -> None:
+    with schema.open() as database:
+        ledger.open_study(database, STUDY)
+
+    def take_part(rater: str) -> None:
+        with schema.open() as database:
+            judge(database, rater, 6)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(take_part, ("one", "two", "three", "four")))
+    with schema.open() as database:
+        assert sum(row.judged for row in trials(database)) == studies.counts(database, 1).votes == 24
 
 
 def test_the_sides_of_a_vote_are_those_that_were_shown(database: Database) -> None:
