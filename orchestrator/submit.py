@@ -74,8 +74,8 @@ class StrictRefusal(ManifestError):
 class SubmitOptions:
     """How to submit."""
 
-    recipe: str | None = None
-    """Name or file; none takes the manifest's own, else the default."""
+    recipe: str | Recipe | None = None
+    """The recipe, its name or file; none takes the manifest's own, else the default."""
     name: str = ""
     """What people call the job; empty takes the manifest's file name."""
     strict: bool = False
@@ -107,7 +107,7 @@ class Submission:
 def submit(
     settings: Settings,
     database: Database,
-    path: Path | str,
+    path: Path | str | Manifest,
     options: SubmitOptions,
     *,
     on_lines: Callable[[int], None] = lambda count: None,
@@ -117,7 +117,7 @@ def submit(
     Args:
         settings: Whose limits and source roots hold.
         database: Where the job goes.
-        path: A manifest file, a folder, or ``s3://bucket/prefix``.
+        path: A manifest file, a folder, or ``s3://bucket/prefix``; or a manifest that was opened already.
         options: How.
         on_lines: Called with the number of lines after each chunk.
 

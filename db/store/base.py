@@ -45,6 +45,14 @@ class Store(Protocol):
         """Fetch a small blob into memory and check its digest; raises as :meth:`get`."""
         ...
 
+    def stream(self, blob: Blob, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield a blob's bytes ``[start, stop)`` piece by piece; its digest is not compared.
+
+        Raises:
+            InputError: ``BLOB_MISSING``, when the first piece is asked for.
+        """
+        ...
+
     def check(self, blob: Blob, *, moved: Moved | None = None) -> None:
         """Read a blob through and compare its digest; raises as :meth:`get`."""
         ...

@@ -66,6 +66,15 @@ class LocalStore:
         check_digest(blob, hashlib.sha256(data).hexdigest())
         return data
 
+    def stream(self, blob: Blob, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """See :class:`db.store.base.Store`."""
+        left = (blob.bytes if stop is None else stop) - start
+        with _translate_errors(blob.key), self._path(blob.key).open("rb") as source:
+            source.seek(start)
+            while left > 0 and (chunk := source.read(min(CHUNK_BYTES, left))):
+                left -= len(chunk)
+                yield chunk
+
     def check(self, blob: Blob, *, moved: Moved | None = None) -> None:
         """See :class:`db.store.base.Store`."""
         with _translate_errors(blob.key), self._path(blob.key).open("rb") as source, open(os.devnull, "wb") as sink:

@@ -92,6 +92,13 @@ class S3Store:
         check_digest(blob, hashlib.sha256(data).hexdigest())
         return cast(bytes, data)
 
+    def stream(self, blob: Blob, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """See :class:`db.store.base.Store`."""
+        span = f"bytes={start}-{(blob.bytes if stop is None else stop) - 1}"
+        with translate_errors(blob.key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self._name(blob.key), Range=span)
+            yield from answer["Body"].iter_chunks(CHUNK_BYTES)
+
     def check(self, blob: Blob, *, moved: Moved | None = None) -> None:
         """See :class:`db.store.base.Store`."""
         self.get(blob, Path(os.devnull), moved=moved)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,19 +15,11 @@ import typer
 
 from db.errors import InputError
 from orchestrator.cli.terminal import Terminal
+from orchestrator.diagnosis import missing_modules
 
 if TYPE_CHECKING:
     from db.session import Database
     from db.settings import Settings
-
-EXTRAS = {
-    "worker": ("av", "numpy", "OpenImageIO", "cv2", "PIL", "pyarrow", "torch"),
-    "server": ("boto3", "psycopg", "redis"),
-    "web": ("fastapi", "httpx", "jinja2", "prometheus_client", "python_multipart", "uvicorn"),
-    "otio": ("opentimelineio",),
-    "c2pa": ("c2pa",),
-}
-"""What each extra of the installation brings."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +70,6 @@ class CliContext:
             else:
                 session.check(database)
             yield database
-
-
-def missing_modules(extra: str) -> list[str]:
-    """Return the modules of an extra that are not installed; nothing is imported."""
-    return [module for module in EXTRAS[extra] if find_spec(module) is None]
 
 
 def require_worker_extra() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from db.catalog.metrics import METRICS, MetricSpec, find_metric
+from orchestrator.catalogue import metric_facts
 from orchestrator.cli.context import cli_context
 
 _COMPARES = {
@@ -32,12 +33,12 @@ def metrics(
     if name is None:
         rows = [(spec.name, _TAKEN_BY[spec.taken_by], spec.unit, spec.summary) for spec in METRICS.values()]
         terminal.table(("metric", "taken by", "unit", "what it measures"), rows)
-        terminal.document([_facts(spec) for spec in METRICS.values()])
+        terminal.document([metric_facts(spec) for spec in METRICS.values()])
         return
     spec = find_metric(name)
     terminal.say(f"{spec.name}: {spec.summary}\n{spec.convention}\n")
     terminal.table(("fact", "value"), _rows(spec))
-    terminal.document(_facts(spec))
+    terminal.document(metric_facts(spec))
 
 
 def _rows(spec: MetricSpec) -> list[tuple[str, str]]:
@@ -56,11 +57,3 @@ def _rows(spec: MetricSpec) -> list[tuple[str, str]]:
         relation, of = (">=" if spec.higher_is_better else "<="), "a frame" if spec.reduces == "picture" else "a reel"
         rows.append(("as a recipe's gate", f'gates: {{{spec.name}: "{relation} NUMBER"}}, of {of}'))
     return rows + ([("was called", ", ".join(spec.aliases))] if spec.aliases else [])
-
-
-def _facts(spec: MetricSpec) -> dict[str, Any]:
-    names = (
-        "name", "summary", "convention", "unit", "low", "high", "higher_is_better", "compares", "reduces", "taken_by",
-        "judge", "aliases",
-    )  # fmt: skip
-    return {name: getattr(spec, name) for name in names}

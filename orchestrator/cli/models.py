@@ -15,6 +15,7 @@ from db.errors import InputError
 from db.progress import WeightsRow
 from db.store import open_store
 from orchestrator import weight_pins
+from orchestrator.catalogue import model_facts
 from orchestrator.cli.context import cli_context, require_worker_extra
 from orchestrator.on_demand import weights, worker_process
 from orchestrator.wording import format_size, pluralize
@@ -34,7 +35,7 @@ def list_(context: typer.Context) -> None:
         for each, row in cards
     ]
     cli.terminal.table(("weights", "model", "registered", "size", "licence", "what they are"), rows)
-    cli.terminal.document([_facts(each, row) for each, row in cards])
+    cli.terminal.document([model_facts(each, row) for each, row in cards])
 
 
 def show(context: typer.Context, name: CardName) -> None:
@@ -69,7 +70,7 @@ def show(context: typer.Context, name: CardName) -> None:
         say(f"  {state:10} no")
     for title, text in _training_facts(weights_card, row):
         say(f"  {title:10} {text}")
-    cli.terminal.document(_facts(weights_card, row))
+    cli.terminal.document(model_facts(weights_card, row))
 
 
 def add(
@@ -237,19 +238,3 @@ def _training_facts(weights_card: Card, row: WeightsRow | None) -> Iterator[tupl
         yield from [("data", training.data)] if training.data else []
         yield from (("figure", f"{name} {value:g}") for name, value in training.figures.items())
         yield from (("recipe", f"{name} {value}") for name, value in training.recipe.items())
-
-
-def _facts(weights_card: Card, row: WeightsRow | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "name": weights_card.name,
-        "model": weights_card.architecture,
-        "summary": weights_card.summary,
-        "license": row.license if row else weights_card.license,
-        "shipped": weights_card.shipped,
-    }
-    facts |= {
-        "must_accept": weights_card.accept,
-        "published": weights_card.published,
-        "megabytes": weights_card.megabytes,
-    }
-    return {**facts, "files": list(weights_card.files), "registered": row}

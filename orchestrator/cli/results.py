@@ -13,9 +13,10 @@ import typer
 from db import progress
 from db.errors import InputError
 from db.store import open_store
-from orchestrator.cli.context import CliContext, cli_context, missing_modules
+from orchestrator.cli.context import CliContext, cli_context
 from orchestrator.cli.options import ItemIds, JobId
 from orchestrator.cli.terminal import Terminal
+from orchestrator.diagnosis import missing_modules
 from orchestrator.results import verify as verifying
 from orchestrator.results.bag import BagInfo, write_bag
 from orchestrator.results.export import check_folder, export

@@ -16,9 +16,10 @@ import typer
 
 from db.logs import log_to
 from orchestrator import loop, supervise
-from orchestrator.cli.context import CliContext, cli_context, missing_modules, require_web_extra, require_worker_extra
+from orchestrator.cli.context import CliContext, cli_context, require_web_extra, require_worker_extra
 from orchestrator.cli.logs import log_to_home
 from orchestrator.cli.options import SourceRoots
+from orchestrator.diagnosis import missing_modules
 
 if TYPE_CHECKING:
     from orchestrator.web.site import Site

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from db.catalog.stages import STAGES
-from db.errors import RecipeError, nearest
+from orchestrator.catalogue import find_stage, stage_facts
 from orchestrator.cli.context import cli_context
 
 
@@ -23,9 +23,7 @@ def stages(
         terminal.table(("stage", "what it does"), [(spec.name, spec.summary) for spec in STAGES.values()])
         terminal.document([{"name": spec.name, "summary": spec.summary} for spec in STAGES.values()])
         return
-    if name not in STAGES:
-        raise RecipeError(f"No stage {name!r:.60}.{nearest(name, STAGES)}", code="UNKNOWN_STAGE")
-    spec = STAGES[name]
+    spec = find_stage(name)
     schema = spec.params.model_json_schema()
     terminal.say(f"{spec.name}: {spec.summary}\n{spec.reference}\n")
     rows = [
@@ -33,8 +31,7 @@ def stages(
         for field, facts in schema["properties"].items()
     ]
     terminal.table(("parameter", "values", "default", "meaning"), rows)
-    facts = {"name": spec.name, "summary": spec.summary, "source": spec.reference, "parameters": schema["properties"]}
-    terminal.document(facts)
+    terminal.document(stage_facts(spec))
 
 
 def describe_type(facts: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from db import recipe as recipes
@@ -67,12 +67,28 @@ class Manifest:
             yield from prefix.read(self.uri, reading) if self.reader is None else self.reader.read(self.path, reading)
 
 
-def open_manifest(place: Path | str) -> Manifest:
-    """Find the reader for a manifest, a folder, or a prefix in S3.
+def open_manifest(place: Path | str | Manifest, *, folder: Path | None = None) -> Manifest:
+    """Find the reader for a manifest, a folder, or a prefix in S3; a manifest that was opened before comes back.
+
+    Args:
+        place: What it is, or where.
+        folder: Against which its relative paths count, where it lies elsewhere than with its files; none for its own.
 
     Raises:
-        ManifestError: It is not there, or no reader knows it.
+        ManifestError: It is not there, or no reader knows it; or it is of a form that must lie with its files.
     """
+    if isinstance(place, Manifest):
+        return place
+    opened = _find_reader(place)
+    if folder is None:
+        return opened
+    if opened.reader not in (native, s3):
+        message = f"{visible(opened.name)[:200]} is of a form that lies with its files, and was sent alone"
+        raise ManifestError(message, remedy="Name the place where it lies, or send a list as CSV, JSON Lines or YAML.")
+    return replace(opened, match=opened.match._replace(root=folder))
+
+
+def _find_reader(place: Path | str) -> Manifest:
     if str(place).startswith(S3):
         return _in_s3(str(place))
     with refuse_unforeseen(place):
@@ -101,15 +117,15 @@ def _in_s3(uri: str) -> Manifest:
     return Manifest(f"{S3}{bucket}/{inside}" if inside else S3 + bucket, None, ReaderMatch(NOWHERE, ()))
 
 
-def recipe_for(manifest: Manifest, recipe_name: str | None, limit_bytes: int) -> Recipe:
-    """Return the recipe of a job: the wanted name or file, else the manifest's own, else the default.
+def recipe_for(manifest: Manifest, wanted: str | Recipe | None, limit_bytes: int) -> Recipe:
+    """Return the recipe of a job: the wanted one, by name or file, else the manifest's own, else the default.
 
     Raises:
         RecipeError: There is no such recipe, or it is wrong.
         ManifestError: The top of the manifest cannot be read.
     """
-    if recipe_name is not None:
-        return recipes.resolve(recipe_name)
+    if wanted is not None:
+        return wanted if isinstance(wanted, Recipe) else recipes.resolve(wanted)
     with refuse_unforeseen(manifest.uri):
         document = native.own_recipe(manifest.path, limit_bytes) if manifest.reader is native else None
     if document is None:

@@ -22,7 +22,7 @@ from db.session import Database
 from db.settings import Settings
 from orchestrator import manifest as manifests
 from orchestrator import submit, weight_pins
-from orchestrator.manifest import Line, Problem
+from orchestrator.manifest import Line, Manifest, Problem
 from orchestrator.manifest.lines import problem
 from orchestrator.on_demand.worker_process import WorkerProcess
 from orchestrator.submit import Registered
@@ -76,9 +76,9 @@ class DryRunReport:
 
 def dry_run(
     settings: Settings,
-    path: Path | str,
+    path: Path | str | Manifest,
     *,
-    recipe: str | None = None,
+    recipe: str | Recipe | None = None,
     probe: bool = True,
     check_files: bool = True,
     registered: Registered | None = None,
@@ -89,8 +89,8 @@ def dry_run(
 
     Args:
         settings: Whose limits and source roots hold.
-        path: A manifest file, a folder, or ``s3://bucket/prefix``.
-        recipe: Name or file; none takes the manifest's own, else the default.
+        path: A manifest file, a folder, or ``s3://bucket/prefix``; or a manifest that was opened already.
+        recipe: The recipe, its name or file; none takes the manifest's own, else the default.
         probe: Whether to look into the files, with a worker process.
         check_files: Whether to look at the files at all.
         registered: Weights that recipes may run with; none where nothing is registered yet.

@@ -8,6 +8,7 @@ part ``report-failed.csv`` can be submitted as it is. What a spreadsheet would t
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ _LISTED_REVIEWS = 20
 _PAGE = 200
 """Items whose reviews are read at once."""
 _RECIPE_CELLS = frozenset({"recipe", "outputs"})
+_PIECE_CHARS = 1 << 16
 _FAILED = frozenset({ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED})
 
 
@@ -139,12 +141,35 @@ def _write_lines(database: Database, job: JobRow, every: Path, failed: Path) -> 
         lines, failures = _csv_writer(every_file), _csv_writer(failed_file)
         for item, result, reviews in _reviewed_results(database, job.id):
             sums.add(item, result, reviews)
-            cell_values = report_row(job.recipe, item, result, reviews)
-            row = {name: cells.protect(str(value)) for name, value in cell_values.items()}
+            row = _protected_row(job.recipe, item, result, reviews)
             lines.writerow(row)
             if item.state in _FAILED:
                 failures.writerow(row)
     return sums
+
+
+def csv_pieces(database: Database, job_id: int, *, failed: bool = False) -> Iterator[bytes]:
+    """Yield ``report.csv``, or ``report-failed.csv``, piece by piece; raises ``UNKNOWN_JOB`` at first."""
+    job = progress.job(database, job_id)
+    text = io.StringIO(newline="")
+    lines = _csv_writer(text)
+    for item, result, reviews in _reviewed_results(database, job.id):
+        if not failed or item.state in _FAILED:
+            lines.writerow(_protected_row(job.recipe, item, result, reviews))
+        if text.tell() > _PIECE_CHARS:
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue().encode()
+
+
+def summary_text(database: Database, job_id: int) -> str:
+    """Return what stands in ``report.json``; raises ``UNKNOWN_JOB``."""
+    job = progress.job(database, job_id)
+    sums = _Sums()
+    for item, result, reviews in _reviewed_results(database, job.id):
+        sums.add(item, result, reviews)
+    return _summary_text(database, job, sums)
 
 
 def _reviewed_results(
@@ -169,6 +194,14 @@ def _summary_text(database: Database, job: JobRow, sums: _Sums) -> str:
         "failed": [{"code": code, "items": count, **asdict(CODES[code])} for code, count in sums.by_code.most_common()],
     }
     return json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+
+
+def _protected_row(
+    recipe: Recipe, item: ItemRow, result: ResultRow | None, reviews: Sequence[ReviewRow]
+) -> dict[str, str]:
+    """Return one line of the report as its cells are written."""
+    row = report_row(recipe, item, result, reviews)
+    return {name: cells.protect(str(value)) for name, value in row.items()}
 
 
 def report_row(

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from db.errors import InputError
 from db.records import Blob
 from db.store.base import Store
+from db.store.local import CHUNK_BYTES
 
 _OUTPUT = re.compile(r"sequence-\d{6,}")
 _MAX_NAME_BYTES = 255
@@ -58,6 +59,28 @@ def unpack(store: Store, blob: Blob, folder: str, open_file: FileOpener) -> int:
         except tarfile.TarError as error:
             raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
     return count
+
+
+def members(store: Store, blob: Blob) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    """Yield name, size and bytes, piece by piece, of each file of one tar file; raises as :func:`unpack`."""
+    with _local_copy(store, blob) as path:
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for member in _members(tar, blob):
+                    yield member.name, member.size, _pieces(tar, member, blob)
+        except tarfile.TarError as error:
+            raise InputError(f"{blob.key} is no tar file of a sequence: {error}", code="CORRUPT") from error
+
+
+def _pieces(tar: tarfile.TarFile, member: tarfile.TarInfo, blob: Blob) -> Iterator[bytes]:
+    source = tar.extractfile(member)
+    assert source is not None  # it is a regular file
+    left = member.size
+    while piece := source.read(min(CHUNK_BYTES, left)):
+        left -= len(piece)
+        yield piece
+    if left:
+        raise InputError(f"{blob.key} ends inside {member.name!r:.100}", code="CORRUPT")
 
 
 def member_digests(store: Store, blob: Blob) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from db.session import Database
 from db.settings import Settings, make_home
 from db.store import open_store
 from orchestrator import embedded
+from orchestrator.on_demand.look import Looks
 from orchestrator.web.address import Address
 from orchestrator.web.app import make_app
 from orchestrator.web.assets import Assets
@@ -76,9 +77,10 @@ def listen(host: str, port: int, path: Path | None) -> Iterator[socket.socket]:
 def open_site(settings: Settings, database: Database, address: Address, *, is_open: bool) -> Site:
     """Return what handlers are given."""
     make_home(settings)
+    settings.scratch_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Site(
         settings, database, address, is_open, OneTimeCode(), Failures(), Assets(), Streams(), Uploads(settings),
-        Background(),
+        Background(), Looks(settings, settings.scratch_folder),
     )  # fmt: skip
 
 
@@ -108,6 +110,7 @@ def serve(
     finally:
         stop.set()
         site.background.close()
+        site.looks.close()
         if worker:
             worker.join()
 

@@ -12,6 +12,7 @@ from db.session import Database
 from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
+from orchestrator.on_demand.look import Looks
 from orchestrator.web.address import Address
 from orchestrator.web.assets import Assets
 from orchestrator.web.background import Background
@@ -35,6 +36,7 @@ class Site:
     streams: Streams
     uploads: Uploads
     background: Background
+    looks: Looks
     waits_for: str = ""
     """What the work beside this server waits for, or why none is done here, for people; empty where all is well."""
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -50,6 +50,16 @@ def test_large_files_travel_in_parts(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "copy").stat().st_size == 20_480_000
 
 
+def test_a_part_of_a_blob_is_streamed(store: Store) -> None:
+    data = bytes(range(256)) * 10_000
+    blob = store.put_bytes(f"{KEY}/long", data)
+    assert b"".join(store.stream(blob)) == data
+    assert b"".join(store.stream(blob, 5, 1_500_000)) == data[5:1_500_000]
+    with pytest.raises(InputError) as missing:
+        next(store.stream(blob.model_copy(update={"key": f"{KEY}/ghost"})))
+    assert missing.value.code == "BLOB_MISSING"
+
+
 def test_missing_blob_is_named(store: Store, tmp_path: Path) -> None:
     ghost = Blob(key=f"{KEY}/ghost", sha256="0" * 64, bytes=1)
     for read in (lambda: store.read(ghost), lambda: store.get(ghost, tmp_path / "x")):

@@ -9,18 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from db import ledger, pages, progress
-from db import recipe as recipes
-from db.errors import InputError
-from db.recipe import Recipe
 from orchestrator.rerun import rerun
 from orchestrator.web.answers import answer
 from orchestrator.web.auth import OPERATOR, VIEWER, Caller
 from orchestrator.web.cursors import Cursor
 from orchestrator.web.questions import ItemQuestionDep, SelectionBody
 from orchestrator.web.site import Site, SiteDep
+from orchestrator.web.submitting import MOST_PRIORITY, named_recipe
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], dependencies=[VIEWER])
-MOST_PRIORITY = 10**6
 
 
 class JobChange(BaseModel):
@@ -79,7 +76,7 @@ def list_items(request: Request, site: SiteDep, job_id: int, question: ItemQuest
 @router.post("/{job_id}/rerun", dependencies=[OPERATOR])
 def rerun_items(request: Request, site: SiteDep, who: Caller, job_id: int, order: RerunOrder) -> Response:
     """Start items again as their next generation; earlier results stay."""
-    recipe = None if order.recipe is None else named_recipe(order.recipe)
+    recipe = named_recipe(order.recipe)
     selection = order.selection.selection()
     count = rerun(site.settings, site.database, job_id, selection, recipe, expect=order.expect)
     return answer(request, {"job_id": job_id, "items": count})
@@ -120,16 +117,3 @@ def job_facts(site: Site, job_id: int) -> dict[str, object]:
         "progress": progress.progress(site.database, job_id),
         "waits_for": progress.outage(site.database, job_id),
     }
-
-
-def named_recipe(given: str | dict[str, object] | list[object]) -> Recipe:
-    """Return a recipe by its shipped name, or from a document. Never by a path: that would show files of this machine.
-
-    Raises:
-        RecipeError: There is no such recipe, or it is wrong.
-    """
-    if not isinstance(given, str):
-        return recipes.from_document(given, "web")
-    if given not in recipes.names():
-        raise InputError(f"There is no shipped recipe {given!r:.80}", code="UNKNOWN_RECIPE")
-    return recipes.resolve(given)

@@ -1,0 +1,74 @@
+"""Pictures of an item for people: which source, which generation's master, and who makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from db import pages
+from db.errors import InputError
+from db.lineage import Generation, Lineage, lineages
+from db.records import ItemView, ReelFacts
+from db.session import Database
+from orchestrator.on_demand.look import ShownPicture
+from orchestrator.web.site import Site
+
+Of = Literal["source", "master"]
+MOST_WIDTH = 4096
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is to be shown."""
+
+    of: Of = "master"
+    generation: int | None = None
+    """None takes the newest result."""
+    frame: int = 0
+    region: tuple[int, int, int, int] | None = None
+    width: int | None = None
+    form: Literal["png", "webp"] = "png"
+
+
+def lineage_of(database: Database, item_id: int) -> Lineage:
+    """Return all that is known of an item; raises ``InputError`` ``UNKNOWN_ITEM``."""
+    job_id, item = pages.item(database, item_id)
+    for lineage in lineages(database, job_id, external_ids=(item.external_id,)):
+        return lineage
+    raise InputError(f"There is no item with the number {item_id}", code="UNKNOWN_ITEM")
+
+
+def generation_of(lineage: Lineage, number: int | None) -> Generation | None:
+    """Return one generation's result, the newest for none; raises ``BAD_VALUE`` for one that has no result."""
+    if number is None:
+        return lineage.newest
+    for generation in lineage.generations:
+        if generation.number == number:
+            return generation
+    have = ", ".join(str(each.number) for each in lineage.generations) or "none"
+    raise InputError(f"{lineage.external_id!r:.100} has no result of generation {number}; there are {have}")
+
+
+def show(site: Site, item_id: int, look: Look) -> ShownPicture:
+    """Return a picture; raises as ``Looks.look``."""
+    lineage = lineage_of(site.database, item_id)
+    generation = generation_of(lineage, look.generation)
+    if look.of == "master" and generation is None:
+        raise InputError(f"{lineage.external_id!r:.100} has no result yet", code="BLOB_MISSING")
+    facts = generation.result.facts if generation else {}
+    return site.looks.look(
+        _view(lineage, generation), of=look.of, outputs=generation.result.outputs if generation else None,
+        sha256=str(facts.get("sha256", "")), frame=look.frame, region=look.region, width=look.width, form=look.form,
+    )  # fmt: skip
+
+
+def _view(lineage: Lineage, generation: Generation | None) -> ItemView:
+    """Return an item as it was when a result was made of it; a rerun may know nothing of its reel yet."""
+    if lineage.record is None:
+        raise InputError(
+            f"The line of {lineage.external_id!r:.100} names no source that could be shown", code="FILE_MISSING"
+        )
+    if lineage.record.facts is not None or generation is None or lineage.record.source.kind != "reel":
+        return lineage.record
+    known = {name: value for name, value in generation.result.facts.items() if name in ReelFacts.model_fields}
+    return lineage.record.model_copy(update={"facts": ReelFacts.model_validate(known)})
