@@ -70,6 +70,10 @@ class Settings(BaseSettings):
         False, description="Whether incomplete bags with a `fetch.txt` are accepted; nothing is fetched."
     )
 
+    webhook_exceptions: tuple[str, ...] = Field(
+        (), description="Addresses that webhooks may have although they are not public, or not reached by https."
+    )
+
     slots: int = Field(
         0,
         ge=0,

@@ -31,11 +31,12 @@ def run_job(
     job_id: int,
     *,
     on_progress: Callable[[ProgressRow, str], None],
+    on_upkeep: Callable[[], None] = lambda: None,
 ) -> JobState:
     """Work until a job is over or paused; returns its state.
 
     Interrupted, it leaves everything where it was: the same call goes on from there. ``on_progress`` gets the counts,
-    and what the work waits for, or nothing.
+    and what the work waits for, or nothing; ``on_upkeep`` is called as :class:`Loop` says.
 
     Raises:
         InputError: ``HOME_IN_USE`` when another run works in this home; ``WRONG_STATE`` when the job has not taken in
@@ -43,7 +44,7 @@ def run_job(
         KeyboardInterrupt: After the workers have left in order.
     """
     _check_taken_in(database, job_id)
-    with _own_home(settings, database, store) as (loop, fleet):
+    with _own_home(settings, database, store, on_upkeep) as (loop, fleet):
         if _is_over(database, job_id):
             return progress.job(database, job_id).state
         with _working_fleet(loop, fleet):
@@ -53,16 +54,23 @@ def run_job(
 
 
 def work(
-    settings: Settings, database: Database, store: Store, stop: threading.Event, *, on_wait: Callable[[str], None]
+    settings: Settings,
+    database: Database,
+    store: Store,
+    stop: threading.Event,
+    *,
+    on_wait: Callable[[str], None],
+    on_upkeep: Callable[[], None] = lambda: None,
 ) -> None:
     """Do whatever jobs come, by priority, until ``stop`` is set; what is in work then is handed back in order.
 
-    ``on_wait`` is told what the work waits for, or nothing, again and again.
+    ``on_wait`` is told what the work waits for, or nothing, again and again; ``on_upkeep`` is called as :class:`Loop`
+    says.
 
     Raises:
         InputError: ``HOME_IN_USE`` when another run works in this home.
     """
-    with _own_home(settings, database, store) as (loop, fleet), _working_fleet(loop, fleet):
+    with _own_home(settings, database, store, on_upkeep) as (loop, fleet), _working_fleet(loop, fleet):
         looked_at = float("-inf")
         while not stop.is_set():
             busy = loop.tick()
@@ -74,13 +82,16 @@ def work(
 
 
 @contextmanager
-def _own_home(settings: Settings, database: Database, store: Store) -> Iterator[tuple[Loop, Fleet]]:
+def _own_home(
+    settings: Settings, database: Database, store: Store, on_upkeep: Callable[[], None]
+) -> Iterator[tuple[Loop, Fleet]]:
     """Hold a home for one loop and its workers, which are not started yet."""
     make_home(settings)
     with lock_home(settings.home):
         _release_dead_workers(database)
         # The lock speaks for the database inside the home; one on a server may have an orchestrator elsewhere.
-        loop = Loop(database, CeleryBroker(settings), store, settings, alone=not settings.database_url)
+        alone = not settings.database_url
+        loop = Loop(database, CeleryBroker(settings), store, settings, alone=alone, on_upkeep=on_upkeep)
         yield loop, Fleet(settings, database, log_folder=settings.logs)
 
 

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -47,6 +48,8 @@ class Loop:
     settings: Settings
     alone: bool = False
     """Whether nobody else may lead here: this process holds the home's lock."""
+    on_upkeep: Callable[[], None] = lambda: None
+    """Called every few seconds while this process leads; it must not take long."""
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     leading: bool = False
     led_until: float = 0.0
@@ -129,6 +132,7 @@ class Loop:
         self._pause_failing()
         ledger.forget_looks(self.database)
         self._sweep()
+        self.on_upkeep()
 
     def _check_clock(self) -> None:
         """Trust no time from the future, when this process has not looked yet and when the clock went back."""
@@ -200,9 +204,11 @@ class Loop:
             ledger.forget_sweeps(self.database, [sweep_id for sweep_id, _ in due])
 
 
-def serve(settings: Settings, database: Database, *, stop: threading.Event) -> None:
-    """Run the loop until ``stop`` is set, through any outage."""
-    loop = Loop(database, CeleryBroker(settings), open_store(settings), settings)
+def serve(
+    settings: Settings, database: Database, *, stop: threading.Event, on_upkeep: Callable[[], None] = lambda: None
+) -> None:
+    """Run the loop until ``stop`` is set, through any outage; see :class:`Loop` for ``on_upkeep``."""
+    loop = Loop(database, CeleryBroker(settings), open_store(settings), settings, on_upkeep=on_upkeep)
     log.info("orchestrator ready", holder=loop.holder)
     while not stop.is_set():
         busy = loop.tick()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,15 @@ def require_web_extra() -> None:
     lacking = missing_modules("web")
     if lacking:
         raise InputError(f"Nothing can be served here without {', '.join(lacking)}", code="WEB_EXTRA_MISSING")
+
+
+def webhook_waker(settings: Settings, database: Database) -> Callable[[], None]:
+    """Return what a loop calls to have webhooks told; nothing is told where the web extra is not installed."""
+    if missing_modules("web"):
+        return lambda: None
+    from orchestrator.web.deliveries import Deliverer
+
+    return Deliverer(settings, database).wake
 
 
 def cli_context(context: typer.Context) -> CliContext:

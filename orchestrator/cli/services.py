@@ -16,7 +16,7 @@ import typer
 
 from db.logs import log_to
 from orchestrator import loop, supervise
-from orchestrator.cli.context import CliContext, cli_context, require_web_extra, require_worker_extra
+from orchestrator.cli.context import CliContext, cli_context, require_web_extra, require_worker_extra, webhook_waker
 from orchestrator.cli.logs import log_to_home
 from orchestrator.cli.options import SourceRoots
 from orchestrator.diagnosis import missing_modules
@@ -50,7 +50,7 @@ def orchestrate(context: typer.Context) -> None:
     settings = cli.settings()
     log_to(sys.stderr, settings.log_level)
     with cli.open_database(settings, make=True) as database, _stop_on_signal() as stop:
-        loop.serve(settings, database, stop=stop)
+        loop.serve(settings, database, stop=stop, on_upkeep=webhook_waker(settings, database))
 
 
 def serve(

@@ -17,7 +17,7 @@ from db.states import JobState
 from db.store import open_store
 from orchestrator import embedded
 from orchestrator import submit as submitting
-from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
+from orchestrator.cli.context import CliContext, cli_context, require_worker_extra, webhook_waker
 from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home, log_to_nobody
 from orchestrator.cli.options import RecipeName, SourceRoots
@@ -220,7 +220,8 @@ def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: in
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
     with log_to_home(settings), cli.terminal.show_progress() as follow:
-        embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow)
+        wake = webhook_waker(settings, database)
+        embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow, on_upkeep=wake)
 
 
 def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:

@@ -8,12 +8,13 @@ from importlib import import_module
 from importlib.metadata import version
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from orchestrator.web import rendering
 from orchestrator.web.answers import handle_errors
+from orchestrator.web.auth import note_deed
 from orchestrator.web.guard import Guard
 from orchestrator.web.site import Site
 
@@ -21,7 +22,7 @@ MOST_JSON_BYTES = 4_000_000
 """What a route takes that says nothing else: a list of a hundred thousand ids."""
 THREADS = 12
 """Requests that are answered at the same time; a database has so many connections."""
-API = ("jobs", "health")
+API = ("jobs", "results", "submission", "uploads", "items", "stages", "models", "workers", "access", "health")
 """Modules of ``api``, each with a ``router``."""
 PAGES = ("login", "jobs", "items", "item", "compare", "workers", "models", "reference")
 """Modules of ``pages``, each with a ``router``."""
@@ -32,7 +33,7 @@ def make_app(site: Site) -> ASGIApp:
     app = make_routes()
     app.state.site = site
     handle_errors(app, rendering.show_error)
-    return Guard(app, site.address)
+    return Guard(app, site.address, site.requests.note)
 
 
 def make_routes() -> FastAPI:
@@ -45,6 +46,7 @@ def make_routes() -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
+        dependencies=[Depends(note_deed)],
         max_body_size=MOST_JSON_BYTES,
     )
     for name in API:

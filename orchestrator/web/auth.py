@@ -5,15 +5,17 @@ A route without a role does not exist: routers are made with :func:`needs`, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.responses import Response
 
 from db.errors import InputError
-from db.ledger import access
+from db.ledger import access, auditing
 from db.ledger.access import Principal
 from db.states import Role
+from orchestrator.web.guard import SAFE
 from orchestrator.web.site import Site, site_of
 
 COOKIE = "reelwright_session"
@@ -53,12 +55,23 @@ class Needs:
         """Take the least role."""
         self.role = role
 
-    def __call__(self, who: Annotated[Principal, Depends(caller)]) -> Principal:
+    def __call__(self, request: Request, who: Annotated[Principal, Depends(caller)]) -> Principal:
         """Return who asks; raises ``InputError`` ``FORBIDDEN``, or as :func:`caller`."""
+        request.state.who = who
         if who.role < self.role:
             message = f"{who.name} has the role {who.role.value}; {self.role.value} is needed"
             raise InputError(message, code="FORBIDDEN")
         return who
+
+
+def note_deed(request: Request) -> Iterator[None]:
+    """Write down who changed what, for every request that is none of looking and did not fail."""
+    yield
+    who: Principal | None = getattr(request.state, "who", None)
+    if who is not None and request.method not in SAFE:
+        route = getattr(request.scope.get("route"), "path", "")
+        site = site_of(request)
+        auditing.note(site.database, who.name, f"{request.method} {route}", request.url.path)
 
 
 VIEWER, OPERATOR, ADMIN = (Depends(Needs(role)) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))

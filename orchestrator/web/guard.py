@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,9 +35,11 @@ HEADERS = {
 class Guard:
     """Lets through requests that were meant for this server and come from its own pages, or from no page at all."""
 
-    def __init__(self, app: ASGIApp, address: Address) -> None:
-        """Stand before an application that is reached at an address."""
-        self._app, self._address = app, address
+    def __init__(
+        self, app: ASGIApp, address: Address, on_answer: Callable[[Scope, int], None] = lambda scope, status: None
+    ) -> None:
+        """Stand before an application that is reached at an address; ``on_answer`` is told each answer's status."""
+        self._app, self._address, self._on_answer = app, address, on_answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a connection, or pass it on."""
@@ -45,10 +47,11 @@ class Guard:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             refusal = self._refuse(scope)
+            send = self._add_headers(scope, send)
             if refusal:
                 await _answer(send, *refusal)
             else:
-                await self._app(scope, _Patience(receive).receive, _add_headers(send))
+                await self._app(scope, _Patience(receive).receive, send)
 
     def _refuse(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and code where a request is not let in."""
@@ -66,6 +69,15 @@ class Guard:
             return sites == ["same-origin"]
         return len(origins) == 1 and origins[0].lower() in self._address.origins
 
+    def _add_headers(self, scope: Scope, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_missing(message.get("headers", ()))]
+                self._on_answer(scope, message["status"])
+            await send(message)
+
+        return send_with_headers
+
 
 class _Patience:
     """Takes a request's body, and takes a sender that keeps still for gone."""
@@ -82,15 +94,6 @@ class _Patience:
             return {"type": "http.disconnect"}
         self._is_whole = message["type"] != "http.request" or not message.get("more_body", False)
         return message
-
-
-def _add_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_missing(message.get("headers", ()))]
-        await send(message)
-
-    return send_with_headers
 
 
 def _missing(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
@@ -114,5 +117,5 @@ async def _answer(send: Send, status: int, code: str) -> None:
     facts = {"code": code, "message": CODES[code].meaning, "remedy": CODES[code].remedy}
     body = json.dumps({"error": facts}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await _add_headers(send)({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -24,8 +24,10 @@ from orchestrator.web.address import Address
 from orchestrator.web.app import make_app
 from orchestrator.web.assets import Assets
 from orchestrator.web.background import Background
+from orchestrator.web.deliveries import Deliverer
 from orchestrator.web.entrance import Failures, OneTimeCode
 from orchestrator.web.events import Streams
+from orchestrator.web.figures import InstallationFigures, Requests
 from orchestrator.web.site import Site
 from orchestrator.web.uploads import Uploads
 
@@ -78,9 +80,11 @@ def open_site(settings: Settings, database: Database, address: Address, *, is_op
     """Return what handlers are given."""
     make_home(settings)
     settings.scratch_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    requests = Requests()
     return Site(
         settings, database, address, is_open, OneTimeCode(), Failures(), Assets(), Streams(), Uploads(settings),
-        Background(), Looks(settings, settings.scratch_folder),
+        Background(), Looks(settings, settings.scratch_folder), requests,
+        InstallationFigures(database, settings.lease_seconds, requests),
     )  # fmt: skip
 
 
@@ -144,7 +148,8 @@ def _work(site: Site, stop: threading.Event) -> None:
     """Do the home's work; where it cannot be done here, say why on the pages."""
     try:
         with session.open_database(site.settings) as database:
-            embedded.work(site.settings, database, open_store(site.settings), stop, on_wait=site.note_waiting)
+            store, deliverer = open_store(site.settings), Deliverer(site.settings, database)
+            embedded.work(site.settings, database, store, stop, on_wait=site.note_waiting, on_upkeep=deliverer.wake)
     except ReelwrightError as error:
         site.note_waiting(f"{error.message}. {error.remedy}")
         log.warning("no work is done here", code=error.code, error=error.message)

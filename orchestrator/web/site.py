@@ -18,6 +18,7 @@ from orchestrator.web.assets import Assets
 from orchestrator.web.background import Background
 from orchestrator.web.entrance import Failures, OneTimeCode
 from orchestrator.web.events import Streams
+from orchestrator.web.figures import InstallationFigures, Requests
 from orchestrator.web.uploads import Uploads
 
 
@@ -37,6 +38,8 @@ class Site:
     uploads: Uploads
     background: Background
     looks: Looks
+    requests: Requests
+    figures: InstallationFigures
     waits_for: str = ""
     """What the work beside this server waits for, or why none is done here, for people; empty where all is well."""
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -105,9 +105,7 @@ def list_deliveries(
     request: Request, site: SiteDep, webhook_id: int, cursor: PlaceQuery = "", limit: LimitQuery = 100
 ) -> Response:
     """List the messages to a webhook, newest first."""
-    page = administration.delivery_page(
-        site.database, webhook_id, before_id=Cursor.parse(cursor).before, limit=limit
-    )
+    page = administration.delivery_page(site.database, webhook_id, before_id=Cursor.parse(cursor).before, limit=limit)
     following = str(Cursor(before=page.rows[-1].id)) if page.more else None
     return answer(request, {"deliveries": page.rows, "next": following})
 

@@ -93,6 +93,4 @@ def start_registering(site: Site, who: str, order: RegisterOrder) -> Order:
 
 def _verify(site: Site, order: Order) -> list[dict[str, Any]]:
     found = weights.verify(site.settings, site.database, site.store, ())
-    return [
-        {"card": name, "code": error and error.code, "message": error and error.message} for name, error in found
-    ]
+    return [{"card": name, "code": error and error.code, "message": error and error.message} for name, error in found]

@@ -35,7 +35,7 @@ EVENT_STREAM = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 """A proxy that gathers answers would hold events back."""
 
 
-class VerifyOrder(BaseModel):
+class VerificationOrder(BaseModel):
     """How far a verification goes, beside digests and records."""
 
     model_config = ConfigDict(extra="forbid")
@@ -108,7 +108,7 @@ def download_results(
 
 
 @router.post("/jobs/{job_id}/verify", dependencies=[OPERATOR], status_code=202)
-def verify_job(request: Request, site: SiteDep, who: Caller, job_id: int, order: VerifyOrder) -> Response:
+def verify_job(request: Request, site: SiteDep, who: Caller, job_id: int, order: VerificationOrder) -> Response:
     """Verify a job's results against its records, in the background: `Location` says where to look."""
     job = progress.job(site.database, job_id)
     begun = site.background.start("verification", who.name, lambda each: _verify(site, job_id, order, each), job.name)
@@ -177,7 +177,7 @@ async def _written(events: AsyncIterator[tuple[str, Any]], name: str) -> AsyncIt
         yield f"id: {number}\nevent: {name}\ndata: {json_text(value)}\n\n" if number else ": still here\n\n"
 
 
-def _verify(site: Site, job_id: int, wish: VerifyOrder, order: Order) -> dict[str, Any]:
+def _verify(site: Site, job_id: int, wish: VerificationOrder, order: Order) -> dict[str, Any]:
     scope = Scope(wish.decode, wish.sources, wish.rerun_frames)
     total = len(wish.ids) or progress.progress(site.database, job_id).items_total
     counts: dict[str, dict[str, int]] = {}

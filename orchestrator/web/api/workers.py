@@ -43,7 +43,7 @@ def show_diagnosis(request: Request, site: SiteDep) -> Response:
 @router.get("/metrics")
 def show_figures(request: Request, site: SiteDep) -> Response:
     """Show figures of jobs, tasks and workers in Prometheus' text form."""
-    body, media_type = figures.exposition(site)
+    body, media_type = figures.exposition(site.figures)
     return pack(request, body, media_type)
 
 

@@ -1,0 +1,91 @@
+"""Sums over a whole installation, for those who watch it. Only reads; what it costs grows with what is in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from db.session import Database
+from db.states import TaskState
+from db.tables import COUNTERS, Attempt, CounterDelta, Delivery, Item, Job, JobProgress, Task, Worker
+
+LIVE = (TaskState.WAITING, TaskState.READY, TaskState.QUEUED, TaskState.RUNNING)
+RECENT_ATTEMPTS = 10_000
+"""How many of the newest attempts are looked at: all of them would be read each time."""
+
+
+@dataclass(frozen=True)
+class InstallationSums:
+    """What an installation is at."""
+
+    jobs: Mapping[str, int]
+    """By state."""
+    counters: Mapping[str, int]
+    """Of all jobs together: the names of :data:`db.tables.COUNTERS`."""
+    tasks: Mapping[tuple[str, str], int]
+    """Live ones by queue and state."""
+    oldest_ready_seconds: float
+    """How long the oldest task that could be done waits for a worker to take it from its queue; 0 where none does."""
+    workers: Mapping[tuple[str, str], int]
+    """Live ones by device and compute signature."""
+    recent_attempts: Mapping[str, int]
+    """Of the newest, by outcome; empty is one that goes on."""
+    failures: Mapping[str, int]
+    """Items by error code."""
+    deliveries: Mapping[str, int]
+    """By state."""
+
+
+def figures(db: Database, lease_seconds: float) -> InstallationSums:
+    """Return the sums as they are now; workers count as live for a lease after their last beat."""
+    with db.read() as connection:
+        counts = _Counts(connection)
+        live = (Worker.state == "live", Worker.heartbeat_at > db.now - lease_seconds)
+        oldest = connection.scalar(select(db.now - func.min(Task.queued_at)).where(Task.state == TaskState.QUEUED))
+        newest = select(Attempt.outcome).order_by(Attempt.id.desc()).limit(RECENT_ATTEMPTS).subquery()
+        return InstallationSums(
+            jobs=counts.by(Job.state),
+            counters=_counters(connection),
+            tasks=counts.by_two(Task.queue, Task.state, Task.state.in_(LIVE)),
+            oldest_ready_seconds=max(0.0, float(oldest or 0)),
+            workers=counts.by_two(Worker.device, Worker.signature, *live),
+            recent_attempts=counts.by(newest.c.outcome),
+            failures=counts.by(Item.error_code, Item.error_code.is_not(None)),
+            deliveries=counts.by(Delivery.state),
+        )
+
+
+class _Counts:
+    """Counts rows by what stands in columns."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def by(
+        self, column: ColumnElement[Any] | InstrumentedAttribute[Any], *conditions: ColumnElement[bool]
+    ) -> dict[str, int]:
+        """By one column; none is empty."""
+        rows = self._connection.execute(select(column, func.count()).where(*conditions).group_by(column))
+        return {str(value or ""): int(count) for value, count in rows}
+
+    def by_two(
+        self, first: InstrumentedAttribute[str], second: InstrumentedAttribute[str], *conditions: ColumnElement[bool]
+    ) -> dict[tuple[str, str], int]:
+        """By two columns."""
+        wanted = select(first, second, func.count()).where(*conditions).group_by(first, second)
+        return {(str(one), str(two)): int(count) for one, two, count in self._connection.execute(wanted)}
+
+
+def _counters(connection: Connection) -> dict[str, int]:
+    """Return the counters of all jobs, with what is not folded into them yet."""
+    sums: dict[str, int] = {}
+    for table in (JobProgress, CounterDelta):
+        columns = [func.coalesce(func.sum(getattr(table, name)), 0).label(name) for name in COUNTERS]
+        row = connection.execute(select(*columns)).one()
+        for name in COUNTERS:
+            sums[name] = sums.get(name, 0) + int(getattr(row, name))
+    return sums
