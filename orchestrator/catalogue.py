@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.catalog.metrics import MetricSpec
 from db.catalog.stages import STAGES, StageSpec
 from db.catalog.weights import Card
 from db.errors import RecipeError, nearest
-from db.progress import WeightsRow
+
+if TYPE_CHECKING:
+    from db.progress import WeightsRow
 
 
 def find_stage(name: str) -> StageSpec:

@@ -26,9 +26,10 @@ MULTIPART_BYTES = 16 << 20
 class S3Store:
     """Blobs below one prefix of one bucket."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+    def __init__(self, client: Any, bucket: str, prefix: str, client_for_ranges: Any = None) -> None:
         """Keep blobs in ``bucket`` below ``prefix`` (empty, or without slashes at its ends)."""
         self.client, self.bucket, self.prefix = client, bucket, prefix
+        self.client_for_ranges = client_for_ranges or client
         self.uri = f"s3://{bucket}/{prefix}"
 
     @classmethod
@@ -42,7 +43,7 @@ class S3Store:
         bucket, _, prefix = settings.store.removeprefix("s3://").partition("/")
         if not bucket:
             raise InputError(f"store_uri {settings.store!r} names no bucket", code="BAD_SETTING")
-        store = cls(connect(settings), bucket, prefix.strip("/"))
+        store = cls(connect(settings), bucket, prefix.strip("/"), connect(settings, in_pieces=True))
         with translate_errors(bucket):
             try:
                 store.client.head_bucket(Bucket=bucket)
@@ -96,7 +97,7 @@ class S3Store:
         """See :class:`db.store.base.Store`."""
         span = f"bytes={start}-{(blob.bytes if stop is None else stop) - 1}"
         with translate_errors(blob.key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=self._name(blob.key), Range=span)
+            answer = self.client_for_ranges.get_object(Bucket=self.bucket, Key=self._name(blob.key), Range=span)
             yield from answer["Body"].iter_chunks(CHUNK_BYTES)
 
     def check(self, blob: Blob, *, moved: Moved | None = None) -> None:

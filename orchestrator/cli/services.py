@@ -83,9 +83,12 @@ def serve(
         port = port if socket else listening.getsockname()[1]
         address = Address(host, port, socket, public_url)
         serving.check_access(database, address, is_open=no_login)
-        site = serving.open_site(settings, database, address, is_open=no_login)
         works = settings.embedded and not missing_modules("worker")
-        with log_to_home(settings), _stop_on_signal() as stop:
+        with (
+            log_to_home(settings),
+            serving.open_site(settings, database, address, is_open=no_login) as site,
+            _stop_on_signal() as stop,
+        ):
             serving.serve(site, listening, stop, works=works, on_ready=lambda: _announce(cli, site))
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from db import pages
+from db.broker import CeleryBroker
 from db.errors import InputError
 from db.lineage import Generation, Lineage, lineages
 from db.records import ItemView, ReelFacts
 from db.session import Database
-from orchestrator.on_demand.look import ShownPicture
+from orchestrator.diagnosis import missing_modules
+from orchestrator.on_demand.look import LookWishes, QueuedLooks, ShownPicture
 from orchestrator.web.site import Site
 
 Of = Literal["source", "master"]
@@ -18,7 +20,7 @@ MOST_WIDTH = 4096
 
 
 @dataclass(frozen=True)
-class Look:
+class LookRequest:
     """What is to be shown."""
 
     of: Of = "master"
@@ -49,17 +51,43 @@ def generation_of(lineage: Lineage, number: int | None) -> Generation | None:
     raise InputError(f"{lineage.external_id!r:.100} has no result of generation {number}; there are {have}")
 
 
-def show(site: Site, item_id: int, look: Look) -> ShownPicture:
-    """Return a picture; raises as ``Looks.look``."""
-    lineage = lineage_of(site.database, item_id)
+def show(site: Site, item_id: int, look: LookRequest) -> ShownPicture:
+    """Return a picture that a child process of this machine makes; raises as ``Looks.look``."""
+    view, wishes = _order(site.database, item_id, look)
+    return site.looks.look(view, **wishes)
+
+
+def ask(site: Site, item_id: int, look: LookRequest) -> int:
+    """Have a picture made by a worker elsewhere; returns the number to poll it by. Raises as ``QueuedLooks.ask``."""
+    view, wishes = _order(site.database, item_id, look)
+    return _queued(site).ask(view, **wishes)
+
+
+def poll(site: Site, look_id: int) -> ShownPicture | None:
+    """Return a picture that was asked for, none while it is not there; raises as ``QueuedLooks.poll``."""
+    return _queued(site).poll(look_id)
+
+
+def can_show_here() -> bool:
+    """Whether this machine can touch pixels."""
+    return not missing_modules("worker")
+
+
+def _queued(site: Site) -> QueuedLooks:
+    return QueuedLooks(site.database, CeleryBroker(site.settings), site.store)
+
+
+def _order(database: Database, item_id: int, look: LookRequest) -> tuple[ItemView, LookWishes]:
+    lineage = lineage_of(database, item_id)
     generation = generation_of(lineage, look.generation)
     if look.of == "master" and generation is None:
         raise InputError(f"{lineage.external_id!r:.100} has no result yet", code="BLOB_MISSING")
     facts = generation.result.facts if generation else {}
-    return site.looks.look(
-        _view(lineage, generation), of=look.of, outputs=generation.result.outputs if generation else None,
-        sha256=str(facts.get("sha256", "")), frame=look.frame, region=look.region, width=look.width, form=look.form,
+    wishes = LookWishes(
+        of=look.of, outputs=generation.result.outputs if generation else {}, sha256=str(facts.get("sha256", "")),
+        frame=look.frame, region=look.region, width=look.width, form=look.form,
     )  # fmt: skip
+    return _view(lineage, generation), wishes
 
 
 def _view(lineage: Lineage, generation: Generation | None) -> ItemView:

@@ -76,16 +76,21 @@ def listen(host: str, port: int, path: Path | None) -> Iterator[socket.socket]:
         raise InputError(f"{shown}: {getattr(error, 'strerror', None) or error}", code="ADDRESS_UNUSABLE") from error
 
 
-def open_site(settings: Settings, database: Database, address: Address, *, is_open: bool) -> Site:
-    """Return what handlers are given."""
+@contextmanager
+def open_site(settings: Settings, database: Database, address: Address, *, is_open: bool) -> Iterator[Site]:
+    """Give what handlers need, and close at the end what works for them."""
     make_home(settings)
     settings.scratch_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     requests = Requests()
-    return Site(
-        settings, database, address, is_open, OneTimeCode(), Failures(), Assets(), Streams(), Uploads(settings),
-        Background(), Looks(settings, settings.scratch_folder), requests,
-        InstallationFigures(database, settings.lease_seconds, requests),
-    )  # fmt: skip
+    with Looks(settings, settings.scratch_folder) as looks:
+        site = Site(
+            settings, database, address, is_open, OneTimeCode(), Failures(), Assets(), Streams(), Uploads(settings),
+            Background(), looks, requests, InstallationFigures(database, settings.lease_seconds, requests),
+        )  # fmt: skip
+        try:
+            yield site
+        finally:
+            site.background.close()
 
 
 def serve(
@@ -113,8 +118,6 @@ def serve(
         _Server(config, site, stop, on_ready).run(sockets=[listening])
     finally:
         stop.set()
-        site.background.close()
-        site.looks.close()
         if worker:
             worker.join()
 

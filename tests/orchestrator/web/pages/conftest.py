@@ -21,9 +21,8 @@ from tests.support.visitor import ADDRESS, Visitor
 
 @pytest.fixture
 def site(settings: Settings, home_database: Database) -> Iterator[Site]:
-    made = serving.open_site(settings, home_database, ADDRESS, is_open=False)
-    yield made
-    made.background.close()
+    with serving.open_site(settings, home_database, ADDRESS, is_open=False) as made:
+        yield made
 
 
 @pytest.fixture
