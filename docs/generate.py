@@ -31,6 +31,8 @@ from db.states import ITEM_MOVES, JOB_MOVES, TASK_MOVES
 from orchestrator.cli import app
 from orchestrator.cli.stages import describe_type
 from orchestrator.manifest.fields import MEANINGS
+from orchestrator.web.app import make_routes
+from orchestrator.web.contract import ROUTES, SHELL_ALONE
 
 FOLDER = Path(__file__).parent
 BEGIN, END = "<!-- begin generated -->", "<!-- end generated -->"
@@ -287,7 +289,39 @@ def _cards(spec: ArchitectureSpec) -> list[Card]:
     return [card for card in CARDS.values() if card.architecture == spec.name]
 
 
+def api() -> Iterator[str]:
+    document = make_routes().openapi()
+    schemas = document["components"]["schemas"]
+    by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for path, methods in document["paths"].items():
+        for method, facts in methods.items():
+            by_tag.setdefault(facts["tags"][0], []).append((method.upper(), path, facts))
+    for tag, routes in by_tag.items():
+        yield f"### {tag.capitalize()}\n"
+        for method, path, facts in routes:
+            yield f"#### `{method} {path}`\n\n{facts['description']} Role: {facts['x-role'] or 'none'}.\n"
+            rows = [
+                (f"`{each['name']}`", each["in"], each.get("description", "")) for each in facts.get("parameters", ())
+            ]
+            body = facts.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            fields = schemas.get(body.get("$ref", "").rpartition("/")[2], {})
+            needed = fields.get("required", ())
+            rows += [
+                (f"`{name}`", "body" if name not in needed else "body, needed", each.get("description", ""))
+                for name, each in fields.get("properties", {}).items()
+            ]
+            if rows:
+                yield _table(("name", "where", "meaning"), rows)
+    yield "### Commands and routes\n"
+    yield _table(
+        ("command", "route"),
+        [(f"`{name}`", ", ".join(f"`{each}`" for each in named)) for name, named in ROUTES.items()],
+    )
+    yield _table(("command", "why it has none"), [(f"`{name}`", why) for name, why in SHELL_ALONE.items()])
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "api.md": api,
     "cli.md": cli,
     "colour.md": functools.partial(model_table, "colorizer", "detector"),
     "errors.md": errors,
@@ -321,7 +355,19 @@ def main(*, check: bool) -> int:
         print(f"docs/{name} {'is out of date: run `make docs`' if check else 'written'}")
         if not check:
             path.write_text(fresh, encoding="utf-8")
+    stale += _write_openapi(check=check)
     return stale if check else 0
+
+
+def _write_openapi(*, check: bool) -> int:
+    path = FOLDER / "openapi.json"
+    fresh = json.dumps(make_routes().openapi(), indent=1, sort_keys=True) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == fresh:
+        return 0
+    print(f"docs/openapi.json {'is out of date: run `make docs`' if check else 'written'}")
+    if not check:
+        path.write_text(fresh, encoding="utf-8")
+    return 1
 
 
 def _new_model_page(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -16,13 +17,27 @@ from orchestrator.web import rendering
 from orchestrator.web.answers import handle_errors
 from orchestrator.web.auth import note_deed
 from orchestrator.web.guard import Guard
+from orchestrator.web.openapi import describe
 from orchestrator.web.site import Site
 
 MOST_JSON_BYTES = 4_000_000
 """What a route takes that says nothing else: a list of a hundred thousand ids."""
 THREADS = 12
 """Requests that are answered at the same time; a database has so many connections."""
-API = ("jobs", "results", "submission", "uploads", "items", "stages", "models", "workers", "access", "health")
+API = (
+    "jobs",
+    "results",
+    "submission",
+    "uploads",
+    "items",
+    "stages",
+    "models",
+    "workers",
+    "access",
+    "judging",
+    "checks",
+    "health",
+)
 """Modules of ``api``, each with a ``router``."""
 PAGES = ("login", "jobs", "items", "item", "compare", "workers", "models", "reference")
 """Modules of ``pages``, each with a ``router``."""
@@ -38,7 +53,7 @@ def make_app(site: Site) -> ASGIApp:
 
 def make_routes() -> FastAPI:
     """Return the routes; what they answer with comes from the site that is put into ``app.state``."""
-    app = FastAPI(
+    app = _Application(
         title="Reelwright",
         version=version("reelwright"),
         openapi_url=None,
@@ -55,6 +70,15 @@ def make_routes() -> FastAPI:
         app.include_router(_router(f"orchestrator.web.pages.{name}"), include_in_schema=False)
     app.add_api_route("/static/{digest}/{name:path}", _respond_with_asset, include_in_schema=False)
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI with our description of itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, made once."""
+        self.openapi_schema = self.openapi_schema or describe(self)
+        return self.openapi_schema
 
 
 def _router(module: str) -> APIRouter:

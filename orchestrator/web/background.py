@@ -19,7 +19,7 @@ import structlog
 from db.errors import InputError, ReelwrightError
 from orchestrator.web.answers import error_facts, named_error
 
-AT_ONCE = {"plan": 2, "submission": 2, "verification": 1, "comparison": 1, "evaluation": 1, "weights": 1}
+AT_ONCE = {"plan": 2, "submission": 2, "verification": 1, "comparison": 1, "evaluation": 1, "weights": 1, "study": 1}
 """Kinds, and how many of each run at once."""
 MOST_WAITING = 20
 """Of one kind; more are refused."""

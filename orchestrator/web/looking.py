@@ -53,13 +53,18 @@ def generation_of(lineage: Lineage, number: int | None) -> Generation | None:
 
 def show(site: Site, item_id: int, look: LookRequest) -> ShownPicture:
     """Return a picture that a child process of this machine makes; raises as ``Looks.look``."""
-    view, wishes = _order(site.database, item_id, look)
+    return show_lineage(site, lineage_of(site.database, item_id), look)
+
+
+def show_lineage(site: Site, lineage: Lineage, look: LookRequest) -> ShownPicture:
+    """Return a picture of an item of which everything is known already; raises as :func:`show`."""
+    view, wishes = _order(lineage, look)
     return site.looks.look(view, **wishes)
 
 
 def ask(site: Site, item_id: int, look: LookRequest) -> int:
     """Have a picture made by a worker elsewhere; returns the number to poll it by. Raises as ``QueuedLooks.ask``."""
-    view, wishes = _order(site.database, item_id, look)
+    view, wishes = _order(lineage_of(site.database, item_id), look)
     return _queued(site).ask(view, **wishes)
 
 
@@ -77,8 +82,7 @@ def _queued(site: Site) -> QueuedLooks:
     return QueuedLooks(site.database, CeleryBroker(site.settings), site.store)
 
 
-def _order(database: Database, item_id: int, look: LookRequest) -> tuple[ItemView, LookWishes]:
-    lineage = lineage_of(database, item_id)
+def _order(lineage: Lineage, look: LookRequest) -> tuple[ItemView, LookWishes]:
     generation = generation_of(lineage, look.generation)
     if look.of == "master" and generation is None:
         raise InputError(f"{lineage.external_id!r:.100} has no result yet", code="BLOB_MISSING")

@@ -146,6 +146,11 @@ def _check_root(site: Site, root: str) -> str:
     return root if root.startswith(S3) else os.path.realpath(root)
 
 
+def place_below(site: Site, root: str, place: str) -> str:
+    """Return a place below one of the server's roots; raises ``InputError`` ``PATH_UNSAFE``."""
+    return _below(_check_root(site, root), place)
+
+
 def _below(root: str, place: str) -> str:
     """Return a place below a root, wherever links lead."""
     if has_control_characters(place):

@@ -29,6 +29,7 @@ KEPT_SECONDS = 24 * 3600.0
 _SPARE_BYTES = 10**9
 """What must be free on the disk beside what is sent."""
 _ID = re.compile(r"[0-9a-f]{32}")
+_SWEPT = re.compile(r"[0-9a-f]{32}|sheet-[0-9a-f]{16}")
 _USED = ".used"
 """A mark beside a file of which a job was made."""
 _MOST_NAME_BYTES = 200
@@ -112,7 +113,7 @@ class Uploads:
         with suppress(OSError):
             for folder in self._folder.iterdir():
                 is_old = time.time() - folder.stat().st_mtime > KEPT_SECONDS
-                if _ID.fullmatch(folder.name) and is_old and not (folder / _USED).exists():
+                if _SWEPT.fullmatch(folder.name) and is_old and not (folder / _USED).exists():
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _check_room(self, length: int, most: int) -> None:

@@ -40,6 +40,12 @@ def show_diagnosis(request: Request, site: SiteDep) -> Response:
     return answer(request, {"healthy": all(each.ok for each in found if each.needed), "findings": found})
 
 
+@router.get("/api/openapi.json", include_in_schema=False)
+def show_description(request: Request) -> Response:
+    """Give out the API's description."""
+    return answer(request, request.app.openapi())
+
+
 @router.get("/metrics")
 def show_figures(request: Request, site: SiteDep) -> Response:
     """Show figures of jobs, tasks and workers in Prometheus' text form."""
