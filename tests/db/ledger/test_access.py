@@ -72,6 +72,8 @@ def test_a_token_ends_when_it_expires_and_when_it_is_revoked(database: Database)
     ledger.revoke_token(later, "long")
     assert ledger.principal_of_token(database, long) is None
     assert ledger.principal_of_session(database, cookies[1]) is None
+    with database.read() as connection:
+        assert connection.scalars(select(BrowserSession.token_id)).all() == [1]
     assert [row.revoked_at is None for row in administration.tokens(database)] == [True, False]
     revoked_at = administration.tokens(database)[1].revoked_at
     assert revoked_at is not None

@@ -81,6 +81,8 @@ def test_each_webhook_is_told_what_it_wants_under_an_id_of_its_own(database: Dat
     assert [each.url.removeprefix(URL) for each in due] == ["", "", "/2"]
     assert len({each.message_id for each in due}) == 3
     assert [row.disabled for row in administration.webhooks(database)] == [False] * 3
+    ledger.switch_webhook(database, 1, disabled=True)  # what it was to be told waits
+    assert [each.url.removeprefix(URL) for each in ledger.due_deliveries(database)] == ["/2"]
 
 
 def test_what_was_rolled_back_is_not_told(database: Database) -> None:
