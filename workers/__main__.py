@@ -70,10 +70,8 @@ def _answer(command: Callable[[dict[str, Any], Settings], Any], settings: Settin
 
 def _outcome(work: Callable[[], Any]) -> Any:
     """Return what comes of work, or the error that it ends in."""
-    from workers.device import translate_memory_errors
-
     try:
-        with translate_memory_errors():
+        with memory.translate_memory_errors():
             return work()
     except ReelwrightError as error:
         named = error

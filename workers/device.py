@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 import cv2
 import torch
 
-from db.errors import InputError, OutOfMemoryError
-from workers import memory
+from db.errors import InputError
+from workers.memory import translate_memory_errors as translate_memory_errors
 
 _PACKAGES = (
     "reelwright", "torch", "torchvision", "spandrel", "numpy", "opencv-python-headless", "pillow", "av", "OpenImageIO",
 )  # fmt: skip
 """Everything that computes or decodes a sample: another release of ours may round otherwise, too."""
-_CV2_NO_MEMORY = -4
 
 
 def open_device(name: str) -> str:
@@ -66,30 +63,6 @@ def signature(device: str) -> str:
         "threads": torch.get_num_threads(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def translate_memory_errors() -> Iterator[None]:
-    """Turn every library's way of saying that memory ran out into one.
-
-    Raises:
-        OutOfMemoryError: Some allocation inside failed.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError, cv2.error) as error:
-        if not _is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(memory.shortage("Memory ran out: " + " ".join(str(error).split())[:200])) from error
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, cv2.error):
-        return getattr(error, "code", None) == _CV2_NO_MEMORY or "Insufficient memory" in str(error)
-    # torch's CPU allocator has no class of its own for it.
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        sign in str(error) for sign in ("can't allocate memory", "bad_alloc", "bad allocation")
-    )
 
 
 def _is_available(name: str) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # networks come by here, and are imported without the house
     from db.settings import Settings
 
 _LOOK_SECONDS = 0.2
+_CV2_NO_MEMORY = -4
 _ROOM_BYTES = 1 << 30
 """No honest header makes a library ask for so much at once where the picture's own size was found to fit."""
 
@@ -58,6 +59,42 @@ def shortage(message: str) -> str:
     if soft == resource.RLIM_INFINITY:
         return message
     return f"{message}; a worker may take {soft / 1e9:.1f} GB (worker_memory_mb)"
+
+
+@contextmanager
+def translate_memory_errors() -> Iterator[None]:
+    """Turn every library's way of saying that memory ran out into one. Loads none of them.
+
+    Raises:
+        OutOfMemoryError: Some allocation inside failed.
+    """
+    from db.errors import OutOfMemoryError
+
+    try:
+        yield
+    except _suspects() as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(shortage("Memory ran out: " + " ".join(str(error).split())[:200])) from error
+
+
+def _suspects() -> tuple[type[Exception], ...]:
+    return (MemoryError, RuntimeError, *_classes("cv2", "error"))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, _classes("cv2", "error")):
+        return getattr(error, "code", None) == _CV2_NO_MEMORY or "Insufficient memory" in str(error)
+    # torch's CPU allocator has no class of its own for it.
+    return isinstance(error, (MemoryError, *_classes("torch", "OutOfMemoryError"))) or any(
+        sign in str(error) for sign in ("can't allocate memory", "bad_alloc", "bad allocation")
+    )
+
+
+def _classes(library: str, name: str) -> tuple[type[Exception], ...]:
+    """Return a library's class of errors; none where nobody has loaded it, so that it has raised nothing."""
+    module = sys.modules.get(library)
+    return () if module is None else (getattr(module, name),)
 
 
 def has_room() -> bool:
