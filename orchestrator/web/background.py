@@ -52,6 +52,8 @@ class Order:
     error: dict[str, Any] | None = None
     title: str = ""
     """What it is about, for people."""
+    given: Any = None
+    """What a page wants to know of it again."""
     stopped: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def advance(self, done: int, total: int | None = None) -> None:

@@ -17,6 +17,7 @@ _SAID = {
     "rerun": "{items} will be done again.",
     "submitted": "The job is submitted.",
     "same": "This manifest was submitted before with the same recipe: this is that job.",
+    "registered": "The weights are registered.",
     "removed": "The weights are removed.",
     "verdict": "Noted.",
 }

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from db import lineage, pages, progress
+from db import pages, progress
 from db.catalog.metrics import METRICS
 from db.lineage import Generation, Lineage
 from db.progress import ItemRow, JobRow
@@ -17,6 +17,7 @@ from db.records import AudioTrack, ReelFacts, deliverables
 from db.session import Database
 from db.states import ItemKind, Role
 from orchestrator.web.auth import VIEWER, Caller
+from orchestrator.web.looking import lineage_of
 from orchestrator.web.pages.flashes import flash
 from orchestrator.web.rendering import render
 from orchestrator.web.site import SiteDep
@@ -54,8 +55,7 @@ class ItemFacts:
 def item_facts(database: Database, item_id: int) -> ItemFacts:
     """Return an item by its number; raises ``UNKNOWN_ITEM``."""
     job_id, row = pages.item(database, item_id)
-    (found,) = lineage.lineages(database, job_id, external_ids=(row.external_id,))
-    return ItemFacts(progress.job(database, job_id), row, found)
+    return ItemFacts(progress.job(database, job_id), row, lineage_of(database, item_id))
 
 
 @router.get("/items/{item_id}")

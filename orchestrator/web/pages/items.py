@@ -167,7 +167,8 @@ def _show(
         states=_state_counts(counts), codes=_codes(database, job_id, counts, examples=failed_page),
         failed_states=[state.value for state in FAILED], may_act=role >= Role.OPERATOR, flash=flash(request),
         waits_for="" if is_over else progress.outage(database, job_id) or site.waits_for,
-        stream="" if is_over else f"/api/v1/jobs/{job_id}/events", live_url=request.url.path,
+        stream="" if is_over else f"/api/v1/jobs/{job_id}/events",
+        live_url=f"{request.url.path}?{urlencode([*chosen.pairs, ('cursor', cursor)])}",
         **_list(database, job_id, chosen, cursor, request.url.path),
     )  # fmt: skip
 

@@ -18,16 +18,12 @@ class Comparison {
   }
 
   async load(image, options = { quick: true }) {
-    if (image.dataset.frames) {
-      const frame = this.frame();
-      const url = image.dataset.frames.replace("/0?", `/${frame}?`);
-      if (await showPicture(image, url, options)) {
-        image.dataset.shown = frame;
-        image.alt = `${image.dataset.name}, frame ${frame}`;
-      }
-    } else if (image.dataset.url) {
-      await showPicture(image, image.dataset.url, options);
-    } else await image.decode().catch(() => {});
+    const url = image.dataset.frames?.replace("/0?", `/${this.frame()}?`) ?? image.dataset.url;
+    const frame = await showPicture(image, url, options);
+    if (frame !== null && image.dataset.frames) {
+      image.dataset.shown = frame;
+      image.alt = `${image.dataset.name}, frame ${frame}`;
+    }
     this.draw();
   }
 

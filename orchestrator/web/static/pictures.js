@@ -16,16 +16,17 @@ async function fault(response) {
   return [message ?? `The picture did not come (${response.status}).`, remedy].filter(Boolean).join(" ");
 }
 
-async function fetchPicture(url, signal) {
-  for (;;) {
+async function fetchPicture(wanted, signal) {
+  for (let url = wanted; ;) {
     const response = await fetch(url, { signal, headers: { Accept: "image/webp, image/png, application/json" } });
     if (response.status === 202 || response.status === 503) {
       const seconds = Number(response.headers.get("Retry-After")) || 1;
       await pause(1000 * Math.min(seconds, 5), signal);
+      url = response.headers.get("Location") ?? url; // a worker elsewhere makes it, and it will be there
       continue;
     }
     if (!response.ok) throw new Error(await fault(response));
-    return response.blob();
+    return { blob: await response.blob(), frame: Number(response.headers.get("X-Frame")) };
   }
 }
 
@@ -38,7 +39,7 @@ function tell(image, text) {
   image.hidden = Boolean(text) && !image.src;
 }
 
-/** Show the picture at `url` in `image`; whoever asks later wins. Resolves to whether it is this one that is shown. */
+/** Show the picture at `url` in `image`; whoever asks later wins. Resolves to the frame that is shown now, or to null. */
 export async function showPicture(image, url, { quick = false } = {}) {
   wanted.get(image)?.abort();
   const order = new AbortController();
@@ -46,17 +47,16 @@ export async function showPicture(image, url, { quick = false } = {}) {
   image.setAttribute("aria-busy", "true");
   try {
     if (!quick) await pause(PAUSE, order.signal);
-    const place = URL.createObjectURL(await fetchPicture(url, order.signal));
+    const { blob, frame } = await fetchPicture(url, order.signal);
     const earlier = image.src;
-    image.src = place;
+    image.src = URL.createObjectURL(blob);
     await image.decode();
     if (earlier.startsWith("blob:")) URL.revokeObjectURL(earlier);
     tell(image, "");
-    return !order.signal.aborted;
+    return order.signal.aborted ? null : frame;
   } catch (error) {
-    if (order.signal.aborted) return false;
-    tell(image, error.message);
-    return false;
+    if (!order.signal.aborted) tell(image, error.message);
+    return null;
   } finally {
     if (wanted.get(image) === order) image.removeAttribute("aria-busy");
   }

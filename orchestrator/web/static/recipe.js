@@ -9,13 +9,10 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** The one schema that matters of a parameter: without the alternative "nothing", with what references lead to. */
-function plain(schema, root) {
-  if (schema.$ref) return plain(root.$defs[schema.$ref.split("/").at(-1)], root);
+/** The one schema that matters of a parameter: without the alternative "nothing". */
+function plain(schema) {
   const choices = (schema.anyOf ?? []).filter((each) => each.type !== "null");
-  if (!choices.length) return schema;
-  const { description, default: otherwise } = schema;
-  return { ...plain(choices[0], root), description, default: otherwise, optional: choices.length < schema.anyOf.length };
+  return choices.length ? { ...choices[0], description: schema.description, default: schema.default, optional: true } : schema;
 }
 
 function bounds(schema) {
@@ -31,42 +28,21 @@ class Recipe {
     this.list = root.querySelector("[data-steps]");
     this.picker = root.querySelector("[data-add]");
     this.said = root.querySelector("[data-recipe-said]");
-    this.extra = {};
-    this.schemas = new Map();
+    this.rest = {};
     this.listen();
-    this.begin();
+    this.read({ text: this.text.value });
   }
 
-  async begin() {
-    const { stages } = await this.ask("/api/v1/stages");
-    this.picker.append(...stages.map(({ name, summary }) => make("option", { value: name, title: summary, textContent: name })));
-    await this.check();
-  }
-
-  async ask(url, body) {
-    const order = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    const response = await fetch(url, order);
-    const told = await response.json();
-    if (!response.ok) throw new Error([told.error?.message, told.error?.remedy].filter(Boolean).join(" "));
+  /** Hand a text, or a shipped recipe's name, to the server, and show as forms what it understood. */
+  async read(fields) {
+    const order = (this.asked = Symbol("read"));
+    const response = await fetch("/recipes/read", { method: "POST", body: new URLSearchParams(fields) }).catch(() => null);
+    const told = await response?.json().catch(() => null);
+    if (order !== this.asked) return null;
+    this.tell(told ? [told.error?.message, told.error?.remedy].filter(Boolean).join(" ") : "The server does not answer.");
+    if (!told?.steps) return null;
+    this.show(told);
     return told;
-  }
-
-  async schema(stage) {
-    if (!this.schemas.has(stage)) this.schemas.set(stage, (await this.ask(`/api/v1/stages/${encodeURIComponent(stage)}`)).schema);
-    return this.schemas.get(stage);
-  }
-
-  /** Hand the text to the server, and show as forms what it understood. */
-  async check() {
-    const order = (this.asked = Symbol("check"));
-    try {
-      const { document: found } = await this.ask("/api/v1/recipes/check", { recipe: this.text.value });
-      if (order !== this.asked) return;
-      this.tell("");
-      await this.show(found);
-    } catch (error) {
-      if (order === this.asked) this.tell(error.message);
-    }
   }
 
   tell(fault) {
@@ -76,20 +52,17 @@ class Recipe {
     for (const button of this.root.querySelectorAll("[data-needs-recipe]")) button.disabled = Boolean(fault);
   }
 
-  async show({ recipe, ...extra }) {
-    this.extra = extra;
-    const open = new Set([...this.list.querySelectorAll("details[open]")].map((each) => each.dataset.stage));
-    const steps = await Promise.all(recipe.map(async (entry) => {
-      const [[stage, params]] = Object.entries(typeof entry === "string" ? { [entry]: {} } : entry);
-      return this.step(stage, params ?? {}, await this.schema(stage), open.has(stage));
-    }));
-    const held = document.activeElement?.id;
-    this.list.replaceChildren(...steps);
+  show({ steps, rest }) {
+    this.rest = rest;
+    const open = [...this.list.querySelectorAll("details")].map((each) => each.open);
+    const same = steps.length === this.list.children.length;
+    const held = document.activeElement?.dataset?.field;
+    this.list.replaceChildren(...steps.map((step, index) => this.step(step, same && open[index], index)));
     this.number();
-    if (held && !document.activeElement?.id) document.getElementById(held)?.focus();
+    if (held) this.list.querySelector(`[data-field="${CSS.escape(held)}"]`)?.focus();
   }
 
-  step(stage, params, schema, isOpen) {
+  step({ stage, summary, params, fields }, isOpen, index) {
     const button = (act, sign, word) => make("button", { type: "button", textContent: sign, ariaLabel: `${word} ${stage}`, title: word });
     const item = make("li", { className: "step", draggable: false });
     const [up, down, off] = [button("up", "↑", "Earlier:"), button("down", "↓", "Later:"), button("off", "✕", "Remove")];
@@ -100,21 +73,21 @@ class Recipe {
     down.addEventListener("click", () => this.move(item, 1, down));
     off.addEventListener("click", () => { item.remove(); this.write(); this.picker.focus(); });
     this.drag(item, grip);
-    const fields = Object.entries(schema.properties).filter(([name]) => !OTHERS.has(name));
-    const body = make("details", {}, make("summary", { textContent: "Settings" }),
-      make("div", { className: "body" }, ...fields.map(([name, field]) => this.field(item, name, plain(field, schema)))));
-    body.dataset.stage = stage;
-    body.open = isOpen;
+    const told = Object.entries(fields).filter(([name]) => !OTHERS.has(name));
+    const inputs = told.map(([name, field]) => this.field(item, `${index}-${name}`, name, plain(field)));
+    const body = make("details", { open: Boolean(isOpen) }, make("summary", { textContent: "Settings" }),
+      make("div", { className: "body" }, make("p", { className: "small soft", textContent: summary }), ...inputs));
     item.append(make("header", {}, grip, make("strong", { textContent: stage }), up, down, off), body);
     return item;
   }
 
-  field(item, name, schema) {
-    const id = `step-${(this.count = (this.count ?? 0) + 1)}-${name}`;
+  field(item, place, name, schema) {
+    const id = `step-${place}`;
     const value = item.params[name] ?? schema.default;
     const label = make("label", { htmlFor: id, textContent: name.replaceAll("_", " ") });
     const input = this.input(id, schema, value);
     const hint = [schema.description, bounds(schema)].filter(Boolean).join(" · ");
+    input.dataset.field = place;
     input.setAttribute("aria-describedby", `${id}-hint`);
     input.addEventListener("change", () => this.take(item, name, schema, input));
     const told = make("span", { className: "hint", id: `${id}-hint`, textContent: hint });
@@ -191,35 +164,31 @@ class Recipe {
       const params = Object.entries(item.params).map(([name, each]) => `${name}: ${value(each)}`);
       return `  - ${item.dataset.stage}: {${params.join(", ")}}`;
     });
-    const extra = Object.entries(this.extra).map(([name, each]) => `${name}: ${value(each)}`);
+    const extra = Object.entries(this.rest).map(([name, each]) => `${name}: ${value(each)}`);
     this.text.value = [steps.length ? "recipe:" : "recipe: []", ...steps, ...extra, ""].join("\n");
     this.later();
   }
 
   later() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.check(), 300);
+    this.timer = setTimeout(() => this.read({ text: this.text.value }), 300);
   }
 
   listen() {
     this.text.addEventListener("input", () => this.later());
     this.root.querySelector("[data-add-step]").addEventListener("click", () => this.add());
-    this.root.querySelector("[data-named]")?.addEventListener("change", (event) => this.name(event.target));
+    this.root.querySelector("[data-named]")?.addEventListener("change", (event) => this.name(event.target.value));
   }
 
-  async add() {
-    if (!this.picker.value) return;
-    this.list.append(this.step(this.picker.value, {}, await this.schema(this.picker.value), true));
+  add() {
+    const item = this.step({ stage: this.picker.value, summary: "", params: {}, fields: {} }, false, this.list.children.length);
+    this.list.append(item);
     this.write();
   }
 
-  async name(field) {
-    if (!field.value) return;
-    const { recipes } = await this.ask("/api/v1/recipes");
-    const found = recipes.find(({ name }) => name === field.value);
-    if (!found) return;
-    this.text.value = found.text;
-    await this.check();
+  async name(name) {
+    const told = name && (await this.read({ name }));
+    if (told) this.text.value = told.text;
   }
 }
 

@@ -265,12 +265,11 @@ class Timeline {
   }
 
   async show(image, options) {
-    const { frame } = this;
-    const join = image.dataset.frames.includes("?") ? "&" : "?";
-    if (await showPicture(image, image.dataset.frames.replace("/0?", `/${frame}?`) + `${join}width=${IMAGE_WIDTH}`, options)) {
-      image.dataset.shown = frame;
-      image.alt = `${image.dataset.name}, frame ${frame}`;
-    }
+    const url = `${image.dataset.frames.replace("/0?", `/${this.frame}?`)}&form=webp&width=${IMAGE_WIDTH}`;
+    const frame = await showPicture(image, url, options);
+    if (frame === null) return;
+    image.dataset.shown = frame;
+    image.alt = `${image.dataset.name}, frame ${frame}`;
   }
 
   step(count) { return this.go(this.frame + count); }
