@@ -18,6 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup ## Restore five photos and a film reel; results and report in demo-home
 	$(BIN)/reelwright --home demo-home run examples/demo/manifest.csv
+	@echo "To look at it frame by frame: $(BIN)/reelwright --home demo-home serve, and open the link that it prints."
 
 # Two at a time, each file of tests in one process: servers are started once for each.
 test: setup ## Run the tests

@@ -1,4 +1,4 @@
-# The orchestrator: reads manifests, plans, dispatches, reports. It holds no torch, no OpenCV and no codecs.
+# The orchestrator: reads manifests, plans, dispatches, reports, serves pages and API. It holds no torch, no OpenCV and no codecs.
 #   docker build -f docker/orchestrator.Dockerfile -t reelwright-orchestrator:0.1.0 .
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 COPY . .
 RUN python3 -m venv /opt/reelwright \
-    && /opt/reelwright/bin/pip install --no-cache-dir --constraint constraints.txt ".[server,otio,c2pa]"
+    && /opt/reelwright/bin/pip install --no-cache-dir --constraint constraints.txt ".[server,web,otio,c2pa]"
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/reelwright /opt/reelwright
