@@ -6,6 +6,7 @@ Everything here is stored as JSON in a row or a blob, so a field is only ever ad
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -13,7 +14,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
-from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError, field_validator
 
 from db.blob import Blob as Blob
 from db.blob import Rational
@@ -295,7 +296,7 @@ class ItemResult(Record):
     outputs: dict[str, Blob]
     """``master``, ``access``, ``scores``, ``framemd5``, ``audio`` … for a reel; ``still``, ``scores`` for a still."""
     scores: dict[str, float] = Field(default_factory=dict)
-    """Summary of each metric, by its name."""
+    """Summary of each metric, by its name; finite. One that could not be taken is left out."""
     facts: dict[str, Any] = Field(default_factory=dict)
     """What was found out about the source (sizes, digests, formats), for the report."""
     notes: tuple[str, ...] = ()
@@ -304,10 +305,22 @@ class ItemResult(Record):
     below_gates: tuple[BelowGate, ...] = Field((), exclude_if=lambda rows: not rows)
     """Worst first, gate by gate in the recipe's order; empty where every gate is met."""
 
+    @field_validator("scores", mode="before")
+    @classmethod
+    def _leave_out_no_numbers(cls, values: Any) -> Any:
+        """Drop what is no number: JSON has none for it, and rows of earlier releases hold null there."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if not _is_no_number(value)}
+
 
 def deliverables(outputs: Mapping[str, Blob]) -> dict[str, Blob]:
     """Return the outputs of an item that a person is given: all but those that pages are drawn from."""
     return {name: blob for name, blob in outputs.items() if name not in _FOR_PAGES}
+
+
+def _is_no_number(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
 _Word = TypeVar("_Word", bound=StrEnum)

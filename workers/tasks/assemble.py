@@ -67,6 +67,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     notes += [
         *step_changes.notes(item.recipe, values),
         *step_changes.place_faults(item.recipe, facts.frame_count, shots),
+        *scoring.notes(values, scores),
         *gates.notes(item.recipe.gates, values, scores),
     ]
     return ItemResult(

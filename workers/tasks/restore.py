@@ -138,7 +138,8 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
         notes.append(f"{first.pages - len(page_records)} more pages of the file were left out.")
     scores = scoring.summarize(values)
     frame_gates = gates.of_frames(item.recipe.gates)
-    notes = list(dict.fromkeys((*notes, *losses, *gates.notes(frame_gates, values, scores))))
+    said = (*notes, *losses, *scoring.notes(values, scores), *gates.notes(frame_gates, values, scores))
+    notes = list(dict.fromkeys(said))
     below = gates.below_gates(frame_gates, values, scores)
     return ItemResult(outputs=outputs, scores=scores, facts=facts, notes=tuple(notes), below_gates=below)
 

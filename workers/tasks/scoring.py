@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import deque
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -71,6 +71,14 @@ def summarize(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
             value = float(module.compute(series))
             summary |= {spec.name: value} if np.isfinite(value) else {}
     return summary
+
+
+def notes(values: Mapping[str, NDArray[np.float64]], scores: Mapping[str, float]) -> Iterator[str]:
+    """Say which metrics were left out although they were taken of frames: of a picture too small, or beyond numbers."""
+    for spec in METRICS.values():
+        series = values.get(spec.frame_value or spec.name)
+        if spec.in_jobs and spec.name not in scores and series is not None and not np.isfinite(series).all():
+            yield f"{spec.name} was left out: of {np.count_nonzero(~np.isfinite(series))} frames it is no number."
 
 
 class NeighborScores:

@@ -89,3 +89,20 @@ def test_a_single_frame_has_no_pairs() -> None:
     pairs = scoring.NeighborScores()
     pairs.add(film(1, channels=3)[0].numpy())
     assert scoring.summarize(pairs.values()) == {}
+
+
+def test_a_metric_that_a_picture_is_too_small_for_or_too_wild_is_named() -> None:
+    values = {"luma_ssim": np.array([np.nan, 0.5]), "luma_psnr": np.array([np.inf, np.nan]), "sharpness": np.ones(2)}
+    assert list(scoring.notes(values, scoring.summarize(values))) == [
+        "luma_psnr was left out: of 2 frames it is no number."
+    ]
+
+
+def test_no_value_of_far_clip_makes_a_score_that_is_no_number() -> None:
+    wild = torch.full((1, 3, 32, 32), 1e30)
+    wild[..., ::2] = -1e30
+    values = scoring.score(clip(wild), clip(wild))
+    scores = scoring.summarize(values)
+    assert all(np.isfinite(value) for value in scores.values())
+    left_out = {spec for spec in values if not np.isfinite(values[spec]).all()}
+    assert left_out == {note.partition(" ")[0] for note in scoring.notes(values, scores)}
