@@ -53,7 +53,8 @@ def score(restored: Clip, source: Clip) -> dict[str, NDArray[np.float64]]:
     """
     metrics = [(spec, metric_module(spec)) for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous"]
     numbers = range(restored.start, restored.stop)
-    rows = [_frame_values(metrics, *_frame_pair(restored, source, number)) for number in numbers]
+    with np.errstate(over="ignore", invalid="ignore"):  # floats of a scan may lie beyond all light: it is no score then
+        rows = [_frame_values(metrics, *_frame_pair(restored, source, number)) for number in numbers]
     return {spec.frame_value or spec.name: np.array([row[spec.name] for row in rows]) for spec, _ in metrics}
 
 
@@ -68,7 +69,8 @@ def summarize(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
             series = np.asarray(values.get(spec.frame_value or spec.name, ()), np.float64)
             series = series[np.isfinite(series)]
         if series.size and series.shape[-1] >= spec.least_pictures:
-            value = float(module.compute(series))
+            with np.errstate(over="ignore", invalid="ignore"):
+                value = float(module.compute(series))
             summary |= {spec.name: value} if np.isfinite(value) else {}
     return summary
 
