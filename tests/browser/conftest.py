@@ -27,7 +27,7 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 FRAMES = 24
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 _HAS_BROWSER = Path(CHROMIUM).exists() and importlib.util.find_spec("playwright") is not None
-_NEEDS_BROWSER = ["test_journeys.py", "test_looks.py", "test_timeline.py"]
+_NEEDS_BROWSER = ["test_journeys.py", "test_looks.py", "test_timeline.py", "test_plots.py"]
 
 collect_ignore = [] if _HAS_BROWSER else _NEEDS_BROWSER
 

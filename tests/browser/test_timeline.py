@@ -34,6 +34,32 @@ def test_a_click_shows_that_frame_in_both_pictures(reel: Any) -> None:
         assert reel.get_by_label("Go to frame").input_value() == str(frame)
 
 
+def test_a_drag_looks_closer_in_all_plots_and_one_button_leads_back(reel: Any) -> None:
+    plot = reel.locator(".u-over").nth(1)
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    across = [box["x"] + box["width"] * share for share in (0.25, 0.75)]
+    reel.mouse.move(across[0], box["y"] + 10)
+    reel.mouse.down()
+    reel.mouse.move(across[1], box["y"] + 10, steps=5)
+    reel.mouse.up()
+    closer = "[data-tracks][data-window='6 17']"
+    reel.locator(closer).wait_for()
+    assert reel.get_by_label("Go to frame").input_value() == "0"
+    first = reel.locator(".u-over").first.bounding_box()
+    reel.mouse.click(first["x"] + 2, first["y"] + 10)
+    shown(reel, 6)
+    reel.get_by_role("button", name="Whole reel").click()
+    reel.locator(f"[data-tracks][data-window='0 {FRAMES - 1}']").wait_for()
+
+
+def test_what_steps_changed_is_shown_when_it_is_asked_for(reel: Any) -> None:
+    before = reel.locator(".track").count()
+    reel.get_by_label("Also how much each step changed").check()
+    assert reel.locator(".track").count() > before
+    assert "changed_1_denoise" in reel.locator("[data-tracks]").inner_text()
+
+
 def test_keys_step_and_go_to_what_is_below_a_gate(reel: Any) -> None:
     reel.get_by_role("button", name="+1 frame").press("ArrowRight")
     shown(reel, 1)

@@ -28,6 +28,7 @@ class Timeline {
     this.shots = [0];
     this.gates = [];
     this.plots = [];
+    this.window = [0, Math.max(1, this.last)];
     this.speed = 0;
     this.tracks = root.querySelector("[data-tracks]");
     this.told = root.querySelector("[data-tracks-told]");
@@ -70,7 +71,8 @@ class Timeline {
     for (const plot of this.plots) plot.destroy();
     this.tracks.replaceChildren();
     this.ink = inks(this.root);
-    this.plots = this.head.columns.map((column) => this.track(column));
+    this.columns = this.head.columns.filter((column) => column.metric || this.withSteps);
+    this.plots = this.columns.map((column) => this.track(column));
     this.place();
   }
 
@@ -101,7 +103,7 @@ class Timeline {
 
   options(column, gates) {
     const { ink } = this;
-    const isLast = column === this.head.columns.at(-1);
+    const isLast = column === this.columns.at(-1);
     const axis = { stroke: ink.soft, grid: { stroke: ink.grid, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     return {
       width: this.width(),
@@ -222,7 +224,7 @@ class Timeline {
     this.window = [from, to];
     queueMicrotask(() => {
       this.plots.forEach((plot, number) => {
-        if (this.head.frames > MOST_POINTS) plot.setData(this.data(this.head.columns[number]), false);
+        if (this.head.frames > MOST_POINTS) plot.setData(this.data(this.columns[number]), false);
         plot.setScale("x", { min: from, max: to });
       });
       this.following = false;
@@ -241,6 +243,7 @@ class Timeline {
   }
 
   place() {
+    this.tracks.dataset.window = this.window.map(Math.round).join(" ");
     for (const plot of this.plots) {
       const x = plot.valToPos(this.frame, "x");
       plot.now.style.transform = `translateX(${x}px)`;
@@ -257,7 +260,7 @@ class Timeline {
       input.setAttribute("aria-valuetext", `frame ${this.frame}, ${time}`);
     }
     for (const output of this.root.querySelectorAll("[data-time]")) output.textContent = time;
-    for (const column of this.head?.columns ?? []) column.output.textContent = figure(column.values[this.frame]);
+    for (const column of this.columns ?? []) column.output.textContent = figure(column.values[this.frame]);
     this.place();
     const shown = [...this.root.querySelectorAll("img[data-frames]")].map((image) => this.show(image, options));
     this.root.dataset.frame = this.frame;
@@ -328,6 +331,11 @@ class Timeline {
     for (const input of this.root.querySelectorAll("[data-frame-input]")) {
       input.addEventListener(input.type === "range" ? "input" : "change", () => this.go(Number(input.value)));
     }
+    this.root.querySelector("[data-with-steps]")?.addEventListener("change", (event) => {
+      this.withSteps = event.target.checked;
+      this.draw();
+      this.go(this.frame, { quick: true });
+    });
     this.root.querySelector("[data-time-form]")?.addEventListener("submit", (event) => this.goToTime(event));
     this.root.addEventListener("keydown", (event) => this.press(event));
     document.addEventListener("theme", () => this.head && this.draw());
