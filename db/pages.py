@@ -21,7 +21,7 @@ from db.session import Database
 from db.states import ITEM_OVER, TaskState
 from db.tables import Item, ItemScore, Job, Task, Worker
 
-WINDOW = 20_000
+WINDOW = 12_000
 """Items that are looked through for one page: some tens of milliseconds."""
 
 

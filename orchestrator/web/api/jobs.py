@@ -66,7 +66,7 @@ def show_job(request: Request, site: SiteDep, job_id: int) -> Response:
 def list_items(request: Request, site: SiteDep, job_id: int, question: ItemQuestionDep) -> Response:
     """List a job's items in manifest order.
 
-    Where no index leads to what is asked for, 20,000 items are looked through; `searched_to` says up to where.
+    Where no index leads to what is asked for, 12,000 items are looked through; `searched_to` says up to where.
     """
     progress.job(site.database, job_id)
     page = question.page(site.database, job_id)
