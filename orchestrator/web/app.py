@@ -39,7 +39,20 @@ API = (
     "health",
 )
 """Modules of ``api``, each with a ``router``."""
-PAGES = ("login", "jobs", "items", "item", "compare", "workers", "models", "reference", "recipes", "submit", "photo")
+PAGES = (
+    "login",
+    "jobs",
+    "items",
+    "item",
+    "compare",
+    "workers",
+    "models",
+    "reference",
+    "recipes",
+    "submit",
+    "photo",
+    "review",
+)
 """Modules of ``pages``, each with a ``router``."""
 
 
