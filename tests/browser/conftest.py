@@ -27,18 +27,14 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 FRAMES = 24
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 _HAS_BROWSER = Path(CHROMIUM).exists() and importlib.util.find_spec("playwright") is not None
-_NEEDS_BROWSER = ["test_journeys.py", "test_looks.py", "test_timeline.py", "test_plots.py"]
-
-collect_ignore = [] if _HAS_BROWSER else _NEEDS_BROWSER
 
 
-def pytest_report_header() -> str:
-    if _HAS_BROWSER:
-        return f"browser: {CHROMIUM}"
-    return (
-        f"browser: tests/browser is left out, as {CHROMIUM} or playwright is not there: `apt-get install chromium`, or "
-        "name one in REELWRIGHT_CHROMIUM"
-    )
+@pytest.fixture(scope="session")
+def needs_browser() -> None:
+    if not _HAS_BROWSER:
+        pytest.skip(
+            f"{CHROMIUM} or playwright is not there: apt-get install chromium, or name it in REELWRIGHT_CHROMIUM"
+        )
 
 
 @dataclass
@@ -75,21 +71,21 @@ def _make_archive(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(needs_browser: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A home with one finished job, served with one worker beside it."""
     folder = tmp_path_factory.mktemp("browser")
     archive, home = folder / "archive", folder / "home"
     _make_archive(archive)
     command = [sys.executable, "-m", "reelwright", "--home", str(home)]
-    subprocess.run(
-        [*command, "run", "--workers", "1", "--recipe", str(archive / "r.yaml"), str(archive / "m.csv")],
-        capture_output=True, timeout=200,
-    )  # fmt: skip
+    submit = ["submit", "--recipe", str(archive / "r.yaml"), str(archive / "m.csv")]
+    subprocess.run([*command, *submit], check=True, capture_output=True, timeout=100)
     with (folder / "serve.log").open("wb") as log:
         options = ["--port", "0", "--no-login", "--workers", "1", "--source-root", str(archive)]
         server = subprocess.Popen([*command, "serve", *options], stdout=log, stderr=subprocess.STDOUT)
         try:
-            yield Served(_url(server, folder / "serve.log"), home, archive)
+            made = Served(_url(server, folder / "serve.log"), home, archive)
+            wait_until(lambda: made.ask("/api/v1/jobs/1")["job"]["finished_at"], 120, "the first job is over")
+            yield made
         finally:
             server.terminate()
             server.wait(30)
@@ -132,10 +128,12 @@ class Tab:
     def check(self) -> None:
         assert self.faults == []
 
-    def findings(self) -> list[str]:
-        """What axe finds: WCAG 2.2 AA and best practice."""
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    def findings(self, rules: str = "") -> list[str]:
+        """What axe finds: WCAG 2.2 AA and best practice, or one rule of it."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        only = f", runOnly: ['{rules}']" if rules else ""
+        found = self.page.evaluate(f"axe.run(document, {{resultTypes: ['violations']{only}}})")
         return [
             f"{each['id']}: {node['target']} {node['failureSummary']}"
             for each in found["violations"]
@@ -147,7 +145,7 @@ class Tab:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium(needs_browser: None) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

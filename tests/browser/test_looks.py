@@ -45,9 +45,9 @@ def test_axe_finds_nothing_light_or_dark(open_tab: OpenTab, served: Served, name
     settle(tab)
     for details in tab.page.locator("main details").all()[:6]:
         details.evaluate("each => { each.open = true }")
-    for theme in ("light", "dark"):
-        tab.page.emulate_media(color_scheme=theme)
-        assert tab.findings() == [], theme
+    assert tab.findings() == []
+    tab.page.emulate_media(color_scheme="dark")
+    assert tab.findings("color-contrast") == []
 
 
 @pytest.mark.parametrize("width", [390, 320])
