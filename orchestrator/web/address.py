@@ -26,17 +26,20 @@ class Address:
 
     def __post_init__(self) -> None:
         """Refuse what is no address; raises ``InputError`` ``BAD_VALUE``."""
-        if self.public_url:
-            parts = urlsplit(self.public_url)
-            bare = parts.path in ("", "/") and not parts.query and not parts.fragment and not parts.username
-            if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not bare:
-                remedy = "Give scheme and host, such as https://film.example.org."
-                raise InputError(f"{self.public_url!r:.200} is no public URL of a server", remedy=remedy)
+        if self.public_url and not _is_bare(self.public_url):
+            remedy = "Give scheme and host, such as https://film.example.org."
+            raise InputError(f"{self.public_url!r:.200} is no public URL of a server", remedy=remedy)
 
     @property
     def is_local(self) -> bool:
         """Whether only users of this machine reach it."""
         return self.socket is not None or is_loopback(self.host)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether people too come from this machine alone, and nothing stands in front that lets in others."""
+        parts = urlsplit(self.public_url)
+        return self.is_local and (not self.public_url or is_loopback(str(parts.hostname)))
 
     @cached_property
     def scheme(self) -> str:
@@ -51,7 +54,7 @@ class Address:
             return _with_port(str(parts.hostname), parts.port or _DEFAULT_PORTS[parts.scheme], parts.scheme)
         if self.socket is not None:
             return frozenset({"localhost"})
-        names = {"127.0.0.1", "localhost", "::1"} if is_loopback(self.host) else {self.host}
+        names = {self.host} | ({"127.0.0.1", "localhost", "::1"} if is_loopback(self.host) else set())
         return frozenset(each for name in names for each in _with_port(name, self.port, "http"))
 
     @cached_property
@@ -66,6 +69,17 @@ class Address:
             return self.public_url.rstrip("/")
         name = f"[{self.host}]" if ":" in self.host else self.host
         return "http://localhost" if self.socket else f"http://{name}:{self.port}"
+
+
+def _is_bare(url: str) -> bool:
+    """Whether a URL is scheme and host, perhaps with a port, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        has_host = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        return False
+    has_more = parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc
+    return has_host and not has_more and url.isascii() and url.isprintable() and " " not in url
 
 
 def is_loopback(host: str) -> bool:

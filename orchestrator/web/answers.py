@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from db.errors import CODES, InputError, OutOfMemoryError, ReelwrightError, os_error
@@ -19,10 +20,13 @@ from orchestrator.wording import to_json
 LEAST_PACKED_BYTES = 1000
 """Shorter answers gain nothing by being packed."""
 RETRY_SECONDS = 5
+TIMED_OUT = 408
 _STATUS_BY_CODE = {
     "UNAUTHENTICATED": 401, "FORBIDDEN": 403, "FOREIGN_REQUEST": 403, "NOT_FOUND": 404, "BLOB_MISSING": 404,
-    "BODY_TOO_LARGE": 413, "WRONG_HOST": 421, "TOO_MANY_REQUESTS": 429,
+    "BODY_TOO_LARGE": 413, "WRONG_HOST": 421, "TOO_MANY_REQUESTS": 429, "NAME_TAKEN": 409, "TOO_MANY_KEPT": 409,
+    "REVIEW_SUPERSEDED": 409, "STUDY_CLOSED": 409, "ALREADY_VOTED": 409, "RANKING_IMPOSSIBLE": 409,
 }  # fmt: skip
+"""Of codes whose errors are a person's to mend by their exit code, and that HTTP knows better."""
 _CODE_BY_STATUS = {404: "NOT_FOUND", 405: "NOT_FOUND", 413: "BODY_TOO_LARGE"}
 
 log = structlog.get_logger(__name__)
@@ -76,12 +80,21 @@ def named_error(error: Exception) -> ReelwrightError:
     if isinstance(error, HTTPException):
         code = _CODE_BY_STATUS.get(error.status_code, "BAD_VALUE")
         return InputError(CODES[code].meaning, code=code)
-    if isinstance(error, OSError):
-        return os_error("The system", error)
+    if isinstance(error, OSError):  # where that was is nobody's business who does not look at the machine
+        log.error("the system refused", error=str(error)[:500])
+        return os_error("The server's system", OSError(error.errno, error.strerror))
+    if isinstance(error, ClientDisconnect):
+        return InputError("What was sent stopped before its end", remedy="Send it again.")
     if isinstance(error, MemoryError):
         return OutOfMemoryError("The server has not enough memory for that")
     log.error("request failed", error=f"{type(error).__name__}: {error}"[:500], exc_info=error)
     return ReelwrightError("The server met an error that it does not know", remedy="Its log says more; report it.")
+
+
+def _status(error: Exception, named: ReelwrightError) -> int:
+    if isinstance(error, ClientDisconnect):
+        return TIMED_OUT
+    return error.status_code if isinstance(error, HTTPException) else error_status(named)
 
 
 def headers_of(error: ReelwrightError, status: int) -> dict[str, str]:
@@ -93,7 +106,7 @@ def headers_of(error: ReelwrightError, status: int) -> dict[str, str]:
 
 def is_for_programs(request: Request) -> bool:
     """Whether the one who asks wants JSON, also of an error."""
-    return request.url.path.startswith(("/api/", "/health/", "/metrics"))
+    return str(request.scope["path"]).startswith(("/api/", "/health/", "/metrics"))
 
 
 def handle_errors(app: FastAPI, show: Any) -> None:
@@ -106,7 +119,7 @@ def handle_errors(app: FastAPI, show: Any) -> None:
 
     def handle(request: Request, error: Exception) -> Response:
         named = named_error(error)
-        status = error.status_code if isinstance(error, HTTPException) else error_status(named)
+        status = _status(error, named)
         headers = headers_of(named, status)
         if is_for_programs(request):
             return answer(request, {"error": error_facts(named)}, status, **headers)
@@ -114,5 +127,6 @@ def handle_errors(app: FastAPI, show: Any) -> None:
         response.headers.update(headers)
         return response
 
-    for kind in (ReelwrightError, RequestValidationError, HTTPException, OSError, MemoryError, Exception):
+    kinds = (ReelwrightError, RequestValidationError, HTTPException, ClientDisconnect, OSError, MemoryError, Exception)
+    for kind in kinds:
         app.add_exception_handler(kind, handle)

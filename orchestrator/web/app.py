@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -15,13 +16,11 @@ from starlette.types import ASGIApp
 
 from orchestrator.web import rendering
 from orchestrator.web.answers import handle_errors
-from orchestrator.web.auth import note_deed
-from orchestrator.web.guard import Guard
+from orchestrator.web.auth import note_deed, refuse_sender
+from orchestrator.web.guard import MOST_OPEN_BYTES, Guard
 from orchestrator.web.openapi import describe
 from orchestrator.web.site import Site
 
-MOST_JSON_BYTES = 4_000_000
-"""What a route takes that says nothing else: a list of a hundred thousand ids."""
 THREADS = 12
 """Requests that are answered at the same time; a database has so many connections."""
 API = (
@@ -61,7 +60,7 @@ def make_app(site: Site) -> ASGIApp:
     app = make_routes()
     app.state.site = site
     handle_errors(app, rendering.show_error)
-    return Guard(app, site.address, site.requests.note)
+    return Guard(app, site.address, site.requests.note, partial(refuse_sender, site))
 
 
 def make_routes() -> FastAPI:
@@ -75,7 +74,7 @@ def make_routes() -> FastAPI:
         lifespan=_lifespan,
         redirect_slashes=False,
         dependencies=[Depends(note_deed)],
-        max_body_size=MOST_JSON_BYTES,
+        max_body_size=MOST_OPEN_BYTES,
     )
     for name in API:
         app.include_router(_router(f"orchestrator.web.api.{name}"))

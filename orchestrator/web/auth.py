@@ -10,11 +10,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from db.errors import InputError
+from db.errors import InputError, ReelwrightError
 from db.ledger import access, auditing
 from db.ledger.access import Principal
 from db.states import Role
+from orchestrator.web.answers import error_status
 from orchestrator.web.guard import SAFE
 from orchestrator.web.site import Site, site_of
 
@@ -31,7 +33,11 @@ def caller(request: Request) -> Principal:
     Raises:
         InputError: ``UNAUTHENTICATED``, or ``TOO_MANY_REQUESTS`` after too many wrong tokens.
     """
-    site = site_of(request)
+    return principal(site_of(request), request)
+
+
+def principal(site: Site, request: Request) -> Principal:
+    """Return who asks a site; raises as :func:`caller`."""
     kind, _, secret = request.headers.get("authorization", "").partition(" ")
     if kind:
         found = access.principal_of_token(site.database, secret.strip()) if kind.lower() == "bearer" else None
@@ -72,6 +78,18 @@ def note_deed(request: Request) -> Iterator[None]:
         route = getattr(request.scope.get("route"), "path", "")
         site = site_of(request)
         auditing.note(site.database, who.name, f"{request.method} {route}", request.url.path)
+
+
+def refuse_sender(site: Site, scope: Scope) -> tuple[int, str] | None:
+    """Return why nothing large is taken from whoever asks: only those may send files who may submit work.
+
+    A route's role is looked at when the body was read; without this anybody could fill the disk before.
+    """
+    try:
+        who = principal(site, Request(scope))
+    except ReelwrightError as error:
+        return error_status(error), error.code
+    return None if who.role >= Role.OPERATOR else (403, "FORBIDDEN")
 
 
 VIEWER, OPERATOR, ADMIN = (Depends(Needs(role)) for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN))

@@ -13,8 +13,11 @@ import ipaddress
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 import structlog
 
@@ -26,7 +29,11 @@ from db.settings import Settings
 
 SECONDS = 10.0
 """How long a message may take."""
+AT_ONCE = 8
+"""Messages that are on their way together: a receiver that does not answer keeps no other waiting."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that is given out of IPv6; what lies elsewhere leads to IPv4 in one way or another, or to neighbours."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +44,12 @@ class AddressRefused(Exception):
 
 def check_url(url: str, settings: Settings) -> None:
     """Refuse an address that no message will be sent to; raises ``InputError`` ``BAD_VALUE``."""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.password:
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        is_whole = False
+    if not is_whole:
         raise InputError(f"{url!r:.200} is no address of a webhook")
     if _is_excepted(url, settings):
         return
@@ -46,8 +57,8 @@ def check_url(url: str, settings: Settings) -> None:
         remedy = "Give an https address, or have the setting `webhook_exceptions` name it."
         raise InputError(f"{url!r:.200} is not reached by https", remedy=remedy)
     try:
-        _resolve(parts.hostname, parts.port or 443)
-    except AddressRefused as error:
+        _resolve(str(parts.hostname), parts.port or 443)
+    except (AddressRefused, UnicodeError) as error:
         raise InputError(f"{url!r:.200}: {error}") from error
     except OSError:  # the name may lead somewhere later; it is looked up again at each message
         return
@@ -71,8 +82,9 @@ class Deliverer:
 
     def _send_due(self) -> None:
         try:
-            for due in webhooks.due_deliveries(self._database):
-                _send(self._settings, self._database, due)
+            with ThreadPoolExecutor(AT_ONCE, "delivery") as pool:
+                send = partial(_send, self._settings, self._database)
+                list(pool.map(send, webhooks.due_deliveries(self._database)))
         except ReelwrightError as error:  # the next time it is woken
             log.warning("webhooks wait", code=error.code)
 
@@ -80,7 +92,7 @@ class Deliverer:
 def _send(settings: Settings, database: Database, due: DueDelivery) -> None:
     try:
         status = post(settings, due)
-    except (AddressRefused, OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+    except (AddressRefused, OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         webhooks.mark_failed(database, due.id, None, f"{type(error).__name__}: {error}")
         return
     if 200 <= status < 300:
@@ -97,11 +109,20 @@ def post(settings: Settings, due: DueDelivery) -> int:
     shown = f"[{address}]" if ":" in address else address
     target = parts._replace(netloc=f"{shown}:{port}").geturl()
     headers = {**signature_headers(due), "Host": parts.netloc.rpartition("@")[2], "Content-Type": "application/json"}
-    with httpx.Client(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
-        request = client.build_request("POST", target, content=due.body.encode(), headers=headers)
-        request.extensions["sni_hostname"] = host
-        answer = client.send(request, stream=True)
-        answer.close()
+    return anyio.run(_ask, target, host, due.body.encode(), headers)
+
+
+async def _ask(target: str, host: str, body: bytes, headers: dict[str, str]) -> int:
+    """Send a request and return the answer's status; raises ``TimeoutError`` after all together took too long.
+
+    A limit for each read alone would let a receiver answer letter by letter without end.
+    """
+    with anyio.fail_after(SECONDS):
+        async with httpx.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
+            request = client.build_request("POST", target, content=body, headers=headers)
+            request.extensions["sni_hostname"] = host
+            answer = await client.send(request, stream=True)
+            await answer.aclose()
     return answer.status_code
 
 
@@ -133,7 +154,7 @@ def _is_public(text: str) -> bool:
             address = address.ipv4_mapped
         elif address in _NAT64:
             address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        elif address.sixtofour is not None or address.teredo is not None:
+        elif address not in _UNICAST or address.sixtofour is not None or address.teredo is not None:
             return False
     return address.is_global and not address.is_multicast
 

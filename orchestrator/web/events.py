@@ -6,17 +6,21 @@ One poller a subject asks the database, whatever number of streams follow it; wi
 from __future__ import annotations
 
 import asyncio
-import secrets
+import hashlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from db.errors import InputError, OutageError
+from db.errors import InputError, ReelwrightError
+from orchestrator.terminal_text import json_text
 
 MOST_OF_ONE, MOST_OF_ALL = 20, 200
 """Streams that one caller, and all together, may hold open."""
 POLL_SECONDS = 1.0
+LONGEST_SECONDS = 300.0
+"""Then a stream ends, and browsers open the next: who may not look any more is told nothing for ever."""
 QUIET_SECONDS = 15.0
 """Where nothing changes, something is said nevertheless: what stands between may close a line that is silent."""
 
@@ -31,6 +35,13 @@ class _Subject:
     latest: Any = None
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     poller: asyncio.Task[None] | None = None
+    id: str = ""
+    """Says what the latest is: who saw it need not be told again, be it by another server."""
+
+    def take(self, value: Any) -> None:
+        """Note a new value."""
+        self.latest, self.number = value, self.number + 1
+        self.id = hashlib.sha256(json_text(value).encode()).hexdigest()[:16]
 
 
 class Streams:
@@ -38,7 +49,6 @@ class Streams:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._boot = secrets.token_hex(4)
         self._subjects: dict[str, _Subject] = {}
         self._held: Counter[str] = Counter()
         self._stop = False
@@ -73,13 +83,14 @@ class Streams:
         try:
             async with place.changed:
                 if place.poller is None:
-                    place.latest, place.number = await asyncio.to_thread(read), place.number + 1
+                    place.take(await asyncio.to_thread(read))
                     place.poller = asyncio.create_task(self._poll(place))
-            seen = place.number if last_id == self._id(place) else -1
-            while not self._stop:
+            seen = place.number if last_id == place.id else -1
+            until = time.monotonic() + LONGEST_SECONDS
+            while not self._stop and time.monotonic() < until:
                 if seen != place.number:
                     seen = place.number
-                    yield self._id(place), place.latest
+                    yield place.id, place.latest
                 elif not await self._wait(place, seen):
                     yield "", None
         finally:
@@ -111,12 +122,9 @@ class Streams:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 value = await asyncio.to_thread(place.read)
-            except (OutageError, InputError):  # it is told again when there is something to tell
+            except ReelwrightError:  # it is told again when there is something to tell
                 value = place.latest
             async with place.changed:
                 if value != place.latest:
-                    place.latest, place.number = value, place.number + 1
+                    place.take(value)
                 place.changed.notify_all()
-
-    def _id(self, place: _Subject) -> str:
-        return f"{self._boot}-{place.number}"

@@ -1,4 +1,4 @@
-"""InstallationSums for Prometheus: what ``db.figures`` sums up, at most every ten seconds, and requests by route.
+"""Figures for Prometheus: what ``db.figures`` sums up, at most every ten seconds, and requests by route.
 
 No label comes from a manifest: names of states, codes, queues, devices and routes are ours.
 """
@@ -22,6 +22,7 @@ from db.figures import InstallationSums
 from db.session import Database
 
 KEPT_SECONDS = 10.0
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OUTCOME_UNKNOWN = "running"
 
 
@@ -35,7 +36,8 @@ class Requests:
     def note(self, scope: Scope, status: int) -> None:
         """Count an answer; what no route was found for is counted together."""
         route = getattr(scope.get("route"), "path", "")
-        self._counts[scope["method"] if route else "", route, str(status)] += 1
+        method = scope["method"] if route and scope["method"] in METHODS else ""  # anybody may make up names of methods
+        self._counts[method, route, str(status)] += 1
 
     def rows(self) -> list[tuple[tuple[str, str, str], int]]:
         """Return what was counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -13,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from db.errors import InputError
 from db.records import Blob
 from db.store.base import Store
+from db.store.local import check_digest
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _PLAIN = re.compile(r"[^A-Za-z0-9._-]")
@@ -28,16 +30,16 @@ def send_blob(
     wanted = (
         request.headers.get("range", "") if request.headers.get("if-range", headers["ETag"]) == headers["ETag"] else ""
     )
-    start, stop = _span(wanted, blob.bytes)
-    if start >= stop and blob.bytes:
+    span = _span(wanted, blob.bytes)
+    start, stop = span or (0, blob.bytes)
+    if span and start >= stop:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{blob.bytes}"})
-    status = 200
-    if (start, stop) != (0, blob.bytes):
-        status = 206
+    if span:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.bytes}"
     headers["Content-Length"] = str(stop - start)
-    pieces = iter(()) if request.method == "HEAD" else _begin(store.stream(blob, start, stop))
-    return StreamingResponse(pieces, status, headers, media_type)
+    pieces = store.stream(blob, start, stop) if span else _whole(store, blob)
+    body = iter(()) if request.method == "HEAD" else _begin(pieces)
+    return StreamingResponse(body, 206 if span else 200, headers, media_type)
 
 
 def send_pieces(pieces: Iterable[bytes], name: str, media_type: str) -> Response:
@@ -47,26 +49,38 @@ def send_pieces(pieces: Iterable[bytes], name: str, media_type: str) -> Response
 
 def _headers(name: str) -> dict[str, str]:
     """Say what a download is called: RFC 6266, with a plain name for those who know no other."""
-    plain = _PLAIN.sub("_", name).strip("._") or "file"
+    plain = _PLAIN.sub("_", name).strip("._-") or "file"
     encoded = quote(name, safe="", errors="replace")
     return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"}
 
 
+def _whole(store: Store, blob: Blob) -> Iterator[bytes]:
+    """Yield all of a blob, and its last piece only if all is what the record says: what came whole is right."""
+    digest, last = hashlib.sha256(), b""
+    for piece in store.stream(blob):
+        digest.update(piece)
+        yield last
+        last = piece
+    check_digest(blob, digest.hexdigest())
+    yield last
+
+
 def _begin(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Take the first piece before the answer begins: that it is not there can then still be said."""
-    first = next(pieces, b"")
+    first = next((piece for piece in pieces if piece), b"")
     return chain([first], pieces)
 
 
-def _span(text: str, length: int) -> tuple[int, int]:
-    """Return the half-open range that a header asks for, all for one that is no single range."""
+def _span(text: str, length: int) -> tuple[int, int] | None:
+    """Return the half-open range that a header asks for, perhaps an empty one; none for what is no single range."""
     found = _RANGE.fullmatch(text.strip())
     if found is None or found[1] == found[2] == "":
-        return 0, length
+        return None
     if not found[1]:
         return max(0, length - int(found[2])), length
-    stop = min(length, int(found[2]) + 1) if found[2] else length
-    return (int(found[1]), stop) if not found[2] or int(found[2]) >= int(found[1]) else (0, length)
+    if found[2] and int(found[2]) < int(found[1]):
+        return None
+    return int(found[1]), min(length, int(found[2]) + 1) if found[2] else length
 
 
 def find_output(outputs: dict[str, Blob], name: str) -> Blob:

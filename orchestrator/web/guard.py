@@ -10,6 +10,8 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 
+import structlog
+from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.errors import CODES
@@ -18,6 +20,8 @@ from orchestrator.web.address import Address
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SILENT_SECONDS = 30.0
 """How long a request's body may keep still."""
+MOST_OPEN_BYTES = 4_000_000
+"""What anybody may send before it is known who it is: no document is larger. Bodies are read before a route looks."""
 OPEN_TO_ANY_HOST = frozenset({"/health/live", "/health/ready"})
 """What a machine in front asks by whatever name it has for this one; nothing is told there but that it lives."""
 HEADERS = {
@@ -31,27 +35,54 @@ HEADERS = {
 }
 """What every answer says, unless it says otherwise itself."""
 
+log = structlog.get_logger(__name__)
+
 
 class Guard:
     """Lets through requests that were meant for this server and come from its own pages, or from no page at all."""
 
     def __init__(
-        self, app: ASGIApp, address: Address, on_answer: Callable[[Scope, int], None] = lambda scope, status: None
+        self,
+        app: ASGIApp,
+        address: Address,
+        on_answer: Callable[[Scope, int], None] = lambda scope, status: None,
+        refuse_sender: Callable[[Scope], tuple[int, str] | None] = lambda scope: None,
     ) -> None:
-        """Stand before an application that is reached at an address; ``on_answer`` is told each answer's status."""
-        self._app, self._address, self._on_answer = app, address, on_answer
+        """Stand before an application.
+
+        Args:
+            app: The application.
+            address: Where it is reached.
+            on_answer: Told each answer's status.
+            refuse_sender: Asked in a thread about whoever sends more than any document has, or does not say how much:
+                returns status and code where nothing is taken from them.
+        """
+        self._app, self._address, self._on_answer, self._refuse_sender = app, address, on_answer, refuse_sender
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a connection, or pass it on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            refusal = self._refuse(scope)
             send = self._add_headers(scope, send)
+            refusal = self._refuse(scope)
+            if refusal is None and _may_be_large(scope):
+                refusal = await run_in_threadpool(self._refuse_sender, scope)
             if refusal:
                 await _answer(send, *refusal)
             else:
-                await self._app(scope, _Patience(receive).receive, send)
+                await self._pass_on(scope, _Patience(receive).receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer; what goes wrong after an answer began breaks it off, and the log alone says why.
+
+        A file that came whole is right: whoever asked sees that this one did not.
+        """
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # it was answered with 500, or the answer had begun; both end here
+            cause, route = error.__cause__ or error, getattr(scope.get("route"), "path", "")
+            log.error("answer broken off", route=route, error=f"{type(cause).__name__}: {cause}"[:300])
 
     def _refuse(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and code where a request is not let in."""
@@ -94,6 +125,14 @@ class _Patience:
             return {"type": "http.disconnect"}
         self._is_whole = message["type"] != "http.request" or not message.get("more_body", False)
         return message
+
+
+def _may_be_large(scope: Scope) -> bool:
+    """Whether a request brings more than anybody may send, or does not say how much."""
+    lengths = _values(scope, b"content-length")
+    if _values(scope, b"transfer-encoding"):
+        return True
+    return any(not each.isdecimal() or int(each) > MOST_OPEN_BYTES for each in lengths)
 
 
 def _missing(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:

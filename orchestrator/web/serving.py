@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import socket
 import threading
@@ -44,11 +44,12 @@ def check_access(database: Database, address: Address, *, is_open: bool) -> None
     Raises:
         InputError: ``BAD_SETTING``.
     """
+    if is_open and not address.is_private:
+        message = f"--no-login at {address.url}: whoever comes there could do anything"
+        remedy = "Leave --no-login out, or listen on 127.0.0.1 without a --public-url."
+        raise InputError(message, code="BAD_SETTING", remedy=remedy)
     if address.is_local:
         return
-    if is_open:
-        message = f"--no-login at {address.host}: whoever reaches this machine could do anything"
-        raise InputError(message, code="BAD_SETTING", remedy="Leave --no-login out, or listen on 127.0.0.1.")
     if not address.public_url:
         message = f"To listen at {address.host} it must be known by which address people come"
         raise InputError(message, code="BAD_SETTING", remedy="Add --public-url, such as https://film.example.org.")
@@ -64,16 +65,12 @@ def listen(host: str, port: int, path: Path | None) -> Iterator[socket.socket]:
     Raises:
         InputError: ``ADDRESS_UNUSABLE``.
     """
-    shown = str(path) if path else f"{host}:{port}"
-    try:
-        with _unix(path) if path else _tcp(host, port) as listening:
-            listening.listen(512)
-            listening.setblocking(False)
+    with _bind(host, port, path) as listening:
+        try:
             yield listening
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno not in _ADDRESS_FAULTS and not isinstance(error, socket.gaierror):
-            raise
-        raise InputError(f"{shown}: {getattr(error, 'strerror', None) or error}", code="ADDRESS_UNUSABLE") from error
+        finally:
+            if path:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -114,6 +111,7 @@ def serve(
         make_app(site), log_config=None, access_log=False, server_header=False, proxy_headers=False, ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS, timeout_keep_alive=30, http="h11", loop="asyncio",
     )  # fmt: skip
+    logging.getLogger("uvicorn.access").disabled = True  # whoever listens to it would see the codes in addresses
     try:
         _Server(config, site, stop, on_ready).run(sockets=[listening])
     finally:
@@ -166,9 +164,16 @@ def _sweep(site: Site, stop: threading.Event) -> None:
         site.uploads.sweep()
 
 
-_ADDRESS_FAULTS = frozenset(
-    {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT, errno.ENAMETOOLONG}
-)
+def _bind(host: str, port: int, path: Path | None) -> socket.socket:
+    try:
+        listening = _unix(path) if path else _tcp(host, port)
+        listening.listen(512)
+        listening.setblocking(False)
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # a number, a NUL or a name that cannot be one
+        shown = str(path) if path else f"{host}:{port}"
+        message = f"{shown!r:.300}: {getattr(error, 'strerror', None) or error}"
+        raise InputError(message, code="ADDRESS_UNUSABLE") from error
+    return listening
 
 
 def _tcp(host: str, port: int) -> socket.socket:

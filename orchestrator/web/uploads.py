@@ -122,7 +122,7 @@ class Uploads:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = shutil.disk_usage(self._folder).free
         if free < length + _SPARE_BYTES:
-            raise InputError(f"{self._folder} has {free} bytes free; {length} are sent", code="NO_SPACE")
+            raise InputError(f"The server has {free} bytes free; {length} are sent", code="NO_SPACE")
 
     async def _write(self, path: Path, upload_id: str, chunks: AsyncIterator[bytes], most: int) -> Upload:
         import anyio.to_thread

@@ -11,6 +11,9 @@ BROAD = {"Exception", "BaseException"}
 REASONS = {
     # Where a process, a thread or an attempt ends.
     "orchestrator/cli/__init__.py": "a command ends in a message and an exit code, whatever happened",
+    "orchestrator/web/background.py": "what was asked for ends in a message where it is looked at",
+    "orchestrator/web/guard.py": "an answer that has begun can only break off, and the log say why",
+    "orchestrator/web/serving.py": "pages go on, and say so, when the work beside them has ended",
     "workers/process/attempt.py": "every exception becomes the one outcome that it deserves",
     "workers/process/heartbeat.py": "without its beat the process would outlive its lease",
     "workers/background.py": "what a thread raises is raised again where its work is awaited",

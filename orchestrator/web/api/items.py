@@ -53,6 +53,7 @@ def list_results(request: Request, site: SiteDep, item_id: int) -> Response:
     return answer(request, {"results": result_rows(lineage_of(site.database, item_id))})
 
 
+@items.head("/{item_id}/outputs/{name}", include_in_schema=False)
 @items.get("/{item_id}/outputs/{name}")
 def download_output(
     request: Request, site: SiteDep, item_id: int, name: str, generation: GenerationQuery = None
@@ -67,6 +68,7 @@ def download_output(
     return files.send_blob(request, site.store, blob, shown, media_type)
 
 
+@items.head("/{item_id}/timeline", include_in_schema=False)
 @items.get("/{item_id}/timeline")
 def download_timeline(request: Request, site: SiteDep, item_id: int, generation: GenerationQuery = None) -> Response:
     """Download a finished reel's values along its frames, as docs/api describes them."""

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import sqlite3
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp
 
+from db import session
 from db.ledger import access
 from db.session import Database
-from db.settings import Settings
+from db.settings import DATABASE_FILE, Settings, make_home
 from db.states import Role
 from orchestrator.submit import SubmitOptions, submit
 from orchestrator.web import serving
+from orchestrator.web.address import Address
 from orchestrator.web.app import make_app
 from orchestrator.web.site import Site
 from tests.support.visitor import ADDRESS, Visitor
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the schema and no rows, made once: every test gets a copy."""
+    made = Settings(home=tmp_path_factory.mktemp("empty"))
+    with session.open_database(made) as database:
+        session.upgrade(database)
+    with sqlite3.connect(made.home / DATABASE_FILE) as plain:
+        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return made.home / DATABASE_FILE
+
+
+@pytest.fixture
+def home_database(settings: Settings, empty_database: Path) -> Iterator[Database]:
+    make_home(settings)
+    shutil.copyfile(empty_database, settings.home / DATABASE_FILE)
+    with session.open_database(settings) as database:
+        yield database
 
 
 @pytest.fixture
@@ -49,3 +77,41 @@ def admin(app: ASGIApp, home_database: Database) -> Visitor:
 def job_id(settings: Settings, home_database: Database, archive: Path) -> int:
     """Two stills and a reel that wait, an empty file and one that is not there."""
     return submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe="identity", name="Box 7")).job_id
+
+
+@dataclass(frozen=True)
+class Live:
+    """A server that listens, in threads of this process."""
+
+    site: Site
+    stop: threading.Event
+    thread: threading.Thread
+
+    def ask(self, text: str | bytes, *, half_closed: bool = False) -> bytes:
+        """Send bytes as they stand and return all that comes; ``HOST`` in them is the server's own."""
+        with socket.create_connection(("127.0.0.1", self.site.address.port), timeout=20) as connection:
+            raw = text.encode() if isinstance(text, str) else text
+            connection.sendall(raw.replace(b"HOST", f"127.0.0.1:{self.site.address.port}".encode()))
+            if half_closed:
+                connection.shutdown(socket.SHUT_WR)
+            got = b""
+            with suppress(ConnectionResetError):  # who is refused early may still be sending
+                while piece := connection.recv(65536):
+                    got += piece
+            return got
+
+
+@pytest.fixture
+def live(settings: Settings, home_database: Database) -> Iterator[Live]:
+    stop, ready = threading.Event(), threading.Event()
+    with serving.listen("127.0.0.1", 0, None) as listening:
+        address = Address("127.0.0.1", listening.getsockname()[1])
+        with serving.open_site(settings, home_database, address, is_open=False) as made:
+            do = partial(serving.serve, made, listening, stop, works=False, on_ready=ready.set)
+            thread = threading.Thread(target=do)
+            thread.start()
+            assert ready.wait(20)
+            yield Live(made, stop, thread)
+            stop.set()
+            thread.join(20)
+            assert not thread.is_alive()
