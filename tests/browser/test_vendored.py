@@ -10,6 +10,7 @@ import pytest
 from setuptools import Distribution
 from setuptools.config.pyprojecttoml import apply_configuration
 
+from tests.browser.conftest import CHROMIUM
 from tests.browser.vendored import FOLDERS, ROOT, packages
 
 WEB = ROOT / "orchestrator/web"
@@ -60,6 +61,10 @@ def test_a_wheel_holds_every_template_and_every_asset_that_one_names(shipped: se
     named |= {f"static/{name}" for path in scripts for name in IMPORTED.findall(path.read_text(encoding="utf-8"))}
     assert named
     assert named <= shipped
+
+
+def test_there_is_a_browser_to_try_pages_in(needs_browser: None) -> None:
+    assert Path(CHROMIUM).exists()
 
 
 def test_no_script_of_ours_needs_what_the_content_policy_forbids() -> None:
