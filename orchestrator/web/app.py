@@ -38,20 +38,7 @@ API = (
     "health",
 )
 """Modules of ``api``, each with a ``router``."""
-PAGES = (
-    "login",
-    "jobs",
-    "items",
-    "item",
-    "compare",
-    "workers",
-    "models",
-    "reference",
-    "recipes",
-    "submit",
-    "photo",
-    "review",
-)
+PAGES = ("login", "jobs", "items", "item", "compare", "workers", "models", "reference", "recipes", "submit", "photo")
 """Modules of ``pages``, each with a ``router``."""
 
 

@@ -85,27 +85,6 @@ def test_a_job_is_reached_and_paused_by_keyboard_alone(tab: Tab) -> None:
     assert not page.get_by_role("link", name="Report of all lines (CSV)").is_visible()
 
 
-def test_what_is_below_a_gate_is_looked_at_and_decided_by_keys(tab: Tab, served: Served) -> None:
-    page = tab.go("/review?job=1")
-    rows = page.locator(".queue > li")
-    count = rows.count()
-    assert count >= 2
-    page.keyboard.press("ArrowDown")
-    second = rows.nth(1)
-    frame, item = second.get_attribute("data-frame"), second.get_attribute("data-item")
-    for of in ("source", "master"):
-        page.locator(f'img[data-of="{of}"][data-shown="{item} {frame}"]').wait_for()
-    page.keyboard.press("n")
-    page.keyboard.type("soft, but so is the original")
-    page.keyboard.press("Escape")
-    page.locator("[data-open]").nth(1).focus()
-    page.keyboard.press("r")
-    page.get_by_text("Noted.").wait_for()
-    assert rows.count() == count - 1
-    page.get_by_role("link", name="What people said").click()
-    assert "soft, but so is the original" in page.locator(".queue").inner_text()
-
-
 def test_chosen_rows_are_counted(tab: Tab) -> None:
     page = tab.go("/jobs/1")
     page.get_by_label("Choose all that are shown").check()

@@ -19,7 +19,6 @@ PAGES: dict[str, Path] = {
     "failed item": lambda served: f"/items/{served.items()['gone']}",
     "compare reel": lambda served: f"/items/{served.items()['reel']}/compare",
     "compare still": lambda served: f"/items/{served.items()['one']}/compare",
-    "review": lambda served: "/review",
     "workers": lambda served: "/workers",
     "models": lambda served: "/models",
     "submit": lambda served: "/submit",
