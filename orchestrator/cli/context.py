@@ -103,6 +103,25 @@ def webhook_waker(settings: Settings, database: Database) -> Callable[[], None]:
     return Deliverer(settings, database).wake
 
 
+def job_or_newest(terminal: Terminal, database: Database, number: int | None) -> int:
+    """Return a job's number: the given one, else the newest job's, and tell a person which that is.
+
+    Raises:
+        InputError: ``UNKNOWN_JOB`` where there is none yet.
+    """
+    from db import pages
+
+    if number is not None:
+        return number
+    newest = pages.job_page(database, limit=1).rows
+    if not newest:
+        raise InputError(
+            "There is no job yet", code="UNKNOWN_JOB", remedy="Make one with `reelwright run` or `submit`."
+        )
+    terminal.say(f"Job {newest[0].id} {newest[0].name}, the newest.")
+    return newest[0].id
+
+
 def cli_context(context: typer.Context) -> CliContext:
     """Return the context of the running command."""
     return cast(CliContext, context.find_root().obj)

@@ -19,8 +19,8 @@ from db.selection import Selection
 from db.session import Database
 from db.settings import Settings
 from db.states import JOB_OVER, ItemState, JobState
-from orchestrator.cli.context import CliContext, cli_context
-from orchestrator.cli.options import ItemIds, JobId, RecipeName
+from orchestrator.cli.context import CliContext, cli_context, job_or_newest
+from orchestrator.cli.options import ItemIds, JobId, NewestJobId, RecipeName
 from orchestrator.cli.terminal import Terminal
 from orchestrator.rerun import rerun as restart_items
 from orchestrator.results.report import failure_rows
@@ -59,13 +59,14 @@ def status(
             _show_job(cli.terminal, database, job, selection, after, limit)
 
 
-def watch(context: typer.Context, job: JobId) -> None:
+def watch(context: typer.Context, job: NewestJobId = None) -> None:
     """Follow a job until it ends or is paused.
 
     Exits with 0 only if everything in it is done.
     """
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
+        job = job_or_newest(cli.terminal, database, job)
         with cli.terminal.show_progress() as follow:
             while True:
                 row = progress.job(database, job)
@@ -80,10 +81,11 @@ def watch(context: typer.Context, job: JobId) -> None:
         raise typer.Exit(1)
 
 
-def failures(context: typer.Context, job: JobId) -> None:
+def failures(context: typer.Context, job: NewestJobId = None) -> None:
     """List what failed in a job, with code, cause and remedy."""
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
+        job = job_or_newest(cli.terminal, database, job)
         counts = progress.progress(database, job)
         if cli.terminal.as_json:
             cli.terminal.document(list(failure_rows(progress.failures(database, job))))

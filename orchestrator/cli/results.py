@@ -13,8 +13,8 @@ import typer
 from db import progress
 from db.errors import InputError
 from db.store import open_store
-from orchestrator.cli.context import CliContext, cli_context
-from orchestrator.cli.options import ItemIds, JobId
+from orchestrator.cli.context import CliContext, cli_context, job_or_newest
+from orchestrator.cli.options import ItemIds, NewestJobId
 from orchestrator.cli.terminal import Terminal
 from orchestrator.diagnosis import missing_modules
 from orchestrator.results import verify as verifying
@@ -31,7 +31,7 @@ SHOWN_CHECKS = 200
 
 def get(
     context: typer.Context,
-    job: JobId,
+    job: NewestJobId = None,
     item: ItemIds = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; if omitted, results/job-N in the home.")
@@ -54,9 +54,10 @@ def get(
     cli = cli_context(context)
     signer = _signer(c2pa_cert, c2pa_key, c2pa_alg, timestamp) if c2pa else None
     settings = cli.settings()
-    folder = out or settings.results(job).with_name(f"job-{job}{'-bag' if bag else ''}")
     make_sidecars = sidecar_maker(premis=premis or bag, signer=signer, in_bag=bag)
     with cli.open_database(settings) as database:
+        job = job_or_newest(cli.terminal, database, job)
+        folder = out or settings.results(job).with_name(f"job-{job}{'-bag' if bag else ''}")
         row = progress.job(database, job)
         check_folder(folder, row, settings.home)
         total = len(item) if item else progress.progress(database, job).items_total
@@ -74,7 +75,7 @@ def get(
 
 def verify(
     context: typer.Context,
-    job: Annotated[int | None, typer.Argument(min=1, help="The job's number.")] = None,
+    job: NewestJobId = None,
     item: ItemIds = None,
     sources: Annotated[bool, typer.Option("--sources", help="Also read every source again.")] = False,
     frames: Annotated[
@@ -95,8 +96,6 @@ def verify(
     Digests of all outputs, recipe fingerprints, every frame of every master; on request also sources, reruns, folders
     and bags. Exits with 0 if everything is verified, with 1 if anything differs.
     """
-    if job is None and bag is None:
-        raise InputError("Give a job's number, or --bag with a folder", remedy="See `reelwright verify --help`.")
     cli = cli_context(context)
     pixels = not missing_modules("worker")
     scope = Scope(frames and pixels, sources and pixels, rerun_frames if rerun and pixels else 0, out)
@@ -116,10 +115,11 @@ def _findings(
     if bag is not None:
         with cli.terminal.show_count("files") as count:
             yield from verifying.verify_bag(bag, count)
-    if job is None:
-        return
+        if job is None:
+            return
     settings = cli.settings()
     with cli.open_database(settings) as database:
+        job = job_or_newest(cli.terminal, database, job)
         total = len(items) or progress.progress(database, job).items_total
         with cli.terminal.show_count("items", total) as count:
             store = open_store(settings)

@@ -419,3 +419,25 @@ def test_copies_of_closed_results_are_closed(
     assert at_home("get", 1, "--out", tmp_path / "out", *(["--bag"] if bag else []))[0] == 0
     (path,) = (tmp_path / "out").rglob("one.png")
     assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("words", [("failures",), ("get",), ("verify",)])
+def test_without_a_number_the_newest_job_is_taken_and_named(
+    words: tuple[str, ...],
+    settings: Settings,
+    home_database: Database,
+    archive: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe="identity", name="older"))
+    newest = submit(
+        settings, home_database, archive / "m.csv", SubmitOptions(recipe="identity", name="newer", new=True)
+    )
+    code = cli.run([*words, "--home", str(settings.home)])
+    assert code in (OK, FAILURES)
+    assert f"Job {newest.job_id} newer, the newest." in capsys.readouterr().out
+
+
+def test_without_any_job_none_is_the_newest(settings: Settings, home_database: Database, at_home: Any) -> None:
+    code, said = at_home("failures")
+    assert (code, said["error"]["code"]) == (BAD_INPUT, "UNKNOWN_JOB")
