@@ -67,3 +67,15 @@ def test_marks_that_turn_round_what_is_shown_are_spelled_out(
     with home_database.write() as connection:
         connection.execute(update(Item).where(Item.id == done).values(uri="/a/\u202egpj.exe"))
     assert "\\u202e" in viewer.get(f"/items/{done}").text
+
+
+def test_another_generation_is_laid_over_the_timeline(viewer: Visitor, home_database: Database, job_id: int) -> None:
+    reel = next(row for row in progress.items(home_database, job_id) if row.external_id == "reel")
+    blob = Blob(key="k", sha256="0" * 64, bytes=1)
+    finish(home_database, job_id, reel.external_id, {"master": blob, "timeline": blob})
+    page = viewer.get(f"/items/{reel.id}?beside=7")
+    (timeline,) = page.html.xpath("//*[@data-timeline]")
+    assert timeline.get("data-url").endswith("/timeline?generation=1")
+    assert timeline.get("data-other").endswith("/timeline?generation=7")
+    assert "Dashed blue: generation 7" in page.words
+    assert "timeline" not in {each.text_content().strip() for each in page.html.xpath("//tbody//th")}
