@@ -50,6 +50,12 @@ def test_a_wrong_recipe_is_told_while_it_is_written(tab: Tab, served: Served) ->
     page.get_by_role("button", name="Earlier: deflicker").click()
     page.get_by_text("The recipe is right.").wait_for()
     assert text.input_value().index("deflicker") < text.input_value().index("denoise")
+    steps = page.locator("[data-steps] li")
+    steps.nth(1).locator(".grip").drag_to(steps.nth(0), target_position={"x": 60, "y": 4})
+    page.get_by_role("button", name="Earlier: deflicker").and_(page.locator(":enabled")).wait_for()
+    assert text.input_value().index("denoise") < text.input_value().index("deflicker")
+    page.get_by_role("button", name="Remove denoise").click()
+    assert "denoise" not in text.input_value()
 
 
 def test_a_photo_is_restored_by_keyboard_alone_on_a_phone(open_tab: OpenTab, served: Served) -> None:

@@ -49,6 +49,24 @@ def test_axe_finds_nothing_light_or_dark(open_tab: OpenTab, served: Served, name
     assert tab.findings("color-contrast") == []
 
 
+def test_axe_finds_nothing_in_the_recipes_editor_and_it_fits_a_phone(open_tab: OpenTab, served: Served) -> None:
+    tab = open_tab(bypass_csp=True)
+    page = tab.go("/submit")
+    page.get_by_label("Manifest, folder, film or photo").fill("m.csv")
+    page.get_by_label("Its paths count from").select_option(str(served.archive))
+    page.get_by_label("Recipe to begin with").select_option("old-film")
+    page.get_by_label("Open the files").uncheck()
+    page.get_by_role("button", name="Look at problems and cost").click()
+    page.locator("[data-steps] li").nth(3).wait_for()
+    for details in page.locator("[data-steps] details").all():
+        details.evaluate("each => { each.open = true }")
+    assert tab.findings() == []
+    page.emulate_media(color_scheme="dark")
+    assert tab.findings("color-contrast") == []
+    page.set_viewport_size({"width": 320, "height": 800})
+    assert not tab.runs_sideways()
+
+
 @pytest.mark.parametrize("width", [390, 320])
 def test_no_page_runs_sideways_on_a_phone(open_tab: OpenTab, served: Served, width: int) -> None:
     tab = open_tab(viewport={"width": width, "height": 800})

@@ -8,7 +8,7 @@ function isDark() {
 function switchTheme() {
   const next = isDark() ? "light" : "dark";
   document.documentElement.dataset.theme = next;
-  localStorage.setItem("theme", next);
+  try { localStorage.setItem("theme", next); } catch { /* a browser that keeps nothing: it holds for this page */ }
   document.dispatchEvent(new Event("theme"));
 }
 

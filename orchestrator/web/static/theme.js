@@ -1,5 +1,7 @@
 // Loaded before the page is drawn, so that a chosen theme does not arrive late. Without a choice the system's holds.
 (() => {
-  const chosen = localStorage.getItem("theme");
-  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+  try {
+    const chosen = localStorage.getItem("theme");
+    if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+  } catch { /* a browser that keeps nothing */ }
 })();
