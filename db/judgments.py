@@ -102,6 +102,17 @@ def item_reviews(db: Database, item_ids: Sequence[int]) -> dict[int, list[Review
     return found
 
 
+def rejected_items(db: Database, job_id: int, limit: int) -> tuple[int, ...]:
+    """Return numbers of a job's items whose result was rejected and is the newest yet, in the manifest's order."""
+    wanted = (
+        select(Item.id, Item.seq)
+        .join(Review, (Review.item_id == Item.id) & (Review.generation == Item.generation))
+        .where(Review.job_id == job_id, Review.decided_at.is_not(None), Review.verdict == Verdict.REJECTED)
+    )
+    with db.read() as connection:
+        return tuple(row.id for row in connection.execute(wanted.distinct().order_by(Item.seq).limit(limit)))
+
+
 def _reviews() -> Select[Any]:
     return select(Review.__table__, Item.external_id, Item.kind).join(Item, Item.id == Review.item_id)
 

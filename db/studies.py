@@ -114,6 +114,13 @@ def counts(db: Database, study_id: int) -> StudyCounts:
         return StudyCounts(connection.scalar(trials) or 0, rater_count, vote_count)
 
 
+def rater_votes(db: Database, study_id: int, rater: str) -> int:
+    """Return how many votes a rater gave."""
+    mine = (Vote.study_id == study_id, Vote.rater == digest(rater), Vote.choice.is_not(None))
+    with db.read() as connection:
+        return connection.scalar(select(func.count()).select_from(Vote).where(*mine)) or 0
+
+
 def picture_key(db: Database, study_id: int, rater: str, name: str) -> str | None:
     """Return the key of a picture by its random name; none for one that this rater was not shown."""
     key = case((Trial.name_a == name, Trial.picture_a), else_=Trial.picture_b)

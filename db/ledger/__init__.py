@@ -64,6 +64,7 @@ from db.ledger.studying import (
     next_trial,
     open_study,
     vote,
+    waiting_trial,
 )
 from db.ledger.submission import (
     JobRequest,
@@ -183,5 +184,6 @@ __all__ = [
     "take_back",
     "take_look",
     "vote",
+    "waiting_trial",
     "weights_in_use",
 ]  # fmt: skip

@@ -238,6 +238,14 @@ def _present(db: Database, study_id: int, who: str) -> Presentation | None:
         return _presentation(connection, position, *mine)
 
 
+def waiting_trial(db: Database, study_id: int, rater: str) -> Presentation | None:
+    """Return the pair that was drawn for a rater and waits for a vote; changes nothing. None where none waits."""
+    mine = (Vote.study_id == study_id, Vote.rater == digest(rater))
+    with db.read() as connection:
+        waits_at = connection.scalar(select(func.min(Vote.position)).where(Vote.choice.is_(None), *mine))
+        return None if waits_at is None else _presentation(connection, waits_at, *mine)
+
+
 def _demand_open(connection: Connection, study_id: int) -> None:
     state = connection.scalar(select(Study.state).where(Study.id == study_id))
     if state is None:
@@ -253,7 +261,8 @@ def _unknown(study_id: int) -> InputError:
 def _refuse_more_raters(connection: Connection, study_id: int) -> None:
     raters = connection.scalar(select(func.count(Vote.rater.distinct())).where(Vote.study_id == study_id)) or 0
     if raters >= MOST_RATERS:
-        raise InputError(f"{raters} people take part already, and no more can", code="TOO_MANY_KEPT")
+        message = f"{raters} people take part already, and no more can"
+        raise InputError(message, code="TOO_MANY_KEPT", remedy="Ask whoever sent the link.")
 
 
 def _presentation(connection: Connection, position: int, *mine: Any) -> Presentation:

@@ -38,7 +38,22 @@ API = (
     "health",
 )
 """Modules of ``api``, each with a ``router``."""
-PAGES = ("login", "jobs", "items", "item", "compare", "workers", "models", "reference", "recipes", "submit", "photo")
+PAGES = (
+    "login",
+    "jobs",
+    "items",
+    "item",
+    "compare",
+    "workers",
+    "models",
+    "reference",
+    "recipes",
+    "submit",
+    "photo",
+    "review",
+    "study",
+    "rate",
+)
 """Modules of ``pages``, each with a ``router``."""
 
 

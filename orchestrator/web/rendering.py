@@ -31,10 +31,11 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
 
 
 def show_error(request: Request, error: ReelwrightError, status: int) -> Response:
-    """Answer a person with what went wrong; one who is not logged in is asked to."""
+    """Answer a person with what went wrong; one who is not logged in is asked to, a rater never is."""
     if error.code == "UNAUTHENTICATED":
         return render(request, "login.html", status, error=None, next=_own_path(request))
-    return render(request, "error.html", status, error=error_facts(error))
+    template = "rate_over.html" if request.url.path.startswith("/rate/") else "error.html"
+    return render(request, template, status, error=error_facts(error))
 
 
 def _own_path(request: Request) -> str:

@@ -6,13 +6,13 @@ import random
 import re
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from db import judgments
 from db.judgments import ReviewRow
 from db.session import Database
 from db.states import Verdict
-from db.tables import Review
+from db.tables import Item, Review
 from tests.db.desk import Desk, reel, still
 
 COUNT = 60
@@ -94,3 +94,17 @@ def test_a_page_is_read_along_an_index_and_never_sorted(
 
 def test_reviews_of_items_nobody_asked_for_are_left_out(database: Database, written: list[int]) -> None:
     assert set(judgments.item_reviews(database, [1, 3, 99])) == {1, 3}
+
+
+def test_items_are_to_be_done_again_as_long_as_their_rejected_result_is_the_newest(
+    database: Database, written: list[int]
+) -> None:
+    rows = [row for found in judgments.item_reviews(database, range(1, 5)).values() for row in found]
+    meant = {row.item_id for row in rows if row.job_id == written[0] and row.verdict is Verdict.REJECTED}
+    own = sorted(meant & {1, 2})
+    assert own
+    assert judgments.rejected_items(database, written[0], 10) == tuple(own)
+    assert judgments.rejected_items(database, written[0], 1) == tuple(own[:1])
+    with database.write() as connection:
+        connection.execute(update(Item).where(Item.id == own[0]).values(generation=2))
+    assert judgments.rejected_items(database, written[0], 10) == tuple(own[1:])

@@ -52,10 +52,10 @@ class Visitor:
     def get(self, path: str, **headers: str) -> Page:
         return self.ask("GET", path, headers=headers)
 
-    def send(self, path: str, fields: Sequence[tuple[str, str]] = ()) -> Page:
+    def send(self, path: str, fields: Sequence[tuple[str, str]] = (), **headers: str) -> Page:
         """Send a form."""
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self.ask("POST", path, content=urlencode(fields).encode(), headers=OWN_PAGE | kind)
+        return self.ask("POST", path, content=urlencode(fields).encode(), headers=OWN_PAGE | kind | headers)
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> Page:
         bears = {"Authorization": f"Bearer {self.token}"} if self.token else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -12,6 +13,7 @@ from starlette.responses import Response
 
 from db import judgments, studies
 from db.errors import InputError
+from db.judgments import ReviewRow
 from db.ledger import reviewing, studying
 from db.states import Verdict
 from orchestrator.judging.study_report import study_report, write_votes
@@ -19,7 +21,7 @@ from orchestrator.web import files, study_making
 from orchestrator.web.answers import answer
 from orchestrator.web.auth import OPERATOR, VIEWER, Caller
 from orchestrator.web.cursors import Cursor
-from orchestrator.web.site import SiteDep
+from orchestrator.web.site import Site, SiteDep
 from orchestrator.web.study_making import StudyOrder
 
 router = APIRouter(prefix="/api/v1", tags=["judging"], dependencies=[VIEWER])
@@ -46,12 +48,8 @@ def list_reviews(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """List items and runs of frames beyond gates, the farthest from their gates first."""
-    after, before = parse_place(cursor)
-    page = judgments.review_page(site.database, job_id=job, decided=decided, after=after, before=before, limit=limit)
-    rows = page.rows
-    goes_on = page.more or before is not None
-    following = f"a{rows[-1].distance!r},{rows[-1].id}" if rows and goes_on else None
-    return answer(request, {"reviews": rows, "next": following})
+    rows, places = review_rows(site, job, decided, cursor, limit)
+    return answer(request, {"reviews": rows, **places})
 
 
 @router.post("/reviews/{review_id}", dependencies=[OPERATOR])
@@ -78,15 +76,13 @@ def list_studies(
 def open_study(request: Request, site: SiteDep, who: Caller, order: StudyOrder) -> Response:
     """Make the pictures of a study and open it, in the background; the result has the secret of the raters' link."""
     study_making.check(site, order)
-    begun = site.background.start(
-        "study", who.name, lambda report: study_making.make(site, who.name, order, report), order.name
-    )
+    begun = study_making.start(site, who.name, order)
     return answer(request, begun.facts(), 202, Location=f"/api/v1/openings/{begun.id}")
 
 
 @router.get("/openings/{order_id}", dependencies=[OPERATOR])
 def show_opening(request: Request, site: SiteDep, order_id: str) -> Response:
-    """Show how far the opening of a study is; `result.link` is shown as long as the server remembers it."""
+    """Show how far the opening of a study is; `result.link` is shown until a page showed it, or the server ends."""
     order = site.background.find(order_id, "study")
     return answer(request, {**order.facts(), "result": order.result})
 
@@ -111,6 +107,25 @@ def download_votes(request: Request, site: SiteDep, study_id: int) -> Response:
     write_votes(site.database, study_id, text)
     name = f"study-{study_id}-votes.csv"
     return files.send_pieces([text.getvalue().encode()], name, "text/csv; charset=utf-8")
+
+
+def review_rows(
+    site: Site, job: int | None, decided: bool, cursor: str, limit: int
+) -> tuple[Sequence[ReviewRow], dict[str, str | None]]:
+    """Return one page of reviews, and the places of the pages behind (``next``) and before it (``prev``).
+
+    Raises:
+        InputError: ``BAD_VALUE`` for a cursor that is none.
+    """
+    after, before = parse_place(cursor)
+    page = judgments.review_page(site.database, job_id=job, decided=decided, after=after, before=before, limit=limit)
+    rows = page.rows
+    has_next = bool(rows) and (page.more or before is not None)
+    has_earlier = bool(rows) and (page.more if before is not None else after is not None)
+    return rows, {
+        "next": f"a{rows[-1].distance!r},{rows[-1].id}" if has_next else None,
+        "prev": f"b{rows[0].distance!r},{rows[0].id}" if has_earlier else None,
+    }
 
 
 def parse_place(text: str) -> tuple[tuple[float, int] | None, tuple[float, int] | None]:

@@ -20,6 +20,8 @@ _SAID = {
     "registered": "The weights are registered.",
     "removed": "The weights are removed.",
     "verdict": "Noted.",
+    "taken_back": "The verdict is taken back.",
+    "closed": "The study is closed: nobody is asked any more.",
 }
 _MOST_DIGITS = 9
 

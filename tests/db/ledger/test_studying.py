@@ -306,3 +306,16 @@ def test_there_is_an_end_to_studies_raters_and_pairs(database: Database, monkeyp
         with pytest.raises(InputError) as full:
             ask()
         assert full.value.code == "TOO_MANY_KEPT"
+
+
+def test_the_pair_that_waits_is_read_without_drawing_another(database: Database) -> None:
+    ledger.open_study(database, STUDY)
+    assert ledger.waiting_trial(database, 1, "r") is None
+    pair = ledger.next_trial(database, 1, "r")
+    assert pair is not None
+    assert ledger.waiting_trial(database, 1, "r") == pair
+    assert ledger.waiting_trial(database, 1, "other") is None
+    assert studies.rater_votes(database, 1, "r") == 0
+    ledger.vote(database, 1, "r", pair.position, Choice.NONE)
+    assert ledger.waiting_trial(database, 1, "r") is None
+    assert (studies.rater_votes(database, 1, "r"), studies.rater_votes(database, 1, "other")) == (1, 0)
