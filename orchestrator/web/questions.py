@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -91,12 +91,3 @@ def select_items(
             raise InputError(f"Unknown code {code!r:.60}.{nearest(code, CODES)}", remedy="docs/errors lists them.")
     bounds = tuple(ScoreBound.parse(each) for each in scores if each.strip())
     return Selection(tuple(states), tuple(codes), tuple(ids), text, bounds)
-
-
-def selection_query(selection: Selection) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values by which an address asks for the same."""
-    yield from (("state", state.value) for state in selection.states)
-    yield from (("code", code) for code in selection.codes)
-    if selection.text:
-        yield "text", selection.text
-    yield from (("score", f"{each.metric} {each.relation} {each.value:g}") for each in selection.scores)

@@ -147,7 +147,8 @@ class Tab:
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 
-@pytest.fixture(scope="session")
+# It keeps a loop in this thread for as long as it is there, and other tests want one of their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 

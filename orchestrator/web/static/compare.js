@@ -133,7 +133,7 @@ class Comparison {
     }
     for (const part of this.root.querySelectorAll("[data-only]")) part.hidden = part.dataset.only !== mode;
     this.root.querySelector("[data-edge-told]").textContent = `${Math.round(100 * this.view.edge)} %`;
-    this.root.querySelector("[data-zoom-told]").textContent = `${Math.round(100 * this.scale())} %`;
+    this.root.querySelector("[data-zoom-told]").textContent = this.reference().naturalWidth ? `${Math.round(100 * this.scale())} %` : "";
   }
 
   set(change) {
