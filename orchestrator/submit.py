@@ -88,6 +88,8 @@ class SubmitOptions:
     """Frames in one restore task of this job; none takes the setting."""
     priority: int = 0
     tenant: str = "default"
+    salt: str = ""
+    """With ``new``: tells this job from others of its manifest, so that it can be gone on with; empty draws one."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def submission_key(settings: Settings, manifest: Manifest, recipe: Recipe, *, sa
 def _job_request(
     settings: Settings, manifest: Manifest, recipe: Recipe, roots: Roots, options: SubmitOptions
 ) -> JobRequest:
-    salt = secrets.token_hex(16) if options.new else ""
+    salt = options.salt or secrets.token_hex(16) if options.new else ""
     return JobRequest(
         name=visible(options.name or manifest.name),
         manifest_uri=manifest.uri,

@@ -7,17 +7,28 @@ has an error and no tar that only looks whole.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from db.records import Blob
+from db import progress
+from db.errors import DiskFull
+from db.progress import JobRow
+from db.records import Blob, deliverables
+from db.scratch import scratch_folder
 from db.session import Database
+from db.settings import Settings
 from db.store.base import Store
-from db.store.local import check_digest
+from db.store.local import CHUNK_BYTES, check_digest
 from orchestrator.results import sequence_tar
+from orchestrator.results.bag import BagInfo, write_bag
 from orchestrator.results.export import ExportItem, SidecarMaker, export_items
+from orchestrator.results.sidecars import sidecar_maker
 
+SPARE_BYTES = 10**9
+"""What stays free on the disk beside a bag that is written."""
 _NO_FOLDER = Path()
 """Where outputs lie for papers that do not read them."""
 
@@ -42,6 +53,36 @@ def tar_pieces(database: Database, store: Store, job_id: int, *, papers: Sidecar
                 yield from _file_pieces(f"{part.name}/{name}", size_bytes, pieces)
         yield from _sidecar_pieces(subject, papers)
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def bag_pieces(
+    settings: Settings, database: Database, store: Store, job: JobRow, *, organization: str = ""
+) -> Iterator[bytes]:
+    """Yield a tar of a job's results as a bag, which is written into scratch first and removed at the end.
+
+    Raises:
+        InputError: As ``write_bag``.
+        DiskFull: There is no room for it.
+    """
+    with scratch_folder(settings.scratch_folder, "bag") as scratch:
+        _check_room(database, scratch, job.id)
+        root = scratch / f"job-{job.id}-bag"
+        info = BagInfo(f"reelwright-job-{job.id}", job.name, organization)
+        papers = sidecar_maker(premis=True, signer=None, in_bag=True)
+        write_bag(database, store, job.id, root, info, papers=papers)
+        for path in sorted(path for path in root.rglob("*") if path.is_file()):
+            with path.open("rb") as file:
+                name = str(path.relative_to(scratch))
+                yield from _file_pieces(name, path.stat().st_size, iter(partial(file.read, CHUNK_BYTES), b""))
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _check_room(database: Database, scratch: Path, job_id: int) -> None:
+    results = (result for _, result in progress.results(database, job_id) if result)
+    size = sum(blob.bytes for result in results for blob in deliverables(result.outputs).values())
+    free = shutil.disk_usage(scratch).free
+    if free < size + SPARE_BYTES:
+        raise DiskFull(f"A bag of {size} bytes is written before it is sent, and the server has {free} bytes free")
 
 
 def _sidecar_pieces(subject: ExportItem, papers: SidecarMaker | None) -> Iterator[bytes]:

@@ -29,6 +29,11 @@ _STATUS_BY_CODE = {
 """Of codes whose errors are a person's to mend by their exit code, and that HTTP knows better."""
 _CODE_BY_STATUS = {404: "NOT_FOUND", 405: "NOT_FOUND", 413: "BODY_TOO_LARGE"}
 
+_KINDS = (
+    ReelwrightError, RequestValidationError, HTTPException, ClientDisconnect, OSError, MemoryError, OverflowError,
+    Exception,
+)  # fmt: skip
+
 log = structlog.get_logger(__name__)
 
 
@@ -80,6 +85,8 @@ def named_error(error: Exception) -> ReelwrightError:
     if isinstance(error, HTTPException):
         code = _CODE_BY_STATUS.get(error.status_code, "BAD_VALUE")
         return InputError(CODES[code].meaning, code=code)
+    if isinstance(error, OverflowError):  # databases of one kind take no more than 64 bits
+        return InputError("A number in the request is larger than any that is kept")
     if isinstance(error, OSError):  # where that was is nobody's business who does not look at the machine
         log.error("the system refused", error=str(error)[:500])
         return os_error("The server's system", OSError(error.errno, error.strerror))
@@ -127,6 +134,5 @@ def handle_errors(app: FastAPI, show: Any) -> None:
         response.headers.update(headers)
         return response
 
-    kinds = (ReelwrightError, RequestValidationError, HTTPException, ClientDisconnect, OSError, MemoryError, Exception)
-    for kind in kinds:
+    for kind in _KINDS:
         app.add_exception_handler(kind, handle)

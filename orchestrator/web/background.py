@@ -29,8 +29,11 @@ KEPT_SECONDS = 24 * 3600.0
 log = structlog.get_logger(__name__)
 
 
-class Cancelled(Exception):
-    """Somebody does not want an order's result any more."""
+class Cancelled(BaseException):
+    """Somebody does not want an order's result any more, or the server leaves.
+
+    No exception that something went wrong: a manifest that is being taken in stays as it is, and can be gone on with.
+    """
 
 
 @dataclass

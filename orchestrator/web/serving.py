@@ -20,6 +20,7 @@ from db.settings import Settings, make_home
 from db.store import open_store
 from orchestrator import embedded
 from orchestrator.on_demand.look import Looks
+from orchestrator.web import submitting
 from orchestrator.web.address import Address
 from orchestrator.web.app import make_app
 from orchestrator.web.assets import Assets
@@ -160,6 +161,7 @@ def _work(site: Site, stop: threading.Event) -> None:
 
 
 def _sweep(site: Site, stop: threading.Event) -> None:
+    submitting.resume(site)
     while not stop.wait(0 if stop.is_set() else SWEEP_SECONDS):
         site.uploads.sweep()
 

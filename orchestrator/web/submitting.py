@@ -6,14 +6,16 @@ What a person at a shell may do on this machine, a caller may not: no recipe by 
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from db import beneath, progress
 from db import recipe as recipes
 from db.beneath import S3
-from db.errors import InputError
+from db.errors import InputError, ReelwrightError
 from db.recipe import Recipe
 from db.settings import Settings
 from orchestrator import manifest as manifests
@@ -22,12 +24,14 @@ from orchestrator.manifest import Manifest
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
 from orchestrator.submit import Submission, SubmitOptions
 from orchestrator.terminal_text import has_control_characters
-from orchestrator.web.background import Background, Order
+from orchestrator.web.background import Order
 from orchestrator.web.site import Site
 
 MOST_NAME = 200
 MOST_PLACE = 4000
 MOST_PRIORITY = 10**6
+
+log = structlog.get_logger(__name__)
 
 
 class ManifestOrder(BaseModel):
@@ -98,22 +102,55 @@ def find_manifest(site: Site, order: ManifestOrder) -> Manifest:
         return manifests.open_manifest(site.uploads.path(order.upload), folder=Path(root) if root else None)
     if root is None:
         raise InputError("A place counts from a root: name one of the server's", remedy="GET /api/v1/roots lists them.")
-    return manifests.open_manifest(_below(root, order.place))
+    return manifests.open_manifest(_outside_home(site, _below(root, order.place)))
 
 
-def submit(site: Site, order: SubmitOrder, report: Order) -> Submission:
+class UnfinishedOrder(BaseModel):
+    """A submission of an upload, as it is kept beside it until there is a job or it is refused."""
+
+    who: str
+    salt: str
+    """What tells it from another submission of the same manifest, where another job was asked for."""
+    order: SubmitOrder
+
+
+def submit(site: Site, order: SubmitOrder, report: Order, salt: str) -> Submission:
     """Make a job of a manifest, or find the one that was made of it; raises as ``submit.submit``."""
-    manifest = find_manifest(site, order)
     options = SubmitOptions(
         named_recipe(order.recipe), order.name, order.strict, order.new, order.check_files, order.segment_frames,
-        order.priority,
+        order.priority, salt=salt,
     )  # fmt: skip
-    submission = submissions.submit(
-        _settings(site), site.database, manifest, options, on_lines=lambda count: report.advance(count)
+    return submissions.submit(
+        _settings(site), site.database, find_manifest(site, order), options, on_lines=report.advance
     )
-    if order.upload:
-        site.uploads.keep(order.upload)
-    return submission
+
+
+def resume(site: Site) -> None:
+    """Go on with submissions of uploads that an earlier server was at when it ended."""
+    for upload_id, key, text in site.uploads.orders():
+        try:
+            unfinished = UnfinishedOrder.model_validate_json(text)
+            _begin_submission(site, unfinished, key)
+        except (ReelwrightError, ValueError) as error:  # it waits for the next start
+            log.warning("a submission is not gone on with", upload=upload_id, error=str(error)[:300])
+
+
+def _begin_submission(site: Site, unfinished: UnfinishedOrder, key: str) -> Order:
+    order = unfinished.order
+
+    def work(report: Order) -> Submission:
+        try:
+            submission = submit(site, order, report, unfinished.salt)
+        except InputError:  # refused for good; whatever else it was, the next server tries again
+            if order.upload:
+                site.uploads.drop_order(order.upload, key)
+            raise
+        if order.upload:
+            site.uploads.keep(order.upload)
+            site.uploads.drop_order(order.upload, key)
+        return submission
+
+    return site.background.start("submission", unfinished.who, work, find_manifest(site, order).name)
 
 
 def plan(site: Site, order: PlanOrder, report: Order) -> DryRunReport:
@@ -129,10 +166,18 @@ def start(site: Site, who: str, order: SubmitOrder | PlanOrder) -> Order:
     """Begin a submission or a dry run in the background, after what can be told at once."""
     manifest = find_manifest(site, order)
     named_recipe(order.recipe)
-    background: Background = site.background
     if isinstance(order, PlanOrder):
-        return background.start("plan", who, lambda report: plan(site, order, report), manifest.name)
-    return background.start("submission", who, lambda report: submit(site, order, report), manifest.name)
+        return site.background.start("plan", who, lambda report: plan(site, order, report), manifest.name)
+    key = secrets.token_hex(8)
+    unfinished = UnfinishedOrder(who=who, salt=key if order.new else "", order=order)
+    if order.upload:
+        site.uploads.note_order(order.upload, key, unfinished.model_dump_json())
+    try:
+        return _begin_submission(site, unfinished, key)
+    except InputError:
+        if order.upload:
+            site.uploads.drop_order(order.upload, key)
+        raise
 
 
 def _settings(site: Site) -> Settings:
@@ -148,7 +193,14 @@ def _check_root(site: Site, root: str) -> str:
 
 def place_below(site: Site, root: str, place: str) -> str:
     """Return a place below one of the server's roots; raises ``InputError`` ``PATH_UNSAFE``."""
-    return _below(_check_root(site, root), place)
+    return _outside_home(site, _below(_check_root(site, root), place))
+
+
+def _outside_home(site: Site, place: str) -> str:
+    """Return a place that does not lie in the server's home, where what others sent lies, below whatever root."""
+    if beneath.is_beneath(place, beneath.real_roots((str(site.settings.home),))):
+        raise InputError(f"{place!r:.200} belongs to the server", code="PATH_UNSAFE")
+    return place
 
 
 def _below(root: str, place: str) -> str:

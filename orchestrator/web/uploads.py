@@ -12,14 +12,14 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from db.errors import InputError
 from db.settings import Settings
-from orchestrator.terminal_text import has_control_characters, visible
+from orchestrator.terminal_text import has_control_characters, has_marks, visible
 
 MOST_BYTES = {"manifest": 10**9, "photo": 2 * 10**8, "weights": 8 * 10**9}
 """What may be sent, and how large it may be."""
@@ -30,8 +30,8 @@ _SPARE_BYTES = 10**9
 """What must be free on the disk beside what is sent."""
 _ID = re.compile(r"[0-9a-f]{32}")
 _SWEPT = re.compile(r"[0-9a-f]{32}|sheet-[0-9a-f]{16}")
-_USED = ".used"
-"""A mark beside a file of which a job was made."""
+_PART, _USED, _ORDER = ".part", ".used", ".order-"
+"""What lies beside a file, or in its place while it comes: a mark that a job was made of it, submissions going on."""
 _MOST_NAME_BYTES = 200
 
 
@@ -77,9 +77,10 @@ class Uploads:
         folder = self._folder / upload_id
         try:
             folder.mkdir(mode=0o700, parents=True)
-            upload = await self._write(folder / name, upload_id, chunks, most)
+            upload = await self._write(folder / _PART, upload_id, name, chunks, most)
             if length is not None and upload.bytes != length:
                 raise InputError(f"{upload.bytes} of {length} bytes came", code="TRUNCATED")
+            (folder / _PART).rename(folder / name)
             return upload
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -93,7 +94,7 @@ class Uploads:
         folder = self._folder / upload_id
         names = os.listdir(folder) if _ID.fullmatch(upload_id) and folder.is_dir() else []
         for name in names:
-            if name != _USED:
+            if not name.startswith("."):
                 return folder / name
         raise InputError(f"There is no upload {upload_id!r:.60}", code="UNKNOWN_UPLOAD")
 
@@ -101,19 +102,35 @@ class Uploads:
         """Note that a job was made of a file: it stays."""
         (self.path(upload_id).parent / _USED).touch()
 
+    def note_order(self, upload_id: str, order_id: str, text: str) -> None:
+        """Keep what is to become of a file until that is done: a server that comes after this one goes on with it."""
+        place = self.path(upload_id).parent / f"{_ORDER}{order_id}"
+        fresh = place.with_name(f"{_PART}-{order_id}")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.rename(place)
+
+    def drop_order(self, upload_id: str, order_id: str) -> None:
+        """Forget what was to become of a file."""
+        (self.path(upload_id).parent / f"{_ORDER}{order_id}").unlink(missing_ok=True)
+
+    def orders(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what an earlier server was about to make of files: upload, order and text, the oldest first."""
+        for place in sorted(self._folder.glob(f"*/{_ORDER}*"), key=lambda each: each.stat().st_mtime):
+            yield place.parent.name, place.name.removeprefix(_ORDER), place.read_text(encoding="utf-8")
+
     def remove(self, upload_id: str) -> None:
         """Remove a file of which no job was made; raises ``UNKNOWN_UPLOAD`` or ``WRONG_STATE``."""
         folder = self.path(upload_id).parent
-        if (folder / _USED).exists():
+        if _is_used(folder):
             raise InputError(f"A job was made of the upload {upload_id}, and may still read it", code="WRONG_STATE")
         shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what was sent more than a day ago and is not used."""
-        with suppress(OSError):
-            for folder in self._folder.iterdir():
+        for folder in self._folder.glob("*"):
+            with suppress(OSError):  # somebody else removed it
                 is_old = time.time() - folder.stat().st_mtime > KEPT_SECONDS
-                if _SWEPT.fullmatch(folder.name) and is_old and not (folder / _USED).exists():
+                if _SWEPT.fullmatch(folder.name) and is_old and not _is_used(folder):
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _check_room(self, length: int, most: int) -> None:
@@ -124,7 +141,7 @@ class Uploads:
         if free < length + _SPARE_BYTES:
             raise InputError(f"The server has {free} bytes free; {length} are sent", code="NO_SPACE")
 
-    async def _write(self, path: Path, upload_id: str, chunks: AsyncIterator[bytes], most: int) -> Upload:
+    async def _write(self, path: Path, upload_id: str, name: str, chunks: AsyncIterator[bytes], most: int) -> Upload:
         import anyio.to_thread
 
         digest, count = hashlib.sha256(), 0
@@ -137,12 +154,21 @@ class Uploads:
                 digest.update(chunk)
         if not count:
             raise InputError("Nothing was sent", code="ZERO_BYTE")
-        return Upload(upload_id, path.name, count, digest.hexdigest())
+        return Upload(upload_id, name, count, digest.hexdigest())
+
+
+def _is_used(folder: Path) -> bool:
+    return (folder / _USED).exists() or any(folder.glob(f"{_ORDER}*"))
 
 
 def check_name(name: str) -> None:
     """Refuse what is no plain name of a file; raises ``InputError`` ``PATH_UNSAFE``."""
-    plain = name not in ("", ".", "..", _USED) and "/" not in name and "\\" not in name
-    if not plain or has_control_characters(name) or len(name.encode(errors="surrogateescape")) > _MOST_NAME_BYTES:
+    plain = name != "" and not name.startswith(".") and "/" not in name and "\\" not in name
+    if (
+        not plain
+        or has_control_characters(name)
+        or has_marks(name)
+        or len(name.encode(errors="surrogateescape")) > _MOST_NAME_BYTES
+    ):
         message = f"{visible(name)[:100]!r} is no plain name of a file of at most {_MOST_NAME_BYTES} bytes"
         raise InputError(message, code="PATH_UNSAFE", remedy="Send it under another name.")

@@ -16,7 +16,7 @@ from db.states import ItemState
 from orchestrator.results import report
 from orchestrator.results import verify as verifying
 from orchestrator.results.sidecars import sidecar_maker
-from orchestrator.results.tar_stream import tar_pieces
+from orchestrator.results.tar_stream import bag_pieces, tar_pieces
 from orchestrator.results.verify import Finding, Scope
 from orchestrator.terminal_text import json_text
 from orchestrator.web import files
@@ -96,15 +96,21 @@ def download_results(
     site: SiteDep,
     job_id: int,
     premis: Annotated[bool, Query(description="With a PREMIS 3 record beside each item's files.")] = False,
+    bag: Annotated[bool, Query(description="As a BagIt bag, with PREMIS records in it; it begins late.")] = False,
+    organization: Annotated[str, Query(max_length=200, description="With bag: Source-Organization of the bag.")] = "",
 ) -> Response:
     """Download all outputs as one tar, under the names that `reelwright get` gives them.
 
     Where a file is not what its record says, the stream breaks off: a tar that came whole is right.
     """
-    progress.job(site.database, job_id)
+    job = progress.job(site.database, job_id)
     papers = sidecar_maker(premis=premis, signer=None)
-    pieces = tar_pieces(site.database, site.store, job_id, papers=papers)
-    return files.send_pieces(pieces, f"job-{job_id}.tar", "application/x-tar")
+    pieces = (
+        bag_pieces(site.settings, site.database, site.store, job, organization=organization)
+        if bag
+        else tar_pieces(site.database, site.store, job_id, papers=papers)
+    )
+    return files.send_pieces(pieces, f"job-{job_id}{'-bag' if bag else ''}.tar", "application/x-tar")
 
 
 @router.post("/jobs/{job_id}/verify", dependencies=[OPERATOR], status_code=202)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp
+from structlog.testing import capture_logs
 
 from db import session
 from db.ledger import access
@@ -26,6 +27,13 @@ from orchestrator.web.address import Address
 from orchestrator.web.app import make_app
 from orchestrator.web.site import Site
 from tests.support.visitor import ADDRESS, Visitor
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log() -> Iterator[None]:
+    """Without a log of its own structlog draws whatever stands in each frame of a traceback, which takes seconds."""
+    with capture_logs():
+        yield
 
 
 @pytest.fixture(scope="session")

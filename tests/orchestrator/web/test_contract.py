@@ -37,7 +37,7 @@ def routes() -> Iterator[tuple[str, str, Role | None]]:
     for context in iter_route_contexts(make_routes().routes):
         roles = [needs.role for needs in needs_of(context.dependant)]
         for method in context.methods or ():
-            yield method, context.path, max(roles, key=lambda role: role.rank) if roles else None
+            yield method, str(context.path), max(roles, key=lambda role: role.rank) if roles else None
 
 
 def needs_of(dependant: Dependant) -> Iterator[Needs]:
