@@ -2,13 +2,14 @@
 
 We read and write them ourselves because a restored frame shall have the very header that the scanner wrote, with new
 pixels only; libraries fill in what they do not know and leave out what they do not name. Both byte orders; 8, 10, 12
-and 16 bits; packed, and filled by method A and B; one channel, RGB, RGBA and ABGR.
+and 16 bits; packed, and filled by method A and B; one channel, RGB, RGBA and ABGR. Some scanners do not begin a word
+with a line: their 10-bit samples go on, three to a word, from one line into the next.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ _CHANNELS = {**dict.fromkeys(range(1, 7), 1), 50: 3, 51: 4, 52: 4}
 _GRAY, _RGB, _ABGR = 6, 50, 52
 """Image descriptors."""
 _PACKED = 0
+_WITHOUT_PADDING = (("device", "Scanity"), ("creator", "Lasergraphics Inc."))
+"""Fields and what they begin with where the maker lets 10-bit samples run on across the ends of lines (FFmpeg, dpx.c)."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,17 @@ class DpxHeader:
     channels: int
     depth_bits: int
     stride_bytes: int
-    """From line to line."""
+    """From line to line; of a continuous picture its whole size."""
     tail: bytes = b""
     """What stands behind the picture."""
+    continuous: bool = False
+    """Whether lines begin where the one before ends, also inside a word."""
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        """How many runs of samples begin at a word, and the samples of each: lines, or the picture as one."""
+        samples = self.width * self.channels
+        return (1, samples * self.height) if self.continuous else (self.height, samples)
 
     @property
     def order(self) -> str:
@@ -143,9 +154,7 @@ class DpxHeader:
             at, code = FIELDS[name]
             if at + struct.calcsize(f"<{code}") <= len(raw):
                 struct.pack_into(f"{self.order}{code}", raw, at, value)
-        return DpxHeader(
-            bytes(raw), self.width, self.height, self.channels, self.depth_bits, self.stride_bytes, self.tail
-        )
+        return replace(self, raw=bytes(raw))
 
     def for_picture(self, width: int, height: int, channels: int) -> DpxHeader:
         """Return the header for a picture of another size, or with colour; all else stays."""
@@ -156,11 +165,10 @@ class DpxHeader:
             changes["descriptor"] = {1: _GRAY, 3: _RGB}[channels]
         for name, factor in (("x_center", width / self.width), ("y_center", height / self.height)):
             changes[name] = self.field(name) * factor
-        stride = _least_stride(width * channels, self.depth_bits, self.field("packing"))
-        picture = stride * height
-        changes["file_bytes"] = min(len(self.raw) + picture, 0xFFFFFFFF)
-        new_header = self.with_fields(**changes)
-        return DpxHeader(new_header.raw, width, height, channels, self.depth_bits, stride)
+        new = replace(self, width=width, height=height, channels=channels, tail=b"")
+        stride = _run_bytes(new)
+        changes["file_bytes"] = min(len(self.raw) + stride * new.runs[0], 0xFFFFFFFF)
+        return replace(new.with_fields(**changes), stride_bytes=stride)
 
 
 def header(path: Path) -> DpxHeader:
@@ -182,15 +190,14 @@ def header(path: Path) -> DpxHeader:
         if offset >= size_bytes:
             raise InputError(f"{path}: ends before its picture begins", code="TRUNCATED")
         dpx_header = _check_header(DpxHeader(head + file.read(offset - LEAST_BYTES), 0, 0, 0, 0, 0), path)
+        dpx_header = replace(dpx_header, continuous=_is_continuous(dpx_header, size_bytes - offset))
         stride = _stride(dpx_header, size_bytes - offset)
-        if offset + stride * (dpx_header.height - 1) + _line_bytes(dpx_header) > size_bytes:
+        if offset + stride * (dpx_header.runs[0] - 1) + _run_bytes(dpx_header) > size_bytes:
             raise InputError(f"{path}: ends before its picture does", code="TRUNCATED")
-        file.seek(offset + stride * dpx_header.height)
+        file.seek(offset + stride * dpx_header.runs[0])
         # What a writer puts behind the picture is small: fill bytes, or data of its own.
         tail = file.read(MAX_HEADER_BYTES)
-    return DpxHeader(
-        dpx_header.raw, dpx_header.width, dpx_header.height, dpx_header.channels, dpx_header.depth_bits, stride, tail
-    )
+    return replace(dpx_header, stride_bytes=stride, tail=tail)
 
 
 def read(path: Path) -> tuple[DpxHeader, NDArray[Any]]:
@@ -205,10 +212,10 @@ def read(path: Path) -> tuple[DpxHeader, NDArray[Any]]:
     head = header(path)
     with reading(str(path)), path.open("rb") as file:
         file.seek(len(head.raw))
-        body = file.read(head.stride_bytes * head.height)
+        body = file.read(head.stride_bytes * head.runs[0])
     # The last line may lack its padding.
-    lines = np.frombuffer(body.ljust(head.stride_bytes * head.height, b"\0"), np.uint8)
-    samples = _unpack(lines.reshape(head.height, head.stride_bytes), head)
+    lines = np.frombuffer(body.ljust(head.stride_bytes * head.runs[0], b"\0"), np.uint8)
+    samples = _unpack(lines.reshape(head.runs[0], head.stride_bytes), head)
     samples = samples.reshape(head.height, head.width, head.channels)
     return head, samples[..., ::-1] if head.field("descriptor") == _ABGR else samples
 
@@ -225,8 +232,8 @@ def write(path: Path, head: DpxHeader, samples: NDArray[Any]) -> None:
         raise ValueError(f"a header for {head.width}x{head.height}x{head.channels} and samples of {samples.shape}")
     if head.field("descriptor") == _ABGR:
         samples = samples[..., ::-1]
-    lines = _pack(samples.reshape(head.height, -1), head)
-    body = np.zeros((head.height, head.stride_bytes), np.uint8)
+    lines = _pack(samples.reshape(head.runs), head)
+    body = np.zeros((head.runs[0], head.stride_bytes), np.uint8)
     body[:, : lines.shape[1]] = lines[:, : head.stride_bytes]
     with path.open("wb") as file:
         file.write(head.raw)
@@ -287,13 +294,25 @@ def _least_stride(samples: int, bits: int, packing: int) -> int:
     return -(-samples // 3) * _WORD if bits == 10 else 2 * samples
 
 
-def _line_bytes(head: DpxHeader) -> int:
-    return _least_stride(head.width * head.channels, head.depth_bits, head.field("packing"))
+def _run_bytes(head: DpxHeader) -> int:
+    return _least_stride(head.runs[1], head.depth_bits, head.field("packing"))
+
+
+def _is_continuous(head: DpxHeader, body_bytes: int) -> bool:
+    """Whether samples, three to a word, run on across the ends of lines: by the file's size, else by who made it."""
+    if head.depth_bits != 10 or not _is_filled(head) or head.runs[1] % 3 == 0:
+        return False
+    with_padding, without = _run_bytes(head) * head.height, _run_bytes(replace(head, continuous=True))
+    if body_bytes in {with_padding, without}:
+        return body_bytes == without
+    return body_bytes > without and any(head.text(field).startswith(maker) for field, maker in _WITHOUT_PADDING)
 
 
 def _stride(head: DpxHeader, body_bytes: int) -> int:
     """Return the distance of lines: some writers round them up to words, some do not, and few say so."""
-    least, padding = _line_bytes(head), head.field("line_padding")
+    least, padding = _run_bytes(head), head.field("line_padding")
+    if head.continuous:
+        return least
     extra = padding if padding < 1 << 16 else 0
     whole_words = -(-least // _WORD) * _WORD
     choices = (least + extra, whole_words + extra, least, whole_words)
@@ -303,8 +322,8 @@ def _stride(head: DpxHeader, body_bytes: int) -> int:
 
 
 def _unpack(lines: NDArray[np.uint8], head: DpxHeader) -> NDArray[Any]:
-    """Return ``(H, samples)`` of ``(H, stride)`` bytes."""
-    count, bits, body = head.width * head.channels, head.depth_bits, lines[:, : _line_bytes(head)]
+    """Return ``(runs, samples)`` of ``(runs, stride)`` bytes."""
+    count, bits, body = head.runs[1], head.depth_bits, lines[:, : _run_bytes(head)]
     body = np.ascontiguousarray(body)
     if bits == 8:
         return body
@@ -321,7 +340,7 @@ def _unpack(lines: NDArray[np.uint8], head: DpxHeader) -> NDArray[Any]:
 
 
 def _pack(samples: NDArray[Any], head: DpxHeader) -> NDArray[np.uint8]:
-    """Return ``(H, bytes)`` of ``(H, samples)``: the inverse of :func:`_unpack`."""
+    """Return ``(runs, bytes)`` of ``(runs, samples)``: the inverse of :func:`_unpack`."""
     bits = head.depth_bits
     if bits == 8:
         return samples.astype(np.uint8)
