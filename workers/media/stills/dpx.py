@@ -89,7 +89,7 @@ _GRAY, _RGB, _ABGR = 6, 50, 52
 """Image descriptors."""
 _PACKED = 0
 _WITHOUT_PADDING = (("device", "Scanity"), ("creator", "Lasergraphics Inc."))
-"""Fields and what they begin with where the maker lets 10-bit samples run on across the ends of lines (FFmpeg, dpx.c)."""
+"""Fields and what they begin with where the maker lets 10-bit samples run on across line ends (FFmpeg, dpx.c)."""
 
 
 @dataclass(frozen=True)
