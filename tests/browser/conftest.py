@@ -28,7 +28,11 @@ FRAMES = 24
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 _HAS_BROWSER = Path(CHROMIUM).exists() and importlib.util.find_spec("playwright") is not None
 
-collect_ignore = [] if _HAS_BROWSER else ["test_journeys.py", "test_looks.py", "test_plots.py", "test_timeline.py"]
+collect_ignore = (
+    []
+    if _HAS_BROWSER
+    else ["test_journeys.py", "test_judging.py", "test_looks.py", "test_plots.py", "test_timeline.py"]
+)
 
 
 @pytest.fixture(scope="session")

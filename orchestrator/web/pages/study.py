@@ -151,10 +151,10 @@ def bars(ranking: Ranking) -> list[Bar]:
         for each in ranking.standings
     ]
     least, most = min(low for _, low, _ in spans), max(high for _, _, high in spans)
-    width = (most - least) or 1.0
 
     def place(value: float) -> float:
-        return 4 + 92 * (value - least) / width  # ends of lines and dots are not cut off
+        """Keep away from both ends, where a dot would be cut off."""
+        return 4 + 92 * (value - least) / (most - least) if most > least else 50.0
 
     return [Bar(each, place(each.strength), place(low), place(high)) for each, low, high in spans]
 
