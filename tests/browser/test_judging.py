@@ -104,12 +104,11 @@ def _judge_on_a_phone_by_keyboard_alone(tab: Tab, link: str) -> int:
         page.emulate_media(color_scheme=theme)
         assert tab.findings() == []
     count = 0
-    while page.get_by_role("heading", name="Thank you").count() == 0:
+    while _has_pair(page, count + 1):
         for image in page.locator(".sides img").all():
             _wait_for_pixels(image)
         page.keyboard.press(("ArrowLeft", "ArrowRight", "ArrowDown")[count % 3])
         count += 1
-        page.get_by_text(f"Pair {count + 1} of").or_(page.get_by_role("heading", name="Thank you")).wait_for()
     assert tab.findings() == []
     page.go_back()
     page.goto(link)  # nothing of before is shown again
@@ -122,10 +121,9 @@ def _judge_without_script(tab: Tab, link: str) -> int:
     page.goto(link)
     page.get_by_role("button", name="Begin").click()
     count = 0
-    while page.get_by_role("button", name="No difference").count():
+    while _has_pair(page, count + 1):
         page.get_by_role("button", name="A is better" if count % 2 else "B is better").click()
         count += 1
-    assert page.get_by_role("heading", name="Thank you").is_visible()
     return count
 
 
@@ -137,6 +135,13 @@ def _judge_by_program(served: Served, link: str) -> int:
             page = client.post(f"{path}/vote", data={"position": str(count), "choice": "left"}).text
             count += 1
     return count
+
+
+def _has_pair(page: Any, number: int) -> bool:
+    """Wait for the pair of a number, or for thanks; returns whether it is a pair."""
+    thanks = page.get_by_role("heading", name="Thank you")
+    page.get_by_text(f"Pair {number} of").or_(thanks).wait_for()
+    return not thanks.is_visible()
 
 
 def _title(page: Any) -> str:
