@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shutil
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -201,3 +202,17 @@ def test_who_goes_in_the_middle_leaves_nothing(live: Live, settings: Settings, h
 def test_only_a_known_kind_is_taken(app: ASGIApp, operator: Visitor) -> None:
     for query in ("", "?kind=", "?kind=exe", "?kind=photo&kind=exe"):
         assert operator.ask("PUT", f"/api/v1/uploads/a.jpg{query}", content=b"x").status == 422
+
+
+def test_a_large_file_is_never_held_in_memory(kept: Uploads) -> None:
+    chunk = bytes(1 << 20)
+
+    def measure() -> int:
+        tracemalloc.start()
+        try:
+            take(kept, [chunk] * 100)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert measure() < 20 << 20
