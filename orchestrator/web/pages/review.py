@@ -16,13 +16,14 @@ from db.states import Role, Verdict
 from orchestrator.web.api.judging import MOST_NOTE, review_rows
 from orchestrator.web.auth import OPERATOR, VIEWER, Caller
 from orchestrator.web.pages.flashes import flash
-from orchestrator.web.pages.items import MOST_CHOSEN
 from orchestrator.web.rendering import render
 from orchestrator.web.site import SiteDep
 
 router = APIRouter(dependencies=[VIEWER])
 ON_A_PAGE = 20
 PICTURE_WIDTH = 480
+MOST_REJECTED = 400
+"""Items that one button starts again: proxies take an address of 8 kB."""
 MOST_NUMBER = 2**62
 OptionalNumber = Annotated[
     Annotated[int, Field(ge=1, le=MOST_NUMBER)] | None, BeforeValidator(lambda text: text or None)
@@ -44,11 +45,12 @@ def show_reviews(
     """Show stretches beyond gates: those that wait for a verdict, or those that have one."""
     rows, places = review_rows(site, job, decided, cursor, ON_A_PAGE)
     shown_job = progress.job(site.database, job) if job is not None else None
-    rejected = judgments.rejected_items(site.database, job, MOST_CHOSEN) if job is not None else ()
+    rejected = judgments.rejected_items(site.database, job, MOST_REJECTED + 1) if job is not None else ()
     return render(
         request, "review.html", rows=rows, job=shown_job, decided=decided, cursor=cursor, noted=noted,
-        pictures=picture_urls, rejected=rejected, may_act=who.role >= Role.OPERATOR, most_note=MOST_NOTE,
-        flash=flash(request), first_url=_address(job, decided) if cursor else "",
+        pictures=picture_urls, rejected=rejected[:MOST_REJECTED], are_all=len(rejected) <= MOST_REJECTED,
+        may_act=who.role >= Role.OPERATOR, most_note=MOST_NOTE, flash=flash(request),
+        first_url=_address(job, decided) if cursor else "",
         later_url=_address(job, decided, places["next"]), earlier_url=_address(job, decided, places["prev"]),
         waiting_url=_address(job, False), decided_url=_address(job, True),
     )  # fmt: skip

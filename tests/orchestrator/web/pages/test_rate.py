@@ -95,6 +95,9 @@ def test_both_pictures_of_a_pair_are_equally_long_and_bear_no_mark(rater: Rater)
 def test_what_is_only_looked_at_draws_and_changes_nothing(rater: Rater, home_database: Database) -> None:
     rater.get()
     assert rater.cookies == {}
+    known = Rater(rater.visitor, rater.path, {COOKIE: "k" * 43})
+    for _ in range(2):
+        assert "Begin" in known.get().words
     rater.send("/begin")
     first = [rater.get().html.xpath("//img/@src") for _ in range(3)]
     assert first[0] == first[1] == first[2]

@@ -136,6 +136,15 @@ def test_the_items_that_were_rejected_are_done_again_with_another_recipe(
     assert "Rerun the" not in operator.get(f"/review?job={reviewed}").words
 
 
+def test_no_more_are_started_again_than_an_address_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, operator: Visitor, reviewed: int
+) -> None:
+    monkeypatch.setattr(review, "MOST_REJECTED", 1)
+    for _ in range(2):
+        decide(operator, 0, "rejected")
+    assert "Rerun the first 1 rejected item " in operator.get(f"/review?job={reviewed}").words
+
+
 def test_what_a_rerun_made_anew_is_not_decided_any_more(
     operator: Visitor, home_database: Database, reviewed: int
 ) -> None:
