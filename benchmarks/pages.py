@@ -32,7 +32,7 @@ def run(folder: Path) -> list[ResultRow]:
 
 
 def _measure(installation: Installation, kind: str) -> list[ResultRow]:
-    jobs = {count: _fill(installation, count) for count in (SMALL, LARGE)}
+    jobs = {count: fill(installation, count) for count in (SMALL, LARGE)}
     worst_ratio = against_bare = 0.0
     for name in _reads(installation, jobs[SMALL], SMALL):
         # In turn, so that a noisy moment falls on all.
@@ -82,7 +82,7 @@ def _seconds(read: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _fill(installation: Installation, count: int) -> int:
+def fill(installation: Installation, count: int) -> int:
     """Fill a job: one item in fifty failed, half of them as corrupt, and all have a score."""
     job_id = fill_job(installation, count)
     code = "CASE WHEN mod(seq, 100) = 0 THEN 'CORRUPT' ELSE 'TRUNCATED' END"
