@@ -218,6 +218,9 @@ def _translate_errors() -> Iterator[None]:
         if "does not exist" in str(error.orig):
             raise InputError("The database lacks part of its schema", code="DATABASE_OUTDATED") from error
         raise
+    except exc.DataError as error:  # PostgreSQL: NUL in a text, a number beyond its columns
+        reason = " ".join(str(error.orig).split())[:200]
+        raise InputError(f"The database takes no such value: {reason}") from error
     except exc.DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("The connection to the database broke") from error

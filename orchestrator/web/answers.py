@@ -31,7 +31,7 @@ _CODE_BY_STATUS = {404: "NOT_FOUND", 405: "NOT_FOUND", 413: "BODY_TOO_LARGE"}
 
 _KINDS = (
     ReelwrightError, RequestValidationError, HTTPException, ClientDisconnect, OSError, MemoryError, OverflowError,
-    Exception,
+    UnicodeEncodeError, Exception,
 )  # fmt: skip
 
 log = structlog.get_logger(__name__)
@@ -85,6 +85,8 @@ def named_error(error: Exception) -> ReelwrightError:
     if isinstance(error, HTTPException):
         code = _CODE_BY_STATUS.get(error.status_code, "BAD_VALUE")
         return InputError(CODES[code].meaning, code=code)
+    if isinstance(error, UnicodeEncodeError):  # half a pair of surrogates, which JSON can spell
+        return InputError("The request holds what is no text")
     if isinstance(error, OverflowError):  # databases of one kind take no more than 64 bits
         return InputError("A number in the request is larger than any that is kept")
     if isinstance(error, OSError):  # where that was is nobody's business who does not look at the machine
