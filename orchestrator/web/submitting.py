@@ -131,7 +131,7 @@ def resume(site: Site) -> None:
         try:
             unfinished = UnfinishedOrder.model_validate_json(text)
             _begin_submission(site, unfinished, key)
-        except (ReelwrightError, ValueError) as error:  # it waits for the next start
+        except (ReelwrightError, ValueError, OSError) as error:  # it waits for the next start
             log.warning("a submission is not gone on with", upload=upload_id, error=str(error)[:300])
 
 

@@ -115,8 +115,13 @@ class Uploads:
 
     def orders(self) -> Iterator[tuple[str, str, str]]:
         """Yield what an earlier server was about to make of files: upload, order and text, the oldest first."""
-        for place in sorted(self._folder.glob(f"*/{_ORDER}*"), key=lambda each: each.stat().st_mtime):
-            yield place.parent.name, place.name.removeprefix(_ORDER), place.read_text(encoding="utf-8")
+        ages = []
+        for place in self._folder.glob(f"*/{_ORDER}*"):
+            with suppress(OSError, UnicodeDecodeError):  # another server of this home was done with it just now
+                key = place.name.removeprefix(_ORDER)
+                ages.append((place.stat().st_mtime, place.parent.name, key, place.read_text(encoding="utf-8")))
+        for _, upload_id, key, text in sorted(ages):
+            yield upload_id, key, text
 
     def remove(self, upload_id: str) -> None:
         """Remove a file of which no job was made; raises ``UNKNOWN_UPLOAD`` or ``WRONG_STATE``."""
