@@ -111,11 +111,21 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @contextmanager
 def _stop_on_signal() -> Iterator[threading.Event]:
-    """Set an event on the first signal to stop: work in progress is handed back in order, and the exit code is 0."""
+    """Set an event on a signal to stop: work in progress is handed back in order, and the exit code is 0.
+
+    The handler writes a byte and a thread sets the event: an event has a lock, and a signal may come while it is held, by
+    another signal's handler too, which would then wait for itself.
+    """
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _STOPPING}
+    heard, told = os.pipe()
+    listener = threading.Thread(target=lambda: os.read(heard, 1) and stop.set(), name="signals", daemon=True)
+    listener.start()
+    before = {number: signal.signal(number, lambda *_: os.write(told, b".")) for number in _STOPPING}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(told)  # the listener reads the end, if it still listens
+        listener.join()
+        os.close(heard)
