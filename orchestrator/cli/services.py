@@ -113,8 +113,8 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def _stop_on_signal() -> Iterator[threading.Event]:
     """Set an event on a signal to stop: work in progress is handed back in order, and the exit code is 0.
 
-    The handler writes a byte and a thread sets the event: an event has a lock, and a signal may come while it is held, by
-    another signal's handler too, which would then wait for itself.
+    The handler writes a byte and a thread sets the event: an event has a lock, and a signal may come while it is held,
+    by another signal's handler too, which would then wait for itself.
     """
     stop = threading.Event()
     heard, told = os.pipe()

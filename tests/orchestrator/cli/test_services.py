@@ -10,7 +10,7 @@ import textwrap
 STORM = r"""
 import os, signal, subprocess, sys
 from orchestrator.cli import services
-RAIN = "import os, sys\nfor _ in range(20000):\n    for number in (15, 2, 1):\n        os.kill(int(sys.argv[1]), number)"
+RAIN = "import os, sys\nfor number in (15, 2, 1) * 20000: os.kill(int(sys.argv[1]), number)"
 with services._stop_on_signal() as stop:
     # From a process of its own: one thread of ours could send none while another is in a handler.
     rain = subprocess.Popen([sys.executable, "-c", RAIN, str(os.getpid())])
