@@ -112,7 +112,8 @@ def frame_of(planes: list[NDArray[Any]], pixel_format: str) -> av.VideoFrame:
 
 
 def _track(out: Any, codec: str) -> Any:
-    return out.add_stream(codec, rate=8000, layout="mono")
+    more = {"bit_rate": 32_000} if codec.startswith("wma") else {}
+    return out.add_stream(codec, rate=8000, layout="mono", **more)
 
 
 def _sing(out: Any, track: Any, seconds: float) -> None:

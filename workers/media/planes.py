@@ -99,11 +99,15 @@ def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
     """Return a frame's samples; they share memory with the frame where nothing had to be moved."""
     target_format = planar_format(layout)
     # yuvj formats differ from yuv by their tag alone; a reformat would squeeze the range.
-    if frame.format.name.replace("yuvj", "yuv") != target_format:
+    name = frame.format.name.replace("yuvj", "yuv")
+    # Where only the alpha of planar RGB is to go, FFmpeg leaves samples unwritten: it comes along, and is passed over.
+    if name.startswith("gbrap"):
+        target_format = target_format.replace("gbrp", "gbrap")
+    if name != target_format:
         frame = frame.reformat(format=target_format, threads=1)
     planes = tuple(_samples(plane, layout) for plane in frame.planes)
     if layout.model == "rgb":
-        green, blue, red = planes
+        green, blue, red = planes[:3]
         return red, green, blue
     return planes[: 1 if layout.model == "gray" else 3]
 
@@ -153,8 +157,8 @@ def plane_bytes(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
 
 
 def is_transparent(frame: VideoFrame) -> bool:
-    """Whether a frame has an alpha channel that hides anything."""
-    if not any(part.is_alpha for part in frame.format.components):
+    """Whether a frame has an alpha channel, or a palette with one, that hides anything."""
+    if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
         return False
     return bool((frame.reformat(format="rgba", threads=1).to_ndarray()[..., 3] < 255).any())
 

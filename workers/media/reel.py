@@ -161,6 +161,13 @@ def seeks_exactly(reel: IndexedReel) -> bool:
 
 
 def _exact_from(reel: IndexedReel, key: int) -> bool:
+    try:
+        return _matches_from(reel, key)
+    except InputError:  # a container that cannot be sought at all says so here
+        return False
+
+
+def _matches_from(reel: IndexedReel, key: int) -> bool:
     remaining = list(range(key, min(key + _FRAMES_TRIED, len(reel.index))))
     for number, samples in _decode_from(reel, key):
         if number >= key:

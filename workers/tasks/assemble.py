@@ -195,14 +195,12 @@ def _notes(item: ItemView, facts: ReelFacts) -> Iterator[str]:
 
 
 def _store_sound_file(plan: remux.MasterPlan, codecs: list[str], notes: list[str], bench: Workbench) -> dict[str, Blob]:
-    path = bench.scratch / "audio.mov"
-    if not remux.write_sound_file(path, plan):
-        notes.append(
-            f"Sound ({', '.join(codecs)}) is taken neither by Matroska nor by QuickTime; it is in the source alone."
-        )
+    path = remux.write_sound_file(bench.scratch, plan)
+    if path is None:
+        notes.append(f"No container takes the sound ({', '.join(codecs)}) as it is; it is in the source alone.")
         return {}
     notes.append(f"Matroska does not take the sound ({', '.join(codecs)}); it lies beside the master, unchanged.")
-    return {"audio": bench.put("audio.mov", path)}
+    return {"audio": bench.put(path.name, path)}
 
 
 def _decode_master(

@@ -96,3 +96,32 @@ def test_a_layout_that_ffmpeg_does_not_say_or_know_has_a_code(name: str) -> None
     with pytest.raises(InputError, match="is not known") as caught:
         planes.layout_of(name, full_range=True, matrix="unknown", lines=576)
     assert caught.value.code == "UNSUPPORTED_PIXELS"
+
+
+@pytest.mark.parametrize("name", ["gbrap", "gbrap10le", "gbrap12le", "gbrap14le", "gbrap16le", "yuva422p10le"])
+def test_alpha_is_passed_over_and_no_other_sample_changes(name: str) -> None:
+    made = _random(name)
+    frame = frame_of(made, name)
+    for _ in range(3):
+        taken = planes.to_planes(frame, _layout(name))
+        green, blue, red = made[:3]
+        wanted = (red, green, blue) if name.startswith("gbr") else tuple(made[:3])
+        assert all(np.array_equal(ours, theirs) for ours, theirs in zip(taken, wanted, strict=True))
+
+
+@pytest.mark.parametrize("name", ["gbrap12le", "gbrap16le", "yuva420p", "yuva444p12le"])
+def test_alpha_counts_where_it_hides_something(name: str) -> None:
+    made = _random(name)
+    made[3][:] = 2 ** VideoFormat(name, 16, 16).components[3].bits - 1
+    assert not planes.is_transparent(frame_of(made, name))
+    made[3][5, 5] //= 2
+    assert planes.is_transparent(frame_of(made, name))
+
+
+def test_a_palette_may_be_transparent() -> None:
+    frame = av.VideoFrame(16, 12, "pal8")
+    frame.planes[1].update(bytes([9, 9, 9, 255]) * 256)
+    frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+    assert not planes.is_transparent(frame)
+    frame.planes[1].update(bytes([9, 9, 9, 0]) * 256)
+    assert planes.is_transparent(frame)

@@ -86,8 +86,36 @@ def open_input(path: Place, stack: ExitStack) -> InputContainer:
         except (InvalidDataError, ArgumentError, av.error.OSError) as error:
             raise _format_error(path) from error
         stack.enter_context(input_container)
+        _settle_layouts(input_container)
         check_edits(input_container, str(path))
     return input_container
+
+
+def _settle_layouts(container: InputContainer) -> None:
+    """Give every sound track a channel layout that owns no memory, before anybody reads one.
+
+    PyAV's objects of layouts and sound frames share a layout's list of channels with FFmpeg and free it once more: the
+    process ends there. Only layouts in an order of their own have such a list, as in QuickTime, CAF and AIFF from seven
+    channels on. The object made here frees the list, and the context gets another layout, which FFmpeg does not free.
+    """
+    for track in container.streams.audio:
+        if track.codec_context is None:
+            continue
+        layout = track.codec_context.layout
+        name, channels = layout.name, layout.nb_channels
+        del layout
+        if channels:
+            track.codec_context.layout = name if "(" not in name else _usual_layout(channels)
+
+
+def _usual_layout(channels: int) -> str:
+    """Return the usual layout of so many channels, or one that only counts them."""
+    usual = f"{channels}c"
+    try:
+        av.AudioLayout(usual)
+    except ValueError:
+        return f"{channels}C"
+    return usual
 
 
 def picture_stream(container: InputContainer, path: Place, threads: int = LONE_THREADS) -> VideoStream:

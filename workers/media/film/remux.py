@@ -23,6 +23,9 @@ from workers.media.film.timing import Clock, Timed
 from workers.media.pixels import Layout
 from workers.media.remote import Place
 
+_BESIDE = ("mov", "asf", "nut")
+"""Containers for sound that Matroska refuses: what players know before what takes nearly everything."""
+
 
 @dataclass(frozen=True)
 class MasterPlan:
@@ -83,22 +86,36 @@ def write_master(path: Path, chunks: Iterable[Path], plan: MasterPlan) -> Stream
     return copies
 
 
-def write_sound_file(path: Path, plan: MasterPlan) -> bool:
-    """Write the sound that Matroska refuses into a QuickTime file, its packets unchanged; says whether any could be."""
-    with writing(path.name):
-        out = av.open(str(path), "w", format="mov", options=BITEXACT)
-    lines = []
+def write_sound_file(folder: Path, plan: MasterPlan) -> Path | None:
+    """Write the sound that Matroska refuses, its packets unchanged, into a container that takes it.
+
+    Returns:
+        The file in ``folder``; none where no container takes all of that sound.
+    """
     with ExitStack() as stack:
-        stack.enter_context(out)
+        sources = []
         for place, clock in plan.sources():
             stack.enter_context(reading(str(place)))
-            source = stack.enter_context(sound.open_media(place))
+            sources.append((stack.enter_context(sound.open_media(place)), clock))
+        kind = _fitting_container(track for source, _ in sources for track in source.streams.audio)
+        if not kind:
+            return None
+        path = folder / f"audio.{kind}"
+        with writing(path.name):
+            out = stack.enter_context(av.open(str(path), "w", format=kind, options=BITEXACT))
+        lines = []
+        for source, clock in sources:
             tracks, _ = sound.copy_tracks(out, source, lambda track: not side_streams.accepts("matroska", track))
             lines.append(side_streams.packets(source, tracks, clock))
-        has_streams = len(out.streams) > 0
-        if has_streams:
-            _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
-        return has_streams
+        _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
+    return path
+
+
+def _fitting_container(tracks: Iterable[AudioStream]) -> str:
+    """Return the first container that takes all sound that Matroska refuses; empty where none does."""
+    refused = [track for track in tracks if track.codec_context and not side_streams.accepts("matroska", track)]
+    fitting = (kind for kind in _BESIDE if all(side_streams.accepts(kind, track) for track in refused))
+    return next(fitting, "") if refused else ""
 
 
 def _copy_streams(

@@ -212,7 +212,7 @@ class _FilmScanner:
             scan.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
         scan.audio, scan.timecode = sound.audio_tracks(self.opened), start_timecode(self.opened)
         scan.left_out = side_streams.omissions(self.opened, self.stream)
-        if self.transparent:
+        if self.transparent or self.stream.metadata.get("alpha_mode") == "1":
             scan.left_out = ("the picture's transparency", *scan.left_out)
         scan.truncated = self.incomplete or bool(self._shortfall())
         scan.damage = "; ".join(text for text in (self.first_damage, self._shortfall()) if text)
@@ -248,6 +248,8 @@ class _FilmScanner:
             if count < header_count and not 0 < lasts <= end + slack:
                 return f"{count} of {stream.frames} declared frames of {stream.type} are there"
             header_end = _header_seconds(stream, self.opened)
+            if self.opened.format.name == "asf":  # one length for picture and sound, whichever ends last
+                end = max(self.ends_seconds.values(), default=0.0)
             if end < header_end - slack:
                 return f"{end:.2f} of {header_end:.2f} declared seconds of {stream.type} are there"
         return ""
@@ -267,7 +269,8 @@ def _header_seconds(stream: Stream, demuxer: InputContainer) -> float:
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
     if demuxer.format.name == "asf" and stream.type == "video":
-        return (demuxer.duration or 0) / 1e6
+        # FFmpeg's length of the whole counts the time before the first frame twice.
+        return float((stream.duration or 0) * (stream.time_base or 0))
     return 0.0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,3 +69,39 @@ def test_a_film_that_takes_too_long_to_open_is_given_up(
     with pytest.raises(InputError, match="too long") as caught, container.open_film(path):
         pass
     assert caught.value.code == "CORRUPT"
+
+
+READ_TWICE = """
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from workers.media.film import container
+for _ in range(2):
+    with ExitStack() as stack:
+        opened = container.open_input(Path(sys.argv[1]), stack)
+        track = opened.streams.audio[0]
+        channels = {track.codec_context.channels, track.codec_context.channels, track.layout.nb_channels}
+        samples = sum(frame.samples for frame in opened.decode(track))
+print(channels, samples)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "layout", "channels"),
+    [("a.mov", "pcm_s16le", "7.1", 8), ("a.mov", "pcm_s16le", "hexadecagonal", 16),
+     ("a.mov", "pcm_s16le", "stereo", 2), ("a.caf", "pcm_s16le", "7.1", 8), ("a.aiff", "pcm_s16be", "7.1", 8),
+     ("a.mkv", "pcm_s16le", "7.1", 8)],
+)  # fmt: skip
+def test_sound_of_many_channels_does_not_end_the_process(
+    tmp_path: Path, name: str, codec: str, layout: str, channels: int
+) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as out:
+        track = out.add_stream(codec, rate=8000, layout=layout)
+        sound = av.AudioFrame(format=track.codec_context.format.name, layout=layout, samples=800)
+        sound.sample_rate, sound.pts, sound.time_base = 8000, 0, Fraction(1, 8000)
+        out.mux(track.encode(sound))
+        out.mux(track.encode(None))
+    # In a process of its own: what it is about ends the process.
+    done = subprocess.run([sys.executable, "-c", READ_TWICE, path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{{{channels}}} 800\n"), done.stderr

@@ -233,3 +233,21 @@ def test_the_timecode_of_a_span_is_that_of_its_first_frame(at: House, tmp_path: 
     facts = probed(at, item(path, span=(10, 30), timecode="05:00:00:00")).facts
     assert facts is not None
     assert facts.timecode == "05:00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound", "beside"),
+    [("a.wmv", "wmv2", "wmav2", "audio.asf"), ("a.avi", "mpeg4", "adpcm_ms", "audio.asf"),
+     ("a.mov", "mpeg4", "pcm_alaw", "audio.mov"), ("a.nut", "mpeg4", "pcm_s16le_planar", "audio.nut")],
+)  # fmt: skip
+def test_sound_that_matroska_refuses_lies_beside_the_master(
+    at: House, tmp_path: Path, name: str, codec: str, sound: str, beside: str
+) -> None:
+    frames = [[plane[0], plane[0][::2, ::2], plane[0][1::2, 1::2]] for plane in moving(12, 48, 64)]
+    path = film(tmp_path / name, frames, "yuv420p", codec=codec, sound=sound)
+    item_, result = whole_life(at, item(path))
+    assert item_.facts is not None
+    assert item_.facts.damaged == ""
+    assert result.outputs["audio"].key.endswith(beside)
+    assert _payloads(at.path(result.outputs["audio"]), 0) == _payloads(path, 0) != b""
+    assert any(note.startswith(f"Matroska does not take the sound ({sound})") for note in result.notes)
