@@ -134,8 +134,6 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
         **step_changes.facts(item.recipe, values), **mark.result_facts(),
     }  # fmt: skip
     notes = [*(note for page in page_records for note in page.notes), *step_changes.notes(item.recipe, values)]
-    if len(page_records) < first.pages:
-        notes.append(f"{first.pages - len(page_records)} more pages of the file were left out.")
     scores = scoring.summarize(values)
     frame_gates = gates.of_frames(item.recipe.gates)
     said = (*notes, *losses, *scoring.notes(values, scores), *gates.notes(frame_gates, values, scores))
@@ -155,7 +153,9 @@ def _write_still(
         deque(pages, maxlen=0)
         return Path(shutil.copyfile(path, bench.scratch / "still.jpg")), ()
     target, losses = stills.write_pages(pages, bench.scratch / "still")
-    return target, losses + still_metadata.copy_metadata(path, target)
+    more = first.pages - stills.pages_to_read(first)
+    left_out = (f"{more} more pages of the file were left out.",) if more else ()
+    return target, left_out + losses + still_metadata.copy_metadata(path, target)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ def scan_sequence(folder: Folder, source: Source, settings: Settings, advance: C
     scan.rate, scan.timecode = rate_of(head, source), head.timecode
     scan.header_rate = head.rates[0] if head.rates else None
     scan.disagreements = tuple(_rate_conflicts(head, source))
-    scan.notes = tuple(chain(_gap_notes(source, frames, damaged), _transfer_notes(head, source), _float_notes(scan)))
+    scan.notes = tuple(
+        chain(_gap_notes(source, frames, damaged), _transfer_notes(head, source), _float_notes(scan), _page_notes(head))
+    )
     numbers = np.arange(len(frames), dtype=np.int64)
     scan.index = Index(numbers, 1 / scan.rate, np.ones(len(frames), bool), digests, np.array(frames, np.int64))
     return scan
@@ -165,6 +167,11 @@ def _transfer_notes(head: StillHeader, source: Source) -> Iterator[str]:
             "The header calls the samples linear, as FFmpeg does in all DPX that it writes; they were taken as gamma. "
             "The manifest's transfer field decides."
         )
+
+
+def _page_notes(head: StillHeader) -> Iterator[str]:
+    if head.pages > 1:
+        yield f"The first file holds {head.pages} pictures; of each file the first alone was taken."
 
 
 def _float_notes(scan: ReelScan) -> Iterator[str]:

@@ -17,14 +17,23 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from db.errors import InputError
+from db.errors import CODES, InputError
 from db.settings import Settings
 from workers.media import pixels
 from workers.media.errors import reading, writing
 from workers.media.pixels import Picture
 from workers.media.source import check_file
-from workers.media.stills import dpx, metadata, openimage, pillow, tiff_tags
-from workers.media.stills.photo import OPENIMAGE, SUFFIXES, Photo, StillHeader, is_still, join_alpha, kind_of
+from workers.media.stills import damage, dpx, metadata, openimage, pillow, tiff_layout, tiff_tags
+from workers.media.stills.photo import (
+    OPENIMAGE,
+    SUFFIXES,
+    Photo,
+    StillHeader,
+    damage_note,
+    is_still,
+    join_alpha,
+    kind_of,
+)
 
 __all__ = [
     "PageFile",
@@ -36,6 +45,7 @@ __all__ = [
     "kind_of",
     "kind_to_write",
     "pages_of",
+    "pages_to_read",
     "read",
     "to_picture",
     "with_picture",
@@ -68,7 +78,7 @@ class PageFile:
         self._stack.close()
 
     def opened_by(self, reader: ModuleType) -> Any:
-        """Return the file as ``openimage`` or ``pillow`` has it open."""
+        """Return the file as ``openimage``, ``pillow`` or ``tiff_layout`` has it open."""
         if reader not in self._opened:
             self._opened[reader] = self._stack.enter_context(reader.open_pages(self._path, self._kind))
         return self._opened[reader]
@@ -85,11 +95,14 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
     kind = kind_of(path)
     if kind == "png":
         metadata.check_packed_text(path)
+    if kind == "tiff":
+        tiff_layout.check(path, page, pages.opened_by(tiff_layout) if pages else None)
     if kind == "dpx":
         head = _dpx_header(dpx.header(path))
     else:
         opened = pages.opened_by(openimage) if pages else None
-        head = openimage.header(path, kind, page, opened) if kind in OPENIMAGE else pillow.header(path, kind)
+        by_pillow = kind not in OPENIMAGE or _is_plain_bitmap(path, kind)
+        head = pillow.header(path, kind) if by_pillow else openimage.header(path, kind, page, opened)
     if head.width * head.height > settings.max_pixels:
         raise InputError(
             f"{path}: {head.width}x{head.height} is more than {settings.max_pixels} pixels", code="TOO_LARGE"
@@ -109,10 +122,43 @@ def read(
     if head.kind == "dpx":
         with reading(str(path)):
             return _read_dpx(path, head)
-    if head.kind in OPENIMAGE and not head.cmyk:
-        return openimage.read(path, head, page, pages.opened_by(openimage) if pages else None)
-    opened = pages.opened_by(pillow) if pages else None
-    return pillow.read(path, head, page, opened, accept_damaged=accept_damaged)
+    reader = pillow if head.kind not in OPENIMAGE or _is_for_pillow(path, head, page, pages) else openimage
+    photo: Photo = reader.read(
+        path, head, page, pages.opened_by(reader) if pages else None, accept_damaged=accept_damaged
+    )
+    return replace(photo, notes=photo.notes + _silent_faults(path, photo, page, pages, accept_damaged=accept_damaged))
+
+
+def _is_for_pillow(path: Path, head: StillHeader, page: int, pages: PageFile | None) -> bool:
+    """Whether Pillow reads what is usually OpenImageIO's: plain CMYK, some packed TIFF, bits written as figures."""
+    if head.kind == "tiff":
+        opened = pages.opened_by(tiff_layout) if pages else None
+        is_plain_cmyk = head.cmyk and (head.depth_bits, head.channels) == (8, 4)
+        return is_plain_cmyk or tiff_layout.is_for_pillow(path, page, opened)
+    return _is_plain_bitmap(path, head.kind)
+
+
+def _is_plain_bitmap(path: Path, kind: str) -> bool:
+    """Whether a PNM has its bits written out as figures, of which OpenImageIO wants spaces in between."""
+    if kind != "pnm":
+        return False
+    with path.open("rb") as file:
+        return file.read(2) == b"P1"
+
+
+def _silent_faults(
+    path: Path, photo: Photo, page: int, pages: PageFile | None, *, accept_damaged: bool
+) -> tuple[str, ...]:
+    """Return notes on what the reader did not say; damage is one of them where it is accepted."""
+    notes: tuple[str, ...] = ()
+    opened = pages.opened_by(tiff_layout) if pages and photo.kind == "tiff" else None
+    if photo.kind == "tiff" and page == 0 and (inner := tiff_layout.inner_pictures(path)):
+        notes = (f"Smaller or other pictures beside the pages were left out ({inner}).",)
+    if what := damage.heard(path, photo.kind, page, opened):
+        if not accept_damaged:
+            raise InputError(f"{path}: {what}", code="CORRUPT", remedy=CODES["TRUNCATED"].remedy)
+        notes += (damage_note(what),)
+    return notes
 
 
 def write(photo: Photo, stem: Path) -> tuple[Path, tuple[str, ...]]:
@@ -164,11 +210,9 @@ def kind_to_write(photo: Photo) -> tuple[str, str]:
     deep, small = photo.depth_bits > 8, min(photo.samples.shape[:2]) < _LEAST_JPEG2000_PX
     fits = {
         "png": True, "tiff": True, "exr": photo.floating, "dpx": photo.head is not None,
-        "pnm": photo.alpha is None, "jpeg2000": not (deep and small),
-        **dict.fromkeys(("jpeg", "webp", "bmp"), not deep),
+        "pnm": photo.alpha is None, "jpeg2000": not (deep and small), "webp": not deep,
+        **dict.fromkeys(("jpeg", "bmp"), not deep and photo.alpha is None),
     }.get(photo.kind, False)  # fmt: skip
-    if photo.kind == "jpeg" and photo.alpha is not None:
-        fits = False
     if fits:
         return photo.kind, ""
     kind = "exr" if photo.floating else "tiff" if deep else "png"
@@ -206,11 +250,16 @@ def with_picture(photo: Photo, picture: Picture) -> Photo:
     return replace(photo, samples=samples, alpha=alpha)
 
 
+def pages_to_read(photo: Photo) -> int:
+    """Return how many of a still's pages are read: of a TIFF all, up to the most that is read; else the first."""
+    return min(photo.pages, tiff_tags.MAX_PAGES) if photo.kind == "tiff" else 1
+
+
 def pages_of(path: Path, first: Photo, settings: Settings, *, accept_damaged: bool) -> Iterator[Photo]:
-    """Yield the pages of a TIFF whose first one is decoded already, up to the most that is read; else the first."""
+    """Yield the pages that are read of a still whose first one is decoded already."""
     yield first
     with PageFile(path, first.kind) as pages:
-        for page in range(1, min(first.pages, tiff_tags.MAX_PAGES) if first.kind == "tiff" else 1):
+        for page in range(1, pages_to_read(first)):
             yield read(path, settings, accept_damaged=accept_damaged, page=page, pages=pages)
 
 

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from db.errors import InputError
 from workers.media.errors import writing
-from workers.media.stills import tiff_tags
+from workers.media.stills import jpeg_frame, tiff_tags
 from workers.media.stills.photo import kind_of
 
 MAX_BYTES = 256 << 20
@@ -137,6 +137,20 @@ def check_packed_text(path: Path) -> None:
         raise InputError(message, code="TOO_LARGE", remedy="Write the file anew with less text in it.")
 
 
+def png_pictures(path: Path) -> int:
+    """Return how many pictures a PNG holds: one, but for an animated one."""
+    count, has_frame = 1, False
+    with path.open("rb") as file, suppress(ValueError):
+        for name, at, _ in _chunks(file):
+            if name == b"acTL":
+                file.seek(at + 8)
+                (count,) = struct.unpack(">I", file.read(4))
+            if name == b"IDAT":  # a picture without a frame of its own is shown where nothing moves
+                return max(1, count + (not has_frame)) if count > 1 else 1
+            has_frame |= name == b"fcTL"
+    return 1
+
+
 def _unfolded_bytes(name: bytes, body: bytes, room: int) -> int:
     """Return how much a chunk's text unfolds to, counted until there is no room; 0 for one that is damaged or plain."""
     data = body.partition(b"\0")[2]
@@ -160,28 +174,18 @@ def _upright_exif(chunk: bytes) -> bytes:
 
 def _copy_jpeg(source: Path, target: Path) -> tuple[str, ...]:
     with source.open("rb") as file:
-        source_segments = [segment for mark, segment in _segments(file.read(MAX_BYTES)) if mark in _JPEG_TAKEN]
+        head = file.read(MAX_BYTES)
+    source_segments = [head[at : at + size] for mark, at, size in jpeg_frame.segments(head) if mark in _JPEG_TAKEN]
     if not source_segments:
         return ()
     body = target.read_bytes()
-    at = 2
-    for mark, segment in _segments(body):
+    place = 2
+    for mark, at, size in jpeg_frame.segments(body):
         if not 0xE0 <= mark <= 0xEF:
             break
-        at += len(segment)
-    target.write_bytes(body[:at] + b"".join(source_segments) + body[at:])
+        place = at + size
+    target.write_bytes(body[:place] + b"".join(source_segments) + body[place:])
     return ()
-
-
-def _segments(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield mark and whole bytes of each segment before the picture's own."""
-    at = 2
-    while at + 4 <= len(body) and body[at] == 0xFF and body[at + 1] not in {0xDA, 0xD9}:
-        size = 2 + struct.unpack_from(">H", body, at + 2)[0]
-        if size < 4 or at + size > len(body):
-            raise ValueError("a segment longer than its file")
-        yield body[at + 1], body[at : at + size]
-        at += size
 
 
 # -- JPEG 2000

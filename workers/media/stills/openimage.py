@@ -15,12 +15,23 @@ from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
+from numpy.typing import NDArray
+from PIL import Image
 
 from db.errors import InputError, TransientError
 from workers.media import timecode
 from workers.media.errors import error_text, reading
-from workers.media.stills import tiff_tags
-from workers.media.stills.photo import Photo, StillHeader, is_truncation, matching_profile, to_export_samples, upright
+from workers.media.stills import metadata, pillow, tiff_tags
+from workers.media.stills.photo import (
+    Photo,
+    StillHeader,
+    damage_note,
+    decoding_fault,
+    is_truncation,
+    matching_profile,
+    to_export_samples,
+    upright,
+)
 
 oiio.attribute("threads", 1)
 
@@ -32,7 +43,7 @@ _LOSSY_EXR = ("b44", "dwa", "pxr24")
 _NAMES = {"exr": "openexr"}
 """What OpenImageIO calls a format where that differs."""
 _TYPES = {"uint8": 8, "uint16": 16, "half": 16, "float": 32}
-_PHOTOMETRICS = range(7)
+_PHOTOMETRICS, _INKS = range(7), 5
 """Grey, RGB, palette, mask, CMYK and YCbCr; the others (Lab, raw of cameras) are no pictures yet."""
 # Set anew by the writer for the picture that it writes, or true of the old pixels only.
 _STALE = (
@@ -68,15 +79,13 @@ def header(path: Path, kind: str, page: int = 0, opened: Any = None) -> StillHea
     """
     with reading(str(path), code="BAD_HEADER"), nullcontext(opened) if opened else open_pages(path, kind) as reader:
         # Counted once a file: counting reads every directory, and a microfilm has hundreds.
-        pages = (
-            max(1, reader.spec().get_int_attribute("oiio:subimages", 0) or _page_count(reader, path, kind))
-            if page == 0
-            else 1
-        )
+        pages = _page_count(reader, path, kind) if page == 0 else 1
         _seek_page(reader, page, path)
         spec = reader.spec()
         depth, floating = _TYPES.get(str(spec.format), 0), str(spec.format) in {"half", "float"}
-        if not depth or floating != (kind == "exr") or spec.nchannels > 5 or spec.deep or spec.depth > 1:
+        cmyk = kind == "tiff" and spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == _INKS
+        most = 16 if cmyk else 5
+        if not depth or floating != (kind == "exr") or spec.nchannels > most or spec.deep or spec.depth > 1:
             raise InputError(
                 f"{path}: {spec.nchannels} channels of {spec.format} are not supported", code="UNSUPPORTED_PIXELS"
             )
@@ -88,38 +97,34 @@ def header(path: Path, kind: str, page: int = 0, opened: Any = None) -> StillHea
         if kind == "exr" and any(name in {"RY", "BY"} for name in spec.channelnames):
             raise InputError(f"{path}: EXR with thinned out chroma is not supported", code="UNSUPPORTED_PIXELS")
         bits = spec.get_int_attribute("oiio:BitsPerSample", depth)
-        cmyk = kind == "tiff" and spec.get_string_attribute("tiff:ColorSpace") == "CMYK"
+        channels = _ink_count(path, page) if cmyk else spec.nchannels
         still_header = StillHeader(
-            kind, spec.width, spec.height, spec.nchannels, bits if 8 < bits < depth and not floating else depth,
-            pages if kind in {"tiff", "exr"} else 1, cmyk, floating, "linear" if floating else "gamma",
+            kind, spec.width, spec.height, channels, bits if 8 < bits < depth and not floating else depth,
+            pages if kind in {"tiff", "exr", "png"} else 1, cmyk, floating, "linear" if floating else "gamma",
             rates=_rates(spec), timecode=timecode.unpack(_timecode_bits(spec)),
         )  # fmt: skip
     return still_header
 
 
-def read(path: Path, head: StillHeader, page: int = 0, opened: Any = None) -> Photo:
+def read(path: Path, head: StillHeader, page: int = 0, opened: Any = None, *, accept_damaged: bool = False) -> Photo:
     """Decode a page, turned upright; raises ``InputError`` ``TRUNCATED`` or ``CORRUPT``; ``opened`` as for headers."""
+    if head.cmyk:
+        return _read_inks(path, head, page, accept_damaged=accept_damaged)
     with reading(str(path)), nullcontext(opened) if opened else open_pages(path, head.kind) as reader:
         _seek_page(reader, page, path)
         spec = oiio.ImageSpec(reader.spec())
-        samples = reader.read_image(page, 0, 0, spec.nchannels, spec.format)
-        error = reader.geterror()
-    if samples is None or error:
-        code = "TRUNCATED" if is_truncation(error) else "CORRUPT"
-        raise InputError(f"{path}: {error_text(ValueError(error or 'cannot be decoded'))}", code=code)
-    samples = np.asarray(samples).reshape(spec.height, spec.width, spec.nchannels)
+        samples, notes = _decode(reader, spec, page, path, accept_damaged=accept_damaged)
     if head.floating and not np.isfinite(samples).all():
         raise InputError(f"{path}: holds samples that are no numbers, or endless ones", code="CORRUPT")
     if 8 < head.depth_bits < 16:
         # The reader stretches 10 and 12 bits to 16; this gives back the samples that are in the file.
         samples = np.rint(samples * (np.float64(2**head.depth_bits - 1) / 65535)).astype(np.uint16)
-    if _counts_from_white(spec):
-        samples = np.uint16(2**head.depth_bits - 1) - samples
+    _count_from_black(samples, spec, head.depth_bits)
     upright_samples = upright(samples, spec.get_int_attribute("Orientation", 1))
     alpha = np.ascontiguousarray(upright_samples[..., spec.alpha_channel]) if spec.alpha_channel >= 0 else None
     colors = np.ascontiguousarray(upright_samples[..., : 3 if spec.nchannels >= 3 else 1])
     others = spec.nchannels - colors.shape[2] - (alpha is not None)
-    notes = (f"Channels beside colour and alpha were left out ({others}).",) if others else ()
+    notes += _others_note(others)
     return Photo(head.kind, colors, head.depth_bits, alpha, head.pages, notes, spec=spec, transfer=head.transfer)
 
 
@@ -155,10 +160,99 @@ def read_timecode(photo: Photo) -> str:
     return timecode.unpack(_timecode_bits(photo.spec))
 
 
-def _counts_from_white(spec: Any) -> bool:
-    """Whether TIFF samples are 0 for white and the reader left them so, as it does but for those of 8 bits."""
-    photometric: int = spec.get_int_attribute("tiff:PhotometricInterpretation", 1)
-    return photometric == 0 and str(spec.format) == "uint16" and spec.nchannels == 1
+def _count_from_black(samples: NDArray[Any], spec: Any, bits: int) -> None:
+    """Turn grey round, in place, that is 0 for white: of 8 bits the reader has done so, and alpha with it."""
+    if spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == 0:
+        turned = samples[..., :1] if samples.dtype == np.uint16 else samples[..., 1:]
+        np.subtract(samples.dtype.type(2**bits - 1), turned, out=turned)
+
+
+def _others_note(count: int) -> tuple[str, ...]:
+    return (f"Channels beside colour and alpha were left out ({count}).",) if count else ()
+
+
+def _decode(
+    reader: Any, spec: Any, page: int, path: Path, *, accept_damaged: bool
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return samples ``(H, W, C)``, and a note where damage was accepted: what cannot be decoded is black then."""
+    samples = reader.read_image(page, 0, 0, spec.nchannels, spec.format)
+    error = reader.geterror()
+    if samples is not None and not error:
+        return np.array(samples).reshape(spec.height, spec.width, spec.nchannels), ()
+    fault = decoding_fault(path, error_text(ValueError(error or "cannot be decoded")))
+    if accept_damaged and fault.code in {"TRUNCATED", "CORRUPT"}:
+        parts, lost = _parts(reader, spec, page)
+        if lost < spec.height * spec.width:
+            share = 100 * lost / (spec.height * spec.width)
+            return parts, (
+                damage_note(f"{fault.message.removeprefix(f'{path}: ')}; {share:.0f} % is black", fault.code),
+            )
+    raise fault
+
+
+def _parts(reader: Any, spec: Any, page: int) -> tuple[NDArray[Any], int]:
+    """Return what can be decoded piece by piece, black elsewhere, and how many pixels cannot."""
+    dtype = {"uint8": np.uint8, "uint16": np.uint16, "half": np.float16, "float": np.float32}[str(spec.format)]
+    samples, lost = np.zeros((spec.height, spec.width, spec.nchannels), dtype), 0
+    across, down = spec.tile_width or spec.width, spec.tile_height or 1
+    for top in range(0, spec.height, down):
+        for left in range(0, spec.width, across):
+            bottom, right = min(top + down, spec.height), min(left + across, spec.width)
+            box = (spec.x + left, spec.x + right, spec.y + top, spec.y + bottom)
+            found = _read_box(reader, spec, page, box)
+            if found is None:
+                lost += (bottom - top) * (right - left)
+            else:
+                samples[top:bottom, left:right] = np.asarray(found).reshape(bottom - top, right - left, spec.nchannels)
+    return samples, lost
+
+
+def _read_box(reader: Any, spec: Any, page: int, box: tuple[int, int, int, int]) -> Any:
+    left, right, top, bottom = box
+    if spec.tile_width:
+        found = reader.read_tiles(page, 0, left, right, top, bottom, 0, 1, 0, spec.nchannels, spec.format)
+    else:
+        found = reader.read_scanlines(page, 0, top, bottom, 0, 0, spec.nchannels, spec.format)
+    return None if reader.geterror() else found
+
+
+def _ink_count(path: Path, page: int) -> int:
+    """Return the channels of a page of CMYK, which the reader turns into RGB unless it is told not to."""
+    reader = _open(path, "tiff", raw=True)
+    try:
+        _seek_page(reader, page, path)
+        count: int = reader.spec().nchannels
+        return count
+    finally:
+        reader.close()
+
+
+def _read_inks(path: Path, head: StillHeader, page: int, *, accept_damaged: bool) -> Photo:
+    """Decode a page of CMYK of any depth, with whatever channels lie beside it, into RGB."""
+    reader = _open(path, head.kind, raw=True)
+    try:
+        _seek_page(reader, page, path)
+        spec = oiio.ImageSpec(reader.spec())
+        samples, notes = _decode(reader, spec, page, path, accept_damaged=accept_damaged)
+    finally:
+        reader.close()
+    profile = spec.getattribute("ICCProfile")
+    eight = samples[..., :4] if head.depth_bits == 8 else np.rint(samples[..., :4] / 257).astype(np.uint8)
+    image, how = pillow.from_cmyk(
+        Image.fromarray(np.ascontiguousarray(eight), "CMYK"),
+        bytes(np.asarray(profile, np.uint8)) if profile is not None else None,
+    )
+    depth, colors = 8, np.asarray(image)
+    if head.depth_bits == 16 and "plain" in how[0]:
+        top = np.float64(65535)
+        depth, colors = 16, np.rint((top - samples[..., :3]) * (top - samples[..., 3:4]) / top).astype(np.uint16)
+    elif head.depth_bits == 16:
+        how += ("Of 16 bits 8 are left: that is what CMYK is converted in by its profile.",)
+    for name in ("ICCProfile", "oiio:ColorSpace", "tiff:ColorSpace"):
+        spec.erase_attribute(name)
+    turned = upright(colors, spec.get_int_attribute("Orientation", 1))
+    notes += how + _others_note(samples.shape[2] - 4)
+    return Photo(head.kind, turned, depth, None, head.pages, notes, spec=spec)
 
 
 def with_timecode(photo: Photo, code: str, rate: Fraction | None) -> Photo:
@@ -173,14 +267,17 @@ def with_timecode(photo: Photo, code: str, rate: Fraction | None) -> Photo:
     return replace(photo, spec=spec)
 
 
-def _open(path: Path, kind: str) -> Any:
+def _open(path: Path, kind: str, *, raw: bool = False) -> Any:
+    """Open a file; ``raw`` leaves CMYK as it is."""
     config = oiio.ImageSpec()
+    config.attribute("oiio:RawColor", int(raw))
     # Otherwise colour would come multiplied by alpha, which cannot be undone where alpha is 0.
     config.attribute("oiio:UnassociatedAlpha", 1)
     reader = oiio.ImageInput.open(os.fspath(path), config)
     if reader is None:
-        message = error_text(ValueError(oiio.geterror() or "the header cannot be read"))
-        raise InputError(f"{path}: {message}", code="TRUNCATED" if is_truncation(message) else "BAD_HEADER")
+        raise decoding_fault(
+            path, error_text(ValueError(oiio.geterror() or "the header cannot be read")), otherwise="BAD_HEADER"
+        )
     if reader.format_name() != _NAMES.get(kind, kind):
         raise InputError(f"{path}: named as another format than the {kind} that it is", code="BAD_HEADER")
     return reader
@@ -195,6 +292,11 @@ def _seek_page(reader: Any, page: int, path: Path) -> None:
 
 
 def _page_count(reader: Any, path: Path, kind: str) -> int:
+    if kind == "png":
+        return metadata.png_pictures(path)
+    count: int = reader.spec().get_int_attribute("oiio:subimages", 0)
+    if count > 0:
+        return count
     count = 1
     while count < tiff_tags.MAX_PAGES and reader.seek_subimage(count, 0):
         count += 1
@@ -245,8 +347,8 @@ def _spec(photo: Photo, samples: Any, kind: str, notes: list[str], room: int) ->
     if photo.alpha is not None:
         spec.alpha_channel = channels - 1
         spec.channelnames = ("R", "G", "B", "A") if channels == 4 else ("Y", "A")
-        # Colour multiplied by alpha stays so, and is called so; other readers' never is.
-        apart = photo.spec is None or photo.spec.get_int_attribute("oiio:UnassociatedAlpha", 0)
+        # Colour multiplied by alpha stays so, and is called so; other readers' never is, nor is JPEG 2000's.
+        apart = photo.spec is None or kind == "jpeg2000" or photo.spec.get_int_attribute("oiio:UnassociatedAlpha", 0)
         spec.attribute("oiio:UnassociatedAlpha", 1 if apart else 0)
     elif kind == "exr" and channels == 1:
         spec.channelnames = (photo.spec.channelnames[0] if photo.spec is not None and photo.mono else "Y",)

@@ -121,6 +121,22 @@ def is_still(path: Path) -> bool:
     return True
 
 
+def decoding_fault(path: Path, message: str, otherwise: str = "CORRUPT") -> InputError:
+    """Return what it means that a library does not read a still, from what it says."""
+    code = "TRUNCATED" if is_truncation(message) else "UNSUPPORTED_PIXELS" if _is_unknown(message) else otherwise
+    return InputError(f"{path}: {message}", code=code)
+
+
+def _is_unknown(message: str) -> bool:
+    signs = ("not configured", "not implemented", "not supported", "unsupported", "only images with")
+    return any(sign in message.lower() for sign in signs)
+
+
+def damage_note(what: str, code: str = "CORRUPT") -> str:
+    """Return what the report says of damage that was accepted."""
+    return f"{code}: the file is damaged ({what}); what could be decoded of it was restored."
+
+
 def is_truncation(message: str) -> bool:
     """Whether a library's message says that a file ends too early."""
     signs = (

@@ -1,4 +1,4 @@
-"""Stills by Pillow: JPEG, WebP, BMP and GIF, and whatever is CMYK.
+"""Stills by Pillow: JPEG, WebP, BMP and GIF, PBM written out in figures, and CMYK of eight bits.
 
 It hands EXIF, XMP and ICC on as they were, writes JPEG without chroma subsampling, and converts CMYK by its profile.
 """
@@ -16,20 +16,38 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from db.errors import InputError
 from workers.media.errors import error_text, reading
-from workers.media.stills.photo import Photo, StillHeader, is_truncation, matching_profile, to_export_samples, upright
+from workers.media.stills import jpeg_frame
+from workers.media.stills.photo import (
+    Photo,
+    StillHeader,
+    damage_note,
+    decoding_fault,
+    matching_profile,
+    to_export_samples,
+    upright,
+)
 
 # Our own limits are checked on the header; Pillow's would be a warning and another limit.
 Image.MAX_IMAGE_PIXELS = None
 
 JPEG_QUALITY = 95
 _ORIENTATION_TAG = 0x0112
-_NAMES = {"jpeg": "JPEG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF", "jpeg2000": "JPEG2000", "tiff": "TIFF"}
+_NAMES = {
+    "jpeg": "JPEG",
+    "webp": "WEBP",
+    "bmp": "BMP",
+    "gif": "GIF",
+    "jpeg2000": "JPEG2000",
+    "tiff": "TIFF",
+    "pnm": "PPM",
+}
 
 
 def header(path: Path, kind: str) -> StillHeader:
     """Read a header; raises ``InputError`` ``BAD_HEADER``, ``TRUNCATED`` or ``UNSUPPORTED_PIXELS``."""
+    _check_frame(path, kind)
     with reading(str(path), code="TRUNCATED" if _cut_riff(path) else "BAD_HEADER"), _open(path, kind) as image:
-        pages = int(getattr(image, "n_frames", 1)) if kind == "gif" else 1
+        pages = 1 if kind == "tiff" else int(getattr(image, "n_frames", 1))
         depth = 16 if image.mode.startswith("I") else 8
         if image.mode == "F":
             raise InputError(f"{path}: floating point samples are not supported", code="UNSUPPORTED_PIXELS")
@@ -53,15 +71,17 @@ def read(
         if page:
             image.seek(page)
         baggage, orientation, notes = _read_baggage(image)
-        _load(image, path, accept_damaged=accept_damaged)
-        plain, more = _plain(image, baggage)
+        loaded, damage = _load(image, path, head.kind, page, accept_damaged=accept_damaged)
+        plain, more = _plain(loaded, baggage)
         samples = upright(np.atleast_3d(np.asarray(plain)), orientation)
     has_alpha = plain.mode in {"LA", "RGBA"}
     alpha = np.ascontiguousarray(samples[..., -1]) if has_alpha else None
     colors = np.ascontiguousarray(samples[..., :-1] if has_alpha else samples)
     if colors.dtype not in (np.uint8, np.uint16):
         colors = colors.astype(np.uint16)
-    return Photo(head.kind, colors, head.depth_bits, alpha, head.pages, notes + more, baggage, turned=orientation != 1)
+    return Photo(
+        head.kind, colors, head.depth_bits, alpha, head.pages, notes + damage + more, baggage, turned=orientation != 1
+    )
 
 
 def write(photo: Photo, path: Path, kind: str) -> tuple[str, ...]:
@@ -103,6 +123,10 @@ def _open(path: Path, kind: str) -> ImageFile.ImageFile:
     except UnidentifiedImageError as error:
         # Its first bytes are the format's own, so it is not unknown but broken.
         raise InputError(f"{path}: its {kind} header is damaged", code="BAD_HEADER") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise decoding_fault(path, error_text(error), otherwise="BAD_HEADER") from error
 
 
 def _cut_riff(path: Path) -> bool:
@@ -112,15 +136,35 @@ def _cut_riff(path: Path) -> bool:
     return head[:4] == b"RIFF" and path.stat().st_size < int.from_bytes(head[4:8], "little") + 8
 
 
-def _load(image: ImageFile.ImageFile, path: Path, *, accept_damaged: bool) -> None:
-    ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged
+def _check_frame(path: Path, kind: str) -> None:
+    """Refuse a JPEG that is coded as Pillow does not decode it."""
+    if kind == "jpeg":
+        with path.open("rb") as file:
+            wrong = jpeg_frame.fault(file.read(jpeg_frame.MOST_HEADER_BYTES))
+        if wrong:
+            raise InputError(f"{path}: {wrong} is not supported", code="UNSUPPORTED_PIXELS")
+
+
+def _load(
+    image: ImageFile.ImageFile, path: Path, kind: str, page: int, *, accept_damaged: bool
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """Decode; returns the picture, and a note where damage was accepted."""
     try:
         image.load()
+        return image, ()
     except OSError as error:
-        code = "TRUNCATED" if is_truncation(str(error)) else "CORRUPT"
-        raise InputError(f"{path}: {error_text(error)}", code=code) from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        fault = decoding_fault(path, error_text(error))
+        if not accept_damaged:
+            raise fault from error
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        try:
+            with _open(path, kind) as again:  # what failed once has lost its palette
+                again.seek(page)
+                return again.copy(), (damage_note(error_text(error), fault.code),)
+        except (OSError, EOFError):
+            raise fault from error
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def _plain(image: Image.Image, baggage: dict[str, Any]) -> tuple[Image.Image, tuple[str, ...]]:
@@ -128,15 +172,17 @@ def _plain(image: Image.Image, baggage: dict[str, Any]) -> tuple[Image.Image, tu
     if image.mode in {"L", "LA", "I;16", "RGB", "RGBA"}:
         return image, ()
     if image.mode == "CMYK":
-        return _from_cmyk(image, baggage)
-    if image.mode in {"1", "I", "I;16B", "I;16L"}:
-        return image.convert("L" if image.mode == "1" else "I;16"), ()
+        return from_cmyk(image, baggage.pop("icc_profile", None))
+    if image.mode == "1":
+        return image.convert("L"), ()
+    if image.mode in {"I", "I;16B", "I;16L"}:  # Pillow's own conversion cuts off at 255
+        return Image.fromarray(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)), ()
     with_alpha = "transparency" in image.info or image.mode in {"PA", "RGBa", "La"}
     return image.convert("RGBA" if with_alpha else "RGB"), ()
 
 
-def _from_cmyk(image: Image.Image, baggage: dict[str, Any]) -> tuple[Image.Image, tuple[str, ...]]:
-    profile = baggage.pop("icc_profile", None)
+def from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return a CMYK picture as RGB, by its profile where that can be followed, and a note that says how."""
     if profile:
         try:
             screen = ImageCms.createProfile("sRGB")

@@ -31,7 +31,8 @@ _ORIENTATION, _ICC, _SUB_PICTURES = 274, 34675, 330
 # How samples are stored, or true of the source's own way of storing them alone.
 _STRUCTURE = {
     *range(254, 260), *range(262, 267), 273, _ORIENTATION, *range(277, 282), 284, *range(288, 294), 317,
-    *range(320, 326), 332, 334, 336, *range(338, 342), 347, *range(512, 522), *range(529, 533), _ICC, _SUB_PICTURES,
+    *range(320, 326),
+    *range(332, 335), 336, *range(338, 342), 347, *range(512, 522), *range(529, 533), _ICC, _SUB_PICTURES,
 }  # fmt: skip
 _OF_SIZE = (0xA002, 0xA003)
 """EXIF's width and height of the picture."""

@@ -69,7 +69,7 @@ def copy_xmp(source: Path | None, target: Path, mark: Mapping[str, str]) -> tupl
         Notes on what could not be kept.
     """
     packet, notes = _read_noting(source) if source else (None, ())
-    mark = _mark_to_write(packet, mark)
+    mark, had_packet = _mark_to_write(packet, mark), packet is not None
     if packet is None and not mark:
         return notes if source and kind_of(source) != kind_of(target) else ()  # their luggage is carried as it is
     if mark:
@@ -81,7 +81,8 @@ def copy_xmp(source: Path | None, target: Path, mark: Mapping[str, str]) -> tupl
         return notes
     if mark and kind_of(target) == "jpeg":
         write(target, with_mark(None, mark))
-    return (*notes, "XMP of the source could not be carried over: this format has no room for it.")
+    what = "XMP of the source could not be carried over" if had_packet else "No XMP says how the picture was made"
+    return (*notes, f"{what}: this format has no room for it.")
 
 
 def _mark_to_write(packet: Packet | None, mark: Mapping[str, str]) -> Mapping[str, str]:

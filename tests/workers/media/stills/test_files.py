@@ -381,3 +381,49 @@ def test_equal_work_gives_equal_bytes(tmp_path: Path, suffix: str) -> None:
     assert again.read_bytes() == made.read_bytes()
     if suffix in {"tif", "exr"}:
         assert not sequences.attribute(made, "DateTime")
+
+
+# -- more than one picture in a file
+
+
+def _several(path: Path, kind: str, **options: Any) -> Path:
+    first, *others = (Image.fromarray(sequences.samples(number, 3, 8)) for number in range(3))
+    first.save(path, kind, save_all=True, append_images=others, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "options", "more"),
+    [("webp", "WEBP", {"lossless": True}, 2), ("gif", "GIF", {}, 2), ("png", "PNG", {}, 2),
+     ("png", "PNG", {"default_image": True}, 2), ("jpg", "MPO", {}, 2)],
+)  # fmt: skip
+def test_pictures_behind_the_first_are_told_of_in_every_format(
+    at: House, tmp_path: Path, suffix: str, kind: str, options: dict[str, Any], more: int
+) -> None:
+    path = _several(tmp_path / f"a.{suffix}", kind, **options)
+    _, result = _still(at, path, STEP)
+    assert f"{more} more pages of the file were left out." in result.notes
+    assert result.facts["pages"] == more + 1
+
+
+def test_a_file_of_one_picture_has_no_such_note(at: House, tmp_path: Path) -> None:
+    for suffix in ("webp", "png", "jpg"):
+        Image.fromarray(sequences.samples(1, 3, 8)).save(tmp_path / f"a.{suffix}")
+        _, result = _still(at, tmp_path / f"a.{suffix}", STEP)
+        assert result.facts["pages"] == 1
+        assert not any("left out" in note for note in result.notes)
+
+
+def test_a_pair_of_jpegs_that_is_copied_whole_loses_none(at: House, tmp_path: Path) -> None:
+    path = _several(tmp_path / "a.jpg", "MPO")
+    made, result = _still(at, path)
+    assert made.read_bytes() == path.read_bytes()
+    assert not result.notes
+
+
+def test_grey_of_either_byte_order_keeps_its_samples_in_any_packing(at: House, tmp_path: Path) -> None:
+    samples = sequences.samples(1, 1, 16)[..., 0]
+    for order in "<>":
+        tifffile.imwrite(tmp_path / "a.tif", samples, compression="lzma", byteorder=order, metadata=None)
+        made, _ = _still(at, tmp_path / "a.tif", STEP)
+        assert np.array_equal(sequences.read(made)[..., 0], samples)

@@ -1,0 +1,75 @@
+"""Small files of the kinds on which archives' files fell short, through the command: each has its expected outcome.
+
+They lie in a shared folder beside the checkout; without it these tests are passed over. The rows are kept by kind.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIELD = (Path(__file__).parents[3] / "shared" / "media" / "field").resolve()
+DAMAGED = {"params": {"accept_damaged": True}}
+
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not FIELD.is_dir(), reason="no shared media beside the checkout"),
+]
+
+
+@dataclass(frozen=True)
+class FieldFile:
+    """A file, what its line in the manifest says beside it, and what becomes of it."""
+
+    name: str
+    code: str = ""
+    """That of the failure; empty where the item is done."""
+    says: str = ""
+    """In the failure's message, or in one of the notes; empty where there is to be no note."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    recipe: str = "identity"
+
+
+STILLS = [
+    FieldFile("cmyk16.tif", says="plain inversion"),
+    FieldFile("palette_alpha.tif", "UNSUPPORTED_PIXELS", "a palette and 1 samples beside it"),
+    FieldFile("lossless_jpeg16_in_tiff.tif", "UNSUPPORTED_PIXELS", "lossless JPEG of 16 bits"),
+    FieldFile("dpx_y10_unpadded_scanity.dpx"),
+    FieldFile("dpx_y10_padded_control.dpx"),
+    FieldFile("animated.webp", says="4 more pages of the file were left out."),
+    FieldFile("stereo_pair.mpo", fields={"kind": "still"}),  # copied whole: nothing is left out
+    FieldFile("lzma.tif"),
+    FieldFile("jpeg_12bit.jpg", "UNSUPPORTED_PIXELS", "JPEG of 12 bits"),
+    FieldFile("jpeg_bitrot.jpg", "CORRUPT", "premature end of data segment, noticed in row 128"),
+    FieldFile("jpeg_bitrot.jpg", says="CORRUPT: the file is damaged", fields=DAMAGED),
+]
+
+
+@pytest.mark.parametrize("case", [*STILLS], ids=lambda case: f"{case.name}{'-fields' if case.fields else ''}")
+def test_a_file_from_the_field_has_its_outcome(tmp_path: Path, case: FieldFile) -> None:
+    line = {"id": "it", "uri": str(FIELD / case.name), **case.fields}
+    (tmp_path / "m.jsonl").write_text(json.dumps(line))
+    words = ["run", str(tmp_path / "m.jsonl"), "--recipe", case.recipe, "--source-root", str(FIELD)]
+    done = _command(tmp_path, *words)
+    assert done.returncode != 70, done.stderr
+    with (tmp_path / "home" / "results" / "job-1" / "report.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["error_code"] == case.code
+    said = row["result_message"] if case.code else row["x_notes"]
+    assert case.says in said if case.says else not said
+
+
+def _command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "reelwright", "--home", str(home / "home"), "--json", *words]
+    return subprocess.run(
+        line, capture_output=True, text=True, env=os.environ | {"REELWRIGHT_DEVICE": "cpu"}, check=False
+    )
