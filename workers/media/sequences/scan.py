@@ -60,6 +60,8 @@ def scan_sequence(folder: Folder, source: Source, settings: Settings, advance: C
             if photo.kind != kind:
                 raise InputError(f"{path}: {photo.kind}, the frames before are {kind}", code="MIXED_GEOMETRY")
             digests[number] = planes.digest(samples)
+            if not scan.left_out and _is_transparent(photo):
+                scan.left_out = ("the picture's transparency",)
             if number & (number - 1) == 0:
                 scan.color = max(scan.color, chroma_spread(samples, scan.layout))
         advance()
@@ -82,6 +84,13 @@ def scan_sequence(folder: Folder, source: Source, settings: Settings, advance: C
     numbers = np.arange(len(frames), dtype=np.int64)
     scan.index = Index(numbers, 1 / scan.rate, np.ones(len(frames), bool), digests, np.array(frames, np.int64))
     return scan
+
+
+def _is_transparent(photo: stills.Photo) -> bool:
+    if photo.alpha is None:
+        return False
+    opaque = 1 if photo.floating else 2**photo.depth_bits - 1
+    return bool((photo.alpha < opaque).any())
 
 
 def rate_of(head: StillHeader, source: Source) -> Fraction:

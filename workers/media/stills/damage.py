@@ -85,8 +85,8 @@ def _is_fill(message: str, body: bytes) -> bool:
     """Whether bytes too many before the end are all alike: some cameras fill up their files so."""
     if not (found := _FILL.search(message)):
         return False
-    end = body.rfind(b"\xff\xd9")
-    return len(set(body[max(end - int(found[1]), 0) : end])) == 1
+    ends = (match.start() for match in re.finditer(b"\xff\xd9", body))  # of a pair of pictures each has its own
+    return any(len(set(body[max(end - int(found[1]), 0) : end])) == 1 for end in ends)
 
 
 def _damaged_row(path: Path) -> int | None:

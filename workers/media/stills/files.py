@@ -56,6 +56,8 @@ __all__ = [
 
 _LEAST_JPEG2000_PX = 32
 """OpenImageIO writes no smaller JPEG 2000."""
+_CODESTREAM_WITHIN = 1 << 20
+"""Bytes of boxes before a JPEG 2000's codestream, in which a profile may lie."""
 
 
 class PageFile:
@@ -101,7 +103,7 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
         head = _dpx_header(dpx.header(path))
     else:
         opened = pages.opened_by(openimage) if pages else None
-        by_pillow = kind not in OPENIMAGE or _is_plain_bitmap(path, kind)
+        by_pillow = kind not in OPENIMAGE or _is_pillows_alone(path, kind)
         head = pillow.header(path, kind) if by_pillow else openimage.header(path, kind, page, opened)
     if head.width * head.height > settings.max_pixels:
         raise InputError(
@@ -130,20 +132,22 @@ def read(
 
 
 def _is_for_pillow(path: Path, head: StillHeader, page: int, pages: PageFile | None) -> bool:
-    """Whether Pillow reads what is usually OpenImageIO's: plain CMYK, some packed TIFF, bits written as figures."""
+    """Whether Pillow decodes what is usually OpenImageIO's: plain CMYK, some packed TIFF, and what it alone opens."""
     if head.kind == "tiff":
         opened = pages.opened_by(tiff_layout) if pages else None
         is_plain_cmyk = head.cmyk and (head.depth_bits, head.channels) == (8, 4)
         return is_plain_cmyk or tiff_layout.is_for_pillow(path, page, opened)
-    return _is_plain_bitmap(path, head.kind)
+    return _is_pillows_alone(path, head.kind)
 
 
-def _is_plain_bitmap(path: Path, kind: str) -> bool:
-    """Whether a PNM has its bits written out as figures, of which OpenImageIO wants spaces in between."""
-    if kind != "pnm":
-        return False
+def _is_pillows_alone(path: Path, kind: str) -> bool:
+    """Whether OpenImageIO does not open a still: bits written as figures in a row, JPEG 2000 of grey and alpha."""
     with path.open("rb") as file:
-        return file.read(2) == b"P1"
+        head = file.read(_CODESTREAM_WITHIN) if kind in {"pnm", "jpeg2000"} else b""
+    if kind == "pnm":
+        return head.startswith(b"P1")
+    at = head.find(b"\xff\x4f\xff\x51")  # image size and components follow, the bits of each less one
+    return at >= 0 and head[at + 40 : at + 43] == b"\0\2\7" and head[at + 45 : at + 46] == b"\7"
 
 
 def _silent_faults(
@@ -210,7 +214,9 @@ def kind_to_write(photo: Photo) -> tuple[str, str]:
     deep, small = photo.depth_bits > 8, min(photo.samples.shape[:2]) < _LEAST_JPEG2000_PX
     fits = {
         "png": True, "tiff": True, "exr": photo.floating, "dpx": photo.head is not None,
-        "pnm": photo.alpha is None, "jpeg2000": not (deep and small), "webp": not deep,
+        "pnm": photo.alpha is None,
+        "jpeg2000": not (deep and small) and (photo.alpha is None or not photo.mono),
+        "webp": not deep,
         **dict.fromkeys(("jpeg", "bmp"), not deep and photo.alpha is None),
     }.get(photo.kind, False)  # fmt: skip
     if fits:

@@ -9,6 +9,7 @@ source's own file then, byte for byte. PNG has chunks, JPEG segments, JPEG 2000 
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"IDAT", b"IEND"}
 _PNG_OWN = {*_PNG_KEPT, b"bKGD", b"hIST", b"sBIT", b"acTL", b"fcTL", b"fdAT"}
 _JPEG_TAKEN = {0xED, 0xFE}
 """APP13, where IPTC lies, and comments; Pillow writes EXIF, ICC and density."""
+_SPACE = rb"(?:\s|#[^\n]*\n)+"
+_PNM_HEAD = re.compile(
+    rb"\s*P([456])" + _SPACE + rb"(\d{1,9})" + _SPACE + rb"(\d{1,9})(?:(?<=\d)" + _SPACE + rb"(\d{1,5}))?\s"
+)
+_PNM_HEAD_BYTES = 4096
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 
 
@@ -149,6 +155,20 @@ def png_pictures(path: Path) -> int:
                 return max(1, count + (not has_frame)) if count > 1 else 1
             has_frame |= name == b"fcTL"
     return 1
+
+
+def pnm_pictures(path: Path) -> int:
+    """Return how many pictures stand one behind the other in a PNM; those written as figures count as one."""
+    size, at, count = path.stat().st_size, 0, 0
+    with path.open("rb") as file:
+        while at < size and count < tiff_tags.MAX_PAGES:
+            file.seek(at)
+            if not (head := _PNM_HEAD.match(file.read(_PNM_HEAD_BYTES))):
+                break
+            kind, width, height, top = (int(number or 1) for number in head.groups())
+            row = -(-width // 8) if kind == 4 else width * (3 if kind == 6 else 1) * (2 if top > 255 else 1)
+            at, count = at + head.end() + row * height, count + 1
+    return max(count, 1)
 
 
 def _unfolded_bytes(name: bytes, body: bytes, room: int) -> int:

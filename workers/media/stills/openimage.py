@@ -100,7 +100,7 @@ def header(path: Path, kind: str, page: int = 0, opened: Any = None) -> StillHea
         channels = _ink_count(path, page) if cmyk else spec.nchannels
         still_header = StillHeader(
             kind, spec.width, spec.height, channels, bits if 8 < bits < depth and not floating else depth,
-            pages if kind in {"tiff", "exr", "png"} else 1, cmyk, floating, "linear" if floating else "gamma",
+            pages if kind in {"tiff", "exr", "png", "pnm"} else 1, cmyk, floating, "linear" if floating else "gamma",
             rates=_rates(spec), timecode=timecode.unpack(_timecode_bits(spec)),
         )  # fmt: skip
     return still_header
@@ -294,6 +294,8 @@ def _seek_page(reader: Any, page: int, path: Path) -> None:
 def _page_count(reader: Any, path: Path, kind: str) -> int:
     if kind == "png":
         return metadata.png_pictures(path)
+    if kind == "pnm":
+        return metadata.pnm_pictures(path)
     count: int = reader.spec().get_int_attribute("oiio:subimages", 0)
     if count > 0:
         return count

@@ -81,6 +81,11 @@ def test_fill_bytes_before_the_end_are_no_damage(tmp_path: Path, fill: bytes) ->
     assert not _read(tmp_path / "a.jpg").notes
 
 
+def test_fill_bytes_in_the_first_of_two_pictures_are_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(_jpeg()[:-2] + bytes(40) + b"\xff\xd9" + _jpeg(quality=40))
+    assert damage.heard(tmp_path / "a.jpg", "jpeg") == ""
+
+
 def test_a_header_that_libjpeg_frowns_at_does_not_hide_damage(tmp_path: Path) -> None:
     body = _jpeg().replace(b"JFIF\0\1", b"JFIF\0\7")
     (tmp_path / "a.jpg").write_bytes(body)

@@ -406,6 +406,17 @@ def test_pictures_behind_the_first_are_told_of_in_every_format(
     assert result.facts["pages"] == more + 1
 
 
+@pytest.mark.parametrize("kind", ["P4", "P5", "P6"])
+def test_pictures_behind_the_first_of_a_netpbm_file_are_told_of(at: House, tmp_path: Path, kind: str) -> None:
+    top, bytes_ = {"P4": ("", 5), "P5": ("65535\n", 68), "P6": ("255\n", 102)}[kind]
+    body = f"{kind}\n# a scan\n34 24\n{top}".encode() + bytes(range(bytes_)) * 24
+    for count in (1, 2, 3):
+        (tmp_path / "a.pnm").write_bytes(body * count)
+        _, result = _still(at, tmp_path / "a.pnm", STEP)
+        assert result.facts["pages"] == count
+        assert any("more pages" in note for note in result.notes) == (count > 1)
+
+
 def test_a_file_of_one_picture_has_no_such_note(at: House, tmp_path: Path) -> None:
     for suffix in ("webp", "png", "jpg"):
         Image.fromarray(sequences.samples(1, 3, 8)).save(tmp_path / f"a.{suffix}")

@@ -145,6 +145,15 @@ def test_a_packet_too_long_for_jpeg_gives_way_to_the_mark(tmp_path: Path) -> Non
     assert xmp.properties(xmp.read(target)) == MARK
 
 
+def test_of_a_packet_that_never_was_it_is_not_said_that_it_was_lost(tmp_path: Path) -> None:
+    source, target = _picture(tmp_path / "a.bmp"), _picture(tmp_path / "b.bmp")
+    (note,) = xmp.copy_xmp(source, target, MARK)
+    assert "of the source" not in note
+    xmp.write(_picture(tmp_path / "a.png"), xmp.Packet(BODY))
+    (note,) = xmp.copy_xmp(tmp_path / "a.png", target, MARK)
+    assert "XMP of the source could not be carried over" in note
+
+
 def test_segments_that_continue_a_packet_stay_as_they_are(tmp_path: Path) -> None:
     source, target = _picture(tmp_path / "a.jpg"), _picture(tmp_path / "b.jpg")
     more = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", 5, 0) + b"hello"
