@@ -118,7 +118,12 @@ def _stop_on_signal() -> Iterator[threading.Event]:
     """
     stop = threading.Event()
     heard, told = os.pipe()
-    listener = threading.Thread(target=lambda: os.read(heard, 1) and stop.set(), name="signals", daemon=True)
+
+    def listen() -> None:
+        if os.read(heard, 1):
+            stop.set()
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()
     before = {number: signal.signal(number, lambda *_: os.write(told, b".")) for number in _STOPPING}
     try:
