@@ -20,7 +20,9 @@ from workers.media.sequences.scan import scan_sequence
 
 def _scan(folder: Path, suffix: str) -> ReelScan:
     source = Source(uri=str(folder), kind=ItemKind.REEL, sequence=sequences.numbered(suffix, 1, 3))
-    return scan_sequence(LocalFolder(folder, None, folder / "scratch"), source, Settings(home=folder), lambda: None)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    return scan_sequence(LocalFolder(folder, None, scratch), source, Settings(home=folder), lambda: None)
 
 
 @pytest.mark.parametrize(("least", "is_told"), [(255, False), (0, True)])
