@@ -21,7 +21,7 @@ from workers.media.errors import reading, writing
 from workers.media.film import texts
 from workers.media.film.ffv1 import BITEXACT
 from workers.media.film.remux import MasterPlan
-from workers.media.film.side_streams import packets
+from workers.media.film.side_streams import follow_picture, packets
 from workers.media.film.sound import copy_tracks, open_media
 from workers.media.film.timing import Clock, Timed
 from workers.media.pixels import Layout
@@ -147,7 +147,7 @@ def _encode_sound(out: OutputContainer, stack: ExitStack, place: Place, number: 
     resampler = AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_SAMPLES)
 
     def aac_packets() -> Iterator[Timed]:
-        for source_frame in _with_end(source.decode(track)):
+        for source_frame in _decode_sound(source, track):
             for frame in resampler.resample(source_frame):
                 if frame.pts is not None and frame.time_base is not None:
                     frame.pts -= round(clock.begins / frame.time_base)
@@ -161,8 +161,10 @@ def _encode_sound(out: OutputContainer, stack: ExitStack, place: Place, number: 
     return aac_packets()
 
 
-def _with_end(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame | None]:
-    yield from frames
+def _decode_sound(source: InputContainer, track: AudioStream) -> Iterator[av.AudioFrame | None]:
+    """Decode a track on the clock of the picture; none stands for its end."""
+    for packet in follow_picture(source, {track.index}):
+        yield from track.decode(packet)
     yield None
 
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from db.errors import InputError
 from workers.media.errors import error_text, reading
 from workers.media.errors import shortage as memory_shortage
+from workers.media.film.continuity import follow_clock
 from workers.media.film.mov_tables import check_edits, check_tables
 from workers.media.remote import Place, as_film
 
@@ -136,17 +137,20 @@ def frames(
     stream: VideoStream,
     on_damage: Damage,
     on_packet: Callable[[Packet[Any]], None] | None = None,
+    on_break: Callable[[], None] = lambda: None,
 ) -> Iterator[VideoFrame]:
-    """Decode from where the container stands to its end.
+    """Decode from where the container stands to its end, with times on one clock.
 
     Args:
         container: An open container.
         stream: Its picture stream.
         on_damage: Told of every packet that cannot be read or decoded; if it returns, decoding goes on.
         on_packet: Shown every packet of every stream; none reads the picture stream alone.
+        on_break: Called where the container's clock starts again, before the picture's first packet behind that place.
     """
     is_flushed = False
-    for packet in _packets(container, None if on_packet else stream, on_damage):
+    packets = _packets(container, None if on_packet else stream, on_damage)
+    for packet in follow_clock(packets, container, stream.index, on_break):
         if on_packet:
             on_packet(packet)
         # The empty packets at the end name their stream by object alone.

@@ -38,6 +38,11 @@ _LIMITED_GRAY = {"h264", "hevc", "av1", "libdav1d", "vp9"}
 """Codecs whose samples are of limited range, one channel or three, unless they say otherwise."""
 _BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
 _IDET_FRAMES = 200
+_MOST_PLACES = 50
+"""Frames that a message names."""
+_COUNTED_PARTS = 1000
+"""Parts of a frame's time in which frames without times of their own are placed beside the sound."""
+_INCOMPLETE = "a packet is incomplete"
 _USUAL_RATES = tuple(
     Fraction(rate)
     for rate in ("16", "50/3", "18", "20", "22", "24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
@@ -68,7 +73,7 @@ def scan_film(path: Place, source: Source, settings: Settings, advance: Callable
     """
     with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         scanner = _FilmScanner(path, demuxer, stream)
-        for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet):
+        for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet, scanner.on_break):
             scanner.on_frame(frame)
             advance()
         scan = scanner.result(source)
@@ -149,25 +154,31 @@ class _FilmScanner:
         self.digests: list[NDArray[np.uint8]] = []
         self.flagged = 0
         self.packets: Counter[int] = Counter()
-        self.first_damage = ""
+        self.damage: dict[str, list[int]] = {}
         self.transparent = False
-        self.incomplete = False
+        self.incomplete: list[tuple[int, float]] = []
         self.ends_seconds: dict[int, float] = {}
         self.stops_at: int | None = None
         self.checksums: bool | None = None
+        self.breaks: list[tuple[int, float]] = []
+
+    def on_break(self) -> None:
+        index = self.stream.index
+        self.breaks.append((self.packets[index], self.ends_seconds.get(index, 0.0)))
 
     def on_damage(self, message: str) -> None:
-        self.first_damage = self.first_damage or f"after frame {len(self.pts)}: {message}"
+        numbers = self.damage.setdefault(message, [])
+        if len(self.pts) not in numbers[-1:]:
+            numbers.append(len(self.pts))
 
     def on_packet(self, packet: Packet[Any]) -> None:
-        if packet.is_corrupt:
-            self.incomplete = True
-            self.on_damage("a packet is incomplete")
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             if not packet.duration and packet.stream.index == self.stream.index:
                 end += float(1 / header_rate(self.stream))  # some writers leave it out
             self.ends_seconds[packet.stream.index] = max(end, self.ends_seconds.get(packet.stream.index, 0.0))
+        if packet.is_corrupt:
+            self.incomplete.append((len(self.pts), self.ends_seconds.get(packet.stream.index, 0.0)))
         self.packets[packet.stream.index] += packet.size > 0
         if packet.size and packet.stream.index == self.stream.index:
             self._check_payload(packet)
@@ -179,8 +190,8 @@ class _FilmScanner:
             samples = bytes(packet)
             if self.checksums is None:
                 self.checksums = slices.has_checksums(samples)
-            if self.checksums and (wrong := slices.count_damaged_slices(samples)):
-                self.on_damage(f"{wrong} slices fail their checksum")
+            if self.checksums and slices.count_damaged_slices(samples):
+                self.on_damage("slices fail their checksum")
 
     def on_frame(self, frame: VideoFrame) -> None:
         if self.look is None:
@@ -201,10 +212,10 @@ class _FilmScanner:
         self.flagged += frame.interlaced_frame
 
     def result(self, source: Source) -> ReelScan:
-        scan, count = self.look, len(self.pts)
+        scan, count, damage = self.look, len(self.pts), self._damage_told()
         if scan is None:
             raise InputError(
-                f"{self.path}: not one frame can be decoded ({self.first_damage or 'the stream is empty'})",
+                f"{self.path}: not one frame can be decoded ({damage or 'the stream is empty'})",
                 code="TRUNCATED" if self._shortfall() else "CORRUPT",
             )
         self._set_times(scan, source)
@@ -214,9 +225,22 @@ class _FilmScanner:
         scan.left_out = side_streams.omissions(self.opened, self.stream)
         if self.transparent or self.stream.metadata.get("alpha_mode") == "1":
             scan.left_out = ("the picture's transparency", *scan.left_out)
-        scan.truncated = self.incomplete or bool(self._shortfall())
-        scan.damage = "; ".join(text for text in (self.first_damage, self._shortfall()) if text)
+        if self.breaks:
+            scan.notes += (_break_note([number for number, _ in self.breaks]),)
+        scan.truncated = _INCOMPLETE in self.damage or bool(self._shortfall())
+        scan.damage = "; ".join(text for text in (damage, self._shortfall()) if text)
         return scan
+
+    def _damage_told(self) -> str:
+        """Say what is wrong and at which frames.
+
+        Where files were joined, the packets before that place only look incomplete: the next one's number does not
+        follow theirs.
+        """
+        for number, end in self.incomplete:
+            if not any(abs(end - at) < _SLACK_SECONDS for _, at in self.breaks):
+                self.damage.setdefault(_INCOMPLETE, []).append(number)
+        return "; ".join(f"after {_frame_names(numbers)}: {message}" for message, numbers in self.damage.items())
 
     def _set_times(self, scan: ReelScan, source: Source) -> None:
         stamps = [value for value in self.pts if value is not None]
@@ -231,9 +255,16 @@ class _FilmScanner:
         scan.rate = source.fps or scan.rate
         scan.variable_rate = scan.variable_rate and source.fps is None
         if not scan.seekable:
-            pts, base = np.arange(len(self.pts), dtype=np.int64), 1 / scan.rate
+            pts, base = self._count_times(scan.rate, base)
         shows = np.arange(len(self.pts), dtype=np.int64)
         scan.index = Index(pts, base, np.array(self.key, bool), np.stack(self.digests), shows)
+        scan.seekable = scan.seekable and not self.breaks
+
+    def _count_times(self, rate: Fraction, base: Fraction) -> tuple[NDArray[np.int64], Fraction]:
+        """Return times that follow the first frame with a stamp evenly, and their unit in seconds."""
+        number, stamp = next(((number, value) for number, value in enumerate(self.pts) if value is not None), (0, 0))
+        begins = round((stamp * base * rate - number) * _COUNTED_PARTS)
+        return begins + _COUNTED_PARTS * np.arange(len(self.pts), dtype=np.int64), 1 / (rate * _COUNTED_PARTS)
 
     def _shortfall(self) -> str:
         """Say what the header promises and the file does not hold; empty when it holds everything."""
@@ -253,6 +284,21 @@ class _FilmScanner:
             if end < header_end - slack:
                 return f"{end:.2f} of {header_end:.2f} declared seconds of {stream.type} are there"
         return ""
+
+
+def _break_note(breaks: list[int]) -> str:
+    """Say where the clock of a film starts again."""
+    return (
+        f"The film's clock starts again at {_frame_names(breaks)}, as where files were joined; "
+        "picture and sound go on from there without a gap."
+    )
+
+
+def _frame_names(numbers: list[int]) -> str:
+    """Name frames, not more than a message bears."""
+    shown, more = numbers[:_MOST_PLACES], len(numbers) - _MOST_PLACES
+    named = ("frame " if len(numbers) == 1 else "frames ") + ", ".join(map(str, shown))
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _header_packets(stream: Stream) -> float:

@@ -6,9 +6,10 @@ cover pictures and tags go along; streams that Matroska refuses, further picture
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -18,11 +19,14 @@ from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from workers.media.film import texts
+from workers.media.film.continuity import follow_clock
 from workers.media.film.timing import Clock, Timed
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
+_LEAST_STEP = Fraction(1, 1000)
+"""Seconds that a packet is put behind one that it must not stand before: every container tells them apart."""
 # True of the old file alone: its muxer, its brand, its sizes, and what is carried by another way.
 _OWN_TAGS = frozenset(
     {
@@ -105,22 +109,37 @@ def packets(source: InputContainer, tracks: dict[int, Stream], clock: Clock) -> 
     if not tracks:
         return
     follows: dict[int, int] = {}
-    for packet in source.demux([source.streams[number] for number in tracks]):
+    reached: dict[int, int] = {}
+    for packet in follow_picture(source, tracks):
         if not packet.size or packet.time_base is None:
             continue
         number = packet.stream.index
         dts = packet.dts if packet.dts is not None else follows.get(number, packet.pts)
         if dts is None:
             continue
+        # Where films were joined, sound that was longer than its picture reaches into the next part; none goes back.
+        if dts < reached.get(number, dts):
+            dts = reached[number] + math.ceil(_LEAST_STEP / packet.time_base)
+        reached[number] = dts
         follows[number] = dts + (packet.duration or 0)
         shift = round(clock.begins / packet.time_base)
+        packet.pts = max(dts, packet.pts if packet.pts is not None else dts) - shift
         packet.dts = dts - shift
-        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
         begins, ends = (Fraction(ticks) * packet.time_base for ticks in (packet.pts, packet.pts + _length(packet)))
         if clock.lasts is not None and (ends <= 0 or begins >= clock.lasts):
             continue
         packet.stream = tracks[number]
         yield float(packet.dts * packet.time_base), packet
+
+
+def follow_picture(source: InputContainer, tracks: Collection[int]) -> Iterator[Packet[Any]]:
+    """Yield the packets of some tracks with times on one clock that goes on as the picture's does."""
+    pictures = [stream.index for stream in source.streams.video if not _is_cover(stream)]
+    leader = next(iter(pictures), min(tracks))
+    wanted = [source.streams[number] for number in sorted({leader, *tracks})]
+    for packet in follow_clock(source.demux(wanted), source, leader):
+        if packet.stream.index in tracks:
+            yield packet
 
 
 def accepts(format_: str, track: Stream) -> bool:
