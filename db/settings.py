@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -20,6 +20,8 @@ from db.beneath import read_small
 from db.errors import InputError, nearest
 
 PREFIX = "REELWRIGHT_"
+Numbered = Literal["auto", "reel", "stills"]
+"""What numbered pictures are; ``auto`` has them looked at."""
 OTHER_VARIABLES = frozenset({"CONFIG", "BOOT_ID", "PARENT_PID"})
 """Variables with the prefix that are not settings: the settings file, and what a process tells its workers."""
 HEARTBEATS_IN_A_LEASE = 3
@@ -66,6 +68,11 @@ class Settings(BaseSettings):
         (), description="Folders and `s3://bucket/prefix` besides the manifest's own from which sources may be read."
     )
 
+    numbered: Numbered = Field(
+        "auto",
+        description="What numbered pictures of a folder are: a `reel`, `stills`, or `auto`: a reel if neighbours are "
+        "alike or a film scanner wrote them.",
+    )
     allow_fetch: bool = Field(
         False, description="Whether incomplete bags with a `fetch.txt` are accepted; nothing is fetched."
     )

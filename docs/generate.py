@@ -75,7 +75,10 @@ def _values(parameter: Any) -> str:
     """Return what an option takes, such as ``whole number, at least 1; repeatable``."""
     if getattr(parameter, "is_flag", False):
         return "flag"
-    kind = _KINDS[parameter.bare_type().removeprefix("list[").rstrip("]")]
+    bare = parameter.bare_type()
+    if words := re.findall(r"'(\w+)'", bare):
+        return ", ".join(f"`{word}`" for word in words)
+    kind = _KINDS[bare.removeprefix("list[").rstrip("]")]
     low, high = parameter.min, parameter.max
     bounds = f" {low} to {high}" if None not in (low, high) else f", at least {low}" if low is not None else ""
     again = "; several" if parameter.nargs == -1 else "; repeatable" if parameter.multiple else ""

@@ -10,11 +10,14 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from db import beneath, checksums, ledger, progress
 from db.beneath import ROOTS_OPTION, S3, Roots
+from db.child_process import ChildDied
 from db.errors import InputError, ManifestError, OutageError, RecipeError, lacks_room
 from db.ledger import JobRequest, LineError, NewLine, OpenedJob
 from db.recipe import Recipe
@@ -23,7 +26,9 @@ from db.settings import Settings
 from db.states import JobState
 from orchestrator import manifest as manifests
 from orchestrator import weight_pins
+from orchestrator.diagnosis import missing_modules
 from orchestrator.manifest import Line, Manifest, Problem, folder, prefix
+from orchestrator.supervise import WorkerProcess
 from orchestrator.terminal_text import visible
 
 CHUNK_LINES = 2000
@@ -162,7 +167,19 @@ def validate_lines(
     settings: Settings, manifest: Manifest, recipe: Recipe, roots: Roots, *, check_files: bool = True
 ) -> Iterator[Line]:
     """Yield a manifest's checked lines under the limits that the settings give; raises as ``manifest.lines``."""
-    return manifests.lines(manifest, recipe, settings, roots=roots, check_files=check_files)
+    with WorkerProcess(settings, "likeness", settings.stall_seconds) as worker:
+        yield from manifests.lines(
+            manifest, recipe, settings, roots=roots, check_files=check_files, numbered=settings.numbered,
+            ask=None if missing_modules("worker") else partial(_ask, worker),
+        )  # fmt: skip
+
+
+def _ask(worker: WorkerProcess, order: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a worker's answer; pictures that kill it are said to be like nothing."""
+    try:
+        return worker.ask(order)
+    except ChildDied:
+        return {}
 
 
 def source_roots(settings: Settings, database: Database | None, manifest: Manifest) -> Roots:
@@ -205,6 +222,8 @@ def submission_key(settings: Settings, manifest: Manifest, recipe: Recipe, *, sa
     """Return the digest under which the same manifest, in the same place, under the same recipe is the same job."""
     place = manifest.folder if manifest.reader else manifest.uri
     digest = hashlib.sha256(f"{recipe.fingerprint()}\n{place}\n{salt}\n".encode(errors="surrogateescape"))
+    if settings.numbered != "auto":
+        digest.update(f"numbered {settings.numbered}\n".encode())
     for path in manifest.match.files:
         with path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
@@ -226,7 +245,7 @@ def _job_request(
         recipe=recipe,
         priority=options.priority,
         tenant=visible(options.tenant),
-        options={ROOTS_OPTION: roots}
+        options={ROOTS_OPTION: roots, "numbered": settings.numbered}
         | ({} if options.segment_frames is None else {"segment_frames": options.segment_frames}),
     )
 

@@ -9,15 +9,16 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 import structlog
 
 from db import ledger
+from db.child_process import ChildProcess
 from db.errors import DatabaseUnavailable, ReelwrightError
 from db.scratch import sweep
 from db.session import Database, open_database
@@ -29,6 +30,8 @@ EARLY_SECONDS = 15.0
 """A worker that dies sooner after its start died of starting."""
 EARLY_DEATHS = 4
 """So many of those in a row, and starting more is pointless."""
+ERRAND_SECONDS = 3600.0
+"""How long an errand may work without a word: a network over a large picture, or a film looked through, takes long."""
 _LEAST_SHARE = 2 * 10**9
 """Bytes."""
 
@@ -223,3 +226,45 @@ def _device(settings: Settings, number: int) -> str:
     if settings.device in {"auto", "cuda"} and gpu_count() > 1:
         return f"cuda:{number % gpu_count()}"
     return settings.device
+
+
+def start_errand(settings: Settings, errand: str, silent_seconds: float = ERRAND_SECONDS) -> ChildProcess:
+    """Start ``python -m workers ERRAND``, which reads orders and prints answers, with a worker's share of memory."""
+    variables = {"REELWRIGHT_WORKER_MEMORY_MB": str(worker_memory_mb(settings))}
+    variables_there = {**os.environ, **environment(settings), **variables}
+    return ChildProcess(["-m", "workers", errand], environment=variables_there, silent_seconds=silent_seconds)
+
+
+class WorkerProcess:
+    """A worker process that does order by order; the first starts it, and one after an order that killed it anew."""
+
+    def __init__(self, settings: Settings, errand: str, silent_seconds: float = ERRAND_SECONDS) -> None:
+        """Take what the worker is told of the house, an errand that is asked line by line, and its time for a line."""
+        self._settings, self._errand, self._silent_seconds = settings, errand, silent_seconds
+        self._child: ChildProcess | None = None
+
+    def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to an order, which may be an error's code and message.
+
+        Raises:
+            ChildDied: The order killed the process.
+        """
+        if self._child is not None and not self._child.alive:
+            self._child.wait()
+            self._child = None
+        self._child = self._child or start_errand(self._settings, self._errand, self._silent_seconds)
+        return self._child.ask(order)
+
+    def interrupt(self) -> None:
+        """Make the process end now; who waits for its answer meets ``ChildDied``."""
+        if self._child is not None:
+            self._child.interrupt()
+
+    def __enter__(self) -> WorkerProcess:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        """Let the process end, or make it drop what it is at when an exception passes."""
+        if self._child is not None:
+            self._child.__exit__(*exception)

@@ -146,7 +146,14 @@ def _looker(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda order: looker.answer(look.LookOrder.model_validate(order))
 
 
-_LINE_BY_LINE = {"probe": _prober, "verify": _verifier, "look": _looker}
+def _comparer(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Compare neighbours of numbered pictures; ``workers.on_demand.likeness`` says how."""
+    from workers.on_demand import likeness
+
+    return lambda order: likeness.compare_pairs(order, settings)
+
+
+_LINE_BY_LINE = {"probe": _prober, "verify": _verifier, "look": _looker, "likeness": _comparer}
 
 
 def _estimate_source(

@@ -20,7 +20,7 @@ from orchestrator import submit as submitting
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra, webhook_waker
 from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home, log_to_nobody
-from orchestrator.cli.options import RecipeName, SourceRoots
+from orchestrator.cli.options import NumberedPictures, RecipeName, SourceRoots
 from orchestrator.cli.terminal import Terminal
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
 from orchestrator.results.export import check_folder, export
@@ -69,6 +69,7 @@ def run(
     source_root: SourceRoots = None,
     allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
+    numbered: NumberedPictures = None,
 ) -> None:
     """Restore a manifest or folder here and now.
 
@@ -79,7 +80,7 @@ def run(
         raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")
     require_worker_extra()
     cli = cli_context(context)
-    settings = cli.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None)
+    settings = cli.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None, numbered=numbered)
     options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority)
     with cli.open_database(settings, make=True) as database:
         submission = (
@@ -105,10 +106,11 @@ def submit(
     source_root: SourceRoots = None,
     allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
+    numbered: NumberedPictures = None,
 ) -> None:
     """Submit a manifest as a job for workers elsewhere."""
     cli = cli_context(context)
-    settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
+    settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None, numbered=numbered)
     options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority, tenant)
     with cli.open_database(settings, make=True) as database:
         submission = _submit_manifest(cli.terminal, settings, database, manifest, options)
@@ -125,13 +127,14 @@ def plan(
     source_root: SourceRoots = None,
     allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
+    numbered: NumberedPictures = None,
 ) -> None:
     """Find all problems of a manifest and estimate the work.
 
     A dry run: nothing is stored. Exits with 1 if there are problems.
     """
     cli = cli_context(context)
-    settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None)
+    settings = cli.settings(source_roots=source_root, allow_fetch=allow_fetch or None, numbered=numbered)
     with (
         cli.open_existing_database() as (_, database),
         log_to_nobody(settings),

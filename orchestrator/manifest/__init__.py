@@ -15,10 +15,11 @@ from db import recipe as recipes
 from db.beneath import S3, Roots
 from db.errors import ManifestError, RecipeError
 from db.recipe import Recipe
-from db.settings import Settings
+from db.settings import Numbered, Settings
 from orchestrator.manifest import archivematica, bagit, checksums, folder, native, otio, prefix, s3
 from orchestrator.manifest.lines import Line, ManifestEntry, Problem, Reader, ReaderMatch, Reading, refuse_unforeseen
 from orchestrator.manifest.places import NOWHERE, PathResolver
+from orchestrator.manifest.series import Ask, SeriesJudge, SeriesVerdict
 from orchestrator.manifest.validate import Validator
 from orchestrator.terminal_text import has_control_characters, visible
 
@@ -40,6 +41,8 @@ class Manifest:
     match: ReaderMatch
     notes: list[str] = field(default_factory=list)
     """Filled while it is read: what a person should know and what is no problem."""
+    verdicts: dict[str, SeriesVerdict] = field(default_factory=dict)
+    """Filled while it is read: what its numbered pictures were taken for, so that it is read alike each time."""
 
     @property
     def path(self) -> Path:
@@ -144,6 +147,8 @@ def lines(
     *,
     roots: Roots = (),
     check_files: bool = True,
+    numbered: Numbered = "reel",
+    ask: Ask | None = None,
 ) -> Iterator[Line]:
     """Yield every line of a manifest, checked, in order; memory holds one folder's files at most.
 
@@ -153,6 +158,8 @@ def lines(
         settings: Whose limits hold, and how to reach S3.
         roots: Folders and prefixes besides the manifest's own in which sources may lie.
         check_files: Whether to look at the files: there, not empty, of the right size, not led outside by a link.
+        numbered: What numbered pictures are.
+        ask: Who looks at pixels for that, where files are looked at.
 
     Raises:
         ManifestError: The manifest cannot be read on from here.
@@ -160,4 +167,5 @@ def lines(
     """
     places = PathResolver(manifest.folder, (manifest.root, *roots))
     validator = Validator(places, recipe, check_files=check_files)
-    return validator.lines(manifest.entries(Reading(settings, places, check_files, manifest.notes)))
+    series = SeriesJudge(numbered, places, roots, ask if check_files else None, manifest.verdicts)
+    return validator.lines(manifest.entries(Reading(settings, places, check_files, series, manifest.notes)))

@@ -22,6 +22,7 @@ from orchestrator.manifest.grouping import FileGroup, Grouping
 from orchestrator.manifest.inventory import Inventory
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, guard_line, problem
 from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
+from orchestrator.manifest.series import SeriesJudge
 from orchestrator.terminal_text import visible
 
 METADATA, OBJECTS, ROWS, LISTS = "metadata", "objects", "metadata.csv", "checksum."
@@ -57,7 +58,7 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     metadata = rows.parent
     root = metadata.parent if metadata.name == METADATA else metadata
     with inventory.open_inventory() as files:
-        transfer = _Transfer(root, files)
+        transfer = _Transfer(root, files, reading.series)
         for digest_list in _digest_lists(metadata):
             yield from _take_list(digest_list, transfer, files, reading)
         if is_paper(rows, root):
@@ -70,11 +71,11 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
 class _Transfer:
     """The files of a transfer, and the digests that its lists give."""
 
-    def __init__(self, root: Path, files: Inventory) -> None:
+    def __init__(self, root: Path, files: Inventory, series: SeriesJudge) -> None:
         self.root, self._files = root, files
         # A transfer that has not been taken in yet has no folder `objects`: what will be in it lies beside `metadata`.
         self._unfolded = not (root / OBJECTS).is_dir()
-        self._grouping = Grouping()
+        self._grouping = Grouping(series)
         self._passed_over: Counter[str] = Counter()
         self._left_out = folder.LeftOut()
         self._faults: list[Problem] = []

@@ -103,7 +103,7 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     if reading.check_files:
         _check_tags(bag, reading)
     info = _read_info(bag, reading)
-    grouping = Grouping()
+    grouping = Grouping(reading.series)
     looks = reading.check_files or fetching
     with inventory.open_inventory() as files:
         for algorithm, manifest in manifests.items():

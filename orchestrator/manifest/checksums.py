@@ -51,7 +51,7 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
 
     Frames are put together, and sound is found, among the files of the list alone.
     """
-    grouping = Grouping()
+    grouping = Grouping(reading.series)
     with inventory.open_inventory() as files:
         for line in digest_lines(path, reading.limit_bytes):
             if isinstance(line, Problem):

@@ -53,16 +53,20 @@ def entry(number: int, document: Any) -> ManifestEntry | Problem:
 def columns(names: list[str], where: str) -> list[str]:
     """Check the names in a CSV header and return them in the flat vocabulary.
 
+    Columns without a name, which spreadsheets leave behind, stay without; those at the end are left out.
+
     Raises:
         ManifestError: ``BAD_HEADER`` without ``uri`` or with a name twice, ``UNKNOWN_FIELD`` for unknown names.
     """
     flat_names = [_ALIASES.get(name, name) for name in (name.strip().lower() for name in names)]
+    while flat_names and not flat_names[-1]:
+        flat_names.pop()
     if "uri" not in flat_names:
         raise ManifestError(f"{where}, line 1: the header has no column `uri`", code="BAD_HEADER", remedy=_HEADER)
-    unknown = [name for name in flat_names if not is_known(name)]
+    unknown = [name for name in flat_names if name and not is_known(name)]
     if unknown:
         raise ManifestError(f"{where}, line 1: {_unknown_message(unknown)}", code="UNKNOWN_FIELD")
-    name, count = Counter(flat_names).most_common(1)[0]
+    name, count = Counter(filter(None, flat_names)).most_common(1)[0]
     if count > 1:
         raise ManifestError(f"{where}, line 1: the column {name!r:.60} stands twice", code="BAD_HEADER", remedy=_HEADER)
     return flat_names

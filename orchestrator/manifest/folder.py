@@ -35,7 +35,7 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     if not path.is_dir():
         yield ManifestEntry(1, {"uri": path.name})
         return
-    grouping = Grouping()
+    grouping = Grouping(reading.series)
     left_out = LeftOut()
     number = lists = 0
     for listing in walk(path):

@@ -15,14 +15,22 @@ from typing import Any, NamedTuple
 
 from orchestrator.manifest import kinds
 from orchestrator.manifest.fields import id_of
+from orchestrator.manifest.series import SeriesJudge
 from orchestrator.terminal_text import visible
 
 MIN_SEQUENCE_FILES = 5
 """Fewer pictures with numbers in their names are stills: a film has more frames than that."""
-_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})([^0-9]*)\Z", re.DOTALL)
-_SHOWN_SUFFIXES = 6
+_NUMBER = re.compile(r"[0-9]+")
+_MOST_DIGITS = 9
+_MOST_NUMBERS = 6
+"""Of a name: those before are not looked at."""
+_SHOWN_SUFFIXES = 40
+_SHOWN_STRAYS = 8
 _SOUND_FIRST = ("wav", "bwf")
 """Of several sounds of one name these are taken; the others are copies of them."""
+
+_SequenceFrames = tuple[dict[str, Any], list[str]]
+"""The fields of a sequence, and the names of its frames."""
 
 
 class FileGroup(NamedTuple):
@@ -49,9 +57,12 @@ class FileGroup(NamedTuple):
 class Grouping:
     """Puts the files of a tree together, folder by folder; a folder comes before those in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, series: SeriesJudge, below: str = "") -> None:
+        """Take who says what numbered pictures are, and what precedes paths of the tree to make addresses of them."""
+        self._series, self._below = series, below
         self._passed_over: Counter[str] = Counter()
         self._sounds: dict[str, str] = {}
+        self._strays: list[str] = []
 
     def groups(self, folder: str, names: Sequence[str], *, alone: frozenset[str] = frozenset()) -> Iterator[FileGroup]:
         """Yield what the files of one folder are, in the order of their names.
@@ -73,7 +84,8 @@ class Grouping:
                 self._keep_sound(inside, name, suffix)
             else:
                 self._passed_over[suffix or "none"] += 1
-        by_name = _sequences([name for name in media if kinds.suffix(name) in kinds.PICTURES and name not in alone])
+        pictures = [name for name in media if kinds.suffix(name) in kinds.PICTURES and name not in alone]
+        by_name = self._reels(inside, pictures)
         reels = len({id(frames) for frames in by_name.values()})
         reels += sum(kinds.suffix(name) in kinds.FILMS for name in media)
         sequence_ids = set()
@@ -93,12 +105,38 @@ class Grouping:
 
     def notes(self) -> Iterator[str]:
         """Yield a sentence for each sort of file that was passed over."""
+        yield from self._series.notes()
+        if self._strays:
+            more = f" and {len(self._strays) - _SHOWN_STRAYS} more" if len(self._strays) > _SHOWN_STRAYS else ""
+            yield (
+                f"Stills that are called like frames of a reel beside them, but for zeros before the number: "
+                f"{', '.join(self._strays[:_SHOWN_STRAYS])}{more}; rename them if they belong to it"
+            )
         if lone := len(self._sounds):
             yield f"Sound files were passed over ({lone}): no film or sequence beside them has their name"
         if self._passed_over:
             most = self._passed_over.most_common(_SHOWN_SUFFIXES)
             counts = ", ".join(f"{visible(ending)[:20]} ({count})" for ending, count in most)
-            yield f"Files of other kinds were passed over: {counts}"
+            others = len(self._passed_over) - len(most)
+            more = f" and {others} other suffixes" if others > 0 else ""
+            total = f" ({self._passed_over.total()} in all)" if len(self._passed_over) > 1 else ""
+            yield f"Files of other kinds were passed over{total}: {counts}{more}"
+
+    def _reels(self, inside: str, pictures: list[str]) -> dict[str, _SequenceFrames]:
+        """Map each picture that is a frame of a film to its sequence, and keep in mind what falls off one."""
+        by_name = _sequences(pictures)
+        verdicts: dict[int, bool] = {}
+        for frames in by_name.values():
+            if id(frames) not in verdicts:
+                sequence, members = frames
+                is_reel = self._series.is_reel(self._below + inside, _label(sequence), members)
+                verdicts[id(frames)] = is_reel
+        reels = {name: frames for name, frames in by_name.items() if verdicts[id(frames)]}
+        ends = {(part["sequence.prefix"], part["sequence.suffix"]) for part, _ in reels.values()}
+        for name in pictures if ends else ():
+            if name not in reels and any((prefix, suffix) in ends for prefix, _, suffix in _parts(name)):
+                self._strays.append(visible(inside + name)[-200:])
+        return reels
 
     def _keep_sound(self, inside: str, name: str, suffix: str) -> None:
         stem = inside + name[: -len(suffix) - 1]
@@ -117,17 +155,31 @@ def _label(sequence: Mapping[str, Any]) -> str:
     return f"{sequence['sequence.prefix']}{span}{sequence['sequence.suffix']}"
 
 
-_SequenceFrames = tuple[dict[str, Any], list[str]]
-
-
 def _sequences(names: list[str]) -> dict[str, _SequenceFrames]:
-    """Map each picture that is a frame to its sequence; frames of one sequence share the same object."""
+    """Map each picture that may be a frame to its sequence; frames of one sequence share the same object.
+
+    The last number of a name counts; where that makes no sequence, the one before.
+    """
+    by_name: dict[str, _SequenceFrames] = {}
+    rest = [(name, parts) for name in names if (parts := _parts(name))]
+    for place in range(_MOST_NUMBERS):
+        rest = [(name, parts) for name, parts in rest if len(parts) > place and name not in by_name]
+        by_name |= _sequences_at(rest, place)
+    return by_name
+
+
+def _parts(name: str) -> list[tuple[str, str, str]]:
+    """Return what precedes a number, its digits and what follows it, for each number of a name, the last one first."""
+    stem, ending = os.path.splitext(name)
+    runs = [(max(match.start(), match.end() - _MOST_DIGITS), match.end()) for match in _NUMBER.finditer(stem)]
+    return [(stem[:start], stem[start:end], stem[end:] + ending) for start, end in reversed(runs[-_MOST_NUMBERS:])]
+
+
+def _sequences_at(named: list[tuple[str, list[tuple[str, str, str]]]], place: int) -> dict[str, _SequenceFrames]:
     alike: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    for name in names:
-        stem, ending = os.path.splitext(name)
-        match = _NUMBERED.match(stem)
-        if match:
-            alike[match[1], match[3] + ending].append((match[2], name))
+    for name, parts in named:
+        prefix, digits, suffix = parts[place]
+        alike[prefix, suffix].append((digits, name))
     by_name: dict[str, _SequenceFrames] = {}
     for (prefix, suffix), frames in alike.items():
         for padding, members in _by_padding(frames).items():

@@ -14,11 +14,20 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-PICTURES = _words("jpg jpeg jpe png tif tiff webp bmp jp2 j2k jpf jpx pgm ppm pnm pbm dpx cin exr tga gif hdr sgi rgb")
-FILMS = _words(
-    "mp4 m4v mkv webm mov qt avi mxf mpg mpeg mpe m2v m2ts mts ts vob wmv asf flv f4v 3gp 3g2 y4m dv ogv ogg "
-    "gxf nut rm rmvb divx h264 264 h265 265 hevc mjpeg mjpg"
+PICTURES = _words(
+    "jpg jpeg jpe jfif jif jps mpo png apng tif tiff btf tf8 webp bmp dib jp2 j2k j2c jpc jpf jpx pgm ppm pnm pbm "
+    "dpx cin exr tga gif hdr sgi rgb"
 )
+FILMS = _words(
+    "mp4 m4v m4p mp4v mkv mk3d webm mov qt avi divx xvid mxf gxf lxf nut rm rmvb rv ivf obu "
+    "mpg mpeg mpe mpv mpv2 m1v m2v m2p mp2v mp1v mpg2 mpeg1 mpeg2 m1s m2s vob vro evo dat mod vdr pva "
+    "m2ts mts ts m2t tp trp tod tts mp2t mpegts ty wtv dvr-ms rec "
+    "wmv wm asf flv f4v f4p 3gp 3gpp 3g2 3gp2 k3g ismv psp mj2 mjp2 amv nsv nuv viv xmv dav flc fli flm smk bik roq "
+    "y4m yuv4mpeg dv dif ogv ogg ogm ogx drc "
+    "h264 264 avc h265 265 hevc h266 266 vvc h261 h263 263 vc1 vc2 cavs avs2 m4e mjpeg mjpg mjp"
+)
+CAPTURES = _words("dpx cin exr")
+"""Pictures that only film scanners and effects houses write: in numbers, they are a film."""
 SOUNDS = _words("wav bwf rf64 w64 aif aiff flac mp3 m4a aac ac3 opus mka")
 
 NAMES = {

@@ -17,6 +17,7 @@ from db.recipe import Recipe
 from db.records import Source
 from db.settings import Settings
 from orchestrator.manifest.places import PathResolver
+from orchestrator.manifest.series import SeriesJudge
 from orchestrator.terminal_text import visible
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,8 @@ class Reading:
     """Where its paths may lead."""
     check_files: bool = True
     """Whether to look at the files that are named."""
+    series: SeriesJudge = field(default_factory=SeriesJudge)
+    """Says what numbered pictures are."""
     notes: list[str] = field(default_factory=list)
     """Gains a sentence for each thing that is worth knowing and no problem."""
 

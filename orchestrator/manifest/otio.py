@@ -25,6 +25,7 @@ from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, made_or_problem, problem
 from orchestrator.manifest.places import PathResolver, is_paper
+from orchestrator.manifest.series import SeriesJudge
 from orchestrator.terminal_text import visible
 
 MAX_BYTES = 256 << 20
@@ -153,7 +154,7 @@ class _ClipEntries:
         self.places.status(folder)
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         alike = ("sequence.prefix", "sequence.suffix", "sequence.padding")
-        for group in Grouping().groups("", names):
+        for group in Grouping(SeriesJudge()).groups("", names):
             if group.sequence and all(group.sequence[name] == media[name] for name in alike):
                 return int(group.sequence["sequence.end"])
         message = f"{media['uri']!r:.200} holds no sequence {media['sequence.prefix']!r:.100}"

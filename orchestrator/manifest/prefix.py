@@ -23,7 +23,7 @@ def read(uri: str, reading: Reading) -> Iterator[ManifestEntry | Problem]:
         StoreUnavailable: The server does not answer.
     """
     bucket, _, prefix = uri.removeprefix(S3).partition("/")
-    grouping = Grouping()
+    grouping = Grouping(reading.series, S3)
     with inventory.open_inventory() as files:
         count = 0
         for key, size_bytes, _, storage_class in objects(reading.settings, uri):

@@ -64,7 +64,7 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     Raises:
         ManifestError: The list cannot be read on, or a file that belongs to it is not there or another.
     """
-    grouping = Grouping()
+    grouping = Grouping(reading.series, S3)
     passed_over: Counter[str] = Counter()
     with inventory.open_inventory() as files:
         for csv_path, schema in _list_files(path, reading):

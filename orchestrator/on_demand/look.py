@@ -19,7 +19,8 @@ from db.records import Blob, ItemView
 from db.session import Database
 from db.settings import Settings
 from db.store.base import Store
-from orchestrator.on_demand.worker_process import WorkerProcess, check_answer
+from orchestrator.on_demand.worker_process import check_answer
+from orchestrator.supervise import WorkerProcess
 
 LOOK_SECONDS = 30.0
 """A look that takes longer is given up, and so is waiting for the looks before it."""

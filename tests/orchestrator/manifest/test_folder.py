@@ -136,3 +136,35 @@ def test_digits_of_other_scripts_number_no_frames(tmp_path: Path) -> None:
     _files(tmp_path, *(f"f_{digit}.png" for digit in "\u0661\u0662\u0663\u0664\u0665"))
     found = lines_of(tmp_path, check_files=True)
     assert (len(found), codes(found)) == (5, [])
+
+
+def test_the_number_may_stand_in_the_middle_of_the_name(tmp_path: Path) -> None:
+    _files(tmp_path, *(f"a/reel12_{number:05d}_v2.png" for number in range(6)))
+    _files(tmp_path, *(f"b/scan_{number}_600dpi.tif" for number in range(8, 13)))
+    _files(tmp_path, *(f"c/shot{shot}_{number:04d}.png" for shot in range(12) for number in range(5)))
+    _files(tmp_path, *(f"d/{number:04d}_2024-05-{number:02d}.png" for number in range(1, 4)))
+    found = [line.external_id for line in lines_of(tmp_path, check_files=True)]
+    assert found[:2] == ["a/reel12_00000-00005_v2.png", "b/scan_8-12_600dpi.tif"]
+    assert sorted(found[2:14]) == sorted(f"c/shot{shot}_0000-0004.png" for shot in range(12))
+    assert len(found) == 17
+
+
+def test_a_frame_that_falls_off_its_reel_is_told(tmp_path: Path) -> None:
+    _files(tmp_path, "r8.png", *(f"r{number:02d}.png" for number in range(9, 14)), "other1.png")
+    found, notes = read(tmp_path)
+    assert [line.external_id for line in found] == ["other1.png", "r09-13.png", "r8.png"]
+    assert [note for note in notes if "zeros" in note and "r8.png" in note and "other1" not in note]
+
+
+def test_all_that_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
+    _files(tmp_path, "a.png", *(f"f.{ending}" for ending in ("pdf", "doc", "xls", "txt", "zip", "ppt", "eps", "psd")))
+    (note,) = read(tmp_path)[1]
+    assert "(8 in all)" in note
+    assert all(f"{ending} (1)" in note for ending in ("pdf", "doc", "xls", "txt", "zip", "ppt", "eps", "psd"))
+
+
+def test_suffixes_of_capture_are_films(tmp_path: Path) -> None:
+    endings = "m2t mod tod vro dat m1v mpv wtv ogm m2p evo trp dif mj2 ivf dvr-ms"
+    _files(tmp_path, *(f"clip.{ending}" for ending in endings.split()))
+    found, notes = read(tmp_path)
+    assert ({line.source.kind for line in found if line.source}, len(found), notes) == ({"reel"}, 16, [])
