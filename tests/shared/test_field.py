@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,34 @@ def _command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         line, capture_output=True, text=True, env=os.environ | {"REELWRIGHT_DEVICE": "cpu"}, check=False
     )
+
+
+@dataclass(frozen=True)
+class FieldFolder:
+    """A packed folder, what it holds as ``plan`` sees it, and what the notes say."""
+
+    name: str
+    stills: int
+    reels: int
+    says: str = ""
+    options: tuple[str, ...] = ()
+
+
+FOLDERS = [
+    FieldFolder("folder_numbered_photo_scans.tar", 8, 0, "neighbours are not alike"),
+    FieldFolder("folder_numbered_photo_scans.tar", 0, 1, "", ("--numbered", "reel")),
+    FieldFolder("folder_sequence_one_name_short.tar", 1, 1, "but for zeros before the number: r8.png"),
+    FieldFolder("folder_sequence_number_in_the_middle.tar", 0, 1, "neighbours are alike"),
+    FieldFolder("folder_nine_unknown_suffixes.tar", 1, 9),
+]
+
+
+@pytest.mark.parametrize("case", FOLDERS, ids=lambda case: case.name + "".join(case.options))
+def test_a_folder_from_the_field_has_its_items(tmp_path: Path, case: FieldFolder) -> None:
+    with tarfile.open(FIELD / case.name) as packed:
+        packed.extractall(tmp_path / "in", filter="data")
+    (folder,) = (tmp_path / "in").iterdir()
+    done = _command(tmp_path, "plan", str(folder), "--no-probe", *case.options)
+    plan = json.loads(done.stdout)
+    assert (plan["stills"], plan["reels"], plan["problem_count"]) == (case.stills, case.reels, 0)
+    assert case.says in " ".join(plan["notes"]) if case.says else plan["notes"] == []

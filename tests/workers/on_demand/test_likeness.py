@@ -31,7 +31,8 @@ def _film(folder: Path, suffix: str, *, grain: float = 12.0, unsteady_px: int = 
     """An old film: it moves, flickers, is unsteady and has grain."""
     scene, rng, paths = _scene(0), np.random.default_rng(1), []
     for number in range(8):
-        y, x = rng.integers(10 - unsteady_px, 11 + unsteady_px, 2) + (0, 2 * number)
+        y, x = rng.integers(10 - unsteady_px, 11 + unsteady_px, 2)
+        x += 2 * number
         frame = scene[y : y + HEIGHT, x : x + WIDTH] * rng.uniform(0.8, 1.0)
         frame = frame + grain * rng.standard_normal((HEIGHT, WIDTH))
         paths.append(_written(folder / f"f{number:03d}{suffix}", frame))
