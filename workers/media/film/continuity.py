@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from av.container import InputContainer
 from av.format import Flags
@@ -35,7 +35,7 @@ def follow_clock(
         leader: Index of the stream that says where the clock breaks.
         on_break: Called before the leader's first packet behind a break.
     """
-    clocks = _Clocks(leader, goes_ahead=bool(int(container.format.flags) & Flags.ts_discont.value))
+    clocks = _Clocks(leader, goes_ahead=bool(container.format.flags & cast(int, Flags.ts_discont.value)))
     waiting: list[Packet[Any]] = []
     for packet in packets:
         if clocks.notice(packet):

@@ -22,7 +22,7 @@ from db.errors import InputError
 from db.records import LEAST_RATE, Source
 from db.settings import Settings
 from workers.media import planes
-from workers.media.film import container, side_streams, slices, sound, texts
+from workers.media.film import container, fields, side_streams, slices, sound, texts
 from workers.media.index import DEFAULT_RATE, Index, ReelScan
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.remote import Place, size_of
@@ -89,7 +89,10 @@ def _field_kinds(path: Place, settings: Settings) -> list[str]:
     kinds: list[str] = []
     with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         for frame in _detect_fields(demuxer, stream):
-            kinds.append(frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined"))
+            kind = frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined")
+            # To idet, lines that stand twice look like fields of two moments.
+            is_doubled = frame.height > 2 and fields.is_line_doubled(frame.to_ndarray(format="gray"))
+            kinds.append("progressive" if is_doubled else kind)
             if len(kinds) >= _IDET_FRAMES:
                 break
     return kinds

@@ -159,3 +159,26 @@ def test_it_is_the_first_step_and_whole(recipe: str) -> None:
     with pytest.raises(RecipeError) as refused:
         parse(recipe, "trial")
     assert refused.value.code == "BAD_PARAMETER"
+
+
+@pytest.mark.parametrize("lines", [240, 288, 540])
+@pytest.mark.parametrize("times", [2, 4])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_lines_that_stand_twice_are_no_fields(at: House, tmp_path: Path, lines: int, times: int, shift: int) -> None:
+    # A picture that moves up by a line: what the doubled lines show alternates as fields do.
+    height = lines * 2 // times + 1
+    rows, columns = np.mgrid[0:height, 0:32]
+    whole = [np.uint8(128 + 60 * np.sin(columns / 7) * np.cos((rows + n) / 9)) for n in range(6)]
+    frames = [np.repeat(np.repeat(each, times, axis=0), 2, axis=1)[None, shift : shift + 2 * lines] for each in whole]
+    view = probed(at, item(film(tmp_path / "a.mkv", frames, "gray")))
+    assert view.facts is not None
+    assert view.facts.field_order == ""
+
+
+def test_fields_of_two_moments_are_no_doubled_lines() -> None:
+    moments = _scenes(2)
+    assert not fields.is_line_doubled(_woven(*moments)[0])
+    assert not fields.is_line_doubled(moments[0][0])
+    assert fields.is_line_doubled(np.repeat(moments[0][0], 2, axis=0)[1:-1])
+    assert fields.is_line_doubled(moments[0][0][np.arange(76) * 5 // 6])
+    assert not fields.is_line_doubled(np.full((4, 4), 7, np.uint8))
