@@ -68,6 +68,10 @@ class ColorizeParams(ColorParams):
                 raise ValueError(f"{spec.title} has no option {name}; its options: {has}")
         if self.detector is not None and ARCHITECTURES[card(self.detector).architecture].task != "detector":
             raise ValueError(f"{self.detector} finds no objects")
+        if self.sampling == "greedy" and self.seed is not None:
+            raise ValueError("sampling greedy does not use seed")
+        if self.amount is not None and self.direction is None:
+            raise ValueError("amount does nothing without direction")
         if spec.name == "gcp" and self.imagenet_class is None:
             raise ValueError("GCP must be told what the picture shows: give imagenet_class")
         return self

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +13,11 @@ from db.catalog.weights import card, find
 
 class DenoiseParams(StageParams):
     """Parameters of ``denoise``."""
+
+    USED_WITH: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        "weights": ("method", ("auto", "network")),
+        "radius": ("method", ("auto", "temporal")),
+    }
 
     method: Literal["auto", "spatial", "temporal", "network"] = Field(
         "auto",
@@ -71,16 +77,22 @@ class RegrainParams(StageParams):
 class UpscaleParams(StageParams):
     """Parameters of ``upscale``."""
 
+    USED_WITH: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {"weights": ("method", ("network",))}
+
     scale: int = Field(
         2, ge=2, le=4, description="Factor on width and height; with a network the weights' own unless given."
     )
-    method: Literal["lanczos", "network"] = Field("lanczos", description="How new pixels are made.")
+    method: Literal["lanczos", "network"] = Field(
+        "lanczos", description="How new pixels are made; `network` where weights are named and no method is."
+    )
     weights: str = Field("reelwright-upscale-x2", description="The network's weights by name.")
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_scale(cls, values: Any) -> Any:
-        """Take the weights' scale where none is given."""
+    def _fill_in(cls, values: Any) -> Any:
+        """Take the network where its weights are named, and the weights' scale where none is given."""
+        if isinstance(values, dict) and "weights" in values and "method" not in values:
+            values = {**values, "method": "network"}
         if not isinstance(values, dict) or values.get("method") != "network" or "scale" in values:
             return values
         weights_card = find(str(values.get("weights", cls.model_fields["weights"].default)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from db.catalog.stages.spec import StageParams, StageSpec
 
@@ -20,6 +21,10 @@ _FILL = (
 
 class DirtParams(StageParams):
     """Parameters of ``dirt``."""
+
+    USED_WITH: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = dict.fromkeys(
+        ("sensitivity", "least_contrast", "largest_px", "polarity"), ("mask", ("found", "both"))
+    )
 
     mask: Literal["found", "given", "both"] = Field(
         "found",
@@ -41,15 +46,14 @@ class DirtParams(StageParams):
     )
     fill: Literal["always", "neighbours"] = Field("always", description=_FILL)
 
-    @model_validator(mode="after")
-    def _check_search(self) -> DirtParams:
-        if self.mask == "given":
-            _refuse_search(self, ("sensitivity", "least_contrast", "largest_px", "polarity"), "mask given")
-        return self
-
 
 class ScratchParams(StageParams):
     """Parameters of ``scratch``."""
+
+    USED_WITH: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        **dict.fromkeys(("sensitivity", "least_contrast", "polarity"), ("method", ("auto", "film", "propose"))),
+        **dict.fromkeys(("widest_px", "keep_detail"), ("method", ("auto", "film"))),
+    }
 
     method: Literal["auto", "film", "mask", "propose"] = Field(
         "auto",
@@ -80,27 +84,11 @@ class ScratchParams(StageParams):
         "filling it.",
     )
 
-    @model_validator(mode="after")
-    def _check_method(self) -> ScratchParams:
-        film_alone = ("widest_px", "keep_detail")
-        if self.method == "mask":
-            _refuse_search(self, ("sensitivity", "least_contrast", "polarity", *film_alone), "method mask")
-        if self.method == "propose":
-            _refuse_search(self, film_alone, "method propose")
-        return self
-
     def method_of(self, frame_count: int) -> str:
         """Return the method for a reel of so many frames; a still has one."""
         if self.method != "auto":
             return self.method
         return "mask" if frame_count == 1 else "film"
-
-
-def _refuse_search(params: StageParams, names: tuple[str, ...], what: str) -> None:
-    """Raise ``ValueError`` where one of several parameters was set that ``what`` does not use."""
-    for name in names:
-        if getattr(params, name) != type(params).model_fields[name].default:
-            raise ValueError(f"{what} does not use {name}")
 
 
 def _radius(params: Any) -> int:

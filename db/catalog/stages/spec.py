@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from db.catalog.architectures import ARCHITECTURES, ArchitectureSpec
 from db.catalog.weights import card
@@ -17,6 +17,8 @@ ReelNeed = Literal["cuts", "exposure", "motion", "sharpness", "dye", "grain"]
 _MOST_PIXELS = 10**6
 """Of a side of a region: far beyond any picture."""
 _MOST_FRAMES = 10**9
+_IN_VARIANT = "in a variant"
+"""Context in which parameters are validated that a variant takes over from its step."""
 
 
 def _check_range(frames: tuple[int, int]) -> tuple[int, int]:
@@ -78,6 +80,8 @@ class StageParams(BaseModel):
 
     RENAMED: ClassVar[Mapping[str, str]] = {}
     """What parameters were called in the release before, and are called now; old names are read for one release."""
+    USED_WITH: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
+    """Parameters that do something only under some values of another one: that one's name, and the values."""
 
     strength: float = Field(
         1.0, ge=0, le=1, description="How much of the stage's change is kept; 0 leaves frames untouched."
@@ -112,17 +116,39 @@ class StageParams(BaseModel):
     def _check_variants(self) -> StageParams:
         for number, variant in enumerate(self.variants or (), start=1):
             try:
-                self.varied(variant)
+                idle = self.varied(variant).idle_names & self.rename(variant.model_extra or {}).keys()
+                if idle:
+                    raise ValueError(f"variant {number}: its method does not use {', '.join(sorted(idle))}")
             except ValidationError as error:
                 first = error.errors()[0]
                 field = ".".join(str(part) for part in first["loc"])
                 raise ValueError(f"variant {number}, {field}: {first['msg'].removeprefix('Value error, ')}") from error
         return self
 
+    @model_validator(mode="after")
+    def _check_all_used(self, info: ValidationInfo) -> StageParams:
+        """Refuse what would do nothing anywhere; of what a variant takes over, some may stand idle."""
+        if info.context != _IN_VARIANT:
+            idle = frozenset.intersection(*(each.idle_names for each in self.in_force))
+            for name in sorted(idle):
+                chooser = self.USED_WITH[name][0]
+                raise ValueError(f"{chooser} {getattr(self, chooser)} does not use {name}")
+        return self
+
+    @property
+    def idle_names(self) -> frozenset[str]:
+        """Names of parameters that are given, other than by default or none, and do nothing under the others."""
+        return frozenset(
+            name
+            for name, (chooser, values) in self.USED_WITH.items()
+            if getattr(self, chooser) not in values
+            and getattr(self, name) not in (None, type(self).model_fields[name].default)
+        )
+
     def varied(self, variant: Variant) -> Self:
         """Return the parameters that are in force where a variant is."""
         values = {name: getattr(self, name) for name in self.model_fields_set - {"variants", "exemptions"}}
-        return type(self).model_validate(values | self.rename(variant.model_extra or {}))
+        return type(self).model_validate(values | self.rename(variant.model_extra or {}), context=_IN_VARIANT)
 
     @property
     def in_force(self) -> tuple[Self, ...]:

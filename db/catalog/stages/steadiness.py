@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +12,8 @@ from db.catalog.stages.spec import StageParams, StageSpec
 
 class DeinterlaceParams(StageParams):
     """Parameters of ``deinterlace``: it makes frames, so it is done to a whole reel or not at all."""
+
+    USED_WITH: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {"double_rate": ("method", ("auto", "video"))}
 
     method: Literal["auto", "film", "video"] = Field(
         "auto",
