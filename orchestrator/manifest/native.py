@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from db import documents
-from db.errors import ManifestError
+from db.beneath import S3
+from db.errors import InputError, ManifestError
 from orchestrator.manifest import cells, fields, table, text, yaml_stream
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, made_or_problem, problem
 from orchestrator.terminal_text import visible
@@ -23,6 +25,8 @@ _FORMS = {
     ".json": "yaml",  # a list in JSON is a list in YAML too, and the YAML reader streams it
 }
 _SNIFFED_BYTES = 4096
+_PATHS = frozenset({"uri", "sound", "mask_uri"})
+OTHER_PATHS = "Paths were taken without the blanks around them, or with / in place of backslashes, as they lie there"
 
 
 def recognizes(path: Path) -> ReaderMatch | None:
@@ -36,8 +40,10 @@ def read(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
     Raises:
         ManifestError: It cannot be read on: no usable header, or broken YAML.
     """
-    readers = {"csv": _read_csv, "jsonl": _read_json_lines, "yaml": yaml_stream.read}
-    return readers[_form(path) or "csv"](path, reading.limit_bytes)
+    form = _form(path) or "csv"
+    if form == "csv":
+        return _read_csv(path, reading)
+    return (_read_json_lines if form == "jsonl" else yaml_stream.read)(path, reading.limit_bytes)
 
 
 def own_recipe(path: Path, limit_bytes: int) -> Any | None:
@@ -54,8 +60,8 @@ def _form(path: Path) -> str | None:
         return "jsonl"
     if start.startswith(("- ", "---", "items:", "recipe:", "[")):
         return "yaml"
-    header = start.partition("\n")[0].strip("\r").lower()
-    return "csv" if header.replace("\t", " ").isprintable() and "uri" in table.split(header) else None
+    names = [name.strip() for name in table.split(start.lower())]
+    return "csv" if "uri" in names and all(map(str.isprintable, names)) else None
 
 
 def _read_json_lines(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]:
@@ -77,8 +83,8 @@ def _json_entry(number: int, line: str) -> ManifestEntry | Problem:
         return problem(number, "BAD_VALUE", f"Line {number}: {visible(str(error))[:200]}")
 
 
-def _read_csv(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]:
-    rows = table.rows(path, limit_bytes)
+def _read_csv(path: Path, reading: Reading) -> Iterator[ManifestEntry | Problem]:
+    rows = table.rows(path, reading.limit_bytes)
     _, header = next(rows, (1, []))
     if isinstance(header, Problem):
         raise ManifestError(f"{visible(str(path))}: {header.message}")
@@ -88,9 +94,28 @@ def _read_csv(path: Path, limit_bytes: int) -> Iterator[ManifestEntry | Problem]
     for number, row in rows:
         if isinstance(row, Problem):
             yield row
-        elif len(row) > width:
+            continue
+        values = {name: original(cell) for name, cell in zip(names, row, strict=False) if cell}
+        if "".join(row[width:]).strip():
             yield problem(number, "BAD_VALUE", f"Line {number} has {len(row)} cells, the header has {width}")
-        else:
-            values = {name: original(cell) for name, cell in zip(names, row, strict=False) if cell}
-            if values:
-                yield ManifestEntry(number, values)
+        elif values.pop("", "").strip():
+            yield problem(number, "BAD_VALUE", f"Line {number} has a cell in a column without a name")
+        elif any(map(str.strip, values.values())):
+            yield ManifestEntry(number, {name: _as_meant(name, value, reading) for name, value in values.items()})
+
+
+def _as_meant(name: str, value: str, reading: Reading) -> str:
+    """Return a cell as its writer meant it: a path that is there once blanks or backslashes are not taken as written.
+
+    Both may stand in names of files, so what is there as it is written comes first.
+    """
+    if name not in _PATHS or not (value != value.strip() or "\\" in value):
+        return value if name in _PATHS else value.strip() or value
+    plain = value.strip().replace("\\", "/")
+    for form in (value, value.strip(), plain) if reading.check_files and not plain.startswith(S3) else ():
+        with suppress(InputError):
+            reading.places.status(reading.places.resolve(form))
+            if form != value and OTHER_PATHS not in reading.notes:
+                reading.notes.append(OTHER_PATHS)
+            return form
+    return value.strip()

@@ -6,6 +6,7 @@ Used by ``orchestrator.manifest`` alone.
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,15 @@ from pathlib import Path
 from orchestrator.manifest import text
 from orchestrator.manifest.lines import Problem, problem
 
+_SEPARATOR = re.compile(r"\"?sep=([,;\t|])\"?\s*", re.IGNORECASE)
 Row = tuple[int, list[str] | Problem]
 
 
 def rows(path: Path, limit_bytes: int) -> Iterator[Row]:
     """Yield the line on which each row begins and its cells, or what is wrong there; empty rows are passed over.
 
-    The first row says what parts cells: the commonest of comma, semicolon and tabulator in it.
+    The first row says what parts cells: the commonest of comma, semicolon and tabulator in it, or ``sep=;``, which
+    spreadsheets write before the header.
 
     Args:
         path: The file; packed with gzip or not.
@@ -32,8 +35,9 @@ def rows(path: Path, limit_bytes: int) -> Iterator[Row]:
     unreadable: deque[Problem] = deque()
     good_lines = _readable(text.lines(path, limit_bytes), unreadable)
     first = next(good_lines, "")
-    share = _RowShare(_again(first, good_lines), limit_bytes)
-    read = csv.reader(share, delimiter=delimiter(first))
+    parted_by = _said_delimiter(first) or delimiter(first)
+    share = _RowShare(_again("\n" if _said_delimiter(first) else first, good_lines), limit_bytes)
+    read = csv.reader(share, delimiter=parted_by)
     start = 1
     while True:
         share.next_row()
@@ -83,10 +87,19 @@ def delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def split(header: str) -> list[str]:
-    """Return the cells of a first line; none where it is not CSV."""
+def _said_delimiter(first: str) -> str:
+    """Return what a first line ``sep=;`` says; empty for any other."""
+    match = _SEPARATOR.fullmatch(first)
+    return match[1] if match else ""
+
+
+def split(text_start: str) -> list[str]:
+    """Return the cells of the first row with which a text begins; none where it is not CSV."""
+    first, *rest = text_start.splitlines() or [""]
+    parted_by = _said_delimiter(first)
+    header = rest[0] if parted_by and rest else first
     try:
-        return next(csv.reader([header.strip("\r\n")], delimiter=delimiter(header)), [])
+        return next(csv.reader([header], delimiter=parted_by or delimiter(header)), [])
     except csv.Error:
         return []
 

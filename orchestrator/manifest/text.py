@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
@@ -16,6 +17,8 @@ from orchestrator.manifest.lines import Problem, problem
 from orchestrator.terminal_text import visible
 
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_LOOKED_AT_BYTES = 4096
 _GZIP = b"\x1f\x8b"
 _FREE_BYTES = 64 << 20
 _MAX_RATIO = 250
@@ -47,6 +50,44 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
 
+class _Plain(io.RawIOBase):
+    """Text as UTF-8 with line feeds, of what a spreadsheet wrote in UTF-16, or with carriage returns alone."""
+
+    def __init__(self, file: BinaryIO, encoding: str, returns: bool) -> None:
+        self._file, self._decoder = (
+            file,
+            codecs.getincrementaldecoder(encoding)("surrogateescape" if returns else "replace"),
+        )
+        self._returns, self._rest = returns, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest and (data := self._file.read(_LOOKED_AT_BYTES)):
+            text = self._decoder.decode(data)
+            text = text.replace("\r", "\n") if self._returns else text
+            self._rest = text.encode(errors="surrogateescape")
+        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _as_plain(file: Any) -> BinaryIO:
+    """Return a file from behind its byte order mark on, in UTF-8 and with line feeds."""
+    head = file.peek(_LOOKED_AT_BYTES)[:_LOOKED_AT_BYTES]
+    encoding = _UTF16.get(head[:2], "utf-8")
+    if encoding != "utf-8":
+        file.read(2)
+        file = io.BufferedReader(_Plain(file, encoding, returns=False))
+        head = file.peek(_LOOKED_AT_BYTES)[:_LOOKED_AT_BYTES]
+    elif head.startswith(_BOM):
+        file.read(3)
+    if b"\r" in head and b"\n" not in head:
+        file = io.BufferedReader(_Plain(file, "utf-8", returns=True))
+    return file  # type: ignore[no-any-return]
+
+
 def open_bytes(path: Path) -> io.BufferedReader:
     """Open a manifest for reading.
 
@@ -61,7 +102,7 @@ def open_bytes(path: Path) -> io.BufferedReader:
 
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[BinaryIO]:
-    """Open a manifest that may be packed with gzip; a byte order mark is passed over.
+    """Open a manifest as UTF-8 with line feeds; it may be packed with gzip, UTF-16, or end its lines by returns alone.
 
     Raises:
         ManifestError: It is not there, may not be read, or cannot be unpacked to the end.
@@ -69,9 +110,7 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
     with open_bytes(path) as raw:
         try:
             file = io.BufferedReader(_Unpacked(raw, path)) if raw.peek(2)[:2] == _GZIP else raw
-            if file.peek(3)[:3] == _BOM:
-                file.read(3)
-            yield file
+            yield _as_plain(file)
         except (EOFError, zlib.error, OSError) as error:
             raise ManifestError(f"{visible(str(path))} cannot be read to the end: {visible(str(error))}") from error
 

@@ -105,3 +105,9 @@ def test_a_folder_from_the_field_has_its_items(tmp_path: Path, case: FieldFolder
     plan = json.loads(done.stdout)
     assert (plan["stills"], plan["reels"], plan["problem_count"]) == (case.stills, case.reels, 0)
     assert case.says in " ".join(plan["notes"]) if case.says else plan["notes"] == []
+
+
+def test_a_manifest_from_the_field_is_read(tmp_path: Path) -> None:
+    done = _command(tmp_path, "plan", str(FIELD / "manifest_trailing_commas.csv"), "--no-probe", "--no-check-files")
+    plan = json.loads(done.stdout)
+    assert (plan["lines"], plan["good_lines"], plan["problem_count"]) == (1, 1, 0)

@@ -14,7 +14,7 @@ from db.errors import ManifestError
 from db.recipe import resolve
 from orchestrator import manifest
 from orchestrator.manifest import yaml_stream
-from tests.orchestrator.manifest.reading import LIMIT_BYTES, SETTINGS, codes, lines_of, written
+from tests.orchestrator.manifest.reading import LIMIT_BYTES, SETTINGS, codes, lines_of, read, written
 
 
 @pytest.mark.parametrize(
@@ -257,3 +257,49 @@ def test_a_mask_is_found_beside_the_manifest(tmp_path: Path) -> None:
     assert line.source.mask == str(tmp_path / "masks" / "a.png")
     (line,) = manifest.lines(opened, resolve("identity"), SETTINGS, check_files=True)
     assert {problem.code for problem in line.problems} == {"FILE_MISSING"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,uri,,\n1,a.png,,\n,,,\n",
+        "id,,uri\n1,,a.png\n",
+        "sep=;\r\nid;uri\r\n1;a.png\r\n",
+        '"sep=,"\nid,uri\n1,a.png\n',
+        "sep=\t\nid\turi\n1\ta.png\n",
+        "id;uri;;\n1;a.png;;\n",
+        " id , uri \n 1 , a.png \n",
+        "id,uri\r1,a.png\r",
+        "id,uri\n1,a.png,,,\n",
+        "ID,URI\n1,a.png\n\n \n",
+        '"id","uri"\n"1","a.png"\n',
+        "id|uri\n1|a.png\n".replace("|", "\t"),
+        "sep=|\nid|uri\n1|a.png\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("name", ["m.csv", "m.txt"])
+def test_what_spreadsheets_leave_behind_does_no_harm(tmp_path: Path, text: str, encoding: str, name: str) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    start = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    found, _ = read(written(tmp_path, name, start + text.encode(encoding)), check_files=True)
+    assert codes(found) == []
+    assert [(line.external_id, line.source and line.source.uri) for line in found] == [("1", str(tmp_path / "a.png"))]
+
+
+def test_a_cell_without_a_column_is_said(tmp_path: Path) -> None:
+    found = lines_of(written(tmp_path, "m.csv", "uri,,title,\na.png,lost,t,\nb.png,,t,\nc.png,,t,,,x\n"))
+    assert codes(found) == [(2, "BAD_VALUE"), (4, "BAD_VALUE")]
+    assert "without a name" in found[0].problems[0].message
+
+
+def test_paths_are_taken_as_they_lie_there(tmp_path: Path) -> None:
+    for name in ("box/a.png", "b\\c.png", " d.png", "e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    text = "uri,sound\nbox\\a.png,\nb\\c.png,\n d.png,\n e.png ,\n..\\f.png,\n"
+    found, notes = read(written(tmp_path, "m.csv", text), check_files=True)
+    names = [line.source.uri.removeprefix(f"{tmp_path}/") for line in found if line.source]
+    assert names == ["box/a.png", "b\\c.png", " d.png", "e.png", "..\\f.png"]
+    assert codes(found) == [(6, "FILE_MISSING")]
+    assert len(notes) == 1
