@@ -54,8 +54,20 @@ STILLS = [
     FieldFile("jpeg_bitrot.jpg", says="CORRUPT: the file is damaged", fields=DAMAGED),
 ]
 
+FILMS = [
+    FieldFile("mov_8_channels.mov"),
+    FieldFile("vob_clock_restarts.vob", says="The film's clock starts again at frame 25"),
+    FieldFile(
+        "wmv_with_wma.wmv", says="Matroska does not take the sound (wmav2); it lies beside the master, unchanged."
+    ),
+    FieldFile("ffv1_gbrap16le.mkv"),  # its alpha hides nothing
+    FieldFile("hdv_capture.m2t"),
+    FieldFile("vc2_dirac.mkv"),
+    FieldFile("line_doubled.mp4"),
+]
 
-@pytest.mark.parametrize("case", [*STILLS], ids=lambda case: f"{case.name}{'-fields' if case.fields else ''}")
+
+@pytest.mark.parametrize("case", [*STILLS, *FILMS], ids=lambda case: f"{case.name}{'-fields' if case.fields else ''}")
 def test_a_file_from_the_field_has_its_outcome(tmp_path: Path, case: FieldFile) -> None:
     line = {"id": "it", "uri": str(FIELD / case.name), **case.fields}
     (tmp_path / "m.jsonl").write_text(json.dumps(line))

@@ -144,8 +144,13 @@ def frame_label(reel: IndexedReel, number: int) -> str:
 
 
 def check_samples(reel: IndexedReel, number: int, samples: Planes) -> Planes:
-    """Return the samples if they are the ones that the index names; raises ``CHANGED_DURING_WORK``."""
-    if not _same(reel, number, samples):
+    """Return the samples if they are the ones that the index names; raises ``CHANGED_DURING_WORK``.
+
+    Of a damaged film that is being copied any are taken.
+    """
+    # What a decoder makes up for damage may be other samples each time; the copy that is made of it is read afterwards.
+    is_copied = reel.source.sequence is None and not reel.facts.mezzanine and bool(reel.facts.damaged)
+    if not is_copied and not _same(reel, number, samples):
         raise InputError(f"{frame_label(reel, number)}: not the picture that the probe saw", code="CHANGED_DURING_WORK")
     return samples
 

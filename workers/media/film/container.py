@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -36,6 +37,11 @@ LONE_THREADS = 4
 
 # Whatever is wrong with a source is said in our own errors; FFmpeg's lines would tell it twice.
 av.logging.set_level(av.logging.PANIC)
+av.logging.set_skip_repeated(False)
+_CONCEALED = re.compile(
+    r"error while decoding|error at mb|damaged|invalid mb type|dc overflow|overread|concealing|marker is absent", re.I
+)
+"""Lines of decoders that tell of damage in a frame that they give out all the same. Others are told of sound films."""
 
 Damage = Callable[[str], None]
 """Called with what is wrong; may raise."""
@@ -159,6 +165,27 @@ def frames(
             yield from _decode(stream, packet, on_damage)
     if not is_flushed:
         yield from _decode(stream, None, on_damage)
+
+
+@contextmanager
+def listen(stream: VideoStream) -> Iterator[Callable[[], bool]]:
+    """Listen to a stream's decoder; yields a function that says whether it concealed damage since it was last asked.
+
+    Most decoders flag no frame that they patch up, and only write a line of log.
+    """
+    name = stream.codec_context.name
+    with av.logging.Capture(local=False) as lines:  # slices are decoded in threads of FFmpeg's own
+
+        def has_concealed() -> bool:
+            news = list(lines)
+            lines.clear()
+            return any(who == name and _CONCEALED.search(text) for _, who, text in news)
+
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            yield has_concealed
+        finally:
+            av.logging.set_level(av.logging.PANIC)
 
 
 def seek(container: InputContainer, stream: VideoStream, pts: int) -> None:

@@ -42,6 +42,7 @@ _MOST_PLACES = 50
 """Frames that a message names."""
 _COUNTED_PARTS = 1000
 """Parts of a frame's time in which frames without times of their own are placed beside the sound."""
+_CONCEALED = "the decoder conceals damage"
 _INCOMPLETE = "a packet is incomplete"
 _USUAL_RATES = tuple(
     Fraction(rate)
@@ -73,9 +74,14 @@ def scan_film(path: Place, source: Source, settings: Settings, advance: Callable
     """
     with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         scanner = _FilmScanner(path, demuxer, stream)
-        for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet, scanner.on_break):
-            scanner.on_frame(frame)
-            advance()
+        with container.listen(stream) as has_concealed:
+            for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet, scanner.on_break):
+                if has_concealed():
+                    scanner.on_damage(_CONCEALED)
+                scanner.on_frame(frame)
+                advance()
+            if has_concealed():
+                scanner.on_damage(_CONCEALED)
         scan = scanner.result(source)
     if scan.interlaced or scan.size[0] in _BROADCAST_LINES:
         kinds = _field_kinds(path, settings)
@@ -187,7 +193,7 @@ class _FilmScanner:
             self._check_payload(packet)
 
     def _check_payload(self, packet: Packet[Any]) -> None:
-        if self.opened.format.name == "yuv4mpegpipe" and packet.pos is not None:
+        if self.opened.format.name in {"yuv4mpegpipe", "dv"} and packet.pos is not None:
             self.stops_at = packet.pos + packet.size
         if self.stream.codec_context.name == "ffv1":
             samples = bytes(packet)
@@ -271,7 +277,7 @@ class _FilmScanner:
 
     def _shortfall(self) -> str:
         """Say what the header promises and the file does not hold; empty when it holds everything."""
-        if self.stops_at is not None and self.stops_at < size_of(self.path):
+        if self.stops_at not in (None, size_of(self.path)):
             return "the last frame is incomplete"
         for stream in (self.stream, *self.opened.streams.audio):
             end, frame = self.ends_seconds.get(stream.index, 0.0), float(1 / header_rate(self.stream))

@@ -1,0 +1,97 @@
+"""Damage inside of frames, which most decoders patch up without a word."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from db.errors import InputError
+from tests.support.reels import House, film, house, item, moving, probed, whole_life
+
+SPOILT = (2, 5)
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> House:
+    return house(tmp_path)
+
+
+def _yuv(count: int, height: int = 96, width: int = 128) -> list[Any]:
+    return [[plane[0], plane[0][::2, ::2], plane[0][1::2, 1::2]] for plane in moving(count, height, width)]
+
+
+def _spoil(path: Path, plain: Path, frames: tuple[int, ...] = SPOILT) -> Path:
+    """The same film with the last third of some packets overwritten."""
+    with av.open(str(plain)) as source, av.open(str(path), "w") as out:
+        picture = out.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux() if packet.size):
+            body = bytearray(bytes(packet))
+            if number in frames:
+                at = len(body) * 2 // 3
+                body[at:] = np.random.default_rng(1).integers(0, 256, len(body) - at, dtype=np.uint8).tobytes()
+            copy = av.Packet(bytes(body))
+            copy.pts, copy.dts, copy.time_base, copy.duration = (
+                packet.pts,
+                packet.dts,
+                packet.time_base,
+                packet.duration,
+            )
+            copy.is_keyframe, copy.stream = packet.is_keyframe, picture
+            out.mux_one(copy)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("a.avi", "mjpeg", "yuvj420p"), ("a.mkv", "libx264", "yuv420p"), ("a.avi", "mpeg4", "yuv420p"),
+     ("a.mkv", "mpeg2video", "yuv420p")],
+)  # fmt: skip
+def test_damage_inside_of_frames_is_heard_and_told(
+    at: House, tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
+    options = {"g": "1", "bf": "0"} if codec != "mjpeg" else {}
+    plain = film(tmp_path / f"plain-{name}", _yuv(8), pixels, codec=codec, options=options)
+    probed(at, item(plain))
+    path = _spoil(tmp_path / name, plain)
+    with pytest.raises(InputError) as caught:
+        probed(at, item(path))
+    assert caught.value.code == "CORRUPT"
+    assert "the decoder conceals damage" in caught.value.message
+    _, result = whole_life(at, item(path, accept_damaged=True))
+    assert result.frames == 8
+    assert any(note.startswith("The source is damaged: after frame") for note in result.notes)
+
+
+def test_every_frame_that_is_damaged_is_named(at: House, tmp_path: Path) -> None:
+    plain = film(tmp_path / "plain.avi", _yuv(8), "yuvj420p", codec="mjpeg")
+    with pytest.raises(InputError, match="after frames 2, 5: the decoder conceals damage"):
+        probed(at, item(_spoil(tmp_path / "a.avi", plain)))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.97])
+def test_raw_jpeg_that_ends_inside_a_frame_is_no_whole_film(at: House, tmp_path: Path, share: float) -> None:
+    path = film(tmp_path / "a.mjpeg", _yuv(4), "yuvj420p", codec="mjpeg")
+    assert probed(at, item(path)).facts is not None
+    body = path.read_bytes()
+    last = body.rindex(b"\xff\xd8\xff")
+    (tmp_path / "b.mjpeg").write_bytes(body[: last + int(share * (len(body) - last))])
+    with pytest.raises(InputError) as caught:
+        probed(at, item(tmp_path / "b.mjpeg"))
+    assert caught.value.code in {"CORRUPT", "TRUNCATED"}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6])
+def test_raw_dv_that_ends_inside_a_frame_is_no_whole_film(at: House, tmp_path: Path, share: float) -> None:
+    frames = _yuv(2, 576, 720)
+    path = film(tmp_path / "a.dv", frames, "yuv420p", codec="dvvideo", rate=Fraction(25))
+    assert probed(at, item(path, accept_interlaced=True)).facts is not None
+    body = path.read_bytes()
+    path.write_bytes(body + body[: round(share * len(body) / 2)])
+    with pytest.raises(InputError) as caught:
+        probed(at, item(path, accept_interlaced=True))
+    assert (caught.value.code, "the last frame is incomplete" in caught.value.message) == ("TRUNCATED", True)
