@@ -236,6 +236,9 @@ class _FilmScanner:
             scan.left_out = ("the picture's transparency", *scan.left_out)
         if self.breaks:
             scan.notes += (_break_note([number for number, _ in self.breaks]),)
+        if source.fps is None and _rate_in_header(self.stream) is None:
+            text = f"The header gives no frame rate that can be: {scan.rate} frames per second were taken."
+            scan.notes += (f"{text} The field fps decides.",)
         scan.truncated = _INCOMPLETE in self.damage or bool(self._shortfall())
         scan.damage = "; ".join(text for text in (damage, self._shortfall()) if text)
         return scan

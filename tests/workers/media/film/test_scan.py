@@ -95,3 +95,14 @@ def test_raw_dv_that_ends_inside_a_frame_is_no_whole_film(at: House, tmp_path: P
     with pytest.raises(InputError) as caught:
         probed(at, item(path, accept_interlaced=True))
     assert (caught.value.code, "the last frame is incomplete" in caught.value.message) == ("TRUNCATED", True)
+
+
+@pytest.mark.parametrize(
+    ("rate", "fps", "is_told"), [("99999:1", None, True), ("99999:1", 24, False), ("24:1", None, False)]
+)
+def test_a_rate_that_cannot_be_is_told(at: House, tmp_path: Path, rate: str, fps: int | None, is_told: bool) -> None:
+    path = tmp_path / "a.y4m"
+    path.write_bytes(f"YUV4MPEG2 W32 H24 F{rate} C420jpeg\n".encode() + (b"FRAME\n" + bytes(32 * 24 * 3 // 2)) * 6)
+    view = probed(at, item(path, fps=fps and Fraction(fps)))
+    assert view.facts is not None
+    assert any("no frame rate that can be" in note for note in view.facts.notes) is is_told
