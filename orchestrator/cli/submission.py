@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -81,6 +82,7 @@ def run(
     require_worker_extra()
     cli = cli_context(context)
     settings = cli.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None, numbered=numbered)
+    _check_places(settings, out)
     options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority)
     with cli.open_database(settings, make=True) as database:
         submission = (
@@ -191,6 +193,25 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     terminal.document({"job": job, "exported": summary, "report": report})
     if job.state is not JobState.DONE:
         raise typer.Exit(1)
+
+
+def _check_places(settings: Settings, out: Path | None) -> None:
+    """Make sure before any work that nothing stands in the way of the folders that it writes to.
+
+    Raises:
+        InputError: ``PATH_UNUSABLE``, with the folder and what names it.
+    """
+    store = None if settings.store_uri.startswith("s3://") else Path(settings.store_uri.removeprefix("file://"))
+    named = {"--out": out, "the setting scratch": settings.scratch, "the setting store_uri": store}
+    for name, folder in named.items():
+        if folder is None or folder == Path():
+            continue
+        place = folder.absolute()
+        existing = next(each for each in (place, *place.parents) if os.path.lexists(each))
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            why = "may not be written to" if existing.is_dir() else "is no folder"
+            remedy = f"Free it, or name another folder with {name}."
+            raise InputError(f"{folder} cannot be written: {existing} {why}", code="PATH_UNUSABLE", remedy=remedy)
 
 
 def _outcome(faults: list[PutError], work: Callable[[], _Outcome]) -> _Outcome:
