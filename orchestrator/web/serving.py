@@ -35,6 +35,8 @@ from orchestrator.web.uploads import Uploads
 GRACE_SECONDS = 3
 """How long answers in progress may take when the server ends."""
 SWEEP_SECONDS = 600.0
+TAKE_OVER_SECONDS = 2.0
+"""How often a server looks whether the run that holds its home has ended."""
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +153,20 @@ def _work(site: Site, stop: threading.Event) -> None:
     try:
         with session.open_database(site.settings) as database:
             store, deliverer = open_store(site.settings), Deliverer(site.settings, database)
-            embedded.work(site.settings, database, store, stop, on_wait=site.note_waiting, on_upkeep=deliverer.wake)
+            while True:
+                try:
+                    embedded.work(
+                        site.settings, database, store, stop, on_wait=site.note_waiting, on_upkeep=deliverer.wake
+                    )
+                    return
+                except ReelwrightError as error:
+                    if error.code != "HOME_IN_USE":
+                        raise
+                    if not site.done_elsewhere:
+                        log.info("another does the work of this home", code=error.code)
+                    site.done_elsewhere = True
+                if stop.wait(TAKE_OVER_SECONDS):
+                    return
     except ReelwrightError as error:
         site.note_waiting(f"{error.message}. {error.remedy}")
         log.warning("no work is done here", code=error.code, error=error.message)

@@ -42,11 +42,13 @@ class Site:
     figures: InstallationFigures
     waits_for: str = ""
     """What the work beside this server waits for, or why none is done here, for people; empty where all is well."""
+    done_elsewhere: bool = False
+    """Whether another run or server of this home does its work."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def note_waiting(self, reason: str) -> None:
-        """Note what the work waits for."""
-        self.waits_for = reason
+        """Note what the work waits for; it is this server that does it."""
+        self.waits_for, self.done_elsewhere = reason, False
 
     @property
     def store(self) -> Store:

@@ -101,7 +101,10 @@ def find_manifest(site: Site, order: ManifestOrder) -> Manifest:
             )
         return manifests.open_manifest(site.uploads.path(order.upload), folder=Path(root) if root else None)
     if root is None:
-        raise InputError("A place counts from a root: name one of the server's", remedy="GET /api/v1/roots lists them.")
+        raise InputError(
+            "A place counts from a root: name one of the server's",
+            remedy="Choose one where the paths count from; GET /api/v1/roots lists them.",
+        )
     return manifests.open_manifest(_outside_home(site, _below(root, order.place)))
 
 

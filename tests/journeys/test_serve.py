@@ -126,10 +126,15 @@ def test_one_command_gives_pages_and_work_and_leaves_when_it_is_told(house: Hous
         wait_until(lambda: finished(server, 1) and finished(server, 2), 90, "both are done")
         assert {server.told(f"/api/v1/jobs/{job}")["job"]["state"] for job in (1, 2)} == {"done"}
         with serve(house) as second:  # another of the same home: it shows, and says who works
-            wait_until(lambda: "The work waits" in second.ask("GET", "/workers").text, 20, "it says so")
+            wait_until(
+                lambda: "Another run or server does the work" in second.ask("GET", "/workers").text, 20, "it says so"
+            )
             assert len(second.told("/api/v1/jobs")["jobs"]) == 2
+            leave(server, signal.SIGTERM, signal.SIGINT, signal.SIGTERM)
+            say(house, "submit", "--recipe", "identity", "--new", tmp_path / "one.png")
+            wait_until(lambda: finished(second, 3), 90, "the one that stays goes on with the work")
+            assert "Another run or server" not in second.ask("GET", "/workers").text
             leave(second, signal.SIGINT)
-        leave(server, signal.SIGTERM, signal.SIGINT, signal.SIGTERM)
         ends = [rest_of(connection)[-5:] for connection in streams]
         assert ends == [b"0\r\n\r\n"] * 20  # each stream was ended, not torn
     house.assert_sound(1)

@@ -51,7 +51,11 @@ def log_in(
     if who is None:
         site.failures.note(auth.client_address(request))
         return render(
-            request, "login.html", 401, error="The token is not known, has run out, or was revoked.", next="/"
+            request,
+            "login.html",
+            401,
+            error="The token is not known, has run out, or was revoked.",
+            next=own_path(next),
         )
     response = RedirectResponse(own_path(next), 303)
     auth.log_in(site, response, who)

@@ -69,7 +69,11 @@ async def plan(
 ) -> Response:
     """Begin a dry run of a manifest, and lead to what it finds."""
     upload_id = await take_file(site, "manifest", upload, file)
-    chosen = Chosen(upload_id, root, "" if upload_id else place, recipe)
+    place = "" if upload_id else place
+    roots = site.settings.source_roots
+    if place and not root and len(roots) == 1:
+        root = roots[0]
+    chosen = Chosen(upload_id, root, place, recipe)
     order = PlanOrder(**chosen.manifest, recipe=_document(recipe), probe=probe)
     started = await run_in_threadpool(submitting.start, site, who.name, order)
     started.given = chosen

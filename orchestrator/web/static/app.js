@@ -51,6 +51,10 @@ function changeAny(event) {
 document.addEventListener("change", changeAny);
 document.addEventListener("click", (event) => closeMenus(event.target));
 document.addEventListener("keydown", closeByKey);
+// Who is not logged in any more is asked to, on the page that was looked at.
+document.addEventListener("htmx:after:request", (event) => {
+  if (event.detail?.ctx?.response?.raw?.status === 401) location.reload();
+});
 for (const button of document.querySelectorAll("[data-theme-switch]")) {
   button.hidden = false;
   button.addEventListener("click", switchTheme);

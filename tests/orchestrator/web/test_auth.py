@@ -198,6 +198,11 @@ def test_logging_in_leads_where_one_wanted_to_go(app: ASGIApp, viewer: Visitor) 
     assert (page.status, page.headers["Location"]) == (303, "/")
 
 
+def test_a_wrong_token_does_not_forget_where_one_wanted_to_go(app: ASGIApp, viewer: Visitor) -> None:
+    page = Visitor(app).send("/login", [("token", "wrong"), ("next", "/jobs/1?x=2")])
+    assert page.html.xpath("//input[@name='next']/@value") == ["/jobs/1?x=2"]
+
+
 def test_no_secret_is_written_down(live: Live, home_database: Database, caplog: pytest.LogCaptureFixture) -> None:
     token = access.add_token(home_database, "ada", Role.OPERATOR)
     code = live.site.code.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from db import progress
@@ -74,3 +76,9 @@ def test_a_list_follows_a_stream_only_while_something_moves(operator: Visitor, s
     assert "hx-sse" in operator.get("/").text
     operator.send(f"/jobs/{job_id}/cancel")
     assert "htmx" not in operator.get("/").text
+
+
+def test_an_update_that_fails_takes_nothing_away_from_a_page_that_moves(viewer: Visitor, job_id: int) -> None:
+    for path in ("/", f"/jobs/{job_id}"):
+        (config,) = viewer.get(path).html.xpath("//meta[@name='htmx-config']/@content")
+        assert {"4xx", "5xx"} <= set(json.loads(config)["noSwap"])

@@ -46,6 +46,15 @@ def test_problems_are_shown_by_code_and_one_by_one(operator: Visitor, plan: Page
     assert "identity" not in plan.html.xpath("//textarea")[0].text.split("recipe:")[0].split("\n")[-2:]
 
 
+def test_a_place_counts_from_the_only_root_if_none_is_chosen(operator: Visitor, archive: Path) -> None:
+    assert str(archive) in operator.get("/submit").words
+    begun = operator.send("/submit", [("place", "m.csv"), ("recipe", "identity")])
+    assert begun.status == 303
+    page = settled(operator, begun.headers["location"])
+    assert "5 lines, 2 problems" in page.words
+    assert "keeps its own" in page.words
+
+
 def test_what_was_planned_is_submitted_with_the_recipe_of_the_text(
     operator: Visitor, home_database: Database, plan: Page
 ) -> None:
@@ -89,7 +98,7 @@ def test_a_manifest_is_sent_in_the_form_itself(operator: Visitor, archive: Path)
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ([("place", "m.csv")], "BAD_VALUE"),
+        ([("root", "/nowhere"), ("place", "m.csv")], "PATH_UNSAFE"),
         ([("root", "/etc"), ("place", "passwd")], "PATH_UNSAFE"),
         ([("upload", "0" * 32)], "UNKNOWN_UPLOAD"),
         ([("recipe", "recipe: [x")], "BAD_VALUE RECIPE_UNREADABLE"),
