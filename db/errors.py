@@ -226,7 +226,10 @@ CODES: dict[str, CodeFacts] = {
         "The selection means another number of items than it did when it was looked at.",
         "Look again, and confirm the new number.",
     ),
-    "HOME_IN_USE": CodeFacts("Another run works in this home.", "Wait for it, stop it, or use another `--home`."),
+    "HOME_IN_USE": CodeFacts(
+        "Another run, or a server, works in this home.",
+        "It does this one's jobs too: `reelwright watch JOB`, then `reelwright get JOB`; or use another `--home`.",
+    ),
     "WORKER_EXTRA_MISSING": CodeFacts(
         "This machine cannot touch pixels: the worker extra is not installed.",
         "Install it with: pip install 'reelwright[worker]'.",

@@ -270,6 +270,12 @@ def names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+def under_its_name(recipe: Recipe) -> Recipe:
+    """Return a shipped recipe in place of one that says the same under another name, as texts on pages do; else it."""
+    shipped = (resolve(name) for name in names())
+    return next((each for each in shipped if each.fingerprint() == recipe.fingerprint()), recipe)
+
+
 def _step(entry: Any, number: int, name: str) -> Step:
     where = f"Recipe {name}, step {number}"
     if isinstance(entry, str):

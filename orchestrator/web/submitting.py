@@ -78,7 +78,7 @@ def named_recipe(given: str | dict[str, object] | list[object] | None) -> Recipe
     if given is None:
         return None
     if not isinstance(given, str):
-        return recipes.from_document(given, "web")
+        return recipes.under_its_name(recipes.from_document(given, "own recipe"))
     if given not in recipes.names():
         raise InputError(f"There is no shipped recipe {given!r:.80}", code="UNKNOWN_RECIPE")
     return recipes.resolve(given)

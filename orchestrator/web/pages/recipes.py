@@ -16,7 +16,7 @@ from orchestrator.web.answers import answer, error_facts
 from orchestrator.web.auth import OPERATOR
 
 router = APIRouter(dependencies=[OPERATOR])
-NAME = "web"
+NAME = "own recipe"
 """What a recipe is called that was written on a page."""
 
 
