@@ -289,7 +289,7 @@ def _step(entry: Any, number: int, name: str) -> Step:
     if params is not None and not isinstance(params, dict):
         raise RecipeError(f"{where}: the parameters of {stage} must be a mapping", code="BAD_PARAMETER")
     try:
-        parameters = spec.params.model_validate(params or {})
+        parameters = spec.params.model_validate(params or {}, context=stages.AS_WRITTEN)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

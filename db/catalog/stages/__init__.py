@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from db.catalog.entry_points import Catalog, with_outside
 from db.catalog.stages import color, detail, invention, repairs, steadiness
-from db.catalog.stages.spec import ColorParams, Exemption, ReelNeed, StageParams, StageSpec
+from db.catalog.stages.spec import AS_WRITTEN, ColorParams, Exemption, ReelNeed, StageParams, StageSpec
 
-__all__ = ["GROUP", "STAGES", "ColorParams", "Exemption", "ReelNeed", "StageParams", "StageSpec"]
+__all__ = ["AS_WRITTEN", "GROUP", "STAGES", "ColorParams", "Exemption", "ReelNeed", "StageParams", "StageSpec"]
 
 GROUP = "reelwright.stages"
 """Entry points of this group name a ``StageSpec``; its ``module`` holds the code."""

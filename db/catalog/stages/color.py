@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from db.catalog.architectures import ARCHITECTURES
-from db.catalog.stages.spec import ColorParams, StageParams, StageSpec, check_task
+from db.catalog.stages.spec import AS_WRITTEN, ColorParams, StageParams, StageSpec, check_task
 from db.catalog.weights import Card, card, resolve
 
 
@@ -60,7 +60,7 @@ class ColorizeParams(ColorParams):
     detector: str | None = Field(None, description="Weights that find the boxes; none looks for no objects.")
 
     @model_validator(mode="after")
-    def _check_options(self) -> ColorizeParams:
+    def _check_options(self, info: ValidationInfo) -> ColorizeParams:
         spec = check_task(self.card.name, "colorizer", "colours nothing")
         for name in _OPTIONS:
             if getattr(self, name) is not None and name not in spec.options:
@@ -68,13 +68,17 @@ class ColorizeParams(ColorParams):
                 raise ValueError(f"{spec.title} has no option {name}; its options: {has}")
         if self.detector is not None and ARCHITECTURES[card(self.detector).architecture].task != "detector":
             raise ValueError(f"{self.detector} finds no objects")
+        if info.context == AS_WRITTEN:
+            self._refuse_idle()
+        if spec.name == "gcp" and self.imagenet_class is None:
+            raise ValueError("GCP must be told what the picture shows: give imagenet_class")
+        return self
+
+    def _refuse_idle(self) -> None:
         if self.sampling == "greedy" and self.seed is not None:
             raise ValueError("sampling greedy does not use seed")
         if self.amount is not None and self.direction is None:
             raise ValueError("amount does nothing without direction")
-        if spec.name == "gcp" and self.imagenet_class is None:
-            raise ValueError("GCP must be told what the picture shows: give imagenet_class")
-        return self
 
     @property
     def card(self) -> Card:

@@ -17,8 +17,8 @@ ReelNeed = Literal["cuts", "exposure", "motion", "sharpness", "dye", "grain"]
 _MOST_PIXELS = 10**6
 """Of a side of a region: far beyond any picture."""
 _MOST_FRAMES = 10**9
-_IN_VARIANT = "in a variant"
-"""Context in which parameters are validated that a variant takes over from its step."""
+AS_WRITTEN = "as written"
+"""Context of a recipe that somebody writes. One in a job was taken before, by an earlier release perhaps."""
 
 
 def _check_range(frames: tuple[int, int]) -> tuple[int, int]:
@@ -113,11 +113,11 @@ class StageParams(BaseModel):
         return cls.rename(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
-    def _check_variants(self) -> StageParams:
+    def _check_variants(self, info: ValidationInfo) -> StageParams:
         for number, variant in enumerate(self.variants or (), start=1):
             try:
                 idle = self.varied(variant).idle_names & self.rename(variant.model_extra or {}).keys()
-                if idle:
+                if idle and info.context == AS_WRITTEN:
                     raise ValueError(f"variant {number}: its method does not use {', '.join(sorted(idle))}")
             except ValidationError as error:
                 first = error.errors()[0]
@@ -128,7 +128,7 @@ class StageParams(BaseModel):
     @model_validator(mode="after")
     def _check_all_used(self, info: ValidationInfo) -> StageParams:
         """Refuse what would do nothing anywhere; of what a variant takes over, some may stand idle."""
-        if info.context != _IN_VARIANT:
+        if info.context == AS_WRITTEN:
             idle = frozenset.intersection(*(each.idle_names for each in self.in_force))
             for name in sorted(idle):
                 chooser = self.USED_WITH[name][0]
@@ -148,7 +148,7 @@ class StageParams(BaseModel):
     def varied(self, variant: Variant) -> Self:
         """Return the parameters that are in force where a variant is."""
         values = {name: getattr(self, name) for name in self.model_fields_set - {"variants", "exemptions"}}
-        return type(self).model_validate(values | self.rename(variant.model_extra or {}), context=_IN_VARIANT)
+        return type(self).model_validate(values | self.rename(variant.model_extra or {}))
 
     @property
     def in_force(self) -> tuple[Self, ...]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from db.catalog.stages import STAGES
+from db.catalog.stages import AS_WRITTEN, STAGES
 
 OTHER = {
     "radius": 3, "weights": "spandrel:scunet", "double_rate": True, "sensitivity": 1.5, "least_contrast": 0.1,
@@ -46,12 +46,13 @@ def test_a_parameter_is_used_or_refused(stage: str, name: str, chooser: str, val
     params = STAGES[stage].params
     given = {chooser: value, name: _given(stage, name)}
     if used:
-        assert getattr(params.model_validate(given), name) == given[name]
+        assert getattr(params.model_validate(given, context=AS_WRITTEN), name) == given[name]
     else:
         with pytest.raises(ValidationError, match=f"{chooser} {value} does not use {name}"):
-            params.model_validate(given)
+            params.model_validate(given, context=AS_WRITTEN)
+        assert getattr(params.model_validate(given), name) == given[name]  # in a job that took it it stays
     default = {chooser: value, name: params.model_fields[name].default}
-    params.model_validate(default)  # as stored steps have it
+    params.model_validate(default, context=AS_WRITTEN)  # as stored steps have it
 
 
 def test_naming_weights_asks_for_the_network() -> None:
@@ -72,18 +73,18 @@ def test_naming_weights_asks_for_the_network() -> None:
 def test_what_some_variant_uses_is_not_refused(variants: list[dict[str, Any]], refused: str) -> None:
     document = {"method": "spatial", "radius": 3, "variants": variants}
     if not refused:
-        STAGES["denoise"].params.model_validate(document)
+        STAGES["denoise"].params.model_validate(document, context=AS_WRITTEN)
         return
     with pytest.raises(ValidationError, match=refused):
-        STAGES["denoise"].params.model_validate(document)
+        STAGES["denoise"].params.model_validate(document, context=AS_WRITTEN)
 
 
 @pytest.mark.parametrize("more", [{"sampling": "greedy", "seed": 3}])
 def test_a_seed_is_refused_where_nothing_is_drawn(more: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="greedy does not use seed"):
-        STAGES["colorize"].params.model_validate({"model": "coltran", **more})
+        STAGES["colorize"].params.model_validate({"model": "coltran", **more}, context=AS_WRITTEN)
 
 
 def test_an_amount_needs_a_direction() -> None:
     with pytest.raises(ValidationError, match="without direction"):
-        STAGES["colorize"].params.model_validate({"model": "gcp", "imagenet_class": 3, "amount": 4})
+        STAGES["colorize"].params.model_validate({"model": "gcp", "imagenet_class": 3, "amount": 4}, context=AS_WRITTEN)
