@@ -9,10 +9,10 @@ from itertools import combinations
 import pytest
 from scipy import optimize
 
-from benchmarks.study_intervals import LEAST, MOST, coverage, made_up_votes
 from db.errors import InputError
 from orchestrator.judging import davidson
 from orchestrator.judging.davidson import Comparison, PairOutcome, ranking
+from tests.support.voters import LEAST, MOST, coverage, made_up_votes
 
 
 def votes(*counts: tuple[str, str, int, int, int], rater: str = "r") -> list[Comparison]:
