@@ -11,7 +11,6 @@ import pytest
 from db.session import Database
 from db.settings import Settings
 from orchestrator import supervise
-from orchestrator.on_demand import worker_process
 
 
 def share(slots: int, set_mb: int = 0) -> int:
@@ -60,5 +59,5 @@ def test_workers_and_errands_are_told_their_share(
     )
     house: Any = Settings(home=tmp_path, slots=3, worker_memory_mb=set_mb)
     supervise.Fleet(house, home_database).start()
-    worker_process.start(house, "probe")
+    supervise.start_errand(house, "probe")
     assert told == [str(share(3, set_mb))] * 4
