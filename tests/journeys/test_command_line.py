@@ -260,7 +260,7 @@ def test_people_at_other_shells_speak_with_a_run_that_works(person: Person, arch
     assert watcher.wait(20) == 1
 
     second = person.begin(*command)
-    person.wait_for_segments(4)
+    wait_until(lambda: person.ask("status", 1)["job"]["state"] == "running", 60, "the second run goes on with the job")
     assert person.ask("cancel", 1)["state"] == "cancelled"
     said, complained = second.communicate(timeout=40)
     assert (second.returncode, complained) == (1, "")

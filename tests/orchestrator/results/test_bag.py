@@ -217,7 +217,8 @@ def test_no_bag_lies_among_frames(settings: Settings, home_database: Database, s
     reel.mkdir()
     for number in range(1, 7):
         (reel / f"f_{number}.png").write_bytes(b"frame")
-    submit(settings, home_database, reel, SubmitOptions())
+    as_reel = settings.model_copy(update={"numbered": "reel"})
+    submit(as_reel, home_database, reel, SubmitOptions())
     with pytest.raises(InputError) as caught:
         write_bag(home_database, store, job, reel / "bag", INFO)
     assert caught.value.code == "OUTPUT_ON_SOURCE"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from db.catalog.stages import STAGES
+from db.catalog.stages import AS_WRITTEN, STAGES
 from tests.support.damage import clip, film, psnr_db, reel, step, with_flicker, with_grain
 from workers import stages
 from workers.frames import STILL, Clip
@@ -157,7 +157,7 @@ def test_a_given_mask_is_filled_in_a_still_from_what_lies_around() -> None:
 
 def test_what_looks_for_nothing_takes_no_parameters_of_the_search() -> None:
     with pytest.raises(ValueError, match="mask given does not use sensitivity"):
-        STAGES["dirt"].params.model_validate({"mask": "given", "sensitivity": 1.5})
+        STAGES["dirt"].params.model_validate({"mask": "given", "sensitivity": 1.5}, context=AS_WRITTEN)
 
 
 def test_remembering_from_one_window_to_the_next_changes_no_bit() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from db.catalog.stages import STAGES
+from db.catalog.stages import AS_WRITTEN, STAGES
 from tests.support.damage import clip, film, psnr_db, reel, step, with_grain
 from workers import stages
 from workers.frames import STILL
@@ -115,7 +115,7 @@ def test_detail_under_a_thin_scratch_can_be_kept() -> None:
 )
 def test_a_parameter_that_the_method_does_not_use_is_refused(params: dict[str, object], name: str) -> None:
     with pytest.raises(ValueError, match=f"does not use {name}"):
-        STAGES["scratch"].params.model_validate(params)
+        STAGES["scratch"].params.model_validate(params, context=AS_WRITTEN)
 
 
 def test_a_scratch_that_lies_in_all_frames_can_stay() -> None:
