@@ -18,7 +18,7 @@ from db.errors import InputError
 from db.progress import ItemRow, JobRow, item_row, job_row
 from db.selection import Selection, score_condition
 from db.session import Database
-from db.states import ITEM_OVER, TaskState
+from db.states import TaskState
 from db.tables import Item, ItemScore, Job, Task, Worker
 
 WINDOW = 12_000
@@ -181,14 +181,16 @@ def code_counts(db: Database, job_id: int) -> dict[str, int]:
 
 
 def finished_count(db: Database, job_id: int, selection: Selection) -> int:
-    """Count the items that are meant and have reached an end: those that can be started again.
+    """Count the items that ``ledger.rerun`` would start again; unlike there, no condition means all of them.
 
-    It looks at every such item, so it is for a question that a person is asked once, not for a list.
-    ``external_ids`` is not asked here.
+    It looks at every such item, so it is for a question that a person is asked once, not for a list. Of
+    ``external_ids`` there may be as many as somebody chooses on a page.
     """
-    statement = select(func.count()).select_from(Item).where(Item.job_id == job_id, Item.state.in_(ITEM_OVER))
+    statement = select(func.count()).select_from(Item).where(Item.job_id == job_id, *selection.conditions_to_rerun())
+    if selection.external_ids:
+        statement = statement.where(Item.external_id.in_(selection.external_ids))
     with db.read() as connection:
-        return connection.scalar(statement.where(*selection.conditions())) or 0
+        return connection.scalar(statement) or 0
 
 
 def _indexed(job_id: int, selection: Selection) -> Iterator[Select[Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, select
 
 from db.bounds import ScoreBound
-from db.states import ItemState
+from db.states import ITEM_OVER, ItemState
 from db.tables import Item, ItemScore
 
 
@@ -31,6 +31,10 @@ class Selection:
     def looks_into_items(self) -> bool:
         """Whether no index leads to what is meant, so that items must be looked through."""
         return bool(self.text or self.scores)
+
+    def conditions_to_rerun(self) -> list[ColumnElement[bool]]:
+        """Return what must hold of a row that is meant and can be started again: it is over, and names a source."""
+        return [Item.source_json.is_not(None), Item.state.in_(ITEM_OVER), *self.conditions()]
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what must hold of a row of items; ids are the caller's, who asks for them in chunks."""

@@ -17,7 +17,7 @@ from db.ledger.submission import add_bundles, add_probes
 from db.recipe import Recipe
 from db.selection import Selection
 from db.session import Database
-from db.states import ITEM_LIVE, ITEM_OVER, JOB_OVER, ItemKind, ItemState, JobState, TaskState
+from db.states import ITEM_LIVE, JOB_OVER, ItemKind, ItemState, JobState, TaskState
 from db.store.keys import item_prefix
 from db.tables import Item, Job, Task
 
@@ -130,9 +130,7 @@ def _items_to_rerun(connection: Connection, job_id: int, selection: Selection) -
         selection = Selection(states=(ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED))
     statement = select(
         Item.id, Item.kind, Item.state, Item.generation, Item.frames_done, Item.frames_total, Item.seq
-    ).where(
-        Item.job_id == job_id, Item.source_json.is_not(None), Item.state.in_(ITEM_OVER), *selection.conditions()
-    )  # fmt: skip
+    ).where(Item.job_id == job_id, *selection.conditions_to_rerun())
     ids = sorted(set(selection.external_ids))
     parts = [statement.where(Item.external_id.in_(ids[first : first + CHUNK])) for first in range(0, len(ids), CHUNK)]
     rows: list[Row[*tuple[Any, ...]]] = []

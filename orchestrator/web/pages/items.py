@@ -120,7 +120,8 @@ def ask_rerun(
     job, database = progress.job(site.database, job_id), site.database
     if of == "chosen":
         ids = pages.external_ids(database, job_id, item)
-        count, pairs = _finished_of(database, ids, item), [("item", str(each)) for each in item]
+        count = pages.finished_count(database, job_id, Selection(external_ids=ids)) if ids else 0
+        pairs = [("item", str(each)) for each in item]
         said = f"You chose {len(ids)}."
     else:
         count, pairs = pages.finished_count(database, job_id, chosen.selection()), chosen.pairs
@@ -150,10 +151,6 @@ def rerun_items(
 
 
 _FINISHED = (ItemState.DONE, ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED)
-
-
-def _finished_of(database: Database, ids: tuple[str, ...], numbers: list[int]) -> int:
-    return sum(pages.item(database, number)[1].state in _FINISHED for number in numbers) if ids else 0
 
 
 def _show(

@@ -81,6 +81,19 @@ def test_chosen_items_are_started_again_after_a_question(
     assert (again.state, again.generation) == ("pending", 2)
 
 
+@pytest.mark.parametrize("of", ["matching&state=failed", "chosen"])
+def test_a_line_that_names_no_source_is_not_counted_among_what_can_be_started_again(
+    operator: Visitor, settings: Settings, home_database: Database, archive: Path, of: str
+) -> None:
+    (archive / "n.csv").write_text("id,uri,fps\nbad,a.jpg,never\ngone,c.jpg,\n")
+    job = submit(settings, home_database, archive / "n.csv", SubmitOptions(recipe="identity")).job_id
+    numbers = "".join(f"&item={row.id}" for row in progress.items(home_database, job))
+    ask = operator.get(f"/jobs/{job}/rerun?of={of}{numbers if of == 'chosen' else ''}")
+    form = ask.html.xpath("//main//form")[0]
+    answer = operator.send(form.action, [(each.name, each.value or "") for each in form.inputs if each.name])
+    assert "1 item will be done again" in operator.get(answer.headers["location"]).words
+
+
 def test_another_number_than_was_confirmed_changes_nothing(
     operator: Visitor, home_database: Database, job_id: int
 ) -> None:
