@@ -81,8 +81,16 @@ class Lineage:
         return self.generations[-1] if self.generations else None
 
 
-def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> Iterator[Lineage]:
+def lineages(
+    db: Database, job_id: int, *, external_ids: Sequence[str] = (), with_work: bool = True
+) -> Iterator[Lineage]:
     """Items in manifest order with all that is known of them, read page by page.
+
+    Args:
+        db: The database.
+        job_id: The job.
+        external_ids: Only these items; empty means all.
+        with_work: Whether attempts, machines and reviews are asked for too: of a long reel there are thousands.
 
     Raises:
         InputError: ``UNKNOWN_JOB``.
@@ -99,9 +107,9 @@ def lineages(db: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> 
         with db.read() as connection:
             rows = connection.execute(statement.where(Item.seq > after).order_by(Item.seq).limit(PAGE)).all()
             results = _results(connection, rows)
-            work = _item_attempts(connection, rows, results)
+            work = _item_attempts(connection, rows, results) if with_work else _ItemAttempts.none()
             machines = _machines(connection, work.workers)
-        reviews = judgments.item_reviews(db, [row.id for row in rows])
+        reviews = judgments.item_reviews(db, [row.id for row in rows]) if with_work else {}
         for row in rows:
             record = item_view(row, job_recipe, options) if row.source_json else None
             generations = tuple(_generation(row, each, work, reviews.get(row.id, ())) for each in results[row.id])
@@ -129,6 +137,11 @@ class _ItemAttempts:
     by_bundle: dict[int, list[AttemptRow]]
     """Of stills, by the task that they travelled in."""
 
+    @classmethod
+    def none(cls) -> _ItemAttempts:
+        """Return none at all."""
+        return cls(defaultdict(list), defaultdict(list))
+
     @property
     def workers(self) -> set[str]:
         return {each.worker for attempts in (*self.by_item.values(), *self.by_bundle.values()) for each in attempts}
@@ -137,7 +150,7 @@ class _ItemAttempts:
 def _item_attempts(
     connection: Connection, items: Sequence[Row[Any]], results: Mapping[int, Sequence[Row[Any]]]
 ) -> _ItemAttempts:
-    work = _ItemAttempts(defaultdict(list), defaultdict(list))
+    work = _ItemAttempts.none()
     columns = (Task.kind, Task.item_id, Task.start_frame, Task.stop_frame, Task.generation)
     statement = select(Attempt.__table__, *columns).join(Task, Task.id == Attempt.task_id).order_by(Attempt.id)
     for row in connection.execute(statement.where(Task.item_id.in_([item.id for item in items]))):

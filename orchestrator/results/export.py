@@ -135,9 +135,7 @@ def export(
     root = os.path.realpath(folder)
     os.makedirs(root, exist_ok=True)
     items = _ItemExport(store, root, open_placer(database, home, store), copies)
-    subjects = _export_items(
-        database, job_id, _used_names(database, job_id), external_ids, with_lineage=papers is not None
-    )
+    subjects = export_items(database, job_id, external_ids=external_ids, with_lineage=papers is not None)
     count = 0
     faults: list[tuple[str, InputError]] = []
     for count, subject in enumerate(subjects, start=1):
@@ -200,18 +198,15 @@ class _ItemExport:
             self._placer.put(fresh, target)
 
 
-def export_items(database: Database, job_id: int, *, external_ids: Sequence[str] = ()) -> Iterator[ExportItem]:
-    """Yield a job's items in manifest order with their lineage, and the names that their outputs have in a folder.
+def export_items(
+    database: Database, job_id: int, *, external_ids: Sequence[str] = (), with_lineage: bool = True
+) -> Iterator[ExportItem]:
+    """Yield a job's items in manifest order with the names that their outputs have in a folder, and their lineage.
 
     Raises:
         InputError: ``UNKNOWN_ITEM`` when no item has one of the ids.
     """
-    return _export_items(database, job_id, _used_names(database, job_id), external_ids, with_lineage=True)
-
-
-def _export_items(
-    database: Database, job_id: int, used: _UsedNames, external_ids: Sequence[str], *, with_lineage: bool
-) -> Iterator[ExportItem]:
+    used = _used_names(database, job_id)
     count = 0
     for external_id, outputs, facts, lineage in _item_outputs(database, job_id, external_ids, with_lineage):
         count += 1

@@ -45,7 +45,7 @@ def tar_pieces(database: Database, store: Store, job_id: int, *, papers: Sidecar
     Raises:
         InputError: ``UNKNOWN_JOB``, ``BLOB_MISSING`` or ``CHECKSUM_MISMATCH``.
     """
-    for subject in export_items(database, job_id):
+    for subject in export_items(database, job_id, with_lineage=papers is not None):
         for output in subject.outputs:
             yield from _blob_pieces(store, output.blob, output.name)
         for part in subject.parts:

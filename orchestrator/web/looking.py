@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from db import pages
@@ -32,10 +33,10 @@ class LookRequest:
     form: Literal["png", "webp"] = "png"
 
 
-def lineage_of(database: Database, item_id: int) -> Lineage:
-    """Return all that is known of an item; raises ``InputError`` ``UNKNOWN_ITEM``."""
+def lineage_of(database: Database, item_id: int, *, with_work: bool = True) -> Lineage:
+    """Return what is known of an item, see ``lineages``; raises ``InputError`` ``UNKNOWN_ITEM``."""
     job_id, item = pages.item(database, item_id)
-    for lineage in lineages(database, job_id, external_ids=(item.external_id,)):
+    for lineage in lineages(database, job_id, external_ids=(item.external_id,), with_work=with_work):
         return lineage
     raise InputError(f"There is no item with the number {item_id}", code="UNKNOWN_ITEM")
 
@@ -53,18 +54,18 @@ def generation_of(lineage: Lineage, number: int | None) -> Generation | None:
 
 def show(site: Site, item_id: int, look: LookRequest) -> ShownPicture:
     """Return a picture that a child process of this machine makes; raises as ``Looks.look``."""
-    return show_lineage(site, lineage_of(site.database, item_id), look)
+    return show_lineage(site, lineage_of(site.database, item_id, with_work=False), look)
 
 
 def show_lineage(site: Site, lineage: Lineage, look: LookRequest) -> ShownPicture:
-    """Return a picture of an item of which everything is known already; raises as :func:`show`."""
+    """Return a picture of an item that was looked up already; raises as :func:`show`."""
     view, wishes = _order(lineage, look)
     return site.looks.look(view, **wishes)
 
 
 def ask(site: Site, item_id: int, look: LookRequest) -> int:
     """Have a picture made by a worker elsewhere; returns the number to poll it by. Raises as ``QueuedLooks.ask``."""
-    view, wishes = _order(lineage_of(site.database, item_id), look)
+    view, wishes = _order(lineage_of(site.database, item_id, with_work=False), look)
     return _queued(site).ask(view, **wishes)
 
 
@@ -73,8 +74,9 @@ def poll(site: Site, look_id: int) -> ShownPicture | None:
     return _queued(site).poll(look_id)
 
 
+@cache
 def can_show_here() -> bool:
-    """Whether this machine can touch pixels."""
+    """Whether this machine can touch pixels; asked at every frame, and looked up once."""
     return not missing_modules("worker")
 
 

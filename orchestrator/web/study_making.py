@@ -217,7 +217,7 @@ def _add_motifs(making: _Making, external_id: str) -> None:
 
 
 def _lineage(site: Site, job_id: int, external_id: str) -> Lineage | None:
-    return next(lineages(site.database, job_id, external_ids=(external_id,)), None)
+    return next(lineages(site.database, job_id, external_ids=(external_id,), with_work=False), None)
 
 
 def _is_still(lineage: Lineage) -> bool:

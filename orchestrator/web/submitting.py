@@ -133,12 +133,12 @@ def resume(site: Site) -> None:
     for upload_id, key, text in site.uploads.orders():
         try:
             unfinished = UnfinishedOrder.model_validate_json(text)
-            _begin_submission(site, unfinished, key)
+            _begin_submission(site, unfinished, key, find_manifest(site, unfinished.order).name)
         except (ReelwrightError, ValueError, OSError) as error:  # it waits for the next start
             log.warning("a submission is not gone on with", upload=upload_id, error=str(error)[:300])
 
 
-def _begin_submission(site: Site, unfinished: UnfinishedOrder, key: str) -> Order:
+def _begin_submission(site: Site, unfinished: UnfinishedOrder, key: str, title: str) -> Order:
     order = unfinished.order
 
     def work(report: Order) -> Submission:
@@ -153,7 +153,7 @@ def _begin_submission(site: Site, unfinished: UnfinishedOrder, key: str) -> Orde
             site.uploads.drop_order(order.upload, key)
         return submission
 
-    return site.background.start("submission", unfinished.who, work, find_manifest(site, order).name)
+    return site.background.start("submission", unfinished.who, work, title)
 
 
 def plan(site: Site, order: PlanOrder, report: Order) -> DryRunReport:
@@ -176,7 +176,7 @@ def start(site: Site, who: str, order: SubmitOrder | PlanOrder) -> Order:
     if order.upload:
         site.uploads.note_order(order.upload, key, unfinished.model_dump_json())
     try:
-        return _begin_submission(site, unfinished, key)
+        return _begin_submission(site, unfinished, key, manifest.name)
     except InputError:
         if order.upload:
             site.uploads.drop_order(order.upload, key)

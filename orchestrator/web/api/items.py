@@ -59,7 +59,7 @@ def download_output(
     request: Request, site: SiteDep, item_id: int, name: str, generation: GenerationQuery = None
 ) -> Response:
     """Download an output: `master`, `still`, `access`, `scores` … One range of bytes may be asked for."""
-    lineage = lineage_of(site.database, item_id)
+    lineage = lineage_of(site.database, item_id, with_work=False)
     result = generation_of(lineage, generation)
     blob = files.find_output(deliverables(result.result.outputs) if result else {}, name)
     shown = f"{safe_path(lineage.external_id)}.{name}{PurePath(blob.name).suffix}".replace("/", "_")
@@ -72,7 +72,7 @@ def download_output(
 @items.get("/{item_id}/timeline")
 def download_timeline(request: Request, site: SiteDep, item_id: int, generation: GenerationQuery = None) -> Response:
     """Download a finished reel's values along its frames, as docs/api describes them."""
-    result = generation_of(lineage_of(site.database, item_id), generation)
+    result = generation_of(lineage_of(site.database, item_id, with_work=False), generation)
     blob = files.find_output(dict(result.result.outputs) if result else {}, "timeline")
     return files.send_blob(request, site.store, blob, "timeline.bin")
 
