@@ -313,6 +313,7 @@ def _size(region: Region, wanted: int | None) -> tuple[int, int]:
 
 def _new_file(order: LookOrder) -> Path:
     """Return a new file whose name says nothing of what is in it."""
-    descriptor, name = mkstemp(suffix=f".{order.form}", prefix="", dir=order.folder)
+    # A random name may begin with a character that none of the store's keys may begin with.
+    descriptor, name = mkstemp(suffix=f".{order.form}", prefix="picture-", dir=order.folder)
     os.close(descriptor)
     return Path(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from db.records import ItemResult, ItemView, Substitute
 from db.s3 import connect
 from db.settings import Settings
 from db.states import ItemKind
+from db.store import keys
 from tests.support import sequences
 from tests.support.reels import House, film, frame_of, house, item, moving, planes_of, probed, whole_life
 from tests.support.servers import S3
@@ -301,6 +303,15 @@ def test_a_shown_picture_says_nothing_of_its_file(view: Viewer, tmp_path: Path) 
             assert opened.info.keys() <= {"loop", "background", "timestamp", "duration"}
         assert b"street" not in data
         assert "a" not in Path(answer["file"]).stem.split("-")
+
+
+def test_a_picture_may_be_stored_whatever_its_file_is_called(
+    view: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(moving(1)[0][0]).save(tmp_path / "a.png")
+    monkeypatch.setattr(tempfile, "_get_candidate_names", lambda: iter(["_a", "_b", "_c"]))
+    view(item(tmp_path / "a.png", kind=ItemKind.STILL))
+    assert keys.check(Path(view.answer["file"]).name)
 
 
 # -- what is not what it was
