@@ -25,7 +25,7 @@ from db.records import Sequence
 from db.states import ItemKind
 from orchestrator.results.sequence_tar import is_part, unpack
 from tests.support.reels import House, film, house, item, moving, whole_life
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 ODD = Path(__file__).parents[3] / "shared" / "media" / "odd"
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
@@ -286,7 +286,7 @@ def _photo_row(at: House, name: str, path: Path) -> Row:
     source, carries, samples = _photo(path)
     row = Row(name, source)
     try:
-        result = restore.restore_still(item(path, "[]", kind=ItemKind.STILL), at.bench())
+        result = restore_still(item(path, "[]", kind=ItemKind.STILL), at.bench())
     except InputError as error:
         row.result = f"refused: `{error.code}`"
         return row

@@ -10,7 +10,7 @@ from db.recipe import parse
 from db.states import ItemKind
 from tests.support.reels import house, item
 from workers.media.stills import xmp
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media" / "photos_bw"
 NAMES = ("armstrong_1946.jpg", "migrant_mother_1936.jpg", "saratoga_broadway_1900s.jpg")
@@ -26,11 +26,11 @@ def test_the_photographers_words_come_through(tmp_path: Path, name: str) -> None
     at, photo = house(tmp_path), item(MEDIA / name, kind=ItemKind.STILL)
     own = xmp.read(MEDIA / name)
     assert own is not None
-    copied = restore.restore_still(photo, at.bench())
+    copied = restore_still(photo, at.bench())
     found = xmp.read(at.path(copied.outputs["still"]))
     assert found is not None
     assert found.body == own.body
-    changed = restore.restore_still(photo.model_copy(update={"recipe": parse("- color_enhance", "r")}), at.bench())
+    changed = restore_still(photo.model_copy(update={"recipe": parse("- color_enhance", "r")}), at.bench())
     found = xmp.read(at.path(changed.outputs["still"]))
     assert found is not None
     assert xmp.properties(found)["DigitalSourceType"].endswith("algorithmicallyEnhanced")

@@ -17,7 +17,7 @@ from db.states import ItemKind
 from tests.support import sequences
 from tests.support.reels import House, house, item, whole_life
 from workers.media.stills import dpx
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 EMPTY = "{recipe: [], outputs: [sequence]}"
 ELSEWHERE = "{recipe: [{denoise: {method: spatial, shots: [[900, 901]]}}], outputs: [sequence]}"
@@ -70,7 +70,7 @@ def test_real_holes_are_named_or_held(at: House) -> None:
 
 
 def _still(at: House, path: Path) -> tuple[Path, Any]:
-    result = restore.restore_still(item(path, "[]", kind=ItemKind.STILL), at.bench())
+    result = restore_still(item(path, "[]", kind=ItemKind.STILL), at.bench())
     return at.path(result.outputs["still"]), result
 
 

@@ -24,6 +24,7 @@ from workers.media.film.framemd5 import FrameChecksum
 from workers.media.source import locate
 from workers.media.stills import files as stills
 from workers.tasks import probe, restore
+from workers.tasks.restore_still import restore_still
 from workers.workbench import Workbench
 
 SHOWN_FRAMES = 20
@@ -113,7 +114,7 @@ def _source_fixity(source: Source, bench: Workbench) -> dict[str, Any]:
 def _compare_still(item: ItemView, order: VerifyOrder, bench: Workbench) -> dict[str, Any]:
     """Restore a still again and compare the pictures; files may differ where a format notes when it was written."""
     assert order.still is not None
-    blob = restore.restore_still(item, bench).outputs["still"]
+    blob = restore_still(item, bench).outputs["still"]
     if blob.sha256 == order.still.sha256:
         return {"sha256": blob.sha256, "same": True}
     now, then = (stills.read(path, bench.settings) for path in (bench.scratch / blob.name, bench.fetch(order.still)))

@@ -40,8 +40,9 @@ from workers import device, malloc
 from workers.process import isolation
 from workers.process.heartbeat import Heartbeat
 from workers.process.rights import source_mode
-from workers.tasks import by_kind, disk_space, restore
+from workers.tasks import by_kind, disk_space
 from workers.tasks.disk_space import SpaceWatch
+from workers.tasks.restore_still import restore_still
 from workers.workbench import Workbench
 
 log = structlog.get_logger(__name__)
@@ -136,7 +137,7 @@ def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Ass
 
 
 def _restore_still(assignment: Assignment, still: ItemView, bench: Workbench) -> ItemResult:
-    result = isolation.perform(assignment, bench, still) if assignment.isolate else restore.restore_still(still, bench)
+    result = isolation.perform(assignment, bench, still) if assignment.isolate else restore_still(still, bench)
     assert isinstance(result, ItemResult)
     return result
 

@@ -35,6 +35,7 @@ from db.states import TaskKind
 from db.store import open_store
 from workers import device
 from workers.tasks import by_kind, restore
+from workers.tasks.restore_still import restore_still
 from workers.workbench import Workbench
 
 PARENT = "REELWRIGHT_PARENT_PID"
@@ -130,7 +131,7 @@ def child_main(settings: Settings) -> None:
 
 def _do(order: IsolateOrder, bench: Workbench) -> TaskResult | ItemResult:
     if order.still is not None:
-        return restore.restore_still(order.still, bench)
+        return restore_still(order.still, bench)
     return by_kind.WORK[order.assignment.kind](order.assignment, bench)
 
 

@@ -19,4 +19,4 @@ WORK: Mapping[TaskKind, Callable[[Assignment, Workbench], TaskResult | ItemResul
         TaskKind.ASSEMBLE: assemble.assemble,
     }
 )
-"""Of a reel's tasks; stills are restored one by one by ``restore.restore_still``."""
+"""Of a reel's tasks; stills are restored one by one by ``restore_still.restore_still``."""

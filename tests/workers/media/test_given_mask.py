@@ -13,7 +13,7 @@ from db.states import ItemKind
 from tests.support.reels import House, film, house, item, moving, probed
 from workers.media import given_mask
 from workers.media.reel import open_reel
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_still_is_filled_where_its_mask_is_white_and_nowhere_else(at: House, t
     cv2.imwrite(str(tmp_path / "m.png"), mask)
     view = item(tmp_path / "a.png", "{recipe: [inpaint: {dilate_px: 0}], outputs: [masks]}", kind=ItemKind.STILL)
     view = view.model_copy(update={"source": view.source.model_copy(update={"mask": str(tmp_path / "m.png")})})
-    result = restore.restore_still(view, at.bench())
+    result = restore_still(view, at.bench())
     made = cv2.imread(str(at.path(result.outputs["still"])), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(made[mask == 0], damaged[mask == 0])
     assert np.abs(made[mask > 0].astype(int) - clean[mask > 0]).mean() < 6

@@ -18,6 +18,7 @@ from tests.support.reels import House, film, house, item, moving, order, probed,
 from workers.media.source import fixity, locate_mask
 from workers.on_demand import verify
 from workers.tasks import assemble, inspect, probe, restore
+from workers.tasks.restore_still import restore_still
 
 
 def _files(folder: Path, count: int = 3) -> list[Path]:
@@ -111,9 +112,9 @@ def _refusal(work: object) -> str:
 
 def test_a_still_that_was_exchanged_for_a_link_is_not_read(at: House, tmp_path: Path) -> None:
     view = _item(_picture(tmp_path / "in" / "a.png"), kind=ItemKind.STILL)
-    assert restore.restore_still(view, at.bench()).facts["sha256"]
+    assert restore_still(view, at.bench()).facts["sha256"]
     _lead_out(tmp_path / "in" / "a.png")
-    assert _refusal(lambda: restore.restore_still(view, at.bench())) == "PATH_UNSAFE"
+    assert _refusal(lambda: restore_still(view, at.bench())) == "PATH_UNSAFE"
     assert _refusal(lambda: probe.describe(view.source, at.settings, at.bench().scratch)) == "PATH_UNSAFE"
 
 
@@ -121,9 +122,9 @@ def test_a_folder_on_the_way_that_was_exchanged_leads_nowhere(at: House, tmp_pat
     (tmp_path / "in" / "deep").mkdir()
     path = _picture(tmp_path / "in" / "deep" / "a.png")
     view = item(path, kind=ItemKind.STILL, roots=beneath.real_roots((str(tmp_path / "in"),)))
-    assert restore.restore_still(view, at.bench()).outputs
+    assert restore_still(view, at.bench()).outputs
     _lead_out(tmp_path / "in" / "deep")
-    assert _refusal(lambda: restore.restore_still(view, at.bench())) == "PATH_UNSAFE"
+    assert _refusal(lambda: restore_still(view, at.bench())) == "PATH_UNSAFE"
 
 
 def _exchange_root(folder: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_root_that_was_exchanged_for_a_link_allows_nothing_else(at: House, tmp
 def test_a_job_of_the_first_release_has_no_roots_and_reads_what_it_names(at: House, tmp_path: Path) -> None:
     view = item(_lead_out(_picture(tmp_path / "in" / "a.png")), kind=ItemKind.STILL)
     assert view.source.roots is None
-    assert restore.restore_still(view, at.bench()).outputs
+    assert restore_still(view, at.bench()).outputs
 
 
 def test_a_film_that_was_exchanged_is_not_read_by_any_task(at: House, tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_a_sound_file_that_leads_outside_is_not_heard(at: House, tmp_path: Path)
 def test_a_mask_that_leads_outside_is_not_read(at: House, tmp_path: Path) -> None:
     mask = _lead_out(_picture(tmp_path / "in" / "m.png"))
     view = _item(_picture(tmp_path / "in" / "a.png"), kind=ItemKind.STILL, mask=str(mask))
-    assert _refusal(lambda: restore.restore_still(view, at.bench())) == "PATH_UNSAFE"
+    assert _refusal(lambda: restore_still(view, at.bench())) == "PATH_UNSAFE"
 
 
 @pytest.mark.parametrize("whole", [True, False])

@@ -25,7 +25,7 @@ from tests.support import sequences
 from tests.support.reels import House, film, frame_of, house, item, moving, planes_of, probed, whole_life
 from tests.support.servers import S3
 from workers.on_demand import look
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 
 class Viewer:
@@ -242,7 +242,7 @@ def test_an_enlarged_master_is_cut_where_the_source_is(view: Viewer, tmp_path: P
 
 def _still(view: Viewer, path: Path, **more: Any) -> tuple[ItemView, ItemResult]:
     item_ = item(path, kind=ItemKind.STILL, **more)
-    return item_, restore.restore_still(item_, view.at.bench())
+    return item_, restore_still(item_, view.at.bench())
 
 
 def test_a_still_stands_upright_and_its_profile_is_followed(view: Viewer, tmp_path: Path) -> None:

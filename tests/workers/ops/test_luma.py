@@ -17,7 +17,7 @@ from tests.support import damage, sequences, tint
 from tests.support.reels import House, film, house, item, moving, planes_of, whole_life
 from workers.media.pixels import WEIGHTS
 from workers.ops import luma
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 
 def _random(seed: int, count: int = 1, spread: float = 0.6) -> torch.Tensor:
@@ -131,7 +131,7 @@ def test_a_still_in_colour_has_its_own_luma(tmp_path: Path, bits: int) -> None:
     at, grey = house(tmp_path), moving(1, bits=bits)[0][0]
     Image.fromarray(grey).save(tmp_path / "a.png")
     still = item(tmp_path / "a.png", kind=ItemKind.STILL).model_copy(update={"recipe": _recipe(at, True, False)})
-    made = sequences.read(at.path(restore.restore_still(still, at.bench()).outputs["still"]))
+    made = sequences.read(at.path(restore_still(still, at.bench()).outputs["still"]))
     assert made.shape[2] == 3
     luma_codes = made.astype(np.float64) @ [0.299, 0.587, 0.114]
     assert np.abs(luma_codes - grey).max() <= 1

@@ -16,7 +16,8 @@ from db.states import ItemKind
 from tests.support import tint
 from tests.support.reels import House, film, house, item, moving, whole_life
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, restore
+from workers.tasks import ai_marking
+from workers.tasks.restore_still import restore_still
 
 INVENTED = source_types.uri(source_types.INVENTED)
 ENHANCED = source_types.uri(source_types.ENHANCED)
@@ -35,7 +36,7 @@ def _still(at: House, name: str, recipe: Recipe, *, colour: bool = False) -> Any
     samples = np.moveaxis(moving(1, 16, 24, channels=3 if colour else 1)[0], 0, 2)
     Image.fromarray(samples if colour else samples[..., 0]).save(at.folder / name)
     still = item(at.folder / name, kind=ItemKind.STILL).model_copy(update={"recipe": recipe})
-    return restore.restore_still(still, at.bench())
+    return restore_still(still, at.bench())
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.jp2"])
@@ -67,7 +68,7 @@ def test_colour_that_was_there_is_not_invented(at: House) -> None:
 
 def test_a_correction_never_hides_what_was_invented_before(at: House, tmp_path: Path) -> None:
     coloured = at.path(_still(at, "a.png", _tinted(at)).outputs["still"])
-    again = restore.restore_still(item(coloured, "- color_enhance", kind=ItemKind.STILL), at.bench())
+    again = restore_still(item(coloured, "- color_enhance", kind=ItemKind.STILL), at.bench())
     assert xmp.properties(xmp.read(at.path(again.outputs["still"])))["DigitalSourceType"] == INVENTED
     reel = item(film(tmp_path / "a.mkv", moving(4), "gray")).model_copy(update={"recipe": _tinted(at)})
     master = at.path(whole_life(at, reel)[1].outputs["master"])
@@ -83,7 +84,7 @@ def test_the_sources_own_packet_survives_a_step(at: House) -> None:
     for name in ("a.png", "a.tif"):
         Image.fromarray(moving(1, 16, 24)[0][0]).save(at.folder / name)
         xmp.write(at.folder / name, own)
-        untouched = restore.restore_still(item(at.folder / name, kind=ItemKind.STILL), at.bench())
+        untouched = restore_still(item(at.folder / name, kind=ItemKind.STILL), at.bench())
         found = xmp.read(at.path(untouched.outputs["still"]))
         assert found is not None
         assert found.body == own.body

@@ -14,7 +14,8 @@ from PIL import Image
 from db.recipe import parse
 from db.states import ItemKind
 from tests.support.reels import House, film, house, item, moving, planes_of, whole_life
-from workers.tasks import restore, step_changes
+from workers.tasks import step_changes
+from workers.tasks.restore_still import restore_still
 
 STEPS = """
 - deflicker: {window: 7}
@@ -78,7 +79,7 @@ def test_a_still_has_them_too(at: House, tmp_path: Path) -> None:
     samples = moving(1, 32, 32)[0][0]
     Image.fromarray(samples).save(tmp_path / "a.png")
     still = item(tmp_path / "a.png", "[{color_enhance: {}}]", kind=ItemKind.STILL)
-    result = restore.restore_still(still, at.bench())
+    result = restore_still(still, at.bench())
     with Image.open(at.path(result.outputs["still"])) as made:
         share = np.mean(np.asarray(made) != samples)
     assert result.facts["steps"][0]["changed"] == pytest.approx(share, abs=0.002)

@@ -15,7 +15,8 @@ from db.settings import LEAST_WORKER_MEMORY_MB, Settings
 from db.states import ItemKind
 from tests.support.reels import House, film, house, item, moving, probed
 from workers import __main__ as workers_main
-from workers.tasks import restore, work_size
+from workers.tasks import work_size
+from workers.tasks.restore_still import restore_still
 from workers.tasks.work_size import PictureShape
 
 TWICE = "[{denoise: {method: spatial}}, upscale, upscale]"
@@ -23,7 +24,7 @@ TWICE = "[{denoise: {method: spatial}}, upscale, upscale]"
 
 def refused(at: House, path: Path, recipe: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        restore.restore_still(item(path, recipe, kind=ItemKind.STILL), at.bench())
+        restore_still(item(path, recipe, kind=ItemKind.STILL), at.bench())
     assert caught.value.code == "TOO_LARGE"
     return caught.value
 
@@ -37,7 +38,7 @@ def photo(tmp_path: Path) -> Path:
 def test_a_still_that_a_recipe_would_make_too_large_names_the_step(tmp_path: Path, photo: Path) -> None:
     at = house(tmp_path, max_pixels=24 * 32 * 16 - 1)
     assert "step 3, upscale, makes 128x96 of 32x24" in refused(at, photo, TWICE).message
-    restore.restore_still(item(photo, TWICE, kind=ItemKind.STILL), house(tmp_path, max_pixels=24 * 32 * 16).bench())
+    restore_still(item(photo, TWICE, kind=ItemKind.STILL), house(tmp_path, max_pixels=24 * 32 * 16).bench())
 
 
 def test_a_reel_that_a_recipe_would_make_too_large_ends_at_the_probe(tmp_path: Path) -> None:

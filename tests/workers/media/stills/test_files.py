@@ -22,7 +22,7 @@ from tests.support.reels import House, house, item, moving
 from tests.workers.media.stills.test_dpx import made as dpx_made
 from workers.media.stills import dpx
 from workers.media.stills import files as stills
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 # A step that has its effect elsewhere: the still is written anew, as it always is, and no sample may move.
 STEP = "[{denoise: {method: spatial, strength: 0.5, shots: [[900, 901]]}}]"
@@ -36,7 +36,7 @@ def at(tmp_path: Path) -> House:
 
 
 def _still(at: House, path: Path, recipe: str = "[]", **more: Any) -> tuple[Path, ItemResult]:
-    result = restore.restore_still(item(path, recipe, kind=ItemKind.STILL, **more), at.bench())
+    result = restore_still(item(path, recipe, kind=ItemKind.STILL, **more), at.bench())
     return at.path(result.outputs["still"]), result
 
 

@@ -22,7 +22,7 @@ from tests.support import sequences
 from tests.support.reels import House, house, item, whole_life
 from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def at(tmp_path: Path) -> House:
 
 
 def _still(at: House, path: Path, recipe: str = "[]") -> tuple[Path, ItemResult]:
-    result = restore.restore_still(item(path, recipe, kind=ItemKind.STILL), at.bench())
+    result = restore_still(item(path, recipe, kind=ItemKind.STILL), at.bench())
     return at.path(result.outputs["still"]), result
 
 

@@ -16,7 +16,7 @@ from tests.support.reels import House, house, item
 from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import openimage, tiff_tags
-from workers.tasks import restore
+from workers.tasks.restore_still import restore_still
 
 OWN, PROFILE = 65000, 34675
 
@@ -47,7 +47,7 @@ def made(path: Path, order: str, count: int, body: bytes, tag: int = OWN, type_:
 
 
 def restored(at: House, path: Path, recipe: str = "[]") -> tuple[Path, tuple[str, ...], dict[str, object]]:
-    result = restore.restore_still(item(path, recipe, kind=ItemKind.STILL), at.bench())
+    result = restore_still(item(path, recipe, kind=ItemKind.STILL), at.bench())
     return at.path(result.outputs["still"]), result.notes, result.facts
 
 
