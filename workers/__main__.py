@@ -18,7 +18,7 @@ from db.logs import log_to
 from db.recipe import Recipe
 from db.records import Source
 from db.settings import Settings
-from workers import memory
+from workers import malloc, memory
 
 
 def main() -> int:
@@ -28,6 +28,7 @@ def main() -> int:
         settings = settings_module.load()
         log_to(sys.stderr, settings.log_level, libraries=True)
         memory.keep_to_limit(settings)
+        malloc.keep_buffers()
         if command in _LINE_BY_LINE or command in _SINGLE_ORDER:
             _reserve_stdout()
         if command in _LINE_BY_LINE:

@@ -35,7 +35,7 @@ WEIGHTS = {
 """Share of red and of blue in luma, by FFmpeg's name of the matrix."""
 COLOR_SPREAD = 0.015
 """``chroma_spread`` above which a picture has colours of its own: toned prints on uneven paper reach 0.014."""
-_TONE_DEGREE = 3
+_TONE_BLOCK = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -165,13 +165,32 @@ def chroma_spread(planes: Planes, layout: Layout) -> float:
     if layout.model == "rgb":
         luma, pair = 0.299 * first + 0.587 * second + 0.114 * third, (first - second, third - second)
     top = 2**layout.depth_bits - 1
-    tone = np.vander(luma.ravel() / top, _TONE_DEGREE + 1)
-    return max(_tone_residual(difference.ravel() / top, tone) for difference in pair)
+    return float(_tone_residuals(luma.ravel(), np.stack([difference.ravel() for difference in pair])).max() / top)
 
 
-def _tone_residual(values: NDArray[np.float64], tone: NDArray[np.float64]) -> float:
-    follows, *_ = np.linalg.lstsq(tone, values, rcond=None)
-    return float(np.std(values - tone @ follows))
+def _tone_residuals(luma: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each row of ``values`` ``(R, N)`` strays from the polynomial of ``luma`` that comes nearest to it.
+
+    Solved by the normal equations, four by four; over -1 to 1 they are well conditioned. Where luma has fewer levels
+    than the polynomial has terms, the least solution is taken.
+    """
+    place = luma - luma.mean()
+    place /= max(place.max(), -place.min(), np.finfo(np.float64).tiny)
+    # In blocks that the processor's cache holds, twice: fresh memory for all powers would cost more than the sums.
+    blocks = [slice(at, at + _TONE_BLOCK) for at in range(0, place.size, _TONE_BLOCK)]
+    products, along = np.zeros((4, 4)), np.zeros((4, len(values)))
+    for block in blocks:
+        powers = _powers(place[block])
+        products, along = products + powers @ powers.T, along + powers @ values[:, block].T
+    share = np.linalg.lstsq(products, along, rcond=None)[0].T
+    squares = sum(np.square(values[:, block] - share @ _powers(place[block])).sum(axis=1) for block in blocks)
+    residuals: NDArray[np.float64] = np.sqrt(squares / place.size)
+    return residuals
+
+
+def _powers(place: NDArray[np.float64]) -> NDArray[np.float64]:
+    square = place * place
+    return np.stack([np.ones_like(place), place, square, square * place])
 
 
 def _luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:

@@ -15,6 +15,15 @@ tuple of floats, and ``compute`` takes ``(N, K)``. It may have besides::
     LUMA_ONLY = True                                  # jobs give luma ``(1, H, W)``, made once for all
     DISTANCES = (1, 2)                                # it compares frames so far apart
 
+A metric of jobs that can be taken of a picture in strips has instead of the whole picture's arithmetic::
+
+    RADIUS_PX = 5                                     # rows above and below one that its share depends on
+    row_values(picture, *, size) -> (H, K)            # what it needs to know of each row, or row_values(picture, other, …)
+    from_rows(values, size) -> float                  # of all rows, in order
+
+``size`` is the whole picture's, rows and columns; a row's values are the same in every strip that holds the rows around
+it (``workers.ops.rows`` sums so). ``update`` puts the two together.
+
 With ``DISTANCES``, ``update(earlier, later)`` compares what ``observe(picture)`` saw of two frames of one film (with
 what ``observe(picture, reference)`` saw, where it compares with a reference), and ``compute`` takes ``(D, N)``, NaN
 where there is no pair. A judge that ``update`` needs is its keyword ``judge``; options are keywords.

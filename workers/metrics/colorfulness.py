@@ -7,11 +7,24 @@ from numpy.typing import NDArray
 
 from workers.ops import colorfulness
 from workers.ops.planes import Planes
+from workers.ops.rows import RowValues, Size
+
+RADIUS_PX = 0
 
 
 def update(picture: Planes) -> float:
     """Return the colorfulness of one picture."""
     return colorfulness.signed(picture)
+
+
+def row_values(picture: Planes, *, size: Size) -> RowValues:
+    """Return the sums of both axes of each row, and those of their squares."""
+    return colorfulness.signed_rows(picture)
+
+
+def from_rows(values: RowValues, size: Size) -> float:
+    """Return the colorfulness of a picture whose rows these are."""
+    return colorfulness.from_rows(values, size[0] * size[1])
 
 
 def compute(values: NDArray[np.float64]) -> float:

@@ -7,20 +7,31 @@ of one brightness is no jump.)
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.ops import planes
+from workers.ops import planes, rows
 from workers.ops.planes import Planes
+from workers.ops.rows import RowValues, Size
 
 LUMA_ONLY = True
+RADIUS_PX = 0
 _LEAST_CUT, _STANDS_OUT = 0.02, 6.0
 
 
 def update(picture: Planes) -> float:
     """Return the mean luma of one picture."""
-    return float(cv2.mean(planes.luma(picture))[0])
+    return from_rows(row_values(picture, size=picture.shape[1:]), picture.shape[1:])
+
+
+def row_values(picture: Planes, *, size: Size) -> RowValues:
+    """Return the luma of each row."""
+    return rows.sums(planes.luma(picture))[:, None]
+
+
+def from_rows(values: RowValues, size: Size) -> float:
+    """Return the mean luma of a picture whose rows these are."""
+    return float(values.sum()) / (size[0] * size[1])
 
 
 def compute(values: NDArray[np.float64]) -> float:

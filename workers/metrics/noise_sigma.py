@@ -8,15 +8,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.ops import noise, planes
+from workers.ops import noise, planes, rows
 from workers.ops.planes import Planes
+from workers.ops.rows import RowValues, Size
 
 LUMA_ONLY = True
+RADIUS_PX = 1
 
 
 def update(picture: Planes) -> float:
     """Return the noise of one picture's luma."""
-    return noise.immerkaer_sigma(planes.luma(picture))
+    return from_rows(row_values(picture, size=picture.shape[1:]), picture.shape[1:])
+
+
+def row_values(picture: Planes, *, size: Size) -> RowValues:
+    """Return how much of each row looks like noise."""
+    return rows.sums(noise.response(planes.luma(picture)))[:, None]
+
+
+def from_rows(values: RowValues, size: Size) -> float:
+    """Return the noise of a picture whose rows these are."""
+    return noise.immerkaer_sigma(float(values.sum()) / (size[0] * size[1]))
 
 
 def compute(values: NDArray[np.float64]) -> float:

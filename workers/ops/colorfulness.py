@@ -12,19 +12,33 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from workers.ops import rows
 from workers.ops.planes import Plane, Planes
+from workers.ops.rows import RowValues
 
 
 def signed(picture: Planes) -> float:
     """Return how colourful planes ``(C, H, W)`` of gamma-coded 0..1 are: 0 for grey, beyond 100 for garish."""
-    return 0.0 if len(picture) == 1 else _spread(*_opponents(picture))
+    return from_rows(signed_rows(picture), picture[0].size)
 
 
 def absolute(picture: Planes) -> float:
     """Return the same on the absolute values of both axes."""
-    return 0.0 if len(picture) == 1 else _spread(*(np.abs(axis) for axis in _opponents(picture)))
+    return (
+        0.0 if len(picture) == 1 else from_rows(_rows(*(np.abs(axis) for axis in _opponents(picture))), picture[0].size)
+    )
+
+
+def signed_rows(picture: Planes) -> RowValues:
+    """Return the sums of both axes of each row, and those of their squares; none of grey."""
+    return np.zeros((picture.shape[1], 4)) if len(picture) == 1 else _rows(*_opponents(picture))
+
+
+def from_rows(values: RowValues, pixels: int) -> float:
+    """Return how colourful a picture of so many pixels is whose rows these are."""
+    (rg_mean, rg_std), (yb_mean, yb_std) = (rows.moments(axis, pixels) for axis in (values[:, :2], values[:, 2:]))
+    return float(255 * (np.hypot(rg_std, yb_std) + 0.3 * np.hypot(rg_mean, yb_mean)))
 
 
 def _opponents(picture: Planes) -> tuple[Plane, Plane]:
@@ -32,12 +46,5 @@ def _opponents(picture: Planes) -> tuple[Plane, Plane]:
     return red - green, cv2.subtract(cv2.addWeighted(red, 0.5, green, 0.5, 0), blue)
 
 
-def _spread(rg: Plane, yb: Plane) -> float:
-    rg_mean, rg_std = _moments(rg)
-    yb_mean, yb_std = _moments(yb)
-    return float(255 * (np.hypot(rg_std, yb_std) + 0.3 * np.hypot(rg_mean, yb_mean)))
-
-
-def _moments(axis: NDArray[np.float32]) -> tuple[float, float]:
-    mean, std = cv2.meanStdDev(axis)
-    return float(mean.item()), float(std.item())
+def _rows(rg: Plane, yb: Plane) -> RowValues:
+    return np.stack([summed(axis) for axis in (rg, yb) for summed in (rows.sums, rows.square_sums)], axis=1)

@@ -38,7 +38,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
     shape = work_size.PictureShape(head.width, head.height, head.channels < 3)
     work_size.check(item.recipe, shape, bench.settings, item.source.uri)
     digest = fixity([path], item.source.checksum, bench.advance, size_bytes=item.source.bytes)
-    first = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged)
+    first = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged, head=head)
     bench.advance()
     page_records: list[_Page] = []
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +19,7 @@ from db.errors import WorkError
 from workers.frames import Clip
 from workers.ops import planes
 from workers.ops.planes import Planes
+from workers.tasks.row_scores import RowScores, is_taken_by_rows
 
 
 def metric_module(spec: MetricSpec) -> ModuleType:
@@ -51,11 +52,33 @@ def score(restored: Clip, source: Clip) -> dict[str, NDArray[np.float64]]:
         restored: Frames ``[start, stop)``.
         source: At least the same frames, as they came in.
     """
-    metrics = [(spec, metric_module(spec)) for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous"]
     numbers = range(restored.start, restored.stop)
     with np.errstate(over="ignore", invalid="ignore"):  # floats of a scan may lie beyond all light: it is no score then
-        rows = [_frame_values(metrics, *_frame_pair(restored, source, number)) for number in numbers]
-    return {spec.frame_value or spec.name: np.array([row[spec.name] for row in rows]) for spec, _ in metrics}
+        rows = [_frame_values(*_frame_pair(restored, source, number)) for number in numbers]
+    return {_name(spec): np.array([row[_name(spec)] for row in rows]) for spec, _ in _frame_metrics()}
+
+
+class StillScores:
+    """Values of the metrics of single frames, of a picture that keeps its size and comes in strips."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        """Begin with no row of a picture of ``size`` (height, width), where :func:`can_be_taken_by_rows`."""
+        self._specs = [spec for spec, _ in _frame_metrics()]
+        self._scores = RowScores([_count_pictures(*metric) for metric in _frame_metrics()], size)
+
+    def add(self, restored: Planes, source: Planes) -> None:
+        """Take the next rows ``(C, rows, W)``, restored and as they came in."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._scores.add(restored, source)
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Return them by name ``(1,)``, as :func:`score` does of the whole picture."""
+        return {_name(spec): np.array([value]) for spec, value in zip(self._specs, self._scores.values(), strict=True)}
+
+
+def can_be_taken_by_rows() -> bool:
+    """Whether no metric needs whole pictures; those of outside packages may."""
+    return all(is_taken_by_rows(module) for _, module in _frame_metrics())
 
 
 def summarize(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
@@ -124,19 +147,33 @@ def _compares_neighbors(spec: MetricSpec) -> bool:
     return spec.in_jobs and spec.compares == "previous"
 
 
-def _frame_values(
-    metrics: Sequence[tuple[MetricSpec, ModuleType]], restored: Planes, small: Planes, source: Planes
-) -> dict[str, float]:
-    luma, source_luma = _luma(restored), _luma(source)
-    small_luma = luma if small is restored else _luma(small)
-    row = {}
-    for spec, module in metrics:
-        luma_only = getattr(module, "LUMA_ONLY", False)
-        if spec.compares == "source":
-            pictures = [small_luma, source_luma] if luma_only else [small, source]
-        else:
-            pictures = [luma if luma_only else restored]
-        row[spec.name] = value_or_nan(module.update, *pictures)
+def _name(spec: MetricSpec) -> str:
+    return spec.frame_value or spec.name
+
+
+def _frame_metrics() -> list[tuple[MetricSpec, ModuleType]]:
+    return [(spec, metric_module(spec)) for spec in METRICS.values() if spec.in_jobs and spec.compares != "previous"]
+
+
+def _count_pictures(spec: MetricSpec, module: ModuleType) -> tuple[ModuleType, int]:
+    return module, 2 if spec.compares == "source" else 1
+
+
+def _frame_values(restored: Planes, small: Planes, source: Planes) -> dict[str, float]:
+    """Return a frame's values by name; ``small`` is what was restored at the source's size."""
+    row: dict[str, float] = {}
+    # Where the size is kept, one look at each strip serves all.
+    groups = {"none source": (small, source)} if small is restored else {"none": (restored,), "source": (small, source)}
+    for compares, pictures in groups.items():
+        found = [each for each in _frame_metrics() if each[0].compares in compares and is_taken_by_rows(each[1])]
+        scores = RowScores([_count_pictures(*metric) for metric in found], pictures[0].shape[1:])
+        scores.add(*pictures)
+        row |= {_name(spec): value for (spec, _), value in zip(found, scores.values(), strict=True)}
+    for spec, module in _frame_metrics():
+        if not is_taken_by_rows(module):
+            whole = (small, source) if spec.compares == "source" else (restored,)
+            given = map(_luma, whole) if getattr(module, "LUMA_ONLY", False) else whole
+            row[_name(spec)] = value_or_nan(module.update, *given)
     return row
 
 

@@ -113,14 +113,15 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
 
 
 def read(
-    path: Path, settings: Settings, *, accept_damaged: bool = False, page: int = 0, pages: PageFile | None = None
-) -> Photo:
+    path: Path, settings: Settings, *, accept_damaged: bool = False, page: int = 0, pages: PageFile | None = None,
+    head: StillHeader | None = None,
+) -> Photo:  # fmt: skip
     """Decode a still, turned upright by its EXIF orientation; raises as :func:`header`, ``TRUNCATED`` and ``CORRUPT``.
 
     Palettes become RGB, CMYK becomes RGB by its profile, one-bit pictures become 8-bit grey. ``page`` counts from 0;
-    whoever reads many of a TIFF's keeps it open in ``pages``.
+    whoever reads many of a TIFF's keeps it open in ``pages``, and who has read the page's header gives it as ``head``.
     """
-    head = header(path, settings, page, pages)
+    head = head or header(path, settings, page, pages)
     if head.kind == "dpx":
         with reading(str(path)):
             return _read_dpx(path, head)
