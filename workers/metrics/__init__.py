@@ -18,7 +18,7 @@ tuple of floats, and ``compute`` takes ``(N, K)``. It may have besides::
 A metric of jobs that can be taken of a picture in strips has instead of the whole picture's arithmetic::
 
     RADIUS_PX = 5                                     # rows above and below one that its share depends on
-    row_values(picture, *, size) -> (H, K)            # what it needs to know of each row, or row_values(picture, other, …)
+    row_values(picture, *, size) -> (H, K)            # what it needs to know of each row; takes the other one too
     from_rows(values, size) -> float                  # of all rows, in order
 
 ``size`` is the whole picture's, rows and columns; a row's values are the same in every strip that holds the rows around
