@@ -28,6 +28,12 @@ LEAST_RATE = Fraction(1, 1000)
 MOST_MADE = 100
 """Frames that may be made of each that is there: in a sequence's holes, and for an access copy of another rate."""
 
+BLOCK_FRAMES = 128
+"""Frames that one read-back task takes, and one closed piece of an access copy: counted from the reel's first frame, so
+that it does not matter where segments were cut. Shorter pieces cost more bytes on film that hardly moves."""
+NEIGHBOR_FRAMES = 4
+"""As far apart as metrics of neighbouring frames compare at most: a block is read from so many frames before it."""
+
 
 class Sequence(Record):
     """Numbered files that make one reel: ``prefix`` + number + ``suffix``, in the folder that ``Source.uri`` names."""
@@ -228,7 +234,7 @@ class ItemView(Record):
 
 
 class Part(Record):
-    """A finished task of the same reel: what ``merge`` and ``assemble`` put together."""
+    """A finished task of the same reel: what ``merge``, ``read_back`` and ``assemble`` go on from."""
 
     start_frame: int
     stop_frame: int
@@ -250,7 +256,9 @@ class Assignment(Record):
     stop_frame: int = 0
     """Half-open range of the frames to write."""
     parts: tuple[Part, ...] = ()
-    """In frame order: inspect tasks for ``merge``, restore tasks for ``assemble``."""
+    """In frame order: inspect tasks for ``merge``, restore tasks for ``read_back`` and ``assemble``."""
+    blocks: tuple[Part, ...] = ()
+    """In frame order: read-back tasks for ``assemble``."""
     isolate: bool = False
     """Whether decode and compute must run in a child process, to find the frame that kills it."""
     key_prefix: str
@@ -265,10 +273,10 @@ class Assignment(Record):
 
 
 class TaskResult(Record):
-    """What a finished probe, inspect, merge or restore task of a reel leaves behind."""
+    """What a finished task of a reel leaves behind, unless it finishes the reel."""
 
     outputs: dict[str, Blob] = Field(default_factory=dict)
-    """``index`` · ``values`` · ``profile`` · ``chunk`` and ``scores``, by kind of task."""
+    """``index`` · ``values`` · ``profile`` · ``chunk`` and ``scores`` · ``frames`` and ``access``, by kind of task."""
     facts: ReelFacts | None = None
     """Set by the probe alone."""
     frames: int = 0

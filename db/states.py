@@ -52,6 +52,7 @@ class TaskKind(StrEnum):
     INSPECT = "inspect"
     MERGE = "merge"
     RESTORE = "restore"
+    READ_BACK = "read_back"
     ASSEMBLE = "assemble"
 
 

@@ -6,6 +6,7 @@ import json
 
 from db.ledger import NewTask, ReelPlan, ReelView
 from db.recipe import Recipe
+from db.records import BLOCK_FRAMES
 from db.settings import Settings
 from db.states import TaskKind
 
@@ -36,8 +37,11 @@ def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> Ree
             tasks = [NewTask(TaskKind.MERGE)]
         else:
             tasks = [NewTask(TaskKind.INSPECT, *span) for span in spans]
-    elif TaskKind.RESTORE in view.done:
+    elif TaskKind.READ_BACK in view.done:
         tasks = [NewTask(TaskKind.ASSEMBLE)]
+    elif TaskKind.RESTORE in view.done:
+        blocks = cut(view.item.facts.frame_count, BLOCK_FRAMES, 1)
+        tasks = [NewTask(TaskKind.READ_BACK, *span) for span in blocks]
     else:
         if base is not None:
             spans = cut_around(spans, base.frames, batch_frames)

@@ -1,7 +1,7 @@
 """What an attempt hands to the work: store, scratch folder, device, and the place to say that work moved on.
 
-The rooms that do the work (probe, inspect, merge, restore, assemble) take a ``Workbench`` and an assignment and know
-nothing of leases, messages or tables.
+The rooms that do the work (probe, inspect, merge, restore, read back, assemble) take a ``Workbench`` and an assignment
+and know nothing of leases, messages or tables.
 """
 
 from __future__ import annotations

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from db.beneath import ROOTS_OPTION
 from db.errors import LeaseLost
 from db.ledger.fencing import Lease, fence, prefix_of
 from db.recipe import Recipe
 from db.records import (
+    NEIGHBOR_FRAMES,
     Assignment,
     Blob,
     EarlierResult,
@@ -64,6 +65,7 @@ def read_assignment(db: Database, lease: Lease) -> Assignment:
             start_frame=task.start_frame,
             stop_frame=task.stop_frame,
             parts=_parts(connection, task, kind),
+            blocks=_blocks(connection, task) if kind is TaskKind.ASSEMBLE else (),
             isolate=task.isolate,
             key_prefix=prefix_of(task),
         )
@@ -88,17 +90,28 @@ def item_view(row: Row[Any], job_recipe_json: str, job_options_json: str) -> Ite
 
 
 def _parts(connection: Connection, task: Row[Any], kind: TaskKind) -> tuple[Part, ...]:
+    if kind is TaskKind.READ_BACK:
+        # With frames before it for metrics of neighbours, and one behind it for access copies of other rates.
+        is_near = (Task.start_frame <= task.stop_frame, Task.stop_frame > task.start_frame - NEIGHBOR_FRAMES)
+        return _finished(connection, task, TaskKind.RESTORE, *is_near)
     part_kind = {TaskKind.MERGE: TaskKind.INSPECT, TaskKind.ASSEMBLE: TaskKind.RESTORE}.get(kind)
-    if part_kind is None:
-        return ()
+    return _finished(connection, task, part_kind) if part_kind else ()
+
+
+def _blocks(connection: Connection, task: Row[Any]) -> tuple[Part, ...]:
+    return _finished(connection, task, TaskKind.READ_BACK)
+
+
+def _finished(connection: Connection, task: Row[Any], kind: TaskKind, *which: ColumnElement[bool]) -> tuple[Part, ...]:
     rows = connection.execute(
         select(Task.start_frame, Task.stop_frame, Task.result_json)
         .where(
             Task.item_id == task.item_id,
             Task.generation == task.generation,
-            Task.kind == part_kind,
+            Task.kind == kind,
             Task.state == TaskState.DONE,
             Task.dropped.is_(False),
+            *which,
         )
         .order_by(Task.start_frame)
     )

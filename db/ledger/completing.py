@@ -18,7 +18,7 @@ from db.tables import Item, ItemScore, Result, Task
 
 
 def complete_task(db: Database, lease: Lease, result: TaskResult) -> None:
-    """Accept a probe, inspect, merge or restore task of a reel, and let the planner look at the reel.
+    """Accept a task of a reel that does not finish it, and let the planner look at the reel.
 
     Raises:
         LeaseLost: The fence refuses: the result is not accepted and its blobs are swept later.
@@ -52,7 +52,7 @@ def complete_item(db: Database, lease: Lease, result: ItemResult) -> None:
             select(Task.__table__).where(
                 Task.item_id == task.item_id,
                 Task.generation == task.generation,
-                Task.kind.in_((TaskKind.RESTORE, TaskKind.INSPECT)),
+                Task.kind.in_((TaskKind.INSPECT, TaskKind.RESTORE, TaskKind.READ_BACK)),
                 Task.state == TaskState.DONE,
                 Task.dropped.is_(False),
             )

@@ -19,6 +19,9 @@ from db.session import Database
 from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, Task, Worker
 
+_BOUND = frozenset({TaskKind.INSPECT, TaskKind.RESTORE, TaskKind.READ_BACK})
+"""Kinds whose outputs must come from workers that compute alike: they are put together."""
+
 
 @dataclass(frozen=True)
 class ReelView:
@@ -52,7 +55,7 @@ class ReelPlan:
 
     tasks: Sequence[NewTask]
     signature: str | None
-    """Compute signature that inspect and restore tasks are bound to from now on."""
+    """Compute signature that inspect, restore and read-back tasks are bound to from now on."""
     batch_frames: int
     handle_frames: int
 
@@ -231,7 +234,7 @@ def _view(connection: Connection, row: Row[Any]) -> ReelView:
 
 
 def _task_row(job_id: int, item: ItemView, signature: str | None, task: NewTask) -> dict[str, Any]:
-    bound_to = signature if task.kind in {TaskKind.INSPECT, TaskKind.RESTORE} else None
+    bound_to = signature if task.kind in _BOUND else None
     return {
         "job_id": job_id,
         "item_id": item.id,

@@ -65,7 +65,7 @@ def test_rounds_take_a_reel_from_probe_to_the_end(desk: Desk, tmp_path: Path) ->
                 outputs = {"chunk": blob()} if task.kind == "restore" else {}
                 frames = task.stop_frame - task.start_frame if task.kind == "restore" else 0
                 ledger.complete_task(desk.db, lease, TaskResult(facts=found, outputs=outputs, frames=frames))
-    assert seen == ["probe", "restore", "restore", "restore", "assemble"]
+    assert seen == ["probe", "restore", "restore", "restore", "read_back", "assemble"]
     assert desk.job_state(job_id) == "done"
     assert {task.signature for task in desk.tasks(kind="restore")} == {SIGNATURE}
 

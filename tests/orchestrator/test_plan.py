@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ def test_after_the_probe_come_restore_segments() -> None:
     ]  # fmt: skip
 
 
-def test_a_reel_level_need_brings_in_inspect_then_merge_then_restore_then_assemble() -> None:
+def test_a_reel_level_need_brings_in_inspect_merge_restore_read_back_and_assemble_in_turn() -> None:
     done = {TaskKind.PROBE: 1}
     assert {task.kind for task in tasks(view(FLICKERING, facts(40), done=done))} == {TaskKind.INSPECT}
     done[TaskKind.INSPECT] = 3
@@ -49,6 +50,9 @@ def test_a_reel_level_need_brings_in_inspect_then_merge_then_restore_then_assemb
     seen = view(FLICKERING, facts(40), done=done, profile=blob("profile"))
     assert {task.kind for task in tasks(seen)} == {TaskKind.RESTORE}
     done[TaskKind.RESTORE] = 3
+    seen = view(FLICKERING, facts(40), done=done, profile=blob("profile"))
+    assert tasks(seen) == [NewTask(TaskKind.READ_BACK, 0, 40)]
+    done[TaskKind.READ_BACK] = 1
     assert tasks(view(FLICKERING, facts(40), done=done, profile=blob("profile"))) == [NewTask(TaskKind.ASSEMBLE)]
 
 
@@ -106,3 +110,10 @@ def test_a_step_of_no_strength_needs_no_profile() -> None:
 def test_the_commonest_signature_is_chosen() -> None:
     assert plan.choose_signature({"b": 2, "a": 2, "c": 1}) == "a"
     assert plan.choose_signature({}) is None
+
+
+@pytest.mark.parametrize("segment_frames", [8, 64, 1000])
+def test_blocks_that_are_read_back_lie_where_they_lie_whatever_the_segments(segment_frames: int) -> None:
+    options = json.dumps({"segment_frames": segment_frames})
+    seen = view(PLAIN, facts(300), done={TaskKind.PROBE: 1, TaskKind.RESTORE: 3}, job_options_json=options)
+    assert [(task.start_frame, task.stop_frame) for task in tasks(seen)] == [(0, 128), (128, 256), (256, 300)]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from db.catalog.stages import STAGES
 from db.recipe import parse
-from db.records import Assignment, ItemResult, ItemView, Part, Source, TaskResult
+from db.records import BLOCK_FRAMES, Assignment, ItemResult, ItemView, Part, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind, TaskKind
 from db.store.local import LocalStore
-from workers.tasks import assemble, inspect, merge, probe, restore
+from workers.tasks import assemble, inspect, merge, probe, read_back, restore
 from workers.workbench import Workbench
 
 _numbers = itertools.count(1)
@@ -199,22 +199,33 @@ def restored(at: House, item_: ItemView, segment_frames: int) -> tuple[Part, ...
     return _parts(at, item_, segment_frames, TaskKind.RESTORE, restore.restore_segment)
 
 
-def whole_life(at: House, item_: ItemView, segment_frames: int = 8) -> tuple[ItemView, ItemResult]:
-    """Probe, inspect and merge where needed, restore in segments, assemble."""
+def whole_life(
+    at: House, item_: ItemView, segment_frames: int = 8, block_frames: int = BLOCK_FRAMES
+) -> tuple[ItemView, ItemResult]:
+    """Probe, inspect and merge where needed, restore in segments, read back in blocks, assemble."""
     item_ = probed(at, item_)
     if item_.recipe.reel_needs:
         parts = _parts(at, item_, segment_frames, TaskKind.INSPECT, inspect.inspect)
         merged = merge.merge(order(item_, TaskKind.MERGE, parts=parts), at.bench())
         item_ = item_.model_copy(update={"profile": merged.outputs["profile"]})
     parts = restored(at, item_, segment_frames)
-    return item_, assemble.assemble(order(item_, TaskKind.ASSEMBLE, parts=parts), at.bench())
+    return item_, assembled(at, item_, parts, block_frames)
 
 
-def _parts(at: House, item_: ItemView, segment_frames: int, kind: TaskKind, work: Any) -> tuple[Part, ...]:
+def assembled(at: House, item_: ItemView, parts: tuple[Part, ...], block_frames: int = BLOCK_FRAMES) -> ItemResult:
+    """What comes of restored segments."""
+    blocks = _parts(at, item_, block_frames, TaskKind.READ_BACK, read_back.read_back, parts)
+    whole = order(item_, TaskKind.ASSEMBLE, parts=parts).model_copy(update={"blocks": blocks})
+    return assemble.assemble(whole, at.bench())
+
+
+def _parts(
+    at: House, item_: ItemView, frames: int, kind: TaskKind, work: Any, of: tuple[Part, ...] = ()
+) -> tuple[Part, ...]:
     assert item_.facts is not None
     count, parts = item_.facts.frame_count, []
-    for start in range(0, count, segment_frames):
-        stop = min(count, start + segment_frames)
-        result: TaskResult = work(order(item_, kind, start, stop), at.bench())
+    for start in range(0, count, frames):
+        stop = min(count, start + frames)
+        result: TaskResult = work(order(item_, kind, start, stop, of), at.bench())
         parts.append(Part(start_frame=start, stop_frame=stop, outputs=result.outputs))
     return tuple(parts)

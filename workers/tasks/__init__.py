@@ -1,1 +1,1 @@
-"""What a leased task does: probe, inspect, merge, restore, assemble, and what only these need."""
+"""What a leased task does: probe, inspect, merge, restore, read back, assemble, and what only these need."""

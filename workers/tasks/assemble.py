@@ -1,34 +1,39 @@
 """Puts a restored reel together: master, access copy, scores, frame hashes.
 
-Chunks are fetched one by one and their packets copied into the master; it is then decoded once, for its hashes and for
-the access copy. Nothing grows with the reel but a few numbers a frame.
+Only packets move: those of chunks into the master, those of blocks into the access copy. What the frames are was read
+back block by block; here the master's packets are held against that. Nothing grows with the reel but a few numbers a
+frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from db.errors import InputError, WorkError
-from db.records import Assignment, Blob, ItemResult, ItemView, Part, ReelFacts
+from db.errors import WorkError
+from db.records import BLOCK_FRAMES, Assignment, Blob, ItemResult, ItemView, Part, ReelFacts
+from db.states import TaskKind
 from workers import stages
-from workers.media import index, planes
-from workers.media.film import access_copy, container, ffv1, framemd5, remux, side_streams
+from workers.media import index
+from workers.media.errors import writing
+from workers.media.film import access_copy, container, framemd5, remux, side_streams
 from workers.media.film.sound import SoundVerifier
-from workers.media.film.timing import Clock, reel_clock
-from workers.media.pixels import Layout, to_picture, to_planes
-from workers.media.reel import layout_of
+from workers.media.film.timing import Clock
 from workers.media.sequences import write as sequence_write
 from workers.media.source import locate, locate_sound
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, gates, pace, repair_masks, scoring, step_changes, timeline
+from workers.tasks import ai_marking, gates, pace, read_back, repair_masks, scoring, step_changes, timeline
 from workers.workbench import Workbench
+
+_BLOCKS_HERE = "blocks"
+"""Below the attempt's own prefix: what only lives while it does."""
 
 
 def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
@@ -44,24 +49,32 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
         WorkError: The segments do not add up to the reel.
         InputError: The source's sound cannot be read any more.
     """
-    item, facts = assignment.reel, _facts_of(assignment.reel)
+    item = assignment.reel
+    plan = _with_sides(read_back.master_plan(item, bench), item, bench)
+    facts = plan.facts
     _check_parts(assignment.parts, facts)
+    blocks = assignment.blocks or tuple(_read_blocks(assignment, facts, bench))
+    _check_parts(blocks, facts)
     master = bench.scratch / "master.mkv"
-    plan = _master_plan(item, facts, bench)
-    copies = remux.write_master(master, _chunks(assignment.parts, "chunk", bench), plan)
+    copies = remux.write_master(master, _files(assignment.parts, "chunk", bench), plan)
     notes = list(_notes(item, facts))
+    frames = [index.unpack(bench.store.read(block.outputs["frames"])) for block in blocks]
+    verifier = SoundVerifier(copies.fingerprints)
+    _check_master(master, np.concatenate([each["packets"] for each in frames]), verifier, bench)
     outputs = {"master": bench.put("master.mkv", master)} | _sequence_archives(assignment.parts)
+    outputs["framemd5"] = _write_checksums(frames, plan, bench)
     if copies.refused:
         outputs |= _store_sound_file(plan, copies.refused, notes, bench)
     outputs |= _mask_films(assignment.parts, item, plan, bench)
-    pairs = _pairs(item, plan)
-    verifier = SoundVerifier(copies.fingerprints)
-    outputs |= _decode_master(master, item, plan, verifier, notes, pairs, bench)
-    values, outputs["scores"] = _write_scores(assignment.parts, pairs.values() if pairs else {}, plan.clock, bench)
+    if "access" in item.recipe.outputs:
+        outputs["access"] = _join_access_copy(blocks, frames, item, plan, notes, bench)
+    values, outputs["scores"] = _write_scores(assignment.parts, frames, plan.clock, bench)
     shows = index.loads(bench.store.read(facts.index)).shows
     outputs["timeline"] = bench.put_bytes(
         "timeline.bin", timeline.pack(item, plan.clock, values, plan.shot_starts, shows)
     )
+    if not assignment.blocks:
+        bench.store.delete(f"{bench.key_prefix}/{_BLOCKS_HERE}")
     shots = len(plan.shot_starts) or 1
     scores = scoring.summarize(values)
     notes += [
@@ -95,15 +108,9 @@ def _mask_films(parts: tuple[Part, ...], item: ItemView, plan: remux.MasterPlan,
         mask_plan = remux.MasterPlan(
             repair_masks.LAYOUT, repair_masks.size_at(item, number), plan.clock, plan.facts, tags
         )
-        remux.write_master(path, _chunks(parts, name, bench), mask_plan)
+        remux.write_master(path, _files(parts, name, bench), mask_plan)
         outputs[name] = bench.put(path.name, path)
     return outputs
-
-
-def _facts_of(item: ItemView) -> ReelFacts:
-    if item.facts is None:
-        raise InputError("An assemble task came without a probed reel", code="BAD_VALUE")
-    return item.facts
 
 
 def _check_parts(parts: tuple[Part, ...], facts: ReelFacts) -> None:
@@ -118,28 +125,36 @@ def _sequence_archives(parts: tuple[Part, ...]) -> dict[str, Blob]:
     return {f"sequence-{number:06d}": blob for number, blob in enumerate(archives)}
 
 
-def _master_plan(item: ItemView, facts: ReelFacts, bench: Workbench) -> remux.MasterPlan:
+def _with_sides(plan: remux.MasterPlan, item: ItemView, bench: Workbench) -> remux.MasterPlan:
+    """Return the plan with tags and with what lies beside the picture."""
     film = None if item.source.sequence else locate(item.source, bench.settings, bench.scratch)
     film_tags: dict[str, str] = {}
     if film is not None:
         with container.open_film(film) as (demuxer, _):
             film_tags = side_streams.tags(demuxer)
-    tags = film_tags | _tags(item, facts) | _source_mark(item, facts).tags(film_tags)
-    return remux.MasterPlan(
-        layout=ffv1.master_layout(layout_of(facts), (facts.height, facts.width), item.recipe),
-        size=ffv1.master_size(facts, item.recipe),
-        clock=reel_clock(item.source, facts, index.loads(bench.store.read(facts.index))),
-        facts=facts,
-        tags={"title": item.external_id} | tags,
-        film=film,
-        shot_starts=_shot_starts(item, bench),
-        sound=locate_sound(item.source, bench) if facts.sound else None,
-    )
+    tags = film_tags | _tags(item, plan.facts) | _source_mark(item, plan.facts).tags(film_tags)
+    sound = locate_sound(item.source, bench) if plan.facts.sound else None
+    return replace(plan, tags={"title": item.external_id} | tags, film=film, sound=sound)
 
 
-def _chunks(parts: tuple[Part, ...], output: str, bench: Workbench) -> Iterator[Path]:
+def _read_blocks(assignment: Assignment, facts: ReelFacts, bench: Workbench) -> Iterator[Part]:
+    """Read back here what no task did: a reel that was planned by a release before read-back was a task of its own."""
+    for start in range(0, facts.frame_count, BLOCK_FRAMES):
+        stop = min(start + BLOCK_FRAMES, facts.frame_count)
+        update = {"kind": TaskKind.READ_BACK, "start_frame": start, "stop_frame": stop}
+        scratch = bench.scratch / f"block-{start}"
+        scratch.mkdir()
+        below = replace(bench, scratch=scratch, key_prefix=f"{bench.key_prefix}/{_BLOCKS_HERE}/{start}")
+        result = read_back.read_back(assignment.model_copy(update=update), below)
+        yield Part(start_frame=start, stop_frame=stop, outputs=result.outputs)
+
+
+def _files(parts: tuple[Part, ...], output: str, bench: Workbench) -> Iterator[Path]:
     for part in parts:
-        path = bench.fetch(part.outputs[output])
+        if output not in part.outputs:
+            continue
+        # Their packets are held against what was read back of them, so their digests need not be taken again.
+        path = bench.fetch(part.outputs[output], check=output != "chunk")
         yield path
         bench.advance()
         if path.is_relative_to(bench.scratch):
@@ -203,80 +218,59 @@ def _store_sound_file(plan: remux.MasterPlan, codecs: list[str], notes: list[str
     return {"audio": bench.put(path.name, path)}
 
 
-def _decode_master(
-    master: Path, item: ItemView, plan: remux.MasterPlan, verifier: SoundVerifier,
-    notes: list[str], pairs: scoring.NeighborScores | None, bench: Workbench,
-) -> dict[str, Blob]:  # fmt: skip
-    """Decode the master once: hash and compare its frames, and encode the access copy where it is wanted."""
-    sums = bench.scratch / "master.framemd5"
-    frames = _hash_frames(master, sums, plan.facts, verifier, bench)
-    if pairs is not None:
-        frames = _compare_neighbors(frames, plan.layout, pairs)
-    outputs = {}
-    if "access" in item.recipe.outputs:
-        path = bench.scratch / "access.mp4"
-        shown, clock = _at_access_rate(frames, item, plan), None
-        if item.recipe.access_fps is not None:
-            clock = pace.clock_at(plan.clock, item.recipe.access_fps)
-        comment = _source_mark(item, plan.facts).sentence()
-        codecs = access_copy.write_access_copy(path, shown, plan, comment=comment, clock=clock)
-        if codecs:
-            notes.append(f"In the access copy the sound ({', '.join(codecs)}) was encoded as AAC.")
-        xmp.copy_xmp(None, path, _source_mark(item, plan.facts).xmp())
-        outputs["access"] = bench.put("access.mp4", path)
-    for _ in frames:
-        pass
-    return outputs | {"framemd5": bench.put("master.framemd5", sums)}
+def _check_master(master: Path, digests: NDArray[np.uint8], verifier: SoundVerifier, bench: Workbench) -> None:
+    """Hold a written master's packets against those that frames were read back from, and hear its sound."""
+    number = 0
+    with container.open_film(master) as (demuxer, stream):
+        for packet in demuxer.demux():
+            verifier.add_packet(packet)
+            if packet.size and packet.stream.index == stream.index:
+                if number < len(digests) and read_back.packet_digest(packet) != digests[number].tobytes():
+                    raise WorkError(f"Frame {number} of the master is not what was read back", code="WORKER_FAULT")
+                number += 1
+                bench.advance()
+    if number != len(digests):
+        raise WorkError(f"The master has {number} frames instead of {len(digests)}", code="WORKER_FAULT")
 
 
-def _at_access_rate(frames: Iterator[VideoFrame], item: ItemView, plan: remux.MasterPlan) -> Iterator[VideoFrame]:
-    """Yield the access copy's frames in the master's layout: the master's own, or others at the rate that is wanted."""
-    rate = item.recipe.access_fps
-    if rate is None or (rate == plan.clock.rate and not plan.clock.times):
-        yield from frames
-        return
-    pictures = (to_picture(planes.to_planes(frame, plan.layout), plan.layout) for frame in frames)
-    for picture in pace.change_rate(pictures, plan.clock, plan.facts.frame_count, rate, plan.shot_starts):
-        yield planes.to_frame(to_planes(picture, plan.layout), plan.layout)
+def _write_checksums(frames: list[dict[str, NDArray[Any]]], plan: remux.MasterPlan, bench: Workbench) -> Blob:
+    """Write the list of the frames' checksums; it is of the frames alone, whatever their times are."""
+    path, (height, width) = bench.scratch / "master.framemd5", plan.size
+    checksums = (
+        framemd5.FrameChecksum(size, md5.tobytes().hex())
+        for block in frames
+        for size, md5 in zip(block["bytes"].tolist(), block["md5"], strict=True)
+    )
+    with writing(path.name), path.open("w", encoding="ascii") as file:
+        file.write(framemd5.header(width, height, plan.facts.rate, plan.facts.sample_aspect))
+        file.writelines(framemd5.lines(checksums))
+    return bench.put(path.name, path)
 
 
-def _shot_starts(item: ItemView, bench: Workbench) -> frozenset[int]:
-    profile = index.unpack(bench.store.read(item.profile)) if item.profile else {}
-    return frozenset(np.flatnonzero(profile["cut"]).tolist()) if profile else frozenset()
-
-
-def _pairs(item: ItemView, plan: remux.MasterPlan) -> scoring.NeighborScores | None:
-    """Return what compares neighbouring frames, for film in colour: in grey nothing of it can be seen."""
-    if plan.layout.channels == 1 or "scores" not in item.recipe.outputs:
-        return None
-    return scoring.NeighborScores(plan.shot_starts)
-
-
-def _compare_neighbors(
-    frames: Iterator[VideoFrame], layout: Layout, pairs: scoring.NeighborScores
-) -> Iterator[VideoFrame]:
-    for frame in frames:
-        pairs.add(to_picture(planes.to_planes(frame, layout), layout))
-        yield frame
-
-
-def _hash_frames(
-    master: Path, sums: Path, facts: ReelFacts, verifier: SoundVerifier, bench: Workbench
-) -> Iterator[VideoFrame]:
-    """Decode the master, writing its frames' checksums and hearing its sound; all of its frames must be there."""
-    count = 0
-    for frame in framemd5.write_checksums(master, sums, facts.rate, facts.sample_aspect, verifier.add_packet):
-        count += 1
-        bench.advance()
-        yield frame
-    if count != facts.frame_count:
-        raise WorkError(f"The master has {count} frames instead of {facts.frame_count}", code="WORKER_FAULT")
+def _join_access_copy(
+    blocks: tuple[Part, ...], frames: list[dict[str, NDArray[Any]]], item: ItemView, plan: remux.MasterPlan,
+    notes: list[str], bench: Workbench,
+) -> Blob:  # fmt: skip
+    path, clock = bench.scratch / "access.mp4", None
+    if item.recipe.access_fps is not None:
+        clock = pace.clock_at(plan.clock, item.recipe.access_fps)
+    orders = [order for each in frames if len(order := each["access_order"])]
+    comment = _source_mark(item, plan.facts).sentence()
+    codecs = access_copy.write_access_copy(
+        path, _files(blocks, "access", bench), orders, plan, comment=comment, clock=clock
+    )
+    if codecs:
+        notes.append(f"In the access copy the sound ({', '.join(codecs)}) was encoded as AAC.")
+    xmp.copy_xmp(None, path, _source_mark(item, plan.facts).xmp())
+    return bench.put("access.mp4", path)
 
 
 def _write_scores(
-    parts: tuple[Part, ...], pair_values: dict[str, NDArray[np.float64]], clock: Clock, bench: Workbench
+    parts: tuple[Part, ...], frames: list[dict[str, NDArray[Any]]], clock: Clock, bench: Workbench
 ) -> tuple[dict[str, NDArray[np.float64]], Blob]:
-    """Concatenate the segments' values into one Parquet file, a row a frame."""
+    """Concatenate segments' and blocks' values into one Parquet file, a row a frame."""
+    pair_names = frames[0].keys() - {"md5", "bytes", "packets", "access_order"}
+    pair_values = {name: np.concatenate([block[name] for block in frames]) for name in sorted(pair_names)}
     segment_values = [index.unpack(bench.store.read(part.outputs["scores"])) for part in parts]
     # Segments that were taken over hold the values of neighbours too, which are made anew.
     names = sorted(set.intersection(*(set(part) for part in segment_values)))

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from db.records import Assignment, ItemResult, TaskResult
 from db.states import TaskKind
-from workers.tasks import assemble, inspect, merge, probe, restore
+from workers.tasks import assemble, inspect, merge, probe, read_back, restore
 from workers.workbench import Workbench
 
 WORK: Mapping[TaskKind, Callable[[Assignment, Workbench], TaskResult | ItemResult]] = MappingProxyType(
@@ -16,6 +16,7 @@ WORK: Mapping[TaskKind, Callable[[Assignment, Workbench], TaskResult | ItemResul
         TaskKind.INSPECT: inspect.inspect,
         TaskKind.MERGE: merge.merge,
         TaskKind.RESTORE: restore.restore_segment,
+        TaskKind.READ_BACK: read_back.read_back,
         TaskKind.ASSEMBLE: assemble.assemble,
     }
 )

@@ -22,27 +22,35 @@ def clock_at(clock: Clock, rate: Fraction) -> Clock:
     return Clock(rate, (), clock.begins, clock.lasts)
 
 
+def numbers_at(clock: Clock, frame_count: int, rate: Fraction, span: tuple[int, int]) -> range:
+    """Return the numbers of the frames at ``rate`` that are shown from frame ``span[0]`` on, until ``span[1]`` is."""
+    # How long the last of unevenly spaced frames is shown nobody knows: as long as one at the reel's rate.
+    ends = clock.lasts if clock.lasts is not None else clock.seconds(frame_count - 1) + 1 / clock.rate
+    first, stop = (ends if place >= frame_count else clock.seconds(place) for place in span)
+    return range(math.ceil(first * rate), math.ceil(stop * rate))
+
+
 def change_rate(
-    pictures: Iterable[Picture], clock: Clock, frame_count: int, rate: Fraction, shot_starts: Container[int]
-) -> Iterator[Picture]:
+    pictures: Iterable[Picture], clock: Clock, frame_count: int, rate: Fraction, shot_starts: Container[int],
+    span: tuple[int, int],
+) -> Iterator[Picture]:  # fmt: skip
     """Yield pictures at ``rate`` from the reel's own, which come in order.
 
     Args:
-        pictures: ``(C, H, W)`` float32, every frame of the reel.
+        pictures: ``(C, H, W)`` float32, the frames ``span`` of the reel and, where there is one, the next.
         clock: When each is shown.
-        frame_count: How many there are.
+        frame_count: How many the reel has.
         rate: Frames per second that are wanted.
         shot_starts: Numbers of the frames with which a shot begins.
+        span: Half-open range: what is shown from its first frame on until its last one goes is made.
     """
-    # How long the last of unevenly spaced frames is shown nobody knows: as long as one at the reel's rate.
-    ends = clock.lasts if clock.lasts is not None else _seconds(clock, frame_count - 1) + 1 / clock.rate
-    wanted = iter(range(math.ceil(ends * rate)))
+    wanted = iter(numbers_at(clock, frame_count, rate, span))
     number, before = next(wanted, None), None
-    for place, picture in enumerate(pictures):
-        shown = _seconds(clock, place)
+    for place, picture in enumerate(pictures, span[0]):
+        shown = clock.seconds(place)
         while number is not None and before is not None and number / rate < shown:
-            span = _seconds(clock, place) - _seconds(clock, place - 1)
-            share = (number / rate - _seconds(clock, place - 1)) / span
+            since = clock.seconds(place - 1)
+            share = (number / rate - since) / (shown - since)
             yield _between(before, picture, share, place in shot_starts)
             number = next(wanted, None)
         before = picture
@@ -55,8 +63,3 @@ def _between(before: Picture, after: Picture, share: Fraction, is_cut: bool) -> 
     if share < _NEAR or is_cut:
         return before
     return after if share > 1 - _NEAR else interpolation.middle(before, after, float(share))
-
-
-def _seconds(clock: Clock, number: int) -> Fraction:
-    ticks, unit = clock.ticks(number)
-    return clock.times[number] if clock.times else ticks * unit

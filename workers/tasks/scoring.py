@@ -107,30 +107,30 @@ def notes(values: Mapping[str, NDArray[np.float64]], scores: Mapping[str, float]
 
 
 class NeighborScores:
-    """Values of the metrics of neighbouring frames, over a film whose frames are added in order."""
+    """Values of the metrics of neighbouring frames, over frames of a film that are added in order."""
 
-    def __init__(self, shot_starts: Container[int] = ()) -> None:
-        """Take the frames with which a new shot begins: no pair reaches over them."""
+    def __init__(self, shot_starts: Container[int] = (), first: int = 0) -> None:
+        """Take the frames with which a new shot begins, over which no pair reaches; and the number of the first."""
         self._shot_starts = shot_starts
         self._modules = {spec.name: metric_module(spec) for spec in METRICS.values() if _compares_neighbors(spec)}
         self._observations: dict[str, deque[Any]] = {
             name: deque(maxlen=max(module.DISTANCES)) for name, module in self._modules.items()
         }
         self._values: dict[str, list[float]] = {}
-        self._count = 0
+        self._number = first
 
     def add(self, picture: Planes) -> None:
         """Add the next frame, ``(C, H, W)`` float32 0..1."""
         for name, module in self._modules.items():
             earlier = self._observations[name]
-            if self._count in self._shot_starts:
+            if self._number in self._shot_starts:
                 earlier.clear()
             now = module.observe(picture)
             for distance in module.DISTANCES:
                 value = module.update(earlier[-distance], now) if len(earlier) >= distance else np.nan
                 self._values.setdefault(f"{name}_{distance}", []).append(value)
             earlier.append(now)
-        self._count += 1
+        self._number += 1
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """One value a frame and distance: of the pair that ends there, NaN where none does."""

@@ -170,8 +170,32 @@ def test_assembly_sees_parts_in_frame_order(desk: Desk) -> None:
     (view,) = ledger.due_reels(desk.db)
     assert view.done[TaskKind.RESTORE] == 2
     ledger.add_tasks(desk.db, view, ledger.ReelPlan([ledger.NewTask(TaskKind.ASSEMBLE)], "sig", 8, 0))
-    parts = ledger.read_assignment(desk.db, desk.next_lease()).parts
-    assert [(part.start_frame, part.stop_frame) for part in parts] == [(0, 8), (8, 24)]
+    work = ledger.read_assignment(desk.db, desk.next_lease())
+    assert [(part.start_frame, part.stop_frame) for part in work.parts] == [(0, 8), (8, 24)]
+    assert work.blocks == ()
+
+
+def test_a_block_is_read_back_from_the_segments_around_it_and_assembled_in_order(desk: Desk) -> None:
+    desk.probed_reel(40, *((start, start + 8) for start in range(0, 40, 8)))
+    for _ in range(5):
+        ledger.complete_task(desk.db, desk.next_lease(), TaskResult(outputs={"chunk": blob("chunk")}, frames=8))
+    (view,) = ledger.due_reels(desk.db)
+    blocks = [ledger.NewTask(TaskKind.READ_BACK, *span) for span in ((16, 32), (0, 16), (32, 40))]
+    ledger.add_tasks(desk.db, view, ledger.ReelPlan(blocks, "sig", 8, 0))
+    seen = {}
+    for _ in range(3):
+        lease = desk.next_lease()
+        work = ledger.read_assignment(desk.db, lease)
+        seen[work.start_frame] = [part.start_frame for part in work.parts]
+        ledger.complete_task(desk.db, lease, TaskResult(outputs={"frames": blob(f"{work.start_frame}")}, frames=16))
+    # Of the neighbours before and the frame behind it, whole segments.
+    assert seen == {0: [0, 8, 16], 16: [8, 16, 24, 32], 32: [24, 32]}
+    (view,) = ledger.due_reels(desk.db)
+    ledger.add_tasks(desk.db, view, ledger.ReelPlan([ledger.NewTask(TaskKind.ASSEMBLE)], "sig", 8, 0))
+    work = ledger.read_assignment(desk.db, desk.next_lease())
+    assert [(part.start_frame, part.outputs["frames"].key) for part in work.blocks] == [
+        (0, blob("0").key), (16, blob("16").key), (32, blob("32").key),
+    ]  # fmt: skip
 
 
 def test_a_plan_is_written_once(desk: Desk) -> None:

@@ -19,8 +19,11 @@ def _ramp(count: int) -> list[np.ndarray]:
     return [np.full((1, 48, 48), number / 100, np.float32) for number in range(count)]
 
 
-def _values(rate: str, count: int, clock: Clock, cuts: tuple[int, ...] = ()) -> list[float]:
-    made = pace.change_rate(_ramp(count), clock, count, Fraction(rate), cuts)
+def _values(
+    rate: str, count: int, clock: Clock, cuts: tuple[int, ...] = (), span: tuple[int, int] | None = None
+) -> list[float]:
+    first, stop = span = span or (0, count)
+    made = pace.change_rate(_ramp(count)[first : stop + 1], clock, count, Fraction(rate), cuts, span)
     return [round(float(picture.mean()) * 100, 2) for picture in made]
 
 
@@ -52,6 +55,16 @@ def test_a_span_ends_where_it_was_cut() -> None:
 
 def test_one_frame_lasts_as_long_as_it_did() -> None:
     assert _values("24", 1, Clock(Fraction(12))) == [0, 0]
+
+
+@pytest.mark.parametrize("rate", ["24", "8", "16", "0.3", "50/3"])
+@pytest.mark.parametrize("times", [(), (0, 1, 3, 4, 9, 10, 20, 21, 22, 30)])
+def test_blocks_come_to_what_the_whole_does(rate: str, times: tuple[int, ...]) -> None:
+    clock = Clock(Fraction(16), tuple(Fraction(each, 16) for each in times))
+    whole = _values(rate, 10, clock, cuts=(5,))
+    for length in (1, 3, 4, 9):
+        spans = [(start, min(10, start + length)) for start in range(0, 10, length)]
+        assert [value for span in spans for value in _values(rate, 10, clock, (5,), span)] == whole
 
 
 def test_the_access_copy_runs_at_its_own_rate_and_the_master_at_the_reels(tmp_path: Path) -> None:

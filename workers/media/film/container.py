@@ -162,9 +162,9 @@ def frames(
         # The empty packets at the end name their stream by object alone.
         if packet.stream.index == stream.index:
             is_flushed = is_flushed or not packet.size
-            yield from _decode(stream, packet, on_damage)
+            yield from decode(stream, packet, on_damage)
     if not is_flushed:
-        yield from _decode(stream, None, on_damage)
+        yield from decode(stream, None, on_damage)
 
 
 @contextmanager
@@ -194,19 +194,8 @@ def seek(container: InputContainer, stream: VideoStream, pts: int) -> None:
         container.seek(pts, stream=stream, backward=True)
 
 
-def _packets(container: InputContainer, stream: VideoStream | None, on_damage: Damage) -> Iterator[Packet[Any]]:
-    packets: Iterator[Packet[Any]] = container.demux(stream) if stream else container.demux()
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except FFmpegError as error:
-            return on_damage(error_text(error))
-        yield packet
-
-
-def _decode(stream: VideoStream, packet: Packet[Any] | None, on_damage: Damage) -> list[VideoFrame]:
+def decode(stream: VideoStream, packet: Packet[Any] | None, on_damage: Damage) -> list[VideoFrame]:
+    """Decode one packet, none for what is still to come; damage is told, and gives no frame."""
     try:
         return stream.decode(packet)
     except MemoryError as error:
@@ -221,6 +210,18 @@ def _decode(stream: VideoStream, packet: Packet[Any] | None, on_damage: Damage) 
     except (FFmpegError, ValueError) as error:
         on_damage(error_text(error))
         return []
+
+
+def _packets(container: InputContainer, stream: VideoStream | None, on_damage: Damage) -> Iterator[Packet[Any]]:
+    packets: Iterator[Packet[Any]] = container.demux(stream) if stream else container.demux()
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FFmpegError as error:
+            return on_damage(error_text(error))
+        yield packet
 
 
 def _format_error(path: Place) -> InputError:

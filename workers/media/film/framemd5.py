@@ -6,17 +6,15 @@ Any FFmpeg can make the same list of the same film: ``ffmpeg -i master.mkv -map 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from db.errors import InputError, WorkError
+from db.errors import InputError
 from workers.media import planes
-from workers.media.errors import writing
 from workers.media.film import container
 
 MAX_LINE_BYTES = 200
@@ -49,35 +47,10 @@ def header(width: int, height: int, rate: Fraction, sample_aspect: Fraction) -> 
     )
 
 
-def line(number: int, checksum: FrameChecksum) -> str:
-    """Return the line of one frame."""
-    return f"0, {number:10d}, {number:10d}, {1:8d}, {checksum.bytes:8d}, {checksum.md5}\n"
-
-
-def write_checksums(
-    film: Path,
-    sums: Path,
-    rate: Fraction,
-    sample_aspect: Fraction,
-    on_packet: Callable[[Packet[Any]], None] | None = None,
-) -> Iterator[VideoFrame]:
-    """Decode a film, write the checksum of every frame, and hand the frames on.
-
-    Args:
-        film: A master of ours.
-        sums: The list to write; complete when the last frame was taken.
-        rate: Frames per second.
-        sample_aspect: Width of a pixel over its height.
-        on_packet: Shown every packet of the film, sound's too.
-
-    Raises:
-        WorkError: The film cannot be decoded to its end.
-    """
-    with container.open_film(film) as (demuxer, stream), writing(sums.name), sums.open("w", encoding="ascii") as lines:
-        lines.write(header(stream.width, stream.height, rate, sample_aspect))
-        for number, frame in enumerate(container.frames(demuxer, stream, _raise_fault, on_packet)):
-            lines.write(line(number, frame_checksum(frame)))
-            yield frame
+def lines(checksums: Iterable[FrameChecksum]) -> Iterator[str]:
+    """Yield the lines of frames in order."""
+    for number, checksum in enumerate(checksums):
+        yield f"0, {number:10d}, {number:10d}, {1:8d}, {checksum.bytes:8d}, {checksum.md5}\n"
 
 
 def decode_checksums(film: Path) -> Iterator[FrameChecksum]:
@@ -106,10 +79,6 @@ def parse(text: str) -> list[FrameChecksum]:
         if cells[0] == "0":
             checksums.append(FrameChecksum(int(cells[4]), cells[5].lower()))
     return checksums
-
-
-def _raise_fault(damage: str) -> None:
-    raise WorkError(f"The master cannot be decoded: {damage}", code="WORKER_FAULT")
 
 
 def _raise_damage(damage: str) -> None:
