@@ -14,10 +14,11 @@ import stat
 from collections.abc import Iterable
 
 from db.errors import InputError
+from db.local_paths import FILE, disk_path, spell
 
 S3 = "s3://"
 Roots = tuple[str, ...]
-"""Real paths of folders, and ``s3://bucket/prefix`` addresses, each with a slash behind it."""
+"""Real paths of folders, spelled, and ``s3://bucket/prefix`` addresses, each with a slash behind it."""
 ROOTS_OPTION = "source_roots"
 """Under this name a job's options hold what its sources must lie beneath; jobs of 0.1 have none."""
 _HOLD = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC
@@ -38,23 +39,23 @@ def real_roots(roots: Iterable[str]) -> Roots:
     """
     roots = tuple(roots)
     for root in roots:
-        if "://" in root.removeprefix(S3):
+        if "://" in root.removeprefix(S3).removeprefix(FILE):
             raise InputError(f"{root!r:.200} is neither a folder nor s3://bucket/prefix", code="BAD_SETTING")
-    return tuple(dict.fromkeys(_with_slash(r if r.startswith(S3) else os.path.realpath(r)) for r in roots))
+    return tuple(dict.fromkeys(_with_slash(root if root.startswith(S3) else _real_root(root)) for root in roots))
 
 
 def is_beneath(path: str, roots: Roots) -> bool:
-    """Whether a plain path, or an ``s3://`` address, lies beneath one of the roots or is one."""
+    """Whether a path without links in it, or an ``s3://`` address, lies beneath one of the roots or is one."""
     if path.startswith(S3) and not {".", ".."}.isdisjoint(path.split("/")):
         return False  # some servers walk such names as folders
-    return _with_slash(path).startswith(roots)
+    return _with_slash(disk_path(path)).startswith(tuple(map(disk_path, roots)))
 
 
 def hold(path: str, roots: Roots | None) -> int:
     """Take hold of what lies at a path, without reading it; returns a descriptor, to be closed.
 
     Args:
-        path: Of a file or folder, links followed.
+        path: Of a file or folder, plain or spelled; links are followed.
         roots: Where it must lie; none holds anything.
 
     Raises:
@@ -62,7 +63,7 @@ def hold(path: str, roots: Roots | None) -> int:
         OSError: It is not there, or its folder may not be entered.
     """
     try:
-        held = os.open(path, _HOLD)
+        held = os.open(disk_path(path), _HOLD)
     except ValueError as error:  # a NUL in it
         raise FileNotFoundError(errno.ENOENT, "no such file", path) from error
     try:
@@ -144,15 +145,20 @@ def source_error(path: str, error: OSError) -> InputError:
 
     ``PATH_UNSAFE``, ``FILE_MISSING``, ``NOT_A_FILE`` or ``SOURCE_DENIED``.
     """
+    path = path if "\0" in path else spell(path)
     if isinstance(error, OutsideRoots):
         return InputError(
-            f"{path!r:.300} is a link that leads outside, to {error.filename2!r:.200}", code="PATH_UNSAFE"
+            f"{path!r:.300} is a link that leads outside, to {spell(error.filename2)!r:.200}", code="PATH_UNSAFE"
         )
     if error.errno in _NOWHERE:
         return InputError(f"{path!r:.300} is not there", code="FILE_MISSING")
     if error.errno == errno.EINVAL:
         return InputError(f"{path!r:.300} is not a regular file", code="NOT_A_FILE")
     return InputError(f"{path!r:.300}: {error.strerror}", code="SOURCE_DENIED")
+
+
+def _real_root(root: str) -> str:
+    return spell(os.path.realpath(disk_path(root)))
 
 
 def _with_slash(path: str) -> str:

@@ -1,6 +1,7 @@
 """Digests that manifests give: the algorithms, and lists of the digests of a sequence's files.
 
-A list is text, a line a digest: ``ALGORITHM HEX NAME``. It is a blob in the store, because a reel may have a hundred
+A list is text, a line a digest: ``ALGORITHM HEX NAME``. In a line that begins with a backslash the name is per-cent
+encoded, as it holds a line end. It is a blob in the store, because a reel may have a hundred
 thousand files and its record must stay small.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from db.blob import Blob
 from db.errors import InputError
+from db.local_paths import decode, encode
 
 HEX_CHARS = {
     "md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128,
@@ -45,8 +47,12 @@ def algorithm_by_length(text: str) -> str | None:
 
 
 def dump(files: Iterable[tuple[str, Digests]]) -> str:
-    """Return the list of files' digests; a name is a file's in the folder of its sequence, without a line end."""
-    return "".join(f"{name} {digest} {file}\n" for file, digests in files for name, digest in digests.items())
+    """Return the list of files' digests; a name is a file's in the folder of its sequence."""
+    return "".join(_line(name, digest, file) for file, digests in files for name, digest in digests.items())
+
+
+def _line(name: str, digest: str, file: str) -> str:
+    return f"\\{name} {digest} {encode(file)}\n" if "\n" in file else f"{name} {digest} {file}\n"
 
 
 def load(text: bytes) -> dict[str, dict[str, str]]:
@@ -57,8 +63,9 @@ def load(text: bytes) -> dict[str, dict[str, str]]:
     """
     listing: dict[str, dict[str, str]] = {}
     for line in text.decode(errors="surrogateescape").split("\n"):
-        name, _, rest = line.partition(" ")
+        name, _, rest = line.removeprefix("\\").partition(" ")
         digest, _, file = rest.partition(" ")
+        file = decode(file) if line.startswith("\\") else file
         if file and name in HEX_CHARS and is_digest(digest, name):
             listing.setdefault(file, {})[name] = digest
         elif line:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select, true
+from sqlalchemy import Row, Select, case, func, or_, select, true
 
 from db.beneath import ROOTS_OPTION
 from db.catalog import shipped
 from db.catalog.trained import Trained
 from db.catalog.weights import card, find
 from db.errors import InputError
+from db.local_paths import FILE, disk_path
 from db.recipe import Pin, PinnedFile, Recipe
 from db.records import Blob, ItemResult, Record, read_column, read_object, read_word
 from db.session import Database
@@ -314,9 +316,7 @@ def source_files(db: Database) -> Iterator[str]:
             rows = connection.execute(page).all()
         for row in rows:
             source = read_object(row.source_json, f"item {row.id}") if row.source_json else {}
-            for uri in (row.uri, source.get("sound"), source.get("mask")):
-                if uri and uri.startswith("/"):
-                    yield uri
+            yield from _local_paths(row.uri, source.get("sound"), source.get("mask"))
         if len(rows) < PAGE:
             return
         after = rows[-1].id
@@ -325,13 +325,18 @@ def source_files(db: Database) -> Iterator[str]:
 def source_folders(db: Database) -> Iterator[str]:
     """Local paths that any job reads frames or masks below; a mask may as well be a file."""
     is_sequence = Item.source_json.contains('"sequence":{', autoescape=True)
-    has_mask = Item.source_json.contains('"mask":"/', autoescape=True)
+    has_mask = or_(*(Item.source_json.contains(f'"mask":"{start}', autoescape=True) for start in ("/", FILE)))
     with db.read() as connection:
         rows = connection.execute(select(Item.id, Item.uri, Item.source_json).where(is_sequence | has_mask)).all()
     for row in rows:
-        for uri in (row.uri, read_object(row.source_json, f"item {row.id}").get("mask")):
-            if uri and uri.startswith("/"):
-                yield uri
+        yield from _local_paths(row.uri, read_object(row.source_json, f"item {row.id}").get("mask"))
+
+
+def _local_paths(*places: str | None) -> Iterator[str]:
+    for place in places:
+        if place and place.startswith(("/", FILE)):
+            with suppress(InputError):  # of a line that failed, it may be anything
+                yield disk_path(place)
 
 
 class _Outputs(Record):

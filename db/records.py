@@ -20,6 +20,7 @@ from db.blob import Blob as Blob
 from db.blob import Rational
 from db.blob import Record as Record
 from db.errors import InputError
+from db.local_paths import FILE, decode, disk_path
 from db.recipe import Recipe
 from db.states import ItemKind, TaskKind
 
@@ -36,7 +37,10 @@ NEIGHBOR_FRAMES = 4
 
 
 class Sequence(Record):
-    """Numbered files that make one reel: ``prefix`` + number + ``suffix``, in the folder that ``Source.uri`` names."""
+    """Numbered files that make one reel: ``prefix`` + number + ``suffix``, in the folder that ``Source.uri`` names.
+
+    Where that is a ``file://`` URL, prefix and suffix are per-cent encoded as it is.
+    """
 
     prefix: str
     suffix: str
@@ -82,7 +86,7 @@ class Source(Record):
     """What one line of a manifest names, and what the line says about it."""
 
     uri: str
-    """An absolute path, or ``s3://bucket/key``; for a sequence the folder."""
+    """An absolute path as ``db.local_paths`` spells it, or ``s3://bucket/key``; for a sequence the folder."""
     kind: ItemKind
     sequence: Sequence | None = None
     checksum: dict[str, str] = Field(default_factory=dict)
@@ -124,6 +128,19 @@ class Source(Record):
     It is never resolved again: a root that was exchanged for a link since would allow whatever the link leads to.
     None for jobs of 0.1: anywhere.
     """
+
+    @property
+    def path(self) -> str:
+        """Where it lies on this machine, under its true bytes; an address in S3 is itself."""
+        return disk_path(self.uri)
+
+    def file_name(self, digits: str) -> str:
+        """Return what a file of its sequence is called on the disk; ``digits`` stand for the number."""
+        assert self.sequence is not None
+        prefix, suffix = self.sequence.prefix, self.sequence.suffix
+        if self.uri.startswith(FILE):
+            prefix, suffix = decode(prefix), decode(suffix)
+        return f"{prefix}{digits}{suffix}"
 
 
 class AudioTrack(Record):

@@ -200,6 +200,18 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("home", "scratch")
+    @classmethod
+    def _be_text(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                str(value.resolve()).encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(
+                    "its path holds bytes that are no text, by which libraries cannot open files"
+                ) from error
+        return value
+
     @property
     def embedded(self) -> bool:
         """Whether database and broker live inside the home."""

@@ -20,6 +20,7 @@ from db.beneath import ROOTS_OPTION, S3, Roots
 from db.child_process import ChildDied
 from db.errors import InputError, ManifestError, OutageError, RecipeError, lacks_room
 from db.ledger import JobRequest, LineError, NewLine, OpenedJob
+from db.local_paths import disk_path
 from db.recipe import Recipe
 from db.session import Database
 from db.settings import Settings
@@ -214,7 +215,7 @@ def _reported_roots(settings: Settings, database: Database, manifest: Manifest) 
 def _folder_of(database: Database, job_id: int) -> tuple[str, ...]:
     """Return the folder of the manifest of a job of 0.1, which kept no roots; none for one in S3, or for no job."""
     uris = [job.manifest_uri for job in progress.jobs(database) if job.id == job_id]
-    local = [uri for uri in uris if not uri.startswith(S3)]
+    local = [disk_path(uri) for uri in uris if not uri.startswith(S3)]
     return tuple(uri if os.path.isdir(uri) else os.path.dirname(uri) for uri in local)
 
 

@@ -6,7 +6,8 @@ import json
 import re
 from typing import Any
 
-_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+from db.local_paths import is_text, readable
+
 _MARKS = re.compile("[\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """What shows nothing itself, and turns round or breaks what is shown behind it. Joiners are letters of some scripts."""
 
@@ -16,6 +17,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def visible_path(path: str) -> str:
+    """Return a path as ``visible``, with bytes that are no text per-cent encoded, as ids and addresses have them."""
+    return visible(readable(path))
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -29,7 +35,7 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 def has_control_characters(text: str) -> bool:
     """Whether ``text`` holds control characters, or bytes that are no text."""
-    return not text.isprintable() and _OBEYED.search(text) is not None
+    return not is_text(text)
 
 
 def has_marks(text: str) -> bool:

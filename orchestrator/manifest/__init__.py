@@ -6,7 +6,6 @@ one more of them in :data:`READERS`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from db import recipe as recipes
 from db.beneath import S3, Roots
 from db.errors import ManifestError, RecipeError
+from db.local_paths import disk_path, spell
 from db.recipe import Recipe
 from db.settings import Numbered, Settings
 from orchestrator.manifest import archivematica, bagit, checksums, folder, native, otio, prefix, s3
@@ -35,7 +35,7 @@ class Manifest:
     """A manifest that some reader knows, not yet read."""
 
     uri: str
-    """Absolute path of a file or folder, or ``s3://bucket/prefix``."""
+    """Absolute path of a file or folder as it is spelled, or ``s3://bucket/prefix``."""
     reader: Reader | None
     """None for a prefix in S3."""
     match: ReaderMatch
@@ -47,7 +47,7 @@ class Manifest:
     @property
     def path(self) -> Path:
         """The file or folder; of a prefix in S3 a path where nothing is."""
-        return Path(self.uri) if self.reader else NOWHERE
+        return Path(disk_path(self.uri)) if self.reader else NOWHERE
 
     @property
     def name(self) -> str:
@@ -95,17 +95,14 @@ def _find_reader(place: Path | str) -> Manifest:
     if str(place).startswith(S3):
         return _in_s3(str(place))
     with refuse_unforeseen(place):
-        path = Path(place)
+        path = Path(disk_path(str(place)))
         if not path.exists():
             raise ManifestError(f"There is no file or folder {visible(str(path))}")
         path = path.resolve()
-        if not str(path).isprintable() and str(path).encode(errors="replace") != os.fsencode(path):
-            message = f"{visible(str(path))[:300]} holds bytes that are no text, and no record can name it"
-            raise ManifestError(message, code="PATH_UNSAFE", remedy="Rename the file or the folder.")
         for reader in READERS:
             match = reader.recognizes(path)
             if match is not None:
-                return Manifest(str(path if match.files else match.root), reader, match)
+                return Manifest(spell(str(path if match.files else match.root)), reader, match)
     forms = "Give a folder, a CSV file whose header has a column `uri`, or one of the forms in docs/manifests."
     is_archive = path.suffix.lower() in _PACKED
     remedy = "Unpack it, and give its folder." if is_archive else forms

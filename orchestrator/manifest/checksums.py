@@ -84,7 +84,7 @@ def digest_lines(path: Path, limit_bytes: int, algorithm: str | None = None) -> 
         ManifestError: It cannot be read.
     """
     algorithm = algorithm or algorithm_of(path)
-    for number, line in text.lines(path, limit_bytes):
+    for number, line in text.lines(path, limit_bytes, errors="surrogateescape"):
         if isinstance(line, Problem):
             yield line
         elif line.strip() and not line.startswith(_COMMENTS):

@@ -5,6 +5,7 @@ All forms share one flat vocabulary: ``sequence: {start: 1}`` in YAML is the col
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -13,17 +14,19 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
-from db import checksums
+from db import checksums, local_paths
+from db.beneath import S3
 from db.blob import Blob
 from db.checksums import HEX_CHARS
 from db.errors import InputError, ManifestError
 from db.records import LEAST_RATE
 from orchestrator.manifest.lines import ManifestEntry, Problem, problem
-from orchestrator.terminal_text import has_control_characters, has_marks, visible
+from orchestrator.terminal_text import has_control_characters, has_marks, visible, visible_path
 
 REPORTED = ("task_status", "error_code", "http_status_code", "result_message")
 """Columns that the completion report adds; a manifest may have them, and they are passed over."""
 MAX_ID_CHARS = 512
+_CUT_DIGEST_CHARS = 16
 _MAX_VERSION_CHARS = 1024
 _MAX_BOXES, _MAX_BOXES_CHARS = 1000, 100_000
 _FINEST_RATE = 1_000_000
@@ -146,14 +149,24 @@ def _id(value: Any) -> str:
 
 
 def id_of(path: str) -> str:
-    """Return the id that a path gives: itself, with marks spelled out that an id must not hold."""
-    return visible(path) if has_marks(path) and not has_control_characters(path) else path
+    """Return the id that a path gives: itself, with marks spelled out that an id must not hold.
+
+    What is no text is per-cent encoded, behind a ``./`` with which no path that is text begins. A very long one is cut.
+    """
+    if local_paths.is_text(path):
+        return visible(path) if has_marks(path) else path
+    name = visible_path(path)
+    if len(name) > MAX_ID_CHARS - 2:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:_CUT_DIGEST_CHARS]
+        name = f"{digest}...{name[_CUT_DIGEST_CHARS + 5 - MAX_ID_CHARS :]}"
+    return f"./{name}"
 
 
 def _uri(value: Any) -> str:
     uri = value if type(value) is str else _text(value)
-    if has_control_characters(uri):
+    if uri.startswith(S3) and has_control_characters(uri):
         raise InputError(f"{uri!r:.200} holds control characters or bytes that are no text", code="PATH_UNSAFE")
+    local_paths.spell(uri)  # refuses what no file can be called
     return uri
 
 
@@ -297,7 +310,8 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 """Every known field and its check."""
 MEANINGS: dict[str, str] = {
     "id": "Name of the item, unique in the manifest; if omitted, the `uri`.",
-    "uri": "Path relative to the manifest's folder, or `s3://bucket/key`; for a sequence its folder. Required.",
+    "uri": "Path relative to the manifest's folder, `file:///PATH` or `s3://bucket/key`; for a sequence its folder. "
+    "Required.",
     "kind": "`image`, `video` or `sequence`; if omitted, what the suffix says.",
     "fps": "Frame rate that overrides the header's: `18`, `16.667`, `24000/1001`.",
     "span": "Frames of the source that make the reel, from 0, both included: `0-239`.",

@@ -11,7 +11,7 @@ from db.settings import DATABASE_FILE
 from orchestrator.manifest import checksums, kinds
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
-from orchestrator.terminal_text import visible
+from orchestrator.terminal_text import visible_path
 
 HOME_MARK = DATABASE_FILE
 """A folder that holds this file is a home of ours, not an archive."""
@@ -76,8 +76,8 @@ class LeftOut:
         """Return the problem of a folder that cannot be listed, which is called ``name``."""
         self._denied += bool(listing.fault)
         if listing.is_home:
-            self._homes.append(visible(name or ".")[-200:])
-        message = f"The folder {name or '.'!r:.300} cannot be listed: {listing.fault}"
+            self._homes.append(visible_path(name or ".")[-200:])
+        message = f"The folder {visible_path(name or '.')!r:.300} cannot be listed: {listing.fault}"
         return problem(number, "SOURCE_DENIED", message) if listing.fault else None
 
     def notes(self) -> Iterator[str]:

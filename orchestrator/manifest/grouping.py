@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from orchestrator.manifest import kinds
 from orchestrator.manifest.fields import id_of
 from orchestrator.manifest.series import SeriesJudge
-from orchestrator.terminal_text import visible
+from orchestrator.terminal_text import visible, visible_path
 
 MIN_SEQUENCE_FILES = 5
 """Fewer pictures with numbers in their names are stills: a film has more frames than that."""
@@ -135,7 +135,7 @@ class Grouping:
         ends = {(part["sequence.prefix"], part["sequence.suffix"]) for part, _ in reels.values()}
         for name in pictures if ends else ():
             if name not in reels and any((prefix, suffix) in ends for prefix, _, suffix in _parts(name)):
-                self._strays.append(visible(inside + name)[-200:])
+                self._strays.append(visible_path(inside + name)[-200:])
         return reels
 
     def _keep_sound(self, inside: str, name: str, suffix: str) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from db.child_process import ChildProcess, LineTooLong
 from db.errors import InputError, ManifestError
+from db.local_paths import disk_path
 from orchestrator.manifest import fields, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, made_or_problem, problem
@@ -117,7 +118,7 @@ class _ClipEntries:
 
     def _id(self, clip: dict[str, Any], media: dict[str, Any]) -> str:
         """Return the clip's name, else its media's, with a number behind all but the first."""
-        name = " ".join(visible(clip["name"]).split()) or posixpath.basename(media["uri"]) or "clip"
+        name = " ".join(visible(clip["name"]).split()) or fields.id_of(posixpath.basename(media["uri"])) or "clip"
         name = name[: fields.MAX_ID_CHARS - 20]
         name_hash = hash(name.casefold())
         self._names[name_hash] += 1
@@ -150,7 +151,7 @@ class _ClipEntries:
 
     def _last(self, media: dict[str, Any]) -> int:
         """Return the last frame that is there, where the timeline does not say how many there should be."""
-        folder = self.places.resolve(media["uri"])
+        folder = disk_path(self.places.resolve(media["uri"]))
         self.places.status(folder)
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         alike = ("sequence.prefix", "sequence.suffix", "sequence.padding")
@@ -168,7 +169,7 @@ class _ClipEntries:
             raise InputError(f"{url!r:.200} is no URL") from error
         if parts.scheme == "file" and parts.netloc in ("", "localhost"):
             return unquote(parts.path, errors="surrogateescape")
-        if parts.scheme or "%" not in url or "\0" in url or os.path.lexists(self.places.resolve(url)):
+        if parts.scheme or "%" not in url or "\0" in url or os.path.lexists(disk_path(self.places.resolve(url))):
             return url
         return unquote(url, errors="surrogateescape")
 

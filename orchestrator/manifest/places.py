@@ -12,6 +12,7 @@ from pathlib import Path
 from db import beneath
 from db.beneath import S3
 from db.errors import InputError
+from db.local_paths import FILE, disk_path, spell
 
 NOWHERE = Path(os.devnull)
 """The root of what has none on this machine: nothing can lie in it."""
@@ -28,18 +29,23 @@ class PathResolver:
         self._roots = beneath.real_roots(roots)
 
     def resolve(self, uri: str) -> str:
-        """Return the absolute path, without looking at the disk, or the ``s3://`` address as it is.
+        """Return the absolute path, spelled, without looking at the disk, or the ``s3://`` address as it is.
+
+        Args:
+            uri: A path as it is on the disk, a ``file://`` URL, or an address in S3.
 
         Raises:
-            InputError: ``PATH_UNSAFE`` when it leaves the roots.
+            InputError: ``PATH_UNSAFE`` when it leaves the roots, ``BAD_VALUE`` when it is none of these.
         """
         if uri.startswith(S3):
             return self._check(_check_s3(uri), uri)
-        if "://" in uri:
-            raise InputError(f"{uri!r:.200}: only plain paths and s3:// addresses can be read")
+        is_url = uri.startswith(FILE)
+        if "://" in uri and not is_url:
+            raise InputError(f"{uri!r:.200}: only plain paths, file:// and s3:// addresses can be read")
         if _PLAIN.fullmatch(uri):
-            return self._check(f"{self.folder}/{uri}", uri)
-        return self._check(os.path.normpath(os.path.join(self.folder, uri)), uri)
+            return spell(self._check(f"{self.folder}/{uri}", uri))
+        path = disk_path(uri) if is_url else os.path.join(self.folder, uri)
+        return spell(self._check(os.path.normpath(path), uri))
 
     def status(self, path: str) -> os.stat_result:
         """Return what the disk says about a resolved path, links followed.

@@ -12,10 +12,11 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from db.errors import InputError
+from db.local_paths import is_text
 from db.settings import Numbered
 from orchestrator.manifest import kinds
 from orchestrator.manifest.places import PathResolver
-from orchestrator.terminal_text import has_control_characters, visible
+from orchestrator.terminal_text import visible_path
 
 Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Has pictures compared two by two, as ``workers.on_demand.likeness`` says; nothing in the answer where it cannot."""
@@ -65,7 +66,8 @@ class SeriesJudge:
         if self._counts[verdict.is_reel] <= _SHOWN:
             kind, other = ("a reel", "stills") if verdict.is_reel else ("stills", "reel")
             self._shown.append(
-                f"{visible(place)[-200:]}: {len(names)} numbered pictures were taken for {kind}, as {verdict.reason}; "
+                f"{visible_path(place)[-200:]}: {len(names)} numbered pictures were taken for {kind}, "
+                f"as {verdict.reason}; "
                 f"--numbered {other} takes them for {'stills' if verdict.is_reel else 'a reel'}"
             )
         return verdict.is_reel
@@ -85,7 +87,7 @@ class SeriesJudge:
             uris = [self.places.resolve(folder + name) for name in _pairs(names)]
         except InputError:
             uris = []
-        if any(map(has_control_characters, uris)):
+        if not all(map(is_text, uris)):  # names in S3
             uris = []
         return _verdict(self.ask({"uris": uris, "roots": self.roots}) if uris else {})
 

@@ -124,10 +124,11 @@ def start(path: Path, limit_bytes: int) -> str:
         return ""
 
 
-def lines(path: Path, limit_bytes: int) -> Iterator[tuple[int, str | Problem]]:
+def lines(path: Path, limit_bytes: int, *, errors: str = "strict") -> Iterator[tuple[int, str | Problem]]:
     """Yield line numbers from 1 and decoded lines with their line ends, or what is wrong with a line.
 
-    A line above ``limit_bytes`` is skipped without being held in memory.
+    A line above ``limit_bytes`` is skipped without being held in memory. ``errors`` is what ``bytes.decode`` makes of
+    bytes that are no text: a problem of the line, or with ``surrogateescape`` a part of it.
 
     Raises:
         ManifestError: As :func:`open_unpacked`.
@@ -144,7 +145,7 @@ def lines(path: Path, limit_bytes: int) -> Iterator[tuple[int, str | Problem]]:
                 yield number, problem(number, "BAD_VALUE", f"Line {number} has more than {limit_bytes} bytes")
                 continue
             try:
-                yield number, raw.decode()
+                yield number, raw.decode(errors=errors)
             except UnicodeDecodeError as error:
                 message = f"Line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}"
                 yield number, problem(number, "BAD_VALUE", message, "Save the manifest as UTF-8.")

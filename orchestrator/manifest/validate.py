@@ -18,6 +18,7 @@ from db import recipe as recipes
 from db.beneath import S3
 from db.checksums import HEX_CHARS
 from db.errors import InputError, RecipeError, nearest
+from db.local_paths import FILE, decode, disk_path, encode, is_text
 from db.recipe import Recipe
 from db.records import Sequence, Source
 from db.states import ItemKind
@@ -47,6 +48,7 @@ _SOURCE_FIELDS = {
     "params.boxes": "boxes",
 }
 """Fields of a line, and what a ``Source`` calls them."""
+_AFFIXES = ("prefix", "suffix")
 _SEQUENCE = frozenset(name for name in fields.CHECKS if name.startswith("sequence."))
 _SHIPPED = frozenset(recipes.names())
 
@@ -102,6 +104,8 @@ class Validator:
         else:  # a relative path would lead elsewhere from where the report lies
             extra |= {"sound": source.sound} if source.sound else {}
             extra |= {"mask_uri": source.mask} if source.mask else {}
+            if source.sequence is not None and source.uri.startswith(FILE):
+                extra |= {f"sequence.{name}": getattr(source.sequence, name) for name in _AFFIXES}
         return Line(entry.number, external_id, source, recipe, tuple(problems), extra, entry.listing)
 
     def _external_id(self, entry: ManifestEntry, values: Mapping[str, Any], problems: list[Problem]) -> str:
@@ -144,6 +148,8 @@ class Validator:
             return None
         uri = self._places.resolve(values["uri"])
         sequence = _sequence(values, entry)
+        if sequence is not None:
+            uri, sequence = _spell_sequence(uri, sequence)
         source_fields = {_SOURCE_FIELDS[name]: value for name, value in values.items() if name in _SOURCE_FIELDS}
         if checksums := values.keys() & _CHECKSUMS:
             source_fields["checksum"] = {name[9:]: values[name] for name in checksums}
@@ -196,7 +202,7 @@ class Validator:
             return
         yield from _sequence_problems(number, source, status) if part else _file_problems(number, source, status)
         if part:
-            yield from self._link_problems(number, source.uri, _frame_pattern(part))
+            yield from self._link_problems(number, source.path, _frame_pattern(source))
         if source.sound and not source.sound.startswith(S3):
             yield from self._companion_problems(number, "sound", source.sound, folders=False)
         if source.mask and not source.mask.startswith(S3):
@@ -211,7 +217,7 @@ class Validator:
         if not (stat.S_ISREG(status.st_mode) or (folders and stat.S_ISDIR(status.st_mode))):
             yield problem(number, "NOT_A_FILE", f"The {what} {uri!r:.300} is not a regular file")
         elif stat.S_ISDIR(status.st_mode):
-            yield from self._link_problems(number, uri, _ANY_NAME)
+            yield from self._link_problems(number, disk_path(uri), _ANY_NAME)
 
     def _link_problems(self, number: int, folder: str, names: re.Pattern[str]) -> Iterator[Problem]:
         """Yield the first file of a folder that is a link which leads where it must not."""
@@ -263,6 +269,8 @@ def _sequence(values: Mapping[str, Any], entry: ManifestEntry) -> Sequence | Non
     if entry.fields.keys().isdisjoint(_SEQUENCE):
         return None
     parts = {name[9:]: values[name] for name in values.keys() & _SEQUENCE}
+    if str(values.get("uri", "")).startswith(FILE):
+        parts |= {name: decode(parts[name]) for name in _AFFIXES if name in parts}
     lacking = sorted({"suffix", "start", "end"} - parts.keys())
     if lacking:
         raise InputError(f"The sequence has no usable {', '.join(lacking)}")
@@ -272,6 +280,17 @@ def _sequence(values: Mapping[str, Any], entry: ManifestEntry) -> Sequence | Non
     if sequence.end < sequence.start:
         raise InputError(f"The sequence ends at {sequence.end}, before its start at {sequence.start}")
     return sequence
+
+
+def _spell_sequence(uri: str, sequence: Sequence) -> tuple[str, Sequence]:
+    """Return a sequence's folder and what its files are called as they are written down: both encoded, or neither."""
+    if not uri.startswith(FILE) and is_text(sequence.prefix + sequence.suffix):
+        return uri, sequence
+    if uri.startswith(S3):
+        message = f"{(sequence.prefix + sequence.suffix)!r:.200} holds control characters or bytes that are no text"
+        raise InputError(message, code="PATH_UNSAFE")
+    affixes = {name: encode(getattr(sequence, name)) for name in _AFFIXES}
+    return uri if uri.startswith(FILE) else FILE + encode(uri), sequence.model_copy(update=affixes)
 
 
 def _file_problems(number: int, source: Source, status: os.stat_result) -> Iterator[Problem]:
@@ -290,7 +309,7 @@ def _sequence_problems(number: int, source: Source, status: os.stat_result) -> I
         yield problem(number, "NOT_A_FILE", f"{source.uri!r:.300} is not the folder of a sequence")
         return
     numbers = part.numbers
-    present = sorted(frame for frame in _frame_numbers(source.uri, part) if frame in numbers)
+    present = sorted(frame for frame in _frame_numbers(source) if frame in numbers)
     if not present:
         name = f"{part.prefix}#{part.suffix}"
         message = f"{source.uri!r:.300} holds no file {name!r:.100} between {part.start} and {part.end}"
@@ -305,15 +324,17 @@ def _sequence_problems(number: int, source: Source, status: os.stat_result) -> I
         yield problem(number, "SEQUENCE_GAP", f"{source.uri!r:.300} lacks the frames {gap_list}")
 
 
-def _frame_pattern(part: Sequence) -> re.Pattern[str]:
-    digits = rf"(\d{{{part.padding},}})" if part.padding else r"(0|[1-9]\d*)"
-    return re.compile(re.escape(part.prefix) + digits + re.escape(part.suffix))
+def _frame_pattern(source: Source) -> re.Pattern[str]:
+    assert source.sequence is not None
+    padding = source.sequence.padding
+    digits = rf"(\d{{{padding},}})" if padding else r"(0|[1-9]\d*)"
+    return re.compile(re.escape(source.file_name("\0")).replace("\0", digits))
 
 
-def _frame_numbers(folder: str, part: Sequence) -> set[int]:
-    pattern = _frame_pattern(part)
+def _frame_numbers(source: Source) -> set[int]:
+    pattern = _frame_pattern(source)
     try:
-        return {int(match[1]) for name in os.listdir(folder) if (match := pattern.fullmatch(name))}
+        return {int(match[1]) for name in os.listdir(source.path) if (match := pattern.fullmatch(name))}
     except OSError:
         return set()
 

@@ -19,6 +19,7 @@ from db import placing, progress, source_types
 from db.errors import InputError
 from db.home_placer import open_placer
 from db.lineage import Lineage, lineages
+from db.local_paths import disk_path
 from db.progress import JobRow
 from db.records import Blob, deliverables
 from db.session import Database
@@ -260,7 +261,7 @@ def check_folder(folder: Path, job: JobRow, home: Path) -> None:
     Raises:
         InputError: ``OUTPUT_ON_SOURCE``.
     """
-    place, manifest = folder.resolve(), Path(job.manifest_uri)
+    place, manifest = folder.resolve(), Path(disk_path(job.manifest_uri))
     among_sources = manifest.is_dir() and place.is_relative_to(manifest) and not place.is_relative_to(home.resolve())
     if among_sources or (manifest.parent == place and manifest.name in REPORTS):
         raise InputError(f"Results in {str(place)!r:.300} would lie among the job's sources", code="OUTPUT_ON_SOURCE")

@@ -32,6 +32,12 @@ def test_a_list_comes_back_as_it_was_given() -> None:
     assert checksums.load(text) == {name: digests for name, digests in files.items() if digests}
 
 
+@pytest.mark.parametrize("name", ["line\nend%0A", "\\n", "caf\udce9", "\r\t\udcff\n", "%0A", "a b "])
+def test_names_of_any_bytes_come_back(name: str) -> None:
+    text = checksums.dump([(name, {"md5": "0" * 32})]).encode(errors="surrogateescape")
+    assert checksums.load(text) == {name: {"md5": "0" * 32}}
+
+
 @pytest.mark.parametrize("text", [b"md5 123 a", b"\xff\xfe", b"crc32 00000000 a", b"md5 " + b"0" * 32])
 def test_what_is_no_list_is_refused(text: bytes) -> None:
     with pytest.raises(InputError):

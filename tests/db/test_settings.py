@@ -182,6 +182,13 @@ def test_children_get_folders_of_any_name(monkeypatch: pytest.MonkeyPatch, name:
     assert settings.load().source_roots == given.source_roots
 
 
+@pytest.mark.parametrize("name", ["home", "scratch"])
+def test_a_folder_in_which_libraries_can_open_nothing_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"Setting {name}: .*no text") as caught:
+        settings.load({name: tmp_path / "ho\udcffme"})
+    assert caught.value.code == "BAD_SETTING"
+
+
 @pytest.mark.parametrize("value", [1, 500, 1499, -1])
 def test_a_worker_without_room_for_its_libraries_is_refused(value: int) -> None:
     with pytest.raises(InputError, match="worker_memory_mb") as caught:

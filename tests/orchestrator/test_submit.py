@@ -192,20 +192,20 @@ def test_submissions_of_one_manifest_at_once_make_one_job_with_every_line_once(
         assert progress.progress(database, job.id).items_total == 200
 
 
-def test_a_manifest_in_a_folder_whose_name_is_no_text_makes_no_job(
+def test_a_manifest_in_a_folder_whose_name_is_no_text_is_a_job(
     settings: Settings, home_database: Database, tmp_path: Path
 ) -> None:
-    """All paths in it would be none either: no record could hold them."""
     folder = tmp_path / "bad\udcff"
     folder.mkdir()
     (folder / "a.jpg").write_bytes(b"x")
     (folder / "m.csv").write_text("uri\na.jpg\n")
     (tmp_path / "link").symlink_to(folder)
-    for place in (folder, folder / "m.csv", folder / "a.jpg", tmp_path / "link"):
-        with pytest.raises(ManifestError) as caught:
-            submit(settings, home_database, place, SubmitOptions())
-        assert caught.value.code == "PATH_UNSAFE"
-    assert progress.jobs(home_database) == []
+    root = f"file://{tmp_path}/bad%FF"
+    for place in (folder, folder / "m.csv", folder / "a.jpg", tmp_path / "link", f"{root}/m.csv"):
+        made = submit(settings, home_database, place, SubmitOptions())
+        assert [item.uri for item in progress.items(home_database, made.job_id)] == [f"{root}/a.jpg"]
+        assert progress.job_roots(home_database, made.job_id) == (f"{root}/",)
+    assert {job.manifest_uri for job in progress.jobs(home_database)} == {root, f"{root}/m.csv", f"{root}/a.jpg"}
 
 
 def test_a_name_and_a_tenant_that_are_no_text_are_spelled_out(

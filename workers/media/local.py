@@ -17,15 +17,18 @@ from tempfile import mkdtemp
 from db import beneath
 from db.beneath import Roots
 from db.errors import InputError
+from db.local_paths import encode, is_text, spell
+from db.store.keys import safe_name
 
 _Path = type(Path())
+_SCRATCH_NAME_CHARS = 96
 
 
 class HeldFile(_Path):  # type: ignore[valid-type, misc]
     """A path that is shown as the source's own, and opens what was held; good for as long as it is kept."""
 
     shown = ""
-    """The source's own path or address."""
+    """The source's own path as it is spelled, or its address."""
 
     def __str__(self) -> str:
         """Return the source's own path, as messages name it."""
@@ -47,7 +50,7 @@ def hold(path: Path, roots: Roots | None, scratch: Path) -> HeldFile:
         descriptor = beneath.open_file(str(path), roots)
     except OSError as error:
         raise beneath.source_error(str(path), error) from error
-    return _name(descriptor, path.name, str(path), scratch)
+    return _name(descriptor, path.name, spell(str(path)), scratch)
 
 
 def show(path: Path, shown: str) -> HeldFile:
@@ -64,11 +67,11 @@ class LocalFolder:
         """Take hold of nothing yet, and raise as :func:`hold` where there is no such folder."""
         self._path, self._roots, self._scratch = path, roots, scratch
         if not stat.S_ISDIR(self._status(path).st_mode):
-            raise InputError(f"{path}: no folder", code="FILE_MISSING")
+            raise InputError(f"{self}: no folder", code="FILE_MISSING")
 
     def __str__(self) -> str:
         """Return its path, as messages name it."""
-        return str(self._path)
+        return spell(str(self._path))
 
     def names(self) -> set[str]:
         """Return the names of the files in it; raises ``FILE_MISSING``, ``SOURCE_DENIED`` or ``PATH_UNSAFE``."""
@@ -93,7 +96,11 @@ class LocalFolder:
 
 
 def _name(descriptor: int, name: str, shown: str, scratch: Path) -> HeldFile:
-    """Give a descriptor a name that keeps its suffix, by which some libraries choose how to read."""
+    """Give a descriptor a name that keeps its suffix, by which some libraries choose how to read.
+
+    One that is no text is replaced: some take nothing else.
+    """
+    name = name if is_text(name) else safe_name(encode(name)[-_SCRATCH_NAME_CHARS:])
     folder = mkdtemp(prefix="held-", dir=scratch)
     held = show(Path(folder, name), shown)
     weakref.finalize(held, _let_go, descriptor, folder, name)

@@ -139,7 +139,7 @@ def read_samples(reel: IndexedReel) -> Iterator[Planes]:
 def frame_label(reel: IndexedReel, number: int) -> str:
     """Name a frame for a message."""
     if reel.source.sequence is not None:
-        return f"{reel.path}/{sequence.name_of(reel.source, number)}"
+        return f"{reel.path}/{sequence.shown_name_of(reel.source, number)}"
     return f"{reel.source.uri}, frame {number}"
 
 

@@ -16,6 +16,7 @@ from db import beneath, checksums
 from db.beneath import S3
 from db.checksums import Digests
 from db.errors import InputError
+from db.local_paths import disk_path
 from db.records import Source
 from db.settings import Settings
 from db.store.base import Moved
@@ -59,7 +60,7 @@ def locate(source: Source, settings: Settings, scratch: Path) -> Place:
     if not source.uri.startswith(S3):
         if source.sequence is None:
             return _hold_file(source, scratch)
-        return LocalFolder(Path(source.uri), source.roots, scratch)
+        return LocalFolder(Path(source.path), source.roots, scratch)
     _check_address(source)
     if source.sequence is not None:
         return RemoteFolder(source.uri, settings, scratch / "frames")
@@ -74,8 +75,8 @@ def locate_sound(source: Source, bench: Workbench) -> Place:
 def locate_mask(source: Source, bench: Workbench) -> Path | LocalFolder:
     """Return where a mask that the manifest gives is read: picture, film, or folder; raises as :func:`locate`."""
     mask = _companion(source, source.mask)
-    if not mask.uri.startswith(S3) and os.path.isdir(mask.uri):
-        return LocalFolder(Path(mask.uri), mask.roots, bench.scratch)
+    if not mask.uri.startswith(S3) and os.path.isdir(mask.path):
+        return LocalFolder(Path(mask.path), mask.roots, bench.scratch)
     return local_still(mask, bench.settings, bench.scratch)
 
 
@@ -85,7 +86,7 @@ def _companion(source: Source, uri: str) -> Source:
 
 
 def _hold_file(source: Source, scratch: Path) -> HeldFile:
-    path = hold(Path(source.uri), source.roots, scratch)
+    path = hold(Path(source.path), source.roots, scratch)
     check_file(path)
     return path
 
@@ -153,9 +154,10 @@ def fixity(
 
 
 def _digests_for(path: Place, digests: Mapping[str, Digests]) -> Digests:
-    if as_film(path).name not in digests:
+    name = disk_path(str(path)).rpartition("/")[2]
+    if name not in digests:
         raise InputError(f"{path}: the list of its sequence's digests does not name it", code="FILE_UNEXPECTED")
-    return digests[as_film(path).name]
+    return digests[name]
 
 
 def _new_hashers(names: Iterable[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
+from db.local_paths import FILE, disk_path
 from db.records import Source
 
 _READERS = 0o444
@@ -17,8 +18,8 @@ def source_mode(source: Source) -> int:
     """
     mode = _READERS
     for uri in (source.uri, source.sound, source.mask):
-        if uri.startswith("/"):
-            mode &= _path_mode(uri)
+        if uri.startswith(("/", FILE)):
+            mode &= _path_mode(disk_path(uri))
     return mode | 0o400
 
 

@@ -63,10 +63,18 @@ def test_bad_lines_are_named_and_good_ones_kept(tmp_path: Path) -> None:
     found = lines_of(written(tmp_path, "checksum.md5", text))
     assert sorted(codes(found)) == [
         (2, "BAD_VALUE"), (3, "BAD_VALUE"), (4, "BAD_VALUE"), (5, "PATH_UNSAFE"), (6, "PATH_UNSAFE"),
-        (7, "PATH_UNSAFE"), (8, "BAD_VALUE"),
+        (8, "BAD_VALUE"),
     ]  # fmt: skip
+    assert "./f%0A.jpg" in {line.external_id for line in found}
     conflict = next(line for line in found if line.external_id == "a.jpg")
     assert "another checksum.md5" in conflict.problems[0].message
+
+
+def test_names_that_are_no_text_stand_in_lists_as_bytes(tmp_path: Path) -> None:
+    path = written(tmp_path, "checksum.md5", f"{MD5}  caf\udce9.jpg\n{MD5}  b.jpg\n".encode(errors="surrogateescape"))
+    found = lines_of(path)
+    assert [(line.external_id, line.problems) for line in found] == [("b.jpg", ()), ("./caf%E9.jpg", ())]
+    assert [line.source.checksum["md5"] for line in found if line.source] == [MD5, MD5]
 
 
 def test_a_list_of_half_a_sequence_is_a_problem(tmp_path: Path) -> None:

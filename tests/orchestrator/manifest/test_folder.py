@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from db.recipe import resolve
@@ -58,11 +59,41 @@ def test_links_to_folders_are_not_followed_and_homes_are_left_out(tmp_path: Path
     assert [line.external_id for line in lines_of(tmp_path)] == ["a/b.jpg"]
 
 
-def test_names_that_are_no_text_become_problems(tmp_path: Path) -> None:
-    _files(tmp_path, "bad\udcff.jpg", "line\nend.jpg", "fine.jpg")
+def test_names_that_are_no_text_are_spelled(tmp_path: Path) -> None:
+    _files(
+        tmp_path, "bad\udcff.jpg", "bad%FF.jpg", "line\nend.jpg", "fine 100%.jpg", "\udce9/good.jpg", "a\u202eb\t.jpg"
+    )
+    found = {line.external_id: line for line in lines_of(tmp_path, check_files=True)}
+    assert codes(found.values()) == []
+    uris = {name: line.source.uri.removeprefix(str(tmp_path)) for name, line in found.items() if line.source}
+    root = f"file://{tmp_path}"
+    assert uris == {
+        "bad%FF.jpg": "/bad%FF.jpg", "./bad%FF.jpg": f"{root}/bad%FF.jpg", "./line%0Aend.jpg": f"{root}/line%0Aend.jpg",
+        "fine 100%.jpg": "/fine 100%.jpg", "./%E9/good.jpg": f"{root}/%E9/good.jpg",
+        r"./a\u202eb%09.jpg": f"{root}/a%E2%80%AEb%09.jpg",
+    }  # fmt: skip
+    assert all(os.path.isfile(line.source.path) for line in found.values() if line.source)
+
+
+def test_frames_whose_names_are_no_text_are_a_reel(tmp_path: Path) -> None:
+    _files(tmp_path, *(f"50%\udce9_{number:04d}\t.dpx" for number in (1, 2, 3, 5, 6)))
+    _files(
+        tmp_path, *(f"plain_{number:04d}.dpx" for number in range(5)), *(f"\udcff/f{number}.dpx" for number in range(5))
+    )
+    found = {line.external_id: line for line in lines_of(tmp_path, check_files=True)}
+    assert set(found) == {"./50%25%E9_0001-0006%09.dpx", "plain_0000-0004.dpx", "./%FF/f0-4.dpx"}
+    assert [code for _, code in codes(found.values())] == ["SEQUENCE_GAP"]
+    odd = found["./50%25%E9_0001-0006%09.dpx"]
+    assert (odd.source.uri, odd.source.file_name("7")) == (f"file://{tmp_path}", "50%\udce9_7\t.dpx")  # type: ignore[union-attr]
+    assert (odd.extra["sequence.prefix"], odd.extra["sequence.suffix"]) == ("50%25%E9_", "%09.dpx")
+    assert found["plain_0000-0004.dpx"].source.uri == str(tmp_path)  # type: ignore[union-attr]
+
+
+def test_a_name_too_long_for_an_id_ends_as_it_did(tmp_path: Path) -> None:
+    _files(tmp_path, *("\udcfe" * 240 + f"{end}.jpg" for end in "ab"))
     found = lines_of(tmp_path, check_files=True)
-    assert sorted(code for _, code in codes(found)) == ["PATH_UNSAFE", "PATH_UNSAFE"]
-    assert [line.external_id for line in found if not line.problems] == ["fine.jpg"]
+    assert codes(found) == []
+    assert [(len(line.external_id), line.external_id[-8:]) for line in found] == [(512, "%FEa.jpg"), (512, "%FEb.jpg")]
 
 
 def test_one_film_or_photo_is_a_manifest_of_itself(tmp_path: Path) -> None:

@@ -175,13 +175,66 @@ def test_letters_that_join_are_letters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["../a.jpg", "x/../../a.jpg", "/etc/passwd.jpg", "a\n.jpg", "a\x00.jpg", "\x1b]0;x\x07.jpg", "a\ud800.jpg"]
+    "uri", ["../a.jpg", "x/../../a.jpg", "/etc/passwd.jpg", "a\x00.jpg", "a\ud800.jpg", "s3://b/a\t.jpg"]
 )
-def test_paths_that_leave_the_folder_or_are_no_text_are_unsafe(tmp_path: Path, uri: str) -> None:
+def test_paths_that_leave_the_folder_or_can_be_no_file_are_unsafe(tmp_path: Path, uri: str) -> None:
     (line,) = lines_of(_jsonl(tmp_path, {"uri": uri}))
     assert "PATH_UNSAFE" in [found.code for found in line.problems]
     assert line.source is None
     assert all(found.message.isprintable() for found in line.problems)
+
+
+@pytest.mark.parametrize(
+    ("inside", "code"),
+    [
+        ("..%2fout.jpg", "PATH_UNSAFE"), ("%2e%2e/out.jpg", "PATH_UNSAFE"), ("x/..%2F..%2Fout.jpg", "PATH_UNSAFE"),
+        ("%2e%2e%2fin-2%2fa.jpg", "PATH_UNSAFE"), ("a%00.jpg", "PATH_UNSAFE"), ("..%252fout.jpg", "FILE_MISSING"),
+        ("%c0%ae%c0%ae/out.jpg", "FILE_MISSING"), ("..%c0%afout.jpg", "FILE_MISSING"), ("%ff/../a.jpg", ""),
+        ("caf%e9.jpg", ""), ("caf%E9.jpg", ""), ("%61.jpg", ""), ("li%FFnk.jpg", "PATH_UNSAFE"),
+    ],
+)  # fmt: skip
+def test_a_file_url_leads_nowhere_else(tmp_path: Path, inside: str, code: str) -> None:
+    root = tmp_path / "in"
+    for name in ("in/a.jpg", "in/caf\udce9.jpg", "in-2/a.jpg", "out.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (root / "li\udcffnk.jpg").symlink_to(tmp_path / "out.jpg")
+    (line,) = lines_of(_jsonl(root, {"uri": f"file://{root}/{inside}"}), check_files=True)
+    assert [found.code for found in line.problems] == ([code] if code else [])
+    assert all(found.message.isprintable() for found in line.problems)
+
+
+def test_one_file_in_two_spellings_is_one_source(tmp_path: Path) -> None:
+    for name in ("a b.jpg", "caf\udce9.jpg"):
+        (tmp_path / name).write_text("x")
+    root = f"file://{tmp_path}"
+    uris = ["a b.jpg", f"{root}/a%20b.jpg", "caf\udce9.jpg", f"{root}/caf%E9.jpg", f"{root}/x/../caf%e9.jpg"]
+    found = lines_of(_jsonl(tmp_path, *({"id": str(number), "uri": uri} for number, uri in enumerate(uris))))
+    assert [line.source.uri for line in found if line.source] == [f"{tmp_path}/a b.jpg"] * 2 + [
+        f"{root}/caf%E9.jpg"
+    ] * 3
+    assert codes(found) == [(2, "DUPLICATE_CONTENT"), (4, "DUPLICATE_CONTENT"), (5, "DUPLICATE_CONTENT")]
+
+
+def test_parts_of_a_sequences_names_are_encoded_where_its_folder_is(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"50%\udce9_{number}.png").write_text("x")
+    part = {"start": 0, "end": 2}
+    found = lines_of(
+        _jsonl(
+            tmp_path,
+            {"id": "a", "uri": f"file://{tmp_path}", "sequence": {"prefix": "50%25%E9_", "suffix": "%2Epng", **part}},
+            {"id": "b", "uri": ".", "sequence": {"prefix": "50%\udce9_", "suffix": ".png", **part}},
+            {"id": "c", "uri": f"file://{tmp_path}", "sequence": {"prefix": "..%2fx", "suffix": ".png", **part}},
+            {"id": "d", "uri": f"file://{tmp_path}", "sequence": {"prefix": "50%", "suffix": ".png", **part}},
+            {"id": "e", "uri": "s3://b/c", "sequence": {"prefix": "\t", "suffix": ".png", **part}},
+        ),
+        check_files=True,
+    )
+    assert codes(found) == [
+        (2, "DUPLICATE_CONTENT"), (3, "PATH_UNSAFE"), (4, "BAD_VALUE"), (5, "PATH_UNSAFE"),
+    ]  # fmt: skip
+    assert found[0].source == found[1].source
 
 
 def test_a_link_that_leads_outside_is_unsafe_and_a_root_allows_it(tmp_path: Path) -> None:

@@ -146,6 +146,27 @@ def test_nothing_is_put_among_frames_of_another_job(desk: Desk) -> None:
     assert len(list((desk.archive / "reel").iterdir())) == 6
 
 
+def test_sources_whose_names_are_no_text_stay_too(desk: Desk) -> None:
+    (desk.archive / "re\udcffel").mkdir()
+    for number in range(1, 7):
+        (desk.archive / "re\udcffel" / f"f_{number}.png").write_bytes(b"frame")
+    (desk.archive / "fi\nlm.bmp").write_bytes(b"source")
+    os.link(desk.archive / "fi\nlm.bmp", desk.archive / "mask.bmp")
+    numbers = {"prefix": "f_", "suffix": ".png", "start": 1, "end": 6}
+    desk.job({"id": "s", "uri": "re\udcffel", "sequence": numbers, "mask_uri": "fi\nlm.bmp"})
+    job = desk.job({"id": "f_7", "uri": "film.png"})
+    assert desk.code(job, desk.archive / "re\udcffel") == "OUTPUT_ON_SOURCE"
+    mask = desk.job({"id": "mask", "uri": "film.mkv"}, output="master", suffix=".bmp")
+    assert desk.code(mask, desk.archive) == "OUTPUT_ON_SOURCE"
+
+
+def test_a_failed_lines_uri_may_be_anything(desk: Desk, tmp_path: Path) -> None:
+    desk.job({"id": "bad", "uri": "file:///%zz"}, {"id": "worse", "uri": "file:///a%00"})
+    job = desk.job({"id": "film", "uri": "film.png"})
+    desk.export(job, tmp_path / "out")
+    assert desk.code(job, desk.archive) == "OUTPUT_ON_SOURCE"
+
+
 @pytest.mark.parametrize("field", ["sound", "mask_uri"])
 def test_sound_and_masks_are_sources(desk: Desk, field: str) -> None:
     name = {"sound": "film.wav", "mask_uri": "film.bmp"}[field]

@@ -66,3 +66,17 @@ def test_a_folder_that_is_none_or_lies_elsewhere_is_refused(inside: Path, tmp_pa
         with pytest.raises(InputError) as caught:
             local.LocalFolder(path, beneath.real_roots((str(inside),)), tmp_path / "scratch")
         assert caught.value.code == code
+
+
+def test_a_name_that_is_no_text_is_given_libraries_as_text_and_shown_as_it_is_spelled(inside: Path) -> None:
+    (inside / "caf\udce9\n.tif").write_bytes(b"odd")
+    held = _hold(inside / "caf\udce9\n.tif", inside)
+    assert f"{held}" == f"file://{inside}/caf%E9%0A.tif"
+    assert os.fspath(held).isprintable()
+    assert (held.suffix, held.read_bytes()) == (".tif", b"odd")
+    long = inside / ("\udcff" * 240 + ".tif")
+    long.write_bytes(b"long")
+    assert (_hold(long, inside).suffix, _hold(long, inside).read_bytes()) == (".tif", b"long")
+    with pytest.raises(InputError) as caught:
+        _hold(inside / "gone\udcff", inside)
+    assert (caught.value.code, "gone%FF" in caught.value.message) == ("FILE_MISSING", True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from db.local_paths import spell
 from db.records import Source
 from db.settings import Settings
 from db.states import ItemKind
@@ -34,6 +35,11 @@ def file_with(path: Path, mode: int) -> Path:
 @pytest.mark.parametrize(("mode", "result"), [(0o600, 0o400), (0o640, 0o440), (0o644, 0o444), (0o200, 0o400)])
 def test_a_result_is_no_wider_than_its_source(tmp_path: Path, mode: int, result: int) -> None:
     assert source_mode(still(file_with(tmp_path / "a.png", mode))) == result
+
+
+def test_names_that_are_no_text_change_nothing(tmp_path: Path) -> None:
+    path = file_with(tmp_path / "caf\udce9.png", 0o640)
+    assert source_mode(still(Path("x")).model_copy(update={"uri": spell(str(path))})) == 0o440
 
 
 def test_every_file_of_a_sequence_counts_and_so_does_its_folder(tmp_path: Path) -> None:

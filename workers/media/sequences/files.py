@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from db.errors import InputError
+from db.local_paths import is_text, readable
 from db.records import Source
 from db.settings import Settings
 from workers.media.index import BLACK
@@ -36,10 +37,20 @@ def file_of(folder: Folder, source: Source, frame: int) -> Path:
 
 
 def name_of(source: Source, frame: int) -> str:
-    """Return the name of the file of the reel's frame ``frame``."""
+    """Return the name of the file of the reel's frame ``frame``, as it is on the disk."""
     assert source.sequence is not None
-    number = numbers(source)[frame]
-    return f"{source.sequence.prefix}{number:0{source.sequence.padding}d}{source.sequence.suffix}"
+    return source.file_name(f"{numbers(source)[frame]:0{source.sequence.padding}d}")
+
+
+def shown_name_of(source: Source, frame: int) -> str:
+    """Return the name of the file of a frame as text."""
+    return readable(name_of(source, frame))
+
+
+def result_name_of(source: Source, frame: int) -> str:
+    """Return the name of the restored file of a frame: its source's, where that is text."""
+    name = name_of(source, frame)
+    return name if is_text(name) else readable(name).replace("%", "_")
 
 
 def read(path: Path, like: Layout | None, source: Source, settings: Settings) -> tuple[Planes, Photo]:
@@ -109,4 +120,4 @@ def format_ranges(gaps: list[int]) -> str:
 def _pattern(source: Source) -> str:
     assert source.sequence is not None
     first, last = (f"{numbers(source)[at]:0{source.sequence.padding}d}" for at in (0, -1))
-    return f"{source.sequence.prefix}[{first}-{last}]{source.sequence.suffix}"
+    return readable(source.file_name(f"[{first}-{last}]"))

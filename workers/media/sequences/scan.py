@@ -146,7 +146,9 @@ def _empty_sequence(folder: Folder) -> InputError:
 
 
 def _damage_text(source: Source, damaged: dict[int, str]) -> str:
-    names = [f"{sequence.name_of(source, frame)} ({code})" for frame, code in list(damaged.items())[:_NAMED_FILES]]
+    names = [
+        f"{sequence.shown_name_of(source, frame)} ({code})" for frame, code in list(damaged.items())[:_NAMED_FILES]
+    ]
     more = f" and {len(damaged) - _NAMED_FILES} more" if len(damaged) > _NAMED_FILES else ""
     return f"{', '.join(names)}{more} cannot be decoded; in their place {_replacement_text(source)}"
 

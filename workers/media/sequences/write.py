@@ -113,7 +113,7 @@ def open_archive(
         tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed below, inside `writing`
 
     def write(number: int, picture: Picture) -> None:
-        name = sequence.name_of(reel.source, number)
+        name = sequence.result_name_of(reel.source, number)
         # Writers choose between sub-formats by the suffix, such as .jp2 and .j2k.
         target = scratch / f"frame{Path(name).suffix}"
         _write_frame(target, reel, item, number, picture, mark)
@@ -205,7 +205,7 @@ def _with_dpx_header(photo: Photo, reel: IndexedReel, number: int, model: int) -
     if source.transfer and source.transfer != head.transfer:
         changes["transfer"] = _DPX_TRANSFERS[source.transfer]
     if number != model:
-        changes["file_name"] = sequence.name_of(source, number).encode(errors="replace")[:99]
+        changes["file_name"] = sequence.result_name_of(source, number).encode(errors="replace")[:99]
         if 0 < head.field("frame_position") < 0xFFFFFFFF - reel.facts.frame_count:
             changes["frame_position"] = max(0, head.field("frame_position") + number - model)
     return replace(photo, head=head.with_fields(**changes)) if changes else photo

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from db.errors import InputError
+from db.local_paths import spell
 from db.recipe import Recipe
-from db.records import ItemResult, ItemView, Substitute
+from db.records import ItemResult, ItemView, Sequence, Substitute
 from tests.support import reels, sequences, tint
 from tests.support.reels import House, house, planes_of, whole_life
 from tests.support.sequences import numbered
@@ -339,6 +340,21 @@ def test_any_number_and_padding(at: House, tmp_path: Path, padding: int, start: 
     result = _life(at, tmp_path / "in", SEQUENCE % ELSEWHERE, sequence=sequence)
     found = _written(at, result, tmp_path / "out")
     assert {path.name for path in found} == {path.name for path in (tmp_path / "in").iterdir()}
+
+
+def test_names_that_are_no_text_come_back_as_text(at: House, tmp_path: Path) -> None:
+    source = _made(tmp_path / "in", "png", 8, 3, range(5))
+    folder = (tmp_path / "in").rename(tmp_path / "r\udcff")
+    for name in source:
+        (folder / name).rename(folder / f"\udce9\n{name}")
+    (folder / "\udce9\nf_0003.png").unlink()
+    numbers = Sequence(prefix="%E9%0Af_", suffix=".png", padding=4, start=0, end=4)
+    spelled = item(Path("x"), SEQUENCE % "", sequence=numbers, missing="hold")
+    spelled = spelled.model_copy(update={"source": spelled.source.model_copy(update={"uri": spell(str(folder))})})
+    result = whole_life(at, spelled, 2)[1]
+    source["f_0003.png"] = source["f_0002.png"]
+    assert sequences.files(at, result) == {f"_E9_0A{name}": body for name, body in source.items()}
+    assert all(note.isprintable() for note in result.notes)
 
 
 def test_a_span_takes_its_frames_alone(at: House, tmp_path: Path) -> None:
