@@ -490,11 +490,11 @@ class WorkerLeaving(StopWork):
     """This worker was asked to shut down."""
 
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def lacks_room(error: BaseException | None) -> bool:
-    """Whether a full disk or a used-up quota lies behind an exception, whatever it was translated into."""
+    """Whether a full disk, a quota, or a limit on files' size lies behind an exception, whatever that became."""
     while error is not None:
         # Libraries that wrap FFmpeg and SQLite have the number too, and not always the class.
         if getattr(error, "errno", None) in _NO_ROOM or getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":

@@ -8,6 +8,7 @@ other bytes, and stays.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -19,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from db.errors import InputError, lacks_room
+from db.errors import InputError, TransientError, lacks_room, os_error
 
 LIST_NAME = "placed-files"
 """In the home: sha256 of each file that was put somewhere and is no output of a job, a line each."""
@@ -102,7 +103,7 @@ class Placer:
         """Give a name in the target's folder that nobody has and nobody can guess; what is left there goes at the end.
 
         Raises:
-            InputError: As :meth:`check_folder`, or ``NO_SPACE`` and ``BAD_VALUE`` where it cannot be written.
+            InputError: As :meth:`check_folder`, or ``NO_SPACE`` and ``PATH_UNUSABLE`` where it cannot be written.
         """
         folder = os.path.dirname(target)
         with _translate_errors(target):
@@ -174,9 +175,7 @@ class Placer:
     def _note(self, digest: str) -> None:
         """Write a digest down before the file is in its place, so that none is ever there unknown; none for outputs."""
         if digest and self._list is not None:
-            self._list.parent.mkdir(parents=True, exist_ok=True)
-            with self._list.open("a", encoding="ascii") as file:
-                file.write(f"{digest}\n")
+            _append(self._list, f"{digest}\n")
         if digest and "_made" in self.__dict__:  # else it is read with the others
             self._made.add(bytes.fromhex(digest))
 
@@ -194,6 +193,17 @@ def file_digest(path: str) -> str:
     """
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _append(notes: Path, line: str) -> None:
+    """Add a line to a home's notes. A home that may only be read gets none: its results can be put out nevertheless."""
+    try:
+        notes.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with notes.open("a", encoding="ascii") as file:
+            file.write(line)
+    except OSError as error:
+        if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise os_error("The home", error) from error
 
 
 def _put_at_free_place(fresh: str, target: str) -> bool:
@@ -233,6 +243,16 @@ def _translate_errors(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        code = "NO_SPACE" if lacks_room(error) else "BAD_VALUE"
-        remedy = "Give another folder with --out." if code == "BAD_VALUE" else None
-        raise InputError(f"{target!r:.300} cannot be written: {error.strerror}", code=code, remedy=remedy) from error
+        code = "NO_SPACE" if lacks_room(error) else "PATH_UNUSABLE"
+        raise _unwritten(target, str(error.strerror), code) from error
+    except TransientError as error:
+        if error.code != "NO_SPACE":
+            raise
+        raise _unwritten(target, error.message, error.code) from error
+
+
+def _unwritten(target: str, why: str, code: str) -> InputError:
+    remedy = "Free some space there, or give" if code == "NO_SPACE" else "Give"
+    return InputError(
+        f"{target!r:.300} cannot be written: {why}", code=code, remedy=f"{remedy} another place with --out."
+    )

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import (
     URL,
@@ -47,6 +47,7 @@ class Database:
         self.engine = engine
         self.clock = clock
         self._writers = engine.execution_options(writer=True)
+        self._place = _place(engine.url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -80,7 +81,7 @@ class Database:
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        with _translate_errors(), engine.connect() as connection:
+        with _translate_errors(self._place), engine.connect() as connection:
             try:
                 with connection.begin():
                     yield connection
@@ -153,7 +154,11 @@ def _sqlite(path: str) -> Engine:
     read_only = _is_read_only(path)
     url = _read_only_url(path) if read_only else URL.create("sqlite", database=path)
     new_engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-    pragmas = ("query_only=ON",) if read_only else ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+    pragmas = (
+        (f"locking_mode={'EXCLUSIVE' if 'vfs' in url.query else 'NORMAL'}", "query_only=ON")
+        if read_only
+        else ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+    )
 
     @event.listens_for(new_engine, "connect")
     def _set_pragmas(dbapi_connection: Any, _record: Any) -> None:
@@ -181,33 +186,43 @@ def _is_read_only(path: str) -> bool:
 def _read_only_url(path: str) -> URL:
     """Address a file for reading. Beside one that nobody has open lies no log, and none can be made: none is asked for.
 
-    Where a log is left over without its index, SQLite says that it cannot open the file: what is in the log counts.
+    Where a log is left over without its index, as in a copy, what is in the log counts, and nobody has the file open:
+    no locks are asked for, and with locks of its own SQLite makes the index in memory.
     """
-    logged = os.path.exists(f"{path}-shm") or (os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0)
-    query = {"mode": "ro", "uri": "true"} | ({} if logged else {"immutable": "1"})
-    return URL.create("sqlite", database=f"file:{quote(path)}", query=query)
+    logged = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
+    how = {} if os.path.exists(f"{path}-shm") else {"vfs": "unix-none"} if logged else {"immutable": "1"}
+    return URL.create("sqlite", database=f"file:{quote(path)}", query={"mode": "ro", "uri": "true"} | how)
 
 
-def _named(error: exc.DBAPIError) -> ReelwrightError | None:
+def _place(url: URL) -> str:
+    """Name a database for people: the file of one that lies on a disk, nothing of one on a server."""
+    name = unquote((url.database or "").removeprefix("file:"))
+    return f" {name!r:.300}" if url.get_backend_name() == "sqlite" else ""
+
+
+def _named(error: exc.DBAPIError, place: str) -> ReelwrightError | None:
     """Return our error for what a database says by a code of its own; none when it has no name here."""
     reason = " ".join(str(error.orig).split())[:200]
     name = str(getattr(error.orig, "sqlite_errorname", ""))
     if lacks_room(error.orig) or name == "SQLITE_IOERR_SHMSIZE" or getattr(error.orig, "sqlstate", "") == "53100":
-        return DatabaseUnavailable(f"There is no room for the database: {reason}", code="NO_SPACE")
+        return DatabaseUnavailable(f"There is no room for the database{place}: {reason}", code="NO_SPACE")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return InputError(f"The database cannot be read: {reason}", code="DATABASE_DAMAGED")
+        return InputError(f"The database{place} cannot be read: {reason}", code="DATABASE_DAMAGED")
     if name.startswith("SQLITE_READONLY"):
-        return InputError("The database may only be read here", code="HOME_READ_ONLY")
+        return InputError(f"The database{place} may only be read here", code="HOME_READ_ONLY")
+    if name.startswith("SQLITE_IOERR"):
+        remedy = "Check its disk, and the limit on the size of files (`ulimit -f`)."
+        return DatabaseUnavailable(f"The database's file{place} cannot be read or written: {reason}", remedy=remedy)
     if name.startswith("SQLITE_CANTOPEN"):
         remedy = "Check who may use the home and its disk; if it was copied, copy all files that begin with its name."
-        return DatabaseUnavailable(f"The database's file cannot be opened: {reason}", remedy=remedy)
+        return DatabaseUnavailable(f"The database's file{place} cannot be opened: {reason}", remedy=remedy)
     return None
 
 
 @contextmanager
-def _translate_errors() -> Iterator[None]:
+def _translate_errors(place: str) -> Iterator[None]:
     try:
-        with _translate_named_errors():
+        with _translate_named_errors(place):
             yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
         reason = " ".join(str(getattr(error, "orig", error)).split())[:200]
@@ -228,11 +243,11 @@ def _translate_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _translate_named_errors() -> Iterator[None]:
+def _translate_named_errors(place: str) -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        named = _named(error)
+        named = _named(error, place)
         if named is None:
             raise
         raise named from error

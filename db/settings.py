@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from db.beneath import read_small
 from db.errors import InputError, nearest
+from db.writable import check_writable
 
 PREFIX = "REELWRIGHT_"
 Numbered = Literal["auto", "reel", "stills"]
@@ -261,8 +262,14 @@ def make_home(settings: Settings) -> None:
     """Make the home's folder if it is not there, for its owner alone: what is in it may not be wider than the sources.
 
     One that is there keeps its rights: whoever opened it to others meant that. ``reelwright doctor`` tells of it.
+
+    Raises:
+        InputError: ``PATH_UNUSABLE``, where none can be.
+        DiskFull: There is no room for it.
     """
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.path.isdir(settings.home):  # a name that is too long is none either
+        check_writable(settings.home, "--home")
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 _AT_LEAST = (

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.errors import ReelwrightError
@@ -108,6 +109,10 @@ def _check_store(settings: Settings) -> Diagnosis:
     from db.store import open_store
 
     store = open_store(settings)
+    if not settings.store_uri and not os.path.isdir(settings.home):
+        return Diagnosis("store", True, "none yet; the first run creates it")
+    if not settings.store_uri and _is_read_only(settings.home):
+        return Diagnosis("store", True, f"{store.uri} may only be read")
     folder = f"doctor/{uuid.uuid4().hex}"  # of its own: several may look at the same time
     blob = store.put_bytes(f"{folder}/probe", b"reelwright")
     read = store.read(blob)
@@ -116,15 +121,22 @@ def _check_store(settings: Settings) -> Diagnosis:
 
 
 def _check_home(settings: Settings) -> Diagnosis:
+    from db.writable import check_writable
+
     home = settings.home.resolve()
-    if not home.is_dir():
-        return Diagnosis("home", not home.exists(), f"none yet in {home}" if not home.exists() else f"{home} is a file")
-    if not os.access(home, os.W_OK):
+    if not os.path.isdir(home):
+        check_writable(settings.home, "--home")
+        return Diagnosis("home", True, f"none yet in {home}")
+    if _is_read_only(home):
         return Diagnosis("home", True, f"{home} may only be read: commands that only look work there")
     mode = home.stat().st_mode
     if mode & 0o077:
         return Diagnosis("home", True, f"{home} is open to others ({stat.filemode(mode)}); chmod 700 would close it")
     return Diagnosis("home", True, f"{home}, open to its owner alone")
+
+
+def _is_read_only(home: Path) -> bool:
+    return not os.access(home, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _check_space(settings: Settings) -> Diagnosis:

@@ -111,7 +111,7 @@ class LocalStore:
 
     def _write(self, key: str, write: Callable[[BinaryIO], str], mode: int) -> Blob:
         path = self._path(key)
-        with _translate_errors(key):
+        with _translate_errors(key, is_there=False):
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{secrets.token_hex(8)}.part")
             # Born with its rights: the kernel takes those away that the umask forbids, and it is never wider.
@@ -151,13 +151,13 @@ def check_digest(blob: Blob, digest: str) -> None:
 
 
 @contextmanager
-def _translate_errors(key: str, room: str = "in the store") -> Iterator[None]:
-    """Name what the system refuses; ``room`` says whose room it is that may be used up."""
+def _translate_errors(key: str, room: str = "in the store", *, is_there: bool = True) -> Iterator[None]:
+    """Name what the system refuses: whose ``room`` may be used up, and whether the blob should be there."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise InputError(f"Blob {key} is not in the store", code="BLOB_MISSING") from error
     except OSError as error:
+        if is_there and isinstance(error, FileNotFoundError):
+            raise InputError(f"Blob {key} is not in the store", code="BLOB_MISSING") from error
         if lacks_room(error):
             raise TransientError(f"No space left {room} for {key}", code="NO_SPACE") from error
         if error.errno in {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT}:

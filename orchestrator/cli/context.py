@@ -54,9 +54,11 @@ class CliContext:
             make: Whether a database inside the home is made, or brought to this release's schema.
 
         Raises:
-            InputError: There is no home yet, it is damaged, or its schema belongs to another release.
+            InputError: There is no home yet, it may not be written to and ``make`` is set, it is damaged, or its schema
+                belongs to another release.
         """
         from db import session
+        from orchestrator.cli.places import check_home
 
         if settings.lacks_database and not make:
             raise InputError(
@@ -64,6 +66,8 @@ class CliContext:
                 code="BAD_SETTING",
                 remedy="Name it with `--home`, or create one with `reelwright run` or `reelwright db upgrade`.",
             )
+        if make:
+            check_home(settings)
         with session.open_database(settings) as database:
             if make and not settings.database_url:
                 session.upgrade(database)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from db.errors import InputError
+from db.writable import check_writable_file
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
 from orchestrator.cli.logs import log_to_home
 from orchestrator.cli.terminal import Terminal
@@ -63,6 +64,8 @@ def evaluate(
     """
     require_worker_extra()
     cli = cli_context(context)
+    if out:
+        check_writable_file(out, "--out")
     request = EvaluateRequest(
         subject,
         references,

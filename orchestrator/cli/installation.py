@@ -6,6 +6,7 @@ import typer
 
 from db import session
 from orchestrator.cli.context import cli_context
+from orchestrator.cli.places import check_home
 from orchestrator.diagnosis import diagnose
 
 
@@ -30,7 +31,9 @@ def doctor(context: typer.Context) -> None:
 def upgrade(context: typer.Context) -> None:
     """Bring the database to this release's schema."""
     cli = cli_context(context)
-    with session.open_database(cli.settings()) as database:
+    settings = cli.settings()
+    check_home(settings)
+    with session.open_database(settings) as database:
         session.upgrade(database)
         revision, _ = session.revision(database)
     cli.terminal.say(f"The database now has the schema {revision}.")

@@ -14,6 +14,7 @@ from db.catalog.weights import Card, card
 from db.errors import InputError
 from db.progress import WeightsRow
 from db.store import open_store
+from db.writable import check_writable_file
 from orchestrator import weight_pins
 from orchestrator.catalogue import model_facts
 from orchestrator.cli.context import cli_context, require_worker_extra
@@ -184,6 +185,7 @@ def compare(
     names = [name.strip() for name in models.split(",") if name.strip()]
     if not names:
         raise InputError("--models names none", remedy="`reelwright models list` has the names.")
+    check_writable_file(out, "--out")
     with cli.open_existing_database() as (settings, database):
         columns = weight_pins.compare_columns(names, database)
     order = {

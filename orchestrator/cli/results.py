@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,7 @@ import typer
 from db import progress
 from db.errors import InputError
 from db.store import open_store
+from db.writable import check_writable
 from orchestrator.cli.context import CliContext, cli_context, job_or_newest
 from orchestrator.cli.options import ItemIds, NewestJobId
 from orchestrator.cli.terminal import Terminal
@@ -58,6 +60,7 @@ def get(
     with cli.open_database(settings) as database:
         job = job_or_newest(cli.terminal, database, job)
         folder = out or settings.results(job).with_name(f"job-{job}{'-bag' if bag else ''}")
+        check_writable(folder.resolve().parent if bag and os.path.isdir(folder) else folder, "--out")
         row = progress.job(database, job)
         check_folder(folder, row, settings.home)
         total = len(item) if item else progress.progress(database, job).items_total

@@ -8,17 +8,21 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from db.errors import OutageError
 from db.logs import log_to
+from db.settings import Settings
+from db.writable import check_writable
 from orchestrator import loop, supervise
 from orchestrator.cli.context import CliContext, cli_context, require_web_extra, require_worker_extra, webhook_waker
 from orchestrator.cli.logs import log_to_home
 from orchestrator.cli.options import SourceRoots
+from orchestrator.cli.places import check_home, check_workplaces
 from orchestrator.diagnosis import missing_modules
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ def worker(
     """Run this machine's workers until stopped."""
     require_worker_extra()
     settings = cli_context(context).settings(slots=slots, device=device)
+    check_home(settings)
+    with suppress(OutageError):  # a service waits
+        check_workplaces(settings)
     log_to(sys.stderr, settings.log_level)
     with _stop_on_signal() as stop:
         supervise.serve_workers(settings, stop)
@@ -79,6 +86,7 @@ def serve(
 
     cli = cli_context(context)
     settings = cli.settings(slots=workers, source_roots=source_root)
+    _check_folders(settings)
     with cli.open_database(settings, make=True) as database, serving.listen(host, port, socket) as listening:
         port = port if socket else listening.getsockname()[1]
         address = Address(host, port, socket, public_url)
@@ -90,6 +98,13 @@ def serve(
             _stop_on_signal() as stop,
         ):
             serving.serve(site, listening, stop, works=works, on_ready=lambda: _announce(cli, site))
+
+
+def _check_folders(settings: Settings) -> None:
+    check_home(settings)
+    with suppress(OutageError):  # room may come
+        check_writable(settings.scratch_folder, "the setting scratch" if settings.scratch else "--home")
+        check_writable(settings.home / "uploads", "--home")
 
 
 def _announce(cli: CliContext, site: Site) -> None:

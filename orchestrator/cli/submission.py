@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -12,20 +11,23 @@ import typer
 from db import ledger, progress
 from db.errors import InputError
 from db.placing import PutError
+from db.progress import JobRow
 from db.session import Database
 from db.settings import Settings
 from db.states import JobState
 from db.store import open_store
+from db.writable import check_writable
 from orchestrator import embedded
 from orchestrator import submit as submitting
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra, webhook_waker
 from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home, log_to_nobody
 from orchestrator.cli.options import NumberedPictures, RecipeName, SourceRoots
+from orchestrator.cli.places import check_workplaces
 from orchestrator.cli.terminal import Terminal
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
-from orchestrator.results.export import check_folder, export
-from orchestrator.results.report import write_report
+from orchestrator.results.export import ExportSummary, check_folder, export
+from orchestrator.results.report import Report, write_report
 from orchestrator.submit import Submission, SubmitOptions
 from orchestrator.wording import format_duration, format_size, pluralize, progress_line
 
@@ -82,9 +84,11 @@ def run(
     require_worker_extra()
     cli = cli_context(context)
     settings = cli.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None, numbered=numbered)
-    _check_places(settings, out)
+    if out:
+        check_writable(out, "--out")
     options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority)
     with cli.open_database(settings, make=True) as database:
+        check_workplaces(settings)
         submission = (
             _submit_manifest(cli.terminal, settings, database, manifest, options) if manifest is not None else None
         )
@@ -166,14 +170,13 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
         PutError: Something could not be put in its place; the rest was, and the report too.
     """
     faults: list[PutError] = []
-    # The report first: whatever stops the results, what became of the job is told.
-    report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
-    with terminal.show_count("items written") as count:
-        summary = _outcome(faults, lambda: export(database, store, job_id, folder, on_item=count, home=home))
-    if not faults:  # and last, as others may have moved the job on meanwhile
-        report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
-    job = progress.job(database, job_id)
-    terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
+    try:
+        report, summary = _put_out(terminal, database, store, job_id, folder, home, faults)
+    except InputError:  # no room: what was done is not lost, and somebody should know
+        _say_state(terminal, database, job_id)
+        terminal.say(f"  results  kept; `reelwright get {job_id} --out FOLDER` puts them elsewhere")
+        raise
+    job = _say_state(terminal, database, job_id)
     if job.pause_reason:
         terminal.say(f"  {job.state.value}: {job.pause_reason}")
     terminal.say(f"  results  {summary.folder} ({pluralize(summary.files, 'file')}, {format_size(summary.bytes)})")
@@ -195,23 +198,23 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
         raise typer.Exit(1)
 
 
-def _check_places(settings: Settings, out: Path | None) -> None:
-    """Make sure before any work that nothing stands in the way of the folders that it writes to.
+def _put_out(
+    terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path, home: Path, faults: list[PutError]
+) -> tuple[Report, ExportSummary]:
+    """Write results and report; what could not be put in its place is added to ``faults``."""
+    # The report first: whatever stops the results, what became of the job is told.
+    report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
+    with terminal.show_count("items written") as count:
+        summary = _outcome(faults, lambda: export(database, store, job_id, folder, on_item=count, home=home))
+    if not faults:  # and last, as others may have moved the job on meanwhile
+        report = _outcome(faults, lambda: write_report(database, job_id, folder, home=home))
+    return report, summary
 
-    Raises:
-        InputError: ``PATH_UNUSABLE``, with the folder and what names it.
-    """
-    store = None if settings.store_uri.startswith("s3://") else Path(settings.store_uri.removeprefix("file://"))
-    named = {"--out": out, "the setting scratch": settings.scratch, "the setting store_uri": store}
-    for name, folder in named.items():
-        if folder is None or folder == Path():
-            continue
-        place = folder.absolute()
-        existing = next(each for each in (place, *place.parents) if os.path.lexists(each))
-        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-            why = "may not be written to" if existing.is_dir() else "is no folder"
-            remedy = f"Free it, or name another folder with {name}."
-            raise InputError(f"{folder} cannot be written: {existing} {why}", code="PATH_UNUSABLE", remedy=remedy)
+
+def _say_state(terminal: Terminal, database: Database, job_id: int) -> JobRow:
+    job = progress.job(database, job_id)
+    terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
+    return job
 
 
 def _outcome(faults: list[PutError], work: Callable[[], _Outcome]) -> _Outcome:

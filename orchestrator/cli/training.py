@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from db.store import open_store
+from db.writable import check_writable
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
 from orchestrator.cli.options import SourceRoots
 from orchestrator.cli.terminal import Terminal
@@ -78,6 +79,7 @@ def train(
     """
     require_worker_extra()
     cli = cli_context(context)
+    check_writable(out, "--out")
     options = {
         "held-out": held_out, "label": label, "out": out, "encoder": encoder, "start": start, "side": side,
         "steps": steps, "batch": batch, "rate": rate, "seed": seed, "accumulate": accumulate, "ema": ema,
@@ -110,6 +112,7 @@ def pack(
     """Pack photos into tar shards for a machine with a GPU."""
     require_worker_extra()
     cli = cli_context(context)
+    check_writable(out, "OUT")
     options = {"side": side, "quality": quality, "megabytes": megabytes, "seed": seed}
     arguments = [
         "pack",

@@ -91,6 +91,8 @@ def write_bag(
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{str(folder)!r:.300} is there already", code="ALREADY_THERE")
+    if folder.is_mount():
+        raise _mount_error(folder)
     open_placer(database).check_folder(str(folder.parent))
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".reelwright-{secrets.token_hex(8)}")
@@ -111,7 +113,14 @@ def _rename_onto_nothing(fresh: Path, folder: Path) -> None:
     except OSError as error:
         if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
             raise InputError(f"{str(folder)!r:.300} is there by now", code="ALREADY_THERE") from error
+        if error.errno == errno.EBUSY:  # a folder of the same disk that is mounted a second time
+            raise _mount_error(folder) from error
         raise
+
+
+def _mount_error(folder: Path) -> InputError:
+    message = f"{str(folder)!r:.300} is where a disk is mounted, and a bag takes the place of its folder as a whole"
+    return InputError(message, code="PATH_UNUSABLE", remedy="Give a folder in it with --out.")
 
 
 def _write_payload(

@@ -262,7 +262,8 @@ def check_folder(folder: Path, job: JobRow, home: Path) -> None:
         InputError: ``OUTPUT_ON_SOURCE``.
     """
     place, manifest = folder.resolve(), Path(disk_path(job.manifest_uri))
-    among_sources = manifest.is_dir() and place.is_relative_to(manifest) and not place.is_relative_to(home.resolve())
+    is_inside = place.is_relative_to(manifest) and not place.is_relative_to(home.resolve())
+    among_sources = is_inside and os.path.isdir(manifest)  # which may lie where this user may not look
     if among_sources or (manifest.parent == place and manifest.name in REPORTS):
         raise InputError(f"Results in {str(place)!r:.300} would lie among the job's sources", code="OUTPUT_ON_SOURCE")
 

@@ -102,7 +102,7 @@ def test_a_place_that_cannot_be_is_an_error_of_what_was_asked(placer: Placer, tm
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(InputError) as caught:
         placer.write(str(tmp_path / "file" / "below"), b"new")
-    assert caught.value.code == "BAD_VALUE"
+    assert caught.value.code == "PATH_UNUSABLE"
 
 
 def test_rubbish_in_the_list_is_passed_over(placer: Placer, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -251,3 +252,27 @@ def test_a_new_home_is_its_owners_alone_and_an_old_one_is_left_as_it_is(tmp_path
     (tmp_path / "old" / "home").mkdir(parents=True, mode=0o755)
     (tmp_path / "old" / "home").chmod(0o755)
     assert home_with_database(tmp_path / "old").home.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("index", ["kept", "lost"])
+def test_what_a_copied_log_holds_is_seen_where_nothing_may_be_written(index: str) -> None:
+    with open_folder() as folder:
+        settings = home_with_database(folder)
+        with session.open_database(settings) as owner:
+            with owner.write() as connection:
+                connection.execute(update(Sweep).values(prefix="fresh/"))
+            shutil.copytree(settings.home, folder / "copy")
+        copy = settings.model_copy(update={"home": folder / "copy"})
+        if index == "lost":
+            (copy.home / "reelwright.db-shm").unlink()
+        for path in [*copy.home.iterdir(), copy.home]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        before = sorted(copy.home.iterdir())
+        with as_nobody(), session.open_database(copy) as one, session.open_database(copy) as another:
+            for reader in (one, another):
+                with reader.read() as connection:
+                    assert connection.scalars(select(Sweep.prefix)).all() == ["fresh/"]
+            with pytest.raises(InputError, match=str(copy.home)) as refused, one.write() as connection:
+                connection.execute(insert(Sweep).values(prefix="y/", due_at=0.0))
+        assert refused.value.code == "HOME_READ_ONLY"
+        assert sorted(copy.home.iterdir()) == before

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 import traceback
@@ -28,6 +29,7 @@ from db.errors import (
     ReelwrightError,
     StopWork,
     lacks_room,
+    os_error,
 )
 from db.records import Assignment, ItemResult, ItemView
 from db.scratch import scratch_folder
@@ -209,9 +211,15 @@ def _retry(context: WorkerContext, lease: ledger.Lease, error: Exception) -> Non
     )
 
 
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO})
+"""What a disk answers, and nobody's code is to blame for."""
+
+
 def _failure(error: Exception) -> ledger.Failure:
     if lacks_room(error) and not isinstance(error, ReelwrightError):
         return ledger.Failure("NO_SPACE", f"{type(error).__name__}: {error}"[:500], CODES["NO_SPACE"].remedy)
+    if isinstance(error, OSError) and error.errno in _REFUSED and error.filename:
+        error = os_error("", error)
     if isinstance(error, ReelwrightError):
         return ledger.Failure(error.code, error.message, error.remedy)
     return ledger.Failure("WORKER_FAULT", f"{type(error).__name__}: {error}"[:500], CODES["WORKER_FAULT"].remedy)

@@ -313,7 +313,7 @@ def test_names_that_exclude_one_another_cost_one_item_alone(desk: Desk, tmp_path
     """Somebody took the trouble to foresee also the name that the file would get instead."""
     digest = hashlib.sha256(b"x").hexdigest()[:8]
     job = desk.job(*({"id": name, "uri": "a.jpg"} for name in ("x", "x.png/y", f"x-{digest}.png/y", "z")))
-    assert desk.code(job, tmp_path / "out") == "BAD_VALUE"
+    assert desk.code(job, tmp_path / "out") == "PATH_UNUSABLE"
     assert _put_out(tmp_path / "out") == [f"x-{digest}.png", "x.png/y.png", "z.png"]
 
 
