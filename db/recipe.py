@@ -108,6 +108,17 @@ class Step(BaseModel):
             (spec.temporal_radius(each.model_dump(mode="json")) for each in params.in_force if each.strength), default=0
         )
 
+    def still_radius(self, is_marked: bool) -> int | None:
+        """Rows above and below that a row of a still depends on, the most anywhere; none for the whole picture."""
+        spec = stages.STAGES.get(self.stage)
+        if spec is None or not self.has_effect:
+            return None if spec is None else 0
+        params = spec.params.model_validate(self.params)
+        radii = [
+            spec.still_radius(each.model_dump(mode="json"), is_marked) for each in params.in_force if each.strength
+        ]
+        return None if None in radii else max((radius for radius in radii if radius is not None), default=0)
+
     def cards(self) -> tuple[str, ...]:
         """Names of the weights that the step needs; none when it has no effect."""
         spec = stages.STAGES.get(self.stage)
@@ -140,6 +151,12 @@ class Recipe(BaseModel):
     def scale(self) -> int:
         """How many times as wide and high the pictures come out."""
         return math.prod(step.scale for step in self.steps)
+
+    def still_radii(self, is_marked: bool) -> tuple[int, ...] | None:
+        """Rows that each step looks at above and below in a still; none where one looks at the whole picture."""
+        radii = [step.still_radius(is_marked) for step in self.steps]
+        known = tuple(radius for radius in radii if radius is not None)
+        return known if len(known) == len(radii) else None
 
     @property
     def reel_needs(self) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -47,6 +47,28 @@ class Memo:
         for part in self._parts.values():
             part.forget_before(number)
         self._results = {key: entry for key, entry in self._results.items() if entry[0] >= number}
+
+
+MEASURED = "measured"
+"""The name under which a memo holds what a stage's ``measure`` found out of a whole still."""
+
+
+@dataclass(frozen=True)
+class StillRows:
+    """A still that is at hand in strips, as a step is given it."""
+
+    channels: int
+    size: tuple[int, int]
+    """Height and width."""
+    strips: Callable[[], Iterator[tuple[int, NDArray[Any]]]]
+    """Gives the strips from the top down: the number of the first row, and ``(C, rows, W)`` float32."""
+
+    def plane(self, work: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
+        """Return the plane ``(H, W)`` float32 that ``work`` makes, each pixel of its own pixel alone."""
+        plane = np.empty(self.size, np.float32)
+        for top, strip in self.strips():
+            plane[top : top + strip.shape[1]] = work(strip)
+        return plane
 
 
 @dataclass(frozen=True)
@@ -102,6 +124,11 @@ class Repaired:
     """``(T, C, H, W)`` float32."""
     mask: torch.Tensor
     """``(T, 1, H, W)`` bool: where it repaired. Nothing outside comes out changed, whatever ``frames`` hold there."""
+
+
+def untouched(frames: torch.Tensor) -> Repaired:
+    """Return frames ``(T, C, H, W)`` in which nothing was to be repaired."""
+    return Repaired(frames, frames.new_zeros((len(frames), 1, *frames.shape[-2:]), dtype=torch.bool))
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,21 @@ def halve(plane: Plane) -> Plane:
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
-def resize_like(plane: Plane, large: Plane) -> Plane:
-    """Return the plane enlarged to the size of another."""
-    return cv2.resize(plane, large.shape[::-1], interpolation=cv2.INTER_LINEAR)
+def halve_evenly(plane: Plane) -> Plane:
+    """Return the plane at half its size, rounded up, each pixel the mean of 2 x 2 at twice its place.
+
+    So a part of a picture that begins at an even row becomes a part of the picture's half.
+    """
+    height, width = plane.shape
+    if height % 2 or width % 2:
+        plane = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return halve(plane)
+
+
+def double_like(half: Plane, large: Plane) -> Plane:
+    """Return what :func:`halve_evenly` made of a plane of the size of ``large``, enlarged to that size again."""
+    doubled = cv2.resize(half, (2 * half.shape[1], 2 * half.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(doubled[: large.shape[0], : large.shape[1]])
 
 
 def _uniform_sigma(plane: Plane, block_px: int, low: float, high: float) -> float:

@@ -15,6 +15,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from db.catalog.stages import STAGES, ColorParams, Exemption, StageParams, Stage
 from db.errors import InputError, WorkError
 from db.recipe import Recipe, Step
 from workers import device, profiles
-from workers.frames import STILL, Clip, Reel, Repaired
+from workers.frames import MEASURED, STILL, Clip, Memo, Reel, Repaired, StillRows
 from workers.models.checkpoints import registered
 from workers.ops import luma, planes
 from workers.workbench import Workbench
@@ -92,6 +93,56 @@ def context_of(source: Clip, steps: Sequence[Step], **fields: Any) -> Reel:
         return context
     profile = profiles.profile_of(needs, [planes.from_frame(frame) for frame in source.frames])
     return replace(context, profile=profile, shots=profiles.shots(profile))
+
+
+def still_context(mono_source: bool, **fields: Any) -> Reel:
+    """Return what stages may know about a still that is restored in strips: they ask for no profile."""
+    return replace(STILL, mono_source=mono_source, **fields)
+
+
+def measure_still(step: Step, picture: StillRows, reel: Reel) -> Any:
+    """Return what a step must know of a whole still before it is given strips of it; none where it need not."""
+    spec, params = _spec_and_params(step)
+    chosen = next(_runs(params, 0, 1, reel))[0] if step.has_effect else None
+    measure = getattr(_module(spec), "measure", None)
+    return measure(picture, chosen) if chosen is not None and measure is not None else None
+
+
+def repair_strip(
+    step: Step, strip: Clip, top: int, measured: Any, reel: Reel, bench: Workbench | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return a strip of a still after one step, and what was repaired in it, as :func:`repair` does of whole pictures.
+
+    Args:
+        step: Stage and parameters; one that has a radius in stills.
+        strip: Its rows, and those around that the wanted ones depend on.
+        top: The picture's row that the strip begins with.
+        measured: From :func:`measure_still`.
+        reel: From :func:`still_context`.
+        bench: As for :func:`repair`.
+    """
+    params = _spec_and_params(step)[1]
+    memo = Memo()
+    for each in params.in_force:
+        memo.part(_memo_key(each)).once(MEASURED, (0,), lambda: measured)
+    low, high = top, top + strip.frames.shape[-2]
+    return repair(_cut_regions(step, low, high), replace(strip, memo=memo), 0, 1, reel, bench)
+
+
+def _cut_regions(step: Step, low: int, high: int) -> Step:
+    """Return a step for the rows ``[low, high)`` alone: what is exempt in them, counted from the first."""
+    if all(each.region is None for each in step.exemptions):
+        return step
+    kept = []
+    for each in step.exemptions:
+        if each.region is not None:
+            left, top, width, height = each.region
+            first, last = max(top, low), min(top + height, high)
+            if first >= last:
+                continue
+            each = each.model_copy(update={"region": (left, first - low, width, last - first)})
+        kept.append(each.model_dump(mode="json"))
+    return step.model_copy(update={"params": {**step.params, "exemptions": kept or None}})
 
 
 def step_spans(
@@ -163,18 +214,16 @@ def _load_networks(step: Step, spec: StageSpec, bench: Workbench | None) -> list
 def _run_stage(
     spec: StageSpec, params: StageParams, window: Clip, start: int, stop: int, reel: Reel, networks: list[nn.Module]
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    try:
-        module = importlib.import_module(spec.module_name)
-    except ModuleNotFoundError as error:
-        raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
-    # What is remembered was computed with these parameters.
-    window = replace(window, memo=window.memo.part(params.model_dump_json()))
+    module = _module(spec)
+    window = replace(window, memo=window.memo.part(_memo_key(params)))
     if networks and reel.wide:
         given = _run_within_range(module.restore, window, start, stop, params, reel, networks)
     else:
         given = module.restore(window, start, stop, params, reel, *networks)
     result, mask = (given.frames, given.mask) if isinstance(given, Repaired) else (given, None)
     before = _resize(window.part(start, stop).frames, result.shape[-2:])
+    if result.data_ptr() == before.data_ptr() and result.shape == before.shape:
+        return before, mask
     if params.strength != 1:
         result = torch.lerp(before.expand_as(result), result, params.strength)
     if isinstance(params, ColorParams) and params.keep_luma and result.shape[1] == 3:
@@ -183,6 +232,18 @@ def _run_stage(
         return result, None
     # Most frames of most reels are whole: those come back as they are, without a copy.
     return (torch.where(mask, result, before) if mask.any() else before), mask
+
+
+def _module(spec: StageSpec) -> ModuleType:
+    try:
+        return importlib.import_module(spec.module_name)
+    except ModuleNotFoundError as error:
+        raise WorkError(f"Stage {spec.name}: {error}", code="NO_MODULE") from error
+
+
+def _memo_key(params: StageParams) -> str:
+    """Name what is remembered by the parameters that it was computed with."""
+    return params.model_dump_json(exclude={"exemptions"})
 
 
 def _join_frames(parts: list[torch.Tensor]) -> torch.Tensor:

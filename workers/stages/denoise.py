@@ -9,8 +9,9 @@ differs between them, alone by how much of it is seen at each scale.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from torch.nn import functional
 from db.catalog.architectures import ARCHITECTURES
 from db.catalog.stages.detail import DenoiseParams
 from workers import models
-from workers.frames import Clip, Reel
+from workers.frames import MEASURED, Clip, Reel, StillRows
 from workers.ops import evidence, flow, noise, planes
 from workers.ops.planes import Plane, Planes
 
@@ -29,8 +30,13 @@ _CALM_PX = 0.8
 """Blur before motion is looked for: what is averaged must lie still to a fraction of a pixel, and detail shows that."""
 _MATCH_PX = 7
 """Side of the square over which an aligned neighbour is compared with the frame."""
+_FIFTHS = np.full(5, 0.2, np.float32)
 _TRUSTED, _UNMATCHED = 0.5, 0.9
 """Share of the noise left after averaging in time: up to the first no more is done, from the second on all is."""
+
+
+Channel = Callable[[Planes], Plane]
+"""What is made of a picture's channels to be filtered by itself."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,17 @@ def restore(
             for other in near
             if other != number
         ]
-        out.append(_denoise(picture(number), neighbors, params.sigma))
+        levels = _levels_beside(picture(number), neighbors, params) if neighbors else None
+        levels = levels or window.memo.once(MEASURED, (number,), partial(_levels_alone, picture(number), params))
+        out.append(_denoise(picture(number), neighbors, levels))
     return planes.to_frames(out, window.frames)
+
+
+def measure(picture: StillRows, params: DenoiseParams) -> _NoiseLevels:
+    """Return the noise of a whole still that is restored in strips."""
+    if params.sigma is not None:
+        return _levels_of_sigma(picture.channels, params.sigma)
+    return _spatial_levels(picture.channels, picture.plane)
 
 
 def _match(neighbor: Planes, picture: Planes) -> Planes:
@@ -80,8 +95,7 @@ def _match(neighbor: Planes, picture: Planes) -> Planes:
     return np.stack([evidence.match_exposure(plane, own) for plane, own in zip(neighbor, picture, strict=True)])
 
 
-def _denoise(picture: Planes, neighbors: list[Planes], sigma: float | None) -> Planes:
-    levels = _levels_of_sigma(len(picture), sigma) if sigma is not None else _measure_levels(picture, neighbors)
+def _denoise(picture: Planes, neighbors: list[Planes], levels: _NoiseLevels) -> Planes:
     if levels.mean == levels.coarse == 0:
         return picture
     if not neighbors:
@@ -122,9 +136,15 @@ def _levels_of_sigma(channels: int, sigma: float) -> _NoiseLevels:
     return _NoiseLevels(sigma / np.sqrt(3), sigma * np.sqrt(2), sigma * np.sqrt(1.5))
 
 
-def _measure_levels(picture: Planes, neighbors: list[Planes]) -> _NoiseLevels:
-    if not neighbors:
-        return _spatial_levels(picture)
+def _levels_alone(picture: Planes, params: DenoiseParams) -> _NoiseLevels:
+    if params.sigma is not None:
+        return _levels_of_sigma(len(picture), params.sigma)
+    return _spatial_levels(len(picture), lambda channel: channel(picture))
+
+
+def _levels_beside(picture: Planes, neighbors: list[Planes], params: DenoiseParams) -> _NoiseLevels:
+    if params.sigma is not None:
+        return _levels_of_sigma(len(picture), params.sigma)
     restless = _restless_sigma(planes.luma(picture), [planes.luma(other) for other in neighbors])
     return _flat_levels(picture).at_least(restless)
 
@@ -136,14 +156,13 @@ def _flat_levels(picture: Planes) -> _NoiseLevels:
     return _NoiseLevels(noise.flat_sigma(mean), noise.flat_sigma(red_blue, -1, 1), noise.flat_sigma(green, -1, 1))
 
 
-def _spatial_levels(picture: Planes) -> _NoiseLevels:
-    """Measure at several scales: with no neighbours, nothing else tells blurred grain."""
-    if len(picture) == 1:
-        fine, coarse = noise.grain_sigmas(picture[0])
+def _spatial_levels(channels: int, plane_of: Callable[[Channel], Plane]) -> _NoiseLevels:
+    """Measure at several scales: with no neighbours, nothing else tells blurred grain. One plane is held at a time."""
+    fine, coarse = noise.grain_sigmas(plane_of(_mean))
+    if channels == 1:
         return _NoiseLevels(fine, 0, 0, coarse)
-    mean, red_blue, green = _split_channels(picture)
-    fine, coarse = noise.grain_sigmas(mean)
-    return _NoiseLevels(fine, noise.grain_sigmas(red_blue, -1, 1)[0], noise.grain_sigmas(green, -1, 1)[0], coarse)
+    red_blue, green = (noise.grain_sigmas(plane_of(channel), -1, 1)[0] for channel in (_red_blue, _green))
+    return _NoiseLevels(fine, red_blue, green, coarse)
 
 
 # -- in time
@@ -211,29 +230,44 @@ def _denoise_mean(mean: Plane, levels: _NoiseLevels) -> Plane:
     fine = noise.non_local_means(mean, levels.mean)
     if levels.coarse == 0:
         return fine
-    half = noise.halve(fine)
-    return cv2.add(fine, noise.resize_like(noise.non_local_means(half, levels.coarse) - half, fine))
+    half = noise.halve_evenly(fine)
+    return cv2.add(fine, noise.double_like(noise.non_local_means(half, levels.coarse) - half, fine))
 
 
 def _denoise_difference(plane: Plane, sigma: float) -> Plane:
     if sigma == 0 or min(plane.shape) < 2:
         return plane
-    half = noise.halve(plane)
-    fine = plane - noise.resize_like(half, plane)
+    half = noise.halve_evenly(plane)
+    fine = plane - noise.double_like(half, plane)
     fine *= _wiener_gain(fine, sigma)
-    fine += noise.resize_like(noise.non_local_means(half, sigma / 2), plane)
+    fine += noise.double_like(noise.non_local_means(half, sigma / 2), plane)
     return fine
 
 
 def _wiener_gain(fine: Plane, sigma: float) -> Plane:
-    energy: Plane = cv2.sqrBoxFilter(fine, cv2.CV_32F, (5, 5), borderType=cv2.BORDER_REFLECT_101)
+    # Not a box filter: its running sums depend on where a strip of the picture begins.
+    energy = cv2.sepFilter2D(fine * fine, cv2.CV_32F, _FIFTHS, _FIFTHS, borderType=cv2.BORDER_REFLECT_101)
     # Estimated energy strays: only what is well above the noise's own counts as picture.
     return np.maximum(0, 1 - 1.5 * sigma * sigma / np.maximum(energy, 1e-12))
 
 
 def _split_channels(picture: Planes) -> tuple[Plane, Plane, Plane]:
-    red, green, blue = picture
-    return (red + green + blue) / 3, red - blue, green - (red + blue) / 2
+    return _mean(picture), _red_blue(picture), _green(picture)
+
+
+def _mean(picture: Planes) -> Plane:
+    plane: Plane = (picture[0] + picture[1] + picture[2]) / 3 if len(picture) == 3 else picture[0]
+    return plane
+
+
+def _red_blue(picture: Planes) -> Plane:
+    plane: Plane = picture[0] - picture[2]
+    return plane
+
+
+def _green(picture: Planes) -> Plane:
+    plane: Plane = picture[1] - (picture[0] + picture[2]) / 2
+    return plane
 
 
 def _merge_channels(mean: Plane, red_blue: Plane, green: Plane) -> Planes:

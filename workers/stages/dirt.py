@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from db.catalog.stages.repairs import DirtParams
-from workers.frames import Clip, Reel, Repaired
+from workers.frames import Clip, Reel, Repaired, untouched
 from workers.ops import evidence, planes, specks
 from workers.ops.evidence import Mask
 from workers.ops.fill import fill
@@ -28,6 +28,8 @@ _SIGNS = {"both": (1, -1), "bright": (1,), "dark": (-1,)}
 
 def restore(window: Clip, start: int, stop: int, params: DirtParams, reel: Reel) -> Repaired:
     """Return frames ``[start, stop)`` without specks, and where they were."""
+    if reel.frame_count == 1 and (params.mask == "found" or not window.marked(start).any()):
+        return untouched(window.part(start, stop).frames)
     raw = partial(raw_view, window)
 
     def first(number: int) -> View:

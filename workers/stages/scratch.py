@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from db.catalog.stages.repairs import ScratchParams
-from workers.frames import Clip, Reel, Repaired
+from workers.frames import Clip, Reel, Repaired, untouched
 from workers.ops import cracks, evidence, lines, planes
 from workers.ops.evidence import Mask
 from workers.ops.fill import fill
@@ -57,6 +57,10 @@ _Look = Callable[[int], _Damaged]
 
 def restore(window: Clip, start: int, stop: int, params: ScratchParams, reel: Reel) -> Repaired:
     """Return frames ``[start, stop)`` without scratches, and where they were."""
+    if params.method_of(reel.frame_count) == "mask" and not any(
+        window.marked(each).any() for each in range(start, stop)
+    ):
+        return untouched(window.part(start, stop).frames)
 
     def damaged(number: int) -> _Damaged:
         near = reel.neighbors(number, REACH)

@@ -94,7 +94,7 @@ def write_still(masks: Masks, recipe: Recipe, page: int, bench: Workbench) -> di
     """
     outputs = {}
     for number, name in wanted_names(recipe).items():
-        if not masks[number].any():
+        if number not in masks or not masks[number].any():
             continue
         output = f"{name}.page-{page + 1}" if page else name
         path = bench.scratch / f"{output}.png"

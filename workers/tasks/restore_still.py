@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,14 @@ from db.records import Blob, ItemResult, ItemView
 from workers import stages
 from workers.frames import Clip, Reel
 from workers.media import given_mask, index
+from workers.media.given_mask import Mask
 from workers.media.pixels import COLOR_SPREAD
 from workers.media.source import check_file, fixity, local_still
 from workers.media.stills import files as stills
 from workers.media.stills import metadata as still_metadata
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, gates, repair_masks, scoring, step_changes, work_size
+from workers.tasks import ai_marking, gates, repair_masks, scoring, step_changes, still_strips, work_size
+from workers.tasks.still_strips import RestoredStill
 from workers.workbench import Workbench
 
 
@@ -108,19 +111,32 @@ def _restore_page(photo: stills.Photo, number: int, item: ItemView, bench: Workb
     work_size.check(item.recipe, shape, bench.settings, f"{item.source.uri}, page {number + 1}")
     if item.source.transfer:
         photo = replace(photo, transfer=item.source.transfer)
-    frames = torch.from_numpy(stills.to_picture(photo)[None]).to(bench.device)
-    mask = given_mask.read_still_mask(item.source, (frames.shape[-2], frames.shape[-1]), bench)
-    given = None if mask is None else torch.from_numpy(mask[None, None]).to(bench.device)
-    source = Clip(frames, 0, (0,), given)
+    mask = given_mask.read_still_mask(item.source, (height, width), bench)
     is_colored = stills.color_spread(photo) > COLOR_SPREAD
     fields = {"already_colored": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
-    context = stages.context_of(source, item.recipe.steps, **fields)
-    recorder = step_changes.ChangeRecorder(item.recipe, photo.depth_bits)
-    clip, masks, notes = _apply_steps(item.recipe, source, context, recorder, bench)
+    notes: list[str] = []
+    strips = still_strips.plan(item.recipe, mask is not None, (height, width))
+    if strips is not None:
+        restored = still_strips.restore(photo, mask, strips, stages.still_context(photo.mono, **fields), bench)
+    else:
+        restored, notes = _restore_whole(photo, mask, item.recipe, fields, bench)
+    outputs = repair_masks.write_still(restored.masks, item.recipe, number, bench)
+    said = (*photo.notes, *stages.notes(item.recipe, is_colored), *notes)
+    return restored.photo, _Page(restored.values, said, is_colored, outputs)
+
+
+def _restore_whole(
+    photo: stills.Photo, mask: Mask | None, recipe: Recipe, fields: dict[str, Any], bench: Workbench
+) -> tuple[RestoredStill, list[str]]:
+    """Restore a page whose steps look at the whole picture; returns notes on places too."""
+    frames = torch.from_numpy(stills.to_picture(photo)[None]).to(bench.device)
+    given = None if mask is None else torch.from_numpy(mask[None, None]).to(bench.device)
+    source = Clip(frames, 0, (0,), given)
+    context = stages.context_of(source, recipe.steps, **fields)
+    recorder = step_changes.ChangeRecorder(recipe, photo.depth_bits)
+    clip, masks, notes = _apply_steps(recipe, source, context, recorder, bench)
     output = stills.with_picture(photo, clip.frames[0].cpu().numpy())
-    values = scoring.score(clip, source) | recorder.values()
-    outputs = repair_masks.write_still(masks, item.recipe, number, bench)
-    return output, _Page(values, (*photo.notes, *stages.notes(item.recipe, is_colored), *notes), is_colored, outputs)
+    return RestoredStill(output, scoring.score(clip, source) | recorder.values(), masks), notes
 
 
 def _apply_steps(

@@ -11,7 +11,7 @@ many connected parts the mask has.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -22,8 +22,11 @@ from numpy.typing import NDArray
 from db.catalog.stages import STAGES
 from db.recipe import Recipe, Step
 from workers import stages
+from workers.ops import rows
 from workers.tasks import repair_masks
 
+Change = tuple[int, NDArray[np.float64]]
+"""How many pixels of a strip changed, and ``(H,)`` the sum of all absolute changes in each of its rows."""
 Values = Mapping[str, NDArray[np.float64]]
 """Per frame, by column: ``changed_1_denoise``, ``moved_1_denoise``, ``changed_2_colorize`` …"""
 
@@ -39,7 +42,7 @@ class ChangeRecorder:
         """Begin with no frame; ``depth_bits`` are the source's."""
         self._names = {number: _suffix(number, step.stage) for number, step in _comparable_steps(recipe)}
         self._repairing = repair_masks.output_names(recipe).keys()
-        self._half_code = 0.5 / (2**depth_bits - 1)
+        self.half_code = 0.5 / (2**depth_bits - 1)
         self._columns: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
 
     def add(self, number: int, before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor | None = None) -> None:
@@ -51,10 +54,27 @@ class ChangeRecorder:
             after: What it made of it.
             mask: ``(T, 1, H, W)`` bool, what it repaired; none of a step that changes whole frames.
         """
-        name = self._names.get(number)
-        if name is None or before.shape[-2:] != after.shape[-2:]:
-            return
-        changed, moved = measure(before, after, self._half_code)
+        if number in self._names and before.shape[-2:] == after.shape[-2:]:
+            self._take(number, *measure(before, after, self.half_code), mask)
+
+    def add_still(
+        self, number: int, changes: Sequence[Change], shape: Sequence[int], mask: torch.Tensor | None
+    ) -> None:
+        """Take a still whose strips were looked at one by one.
+
+        Args:
+            number: Of the step in the recipe, from 0.
+            changes: Of the strips from the top down, by :func:`count_changes`.
+            shape: ``(C, H, W)`` of what the step made.
+            mask: As for :meth:`add`.
+        """
+        changed, moved = (np.array([value]) for value in _shares(changes, shape))
+        self._take(number, changed, moved, mask)
+
+    def _take(
+        self, number: int, changed: NDArray[np.float64], moved: NDArray[np.float64], mask: torch.Tensor | None
+    ) -> None:
+        name = self._names[number]
         self._columns[f"changed_{name}"].append(changed)
         self._columns[f"moved_{name}"].append(moved)
         if number in self._repairing and mask is not None:
@@ -77,12 +97,26 @@ def measure(
         after: The same, perhaps with more channels: grey is taken as equal in all of them.
         threshold: Least change that counts.
     """
-    if before.data_ptr() == after.data_ptr() and before.shape == after.shape:
-        return np.zeros(len(after)), np.zeros(len(after))
     # One frame after the other, so that no sum depends on how many are in the cell.
-    pairs = [_count_changes(old, new, threshold) for old, new in zip(before, after, strict=True)]
-    rows = np.array(pairs, np.float64)
-    return rows[:, 0] / (after.shape[-2] * after.shape[-1]), rows[:, 1] / after[0].numel()
+    pairs = [_shares([count_changes(old, new, threshold)], new.shape) for old, new in zip(before, after, strict=True)]
+    shares = np.array(pairs, np.float64)
+    return shares[:, 0], shares[:, 1]
+
+
+def count_changes(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:
+    """Return the changed pixels of a frame or strip ``(C, H, W)``, and what its samples moved by in each row."""
+    if before.data_ptr() == after.data_ptr() and before.shape == after.shape:
+        return 0, np.zeros(after.shape[-2])
+    if after.device.type == "cpu":
+        return _count_in_strips(before, after, threshold)
+    return _count_on_device(before, after, threshold)
+
+
+def _shares(changes: Sequence[Change], shape: Sequence[int]) -> tuple[float, float]:
+    """Return the share of changed pixels and the mean absolute change of a picture ``(C, H, W)`` from its strips."""
+    channels, height, width = shape
+    moved = float(np.concatenate([of_rows for _, of_rows in changes]).sum())
+    return sum(count for count, _ in changes) / (height * width), moved / (channels * height * width)
 
 
 def facts(recipe: Recipe, values: Values) -> dict[str, Any]:
@@ -168,29 +202,24 @@ def _suffix(number: int, stage: str) -> str:
     return f"{number + 1}_{stage}"
 
 
-def _count_changes(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
-    """Return the changed pixels of a frame, and the sum of all its samples' absolute changes."""
-    if after.device.type == "cpu":
-        return _count_in_strips(before, after, threshold)
-    return _count_on_device(before, after, threshold)
-
-
-def _count_on_device(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
-    """Count where the frame lies, and bring back two numbers."""
+def _count_on_device(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:
+    """Count where the frame lies, and bring back a number a row."""
     difference = torch.sub(after, before).abs_()
     # Not in float64, which not every device has; rows first, so that float32 loses nothing that could be shown.
-    return int((difference.amax(0) > threshold).sum()), float(difference.sum(-1).sum())
+    moved = difference.sum(-1).sum(0).cpu().numpy().astype(np.float64)
+    return int((difference.amax(0) > threshold).sum()), moved
 
 
-def _count_in_strips(before: torch.Tensor, after: torch.Tensor, threshold: float) -> tuple[float, float]:
+def _count_in_strips(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:
     """Count in the processor's cache, a strip at a time: several times as fast as whole frames."""
     old, new = before.expand_as(after).numpy(), after.numpy()
-    changed, total = 0, 0.0
+    changed, moved = 0, np.zeros(new.shape[1])
     for top in range(0, new.shape[1], _STRIP_ROWS):
+        part = slice(top, top + _STRIP_ROWS)
         strongest: Any = None
-        for one, other in zip(old[:, top : top + _STRIP_ROWS], new[:, top : top + _STRIP_ROWS], strict=True):
+        for one, other in zip(old[:, part], new[:, part], strict=True):
             difference = cv2.absdiff(other, one)
-            total += cv2.sumElems(difference)[0]
+            moved[part] += rows.sums(difference)
             strongest = difference if strongest is None else cv2.max(strongest, difference, dst=strongest)
         changed += int(np.count_nonzero(strongest > threshold))
-    return changed, total
+    return changed, moved

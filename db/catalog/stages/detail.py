@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 from db.catalog.stages.spec import StageParams, StageSpec, check_task
 from db.catalog.weights import card, find
 
+_DENOISE_ROWS = 32
+"""Non-local means reach 7 rows at full size and 14 at half size, with those that enlarging looks at; a few to spare."""
+
 
 class DenoiseParams(StageParams):
     """Parameters of ``denoise``."""
@@ -117,6 +120,10 @@ def _denoise_weights(params: Any) -> tuple[str, ...]:
     return DenoiseParams.model_validate({"weights": None, **params}).cards
 
 
+def _denoise_still_radius(params: Any, is_marked: bool) -> int | None:
+    return None if _denoise_weights(params) else _DENOISE_ROWS
+
+
 def _upscale_weights(params: Any) -> tuple[str, ...]:
     return (params["weights"],) if params.get("method") == "network" else ()
 
@@ -129,6 +136,7 @@ SPECS = (
         order=7,
         temporal_radius=_denoise_radius,
         weights=_denoise_weights,
+        still_radius=_denoise_still_radius,
         stills_only=lambda params: params["method"] == "auto",
         c2pa_action="c2pa.filtered",
         reference="Buades, Coll, Morel 2005 (non-local means); dense inverse search (Kroeger et al. 2016) for "

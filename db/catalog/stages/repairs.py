@@ -95,6 +95,16 @@ def _radius(params: Any) -> int:
     return _RADIUS
 
 
+def _dirt_still_radius(params: Any, is_marked: bool) -> int | None:
+    # A still has no neighbours that could show dirt: what is not marked stays.
+    return None if is_marked and params["mask"] != "found" else 0
+
+
+def _scratch_still_radius(params: Any, is_marked: bool) -> int | None:
+    by_mask = ScratchParams.model_validate(params).method_of(1) == "mask"
+    return 0 if by_mask and not is_marked else None
+
+
 SPECS: tuple[StageSpec, ...] = (
     StageSpec(
         name="dirt",
@@ -104,6 +114,7 @@ SPECS: tuple[StageSpec, ...] = (
         when_unchanged="none was found; a still has no neighbours that could show it",
         repairs=True,
         temporal_radius=_radius,
+        still_radius=_dirt_still_radius,
         c2pa_action="c2pa.edited",
         reference="What differs from all neighbours along the motion, as Kokaram's spike detectors (1998), with the "
         "neighbours' disagreement and noise of each level taken into account; filled from the neighbours.",
@@ -116,6 +127,7 @@ SPECS: tuple[StageSpec, ...] = (
         when_unchanged="none was found; of a still, scratches are what a mask marks (`mask_uri`)",
         repairs=True,
         temporal_radius=_radius,
+        still_radius=_scratch_still_radius,
         c2pa_action="c2pa.edited",
         reference="Lines by their profile across (Bruni and Vitulano 2004), gathered down the picture and held against "
         "the frames around, as Newson and others 2014 reject what moves with the scene; filled from neighbours that "

@@ -193,6 +193,10 @@ def _same_size(params: Any) -> int:
     return 1
 
 
+def _whole_still(params: Any, is_marked: bool) -> int | None:
+    return None
+
+
 @dataclass(frozen=True)
 class StageSpec:
     """What planning, validation and the documentation must know about a stage."""
@@ -211,6 +215,10 @@ class StageSpec:
     """Frames before and after that one output frame depends on, from the parameters."""
     scale: Callable[[Any], int] = _same_size
     """Factor on width and height, from the parameters."""
+    still_radius: Callable[[Any, bool], int | None] = _whole_still
+    """Rows above and below that a row of a still depends on, from the parameters and whether the manifest marks damage;
+    none where that is the whole picture. Where it is a number, stills are restored in strips, and the stage is told
+    nothing of a profile: what it must know of the whole picture its module's ``measure`` says."""
     reel_needs: frozenset[ReelNeed] = frozenset()
     """What must be known of the whole reel first; anything here brings in ``inspect`` and ``merge`` tasks."""
     weights: Callable[[Any], tuple[str, ...]] = _no_weights

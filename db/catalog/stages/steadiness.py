@@ -92,6 +92,11 @@ def _stabilize_radius(params: Any) -> int:
     return 4 if params["border"] == "neighbours" else 0
 
 
+def _still_alone(params: Any, is_marked: bool) -> int:
+    """Of a stage that compares frames: a still comes back as it is."""
+    return 0
+
+
 SPECS = (
     StageSpec(
         name="deinterlace",
@@ -107,6 +112,7 @@ SPECS = (
         summary="Holds a picture still that weaves in the gate or shakes; pans stay pans.",
         params=StabilizeParams,
         order=2,
+        still_radius=_still_alone,
         temporal_radius=_stabilize_radius,
         reel_needs=frozenset({"cuts", "motion"}),
         c2pa_action="c2pa.edited",
@@ -118,6 +124,7 @@ SPECS = (
         summary="Evens out exposure that jumps from frame to frame.",
         params=DeflickerParams,
         order=3,
+        still_radius=_still_alone,
         reel_needs=frozenset({"exposure"}),
         c2pa_action="c2pa.color_adjustments",
         reference="Luma percentiles per frame, brought onto a line fitted to those of the frames around it in the "
@@ -128,6 +135,7 @@ SPECS = (
         summary="Makes up frames that could not be read or do not belong, from those before and behind.",
         params=MissingFramesParams,
         order=6,
+        still_radius=_still_alone,
         when_unchanged="no frame is missing",
         temporal_radius=_missing_frames_radius,
         repairs=True,

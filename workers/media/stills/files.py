@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from db.errors import CODES, InputError
 from db.settings import Settings
@@ -48,12 +49,14 @@ __all__ = [
     "pages_to_read",
     "read",
     "to_picture",
+    "to_samples",
     "with_picture",
     "write",
     "write_as",
     "write_pages",
 ]  # fmt: skip
 
+_ALL = slice(None)
 _LEAST_JPEG2000_PX = 32
 """OpenImageIO writes no smaller JPEG 2000."""
 _CODESTREAM_WITHIN = 1 << 20
@@ -226,9 +229,12 @@ def kind_to_write(photo: Photo) -> tuple[str, str]:
     return kind, f"Written as {kind.upper()}: {photo.kind.upper()} is not written with this depth and these channels."
 
 
-def to_picture(photo: Photo) -> Picture:
-    """Return a still's colours as ``(C, H, W)`` float32 of 0..1."""
-    return pixels.to_picture(tuple(np.moveaxis(photo.samples, 2, 0)), photo.layout())
+def to_picture(photo: Photo, rows: slice = _ALL) -> Picture:
+    """Return a still's colours, or those of some rows, as ``(C, H, W)`` float32 of 0..1."""
+    samples = photo.samples[rows]
+    # Split first where OpenCV knows how: converting every third sample takes several times as long.
+    is_split = samples.dtype.kind == "u" and samples.shape[2] > 1
+    return pixels.to_picture(tuple(cv2.split(samples) if is_split else np.moveaxis(samples, 2, 0)), photo.layout())
 
 
 def color_spread(photo: Photo) -> float:
@@ -245,16 +251,21 @@ def with_picture(photo: Photo, picture: Picture) -> Photo:
         photo: The still as it came in.
         picture: ``(C, H, W)`` float32, C 1 or 3.
     """
-    planes = pixels.to_planes(picture, photo.layout(picture.shape[0]))
-    samples = np.stack(planes, axis=2)
-    if samples.shape == photo.samples.shape and photo.floating:
-        is_same = np.moveaxis(to_picture(photo) == picture, 0, 2)
-        samples = np.where(is_same, photo.samples, samples)
+    samples = to_samples(photo, picture)
     alpha = photo.alpha
-    if alpha is not None and alpha.shape != planes[0].shape:
+    if alpha is not None and alpha.shape != samples.shape[:2]:
         wide = alpha.astype(np.float32) if alpha.dtype == np.float16 else alpha
-        alpha = cv2.resize(wide, planes[0].shape[::-1], interpolation=cv2.INTER_LINEAR).astype(alpha.dtype)
+        alpha = cv2.resize(wide, samples.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(alpha.dtype)
     return replace(photo, samples=samples, alpha=alpha)
+
+
+def to_samples(photo: Photo, picture: Picture, rows: slice = _ALL) -> NDArray[Any]:
+    """Return the samples ``(H, W, C)`` of a picture, or of some of its rows, as :func:`with_picture` makes them."""
+    samples = np.stack(pixels.to_planes(picture, photo.layout(picture.shape[0])), axis=2)
+    if photo.floating and samples.shape == photo.samples[rows].shape:
+        is_same = np.moveaxis(to_picture(photo, rows) == picture, 0, 2)
+        samples = np.where(is_same, photo.samples[rows], samples)
+    return samples
 
 
 def pages_to_read(photo: Photo) -> int:
