@@ -7,6 +7,13 @@ A stage ``x`` is one entry in ``db.catalog.stages`` and one module ``x`` here wi
 ``window`` holds the frames that the result may depend on. A stage whose entry names weights is given their networks
 behind that, in the entry's order. A stage that repairs parts of the picture gives ``Repaired``, frames and mask, and
 nothing outside the mask comes out changed. What every stage shares (``strength``, ``shots``) is done here once.
+
+A stage that says how many rows it looks at in a still is given stills in strips. If it must know something of the whole
+picture besides, it has a second function::
+
+    measure(picture: StillRows, params: XParams) -> Any
+
+and ``restore`` finds that in ``window.memo.once(MEASURED, (number,), work)``; ``work`` is for whole frames.
 """
 
 from __future__ import annotations
