@@ -123,7 +123,10 @@ def _answer_lines(prepare: Callable[[], Callable[[dict[str, Any]], dict[str, Any
 
 
 def _prober(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Describe sources: ``{"source": …, "recipe": …}`` in, facts and seconds of work out."""
+    """Describe sources: ``{"source": …, "recipe": …}`` in, facts and seconds of work out.
+
+    With ``"frames": true`` every frame is decoded besides.
+    """
     from workers import device
 
     device.make_deterministic("cpu")
@@ -154,6 +157,19 @@ def _comparer(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda order: likeness.compare_pairs(order, settings)
 
 
+def _pulse() -> Callable[[], None]:
+    """Return what says, at most once a second, that this process is still at work: a line that answers nothing."""
+    last_printed = time.monotonic()
+
+    def beat() -> None:
+        nonlocal last_printed
+        if time.monotonic() - last_printed >= 1:
+            last_printed = time.monotonic()
+            print(flush=True)  # noqa: T201 -- a sign of life
+
+    return beat
+
+
 _LINE_BY_LINE = {"probe": _prober, "verify": _verifier, "look": _looker, "likeness": _comparer}
 
 
@@ -166,9 +182,12 @@ def _estimate_source(
     from workers.tasks import probe, work_size
     from workers.workbench import Workbench
 
+    source, recipe = Source.model_validate(order["source"]), Recipe.model_validate(order["recipe"])
     with TemporaryDirectory(prefix="reelwright-probe-") as folder:
-        facts = probe.describe(Source.model_validate(order["source"]), settings, Path(folder))
-    recipe = Recipe.model_validate(order["recipe"])
+        # First, as it names all that is wrong.
+        notes = probe.look_through(source, recipe, settings, Path(folder), _pulse()) if order.get("frames") else []
+        facts = probe.describe(source, settings, Path(folder))
+        facts["notes"] = list(dict.fromkeys([*facts["notes"], *notes]))
     shape = work_size.PictureShape(facts["width"], facts["height"], facts["mono"], facts["kind"] == "reel")
     work_size.check(recipe, shape, settings, order["source"]["uri"])
     case = (recipe.fingerprint(), facts["width"], facts["height"], facts["mono"])

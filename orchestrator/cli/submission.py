@@ -24,7 +24,7 @@ from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home, log_to_nobody
 from orchestrator.cli.options import NumberedPictures, RecipeName, SourceRoots
 from orchestrator.cli.places import check_workplaces
-from orchestrator.cli.terminal import Terminal
+from orchestrator.cli.terminal import CELL_CHARS, Terminal
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
 from orchestrator.results.export import ExportSummary, check_folder, export
 from orchestrator.results.report import Report, write_report
@@ -130,6 +130,9 @@ def plan(
     probe: Annotated[
         bool, typer.Option("--probe/--no-probe", help="Whether to open the files and estimate the work.")
     ] = True,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Decode every frame too, as the work does: names all that are damaged.")
+    ] = False,
     source_root: SourceRoots = None,
     allow_fetch: AllowFetch = False,
     check_files: CheckFiles = True,
@@ -152,6 +155,7 @@ def plan(
             manifest,
             recipe=recipe,
             probe=probe,
+            frames=frames,
             check_files=check_files,
             registered=registered,
             database=database,
@@ -255,6 +259,9 @@ def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:
     if report.problems:
         rows = [(each.line or "", each.code, each.message, each.remedy) for each in report.problems[:SHOWN_PROBLEMS]]
         terminal.table(("line", "code", "problem", "remedy"), rows)
+        for each in report.problems[:SHOWN_PROBLEMS]:
+            if len(each.message) > CELL_CHARS:  # the table has cut its middle out, where frames are named
+                terminal.say(f"Line {each.line}: {each.message}")
     if report.problem_count > SHOWN_PROBLEMS:
         counts = ", ".join(f"{code} {count}" for code, count in report.problems_by_code.most_common())
         terminal.say(f"… {report.problem_count} problems in total: {counts}")

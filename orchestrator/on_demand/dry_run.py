@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ MAX_PROBLEMS = 10_000
 _OUTPUT_SHARE = 1.5
 """Room for results and work in hand, as a share of the sources: lossless masters are about as large as they."""
 _BYTES_A_PIXEL = 2.0
+_SHOWN_NOTES = 20
 _SHOWN_RATES = 5
 """Lines that are named of those whose rate is another than the header's."""
 
@@ -58,6 +60,8 @@ class DryRunReport:
     problems: list[Problem] = field(default_factory=list)
     problems_by_code: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    source_notes: dict[str, list[int]] = field(default_factory=dict)
+    """What a person should know of sources: how many it is true of, and the first one's line."""
     other_rates: int = 0
     """Reels to which the manifest gives another rate than their header; the manifest is believed."""
 
@@ -80,6 +84,7 @@ def dry_run(
     *,
     recipe: str | Recipe | None = None,
     probe: bool = True,
+    frames: bool = False,
     check_files: bool = True,
     registered: Registered | None = None,
     database: Database | None = None,
@@ -92,6 +97,7 @@ def dry_run(
         path: A manifest file, a folder, or ``s3://bucket/prefix``; or a manifest that was opened already.
         recipe: The recipe, its name or file; none takes the manifest's own, else the default.
         probe: Whether to look into the files, with a worker process.
+        frames: Whether it decodes every frame, as the work does: that takes as long as reading all the sources.
         check_files: Whether to look at the files at all.
         registered: Weights that recipes may run with; none where nothing is registered yet.
         database: Where the job is written down whose report the manifest may be.
@@ -111,13 +117,15 @@ def dry_run(
     lines = _count_lines(report, all_lines, on_lines)
     job_recipe = _pin_recipe(report, 0, job_recipe, registered)
     if probe:
-        for line, answer in _probe_lines(settings, job_recipe, roots, _pin_lines(report, lines, registered)):
+        for line, answer in _probe_lines(
+            settings, job_recipe, roots, _pin_lines(report, lines, registered), frames=frames
+        ):
             _add_answer(report, line, answer)
     else:
         deque(lines, maxlen=0)
     if report.other_rates > _SHOWN_RATES:
         report.notes.append(f"FPS_CONFLICT: {report.other_rates} reels in all")
-    report.notes.extend(manifest.notes)
+    report.notes.extend([*_source_notes(report), *manifest.notes])
     _check_space(report, settings)
     return report
 
@@ -162,11 +170,22 @@ def _add_answer(report: DryRunReport, line: Line, answer: dict[str, Any]) -> Non
         if report.other_rates <= _SHOWN_RATES:
             message = f"line {line.number}: the header says {header_rate} frames a second, the manifest {rate}"
             report.notes.append(f"FPS_CONFLICT, {message}; the manifest is believed")
+    for note in facts.get("notes", ()):
+        report.source_notes.setdefault(note, [0, line.number])[0] += 1
     frames = int(facts.get("frame_count", 1))
     report.frames += frames
     report.source_bytes += int(facts.get("bytes", 0))
     report.expected_bytes += int(frames * facts["width"] * facts["height"] * _BYTES_A_PIXEL * _OUTPUT_SHARE)
     report.work_seconds += float(answer["seconds"])
+
+
+def _source_notes(report: DryRunReport) -> Iterator[str]:
+    """Say what is worth knowing of sources: once what is true of many, and of unlike ones no more than are read."""
+    for note, (count, line) in islice(report.source_notes.items(), _SHOWN_NOTES):
+        where = f"Line {line}" if count == 1 else f"Line {line} and {count - 1} more"
+        yield f"{where}: {note}"
+    if len(report.source_notes) > _SHOWN_NOTES:
+        yield f"{len(report.source_notes) - _SHOWN_NOTES} more things to know of sources; their reports name them"
 
 
 def _check_space(report: DryRunReport, settings: Settings) -> None:
@@ -180,7 +199,7 @@ def _check_space(report: DryRunReport, settings: Settings) -> None:
 
 
 def _probe_lines(
-    settings: Settings, recipe: Recipe, roots: Roots, lines: Iterator[Line]
+    settings: Settings, recipe: Recipe, roots: Roots, lines: Iterator[Line], *, frames: bool
 ) -> Iterator[tuple[Line, dict[str, Any]]]:
     """Yield each line with a worker's answer, in order. A file that kills the worker is named, and a new one asked."""
     if find_spec("av") is None:
@@ -189,13 +208,17 @@ def _probe_lines(
         raise InputError(message, code="WORKER_EXTRA_MISSING", remedy=remedy)
     with WorkerProcess(settings, "probe", settings.stall_seconds) as worker:
         for line in lines:
-            yield line, _probe_line(worker, recipe, roots, line)
+            yield line, _probe_line(worker, recipe, roots, line, frames=frames)
 
 
-def _probe_line(worker: WorkerProcess, recipe: Recipe, roots: Roots, line: Line) -> dict[str, Any]:
+def _probe_line(worker: WorkerProcess, recipe: Recipe, roots: Roots, line: Line, *, frames: bool) -> dict[str, Any]:
     assert line.source is not None
     source = line.source.model_copy(update={"roots": roots})
-    order = {"source": source.model_dump(mode="json"), "recipe": (line.recipe or recipe).model_dump(mode="json")}
+    order = {
+        "source": source.model_dump(mode="json"),
+        "recipe": (line.recipe or recipe).model_dump(mode="json"),
+        "frames": frames,
+    }
     try:
         return worker.ask(order)
     except ChildDied as death:

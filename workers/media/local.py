@@ -84,6 +84,19 @@ class LocalFolder:
         """Take hold of a file in it; raises as :func:`hold`."""
         return hold(self._path / name, self._roots, self._scratch)
 
+    def check(self, name: str) -> None:
+        """Make sure that a file in it can be opened and holds something; raises as :func:`hold`, or ``ZERO_BYTE``."""
+        path = str(self._path / name)
+        try:
+            descriptor = beneath.open_file(path, self._roots)
+        except OSError as error:
+            raise beneath.source_error(path, error) from error
+        try:
+            if os.fstat(descriptor).st_size == 0:
+                raise InputError(f"{spell(path)}: the file is empty", code="ZERO_BYTE")
+        finally:
+            os.close(descriptor)
+
     def bytes_of(self, names: Iterable[str]) -> int:
         """Return the size of files in it together, in bytes."""
         return sum(self._status(self._path / name).st_size for name in names)

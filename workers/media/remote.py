@@ -59,6 +59,18 @@ class RemoteFolder:
         """Return the names of the files in it; raises ``FILE_MISSING``, ``SOURCE_DENIED``, ``StoreUnavailable``."""
         return set(self._sizes())
 
+    def check(self, name: str) -> None:
+        """Make sure that a file in it is there and holds something, so far as the listing says.
+
+        Raises:
+            InputError: ``FILE_MISSING`` or ``ZERO_BYTE``.
+        """
+        size = self._sizes().get(name)
+        if size is None:
+            raise InputError(f"{self._uri}/{name}: there is no such object", code="FILE_MISSING")
+        if size == 0:
+            raise InputError(f"{self._uri}/{name}: the file is empty", code="ZERO_BYTE")
+
     def bytes_of(self, names: Iterable[str]) -> int:
         """Return the size of files in it together, in bytes."""
         return sum(self._sizes()[name] for name in names)
@@ -88,8 +100,7 @@ class RemoteFolder:
             if name in self._cache:
                 self._cache.move_to_end(name)
                 return self._cache[name]
-            if self._sizes().get(name) == 0:
-                raise InputError(f"{self._uri}/{name}: the file is empty", code="ZERO_BYTE")
+            self.check(name)
             self._scratch.mkdir(exist_ok=True)
             path = self._scratch / name
             fetch_source(self._settings, f"{self._uri}/{name}", path)

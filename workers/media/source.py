@@ -9,6 +9,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,7 @@ def fixity(
     *,
     size_bytes: int | None = None,
     listed: Mapping[str, Digests] | None = None,
+    each: Callable[[int], AbstractContextManager[None]] = lambda place: nullcontext(),
 ) -> str:
     """Stream all files in order and return the sha256 hex digest over them.
 
@@ -129,6 +131,7 @@ def fixity(
         advance: Called for every megabyte.
         size_bytes: Their size as the manifest gives it; none when it does not.
         listed: Digests of the single files by their names, each of which is checked; every file must be among them.
+        each: Given the place of a file among them, what its digests are looked up and compared in.
 
     Raises:
         InputError: ``CHECKSUM_MISMATCH`` or ``FILE_UNEXPECTED`` with the file's name, ``BAD_VALUE`` for an unknown
@@ -136,16 +139,19 @@ def fixity(
     """
     whole = _new_hashers({*expected, "sha256"})
     last, size = None, 0
-    for path in paths:
+    for place, path in enumerate(paths):
         last = path
-        digests = None if listed is None else _digests_for(path, listed)
-        alone = _new_hashers(digests or ())
+        digests: Digests = {}
+        with each(place):
+            digests = _digests_for(path, listed) if listed is not None else {}
+        alone = _new_hashers(digests)
         for block in _blocks(path):
             size += len(block)
             for running in (*whole.values(), *alone.values()):
                 running.update(block)
             advance()
-        _check_digests(path, alone, digests or {})
+        with each(place):
+            _check_digests(path, alone, digests)
     if size_bytes not in (None, size):
         message = f"{last}: {size} bytes were read, the manifest says {size_bytes}"
         raise InputError(message, code="CHECKSUM_MISMATCH")

@@ -6,7 +6,7 @@ spent; a source that cannot be read exactly at any frame gets a lossless copy th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from db import checksums
 from db.catalog.stages import STAGES
 from db.catalog.stages.steadiness import DeinterlaceParams
 from db.errors import InputError
-from db.records import Assignment, Blob, ItemView, ReelFacts, SoundFile, Source, TaskResult
+from db.recipe import Recipe
+from db.records import Assignment, Blob, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind
 from workers.media import given_mask, planes
-from workers.media.film import container, sound
+from workers.media.film import container, rates, sound
 from workers.media.film import scan as film_scan
 from workers.media.index import ReelScan
 from workers.media.pixels import COLOR_SPREAD
@@ -29,6 +30,7 @@ from workers.media.remote import Folder, Place, as_folder, size_of
 from workers.media.sequences import files as sequence
 from workers.media.sequences import scan as sequence_scan
 from workers.media.sequences import write as sequence_write
+from workers.media.sequences.faults import FrameFaults, check_files
 from workers.media.source import fixity, local_still, locate, locate_sound
 from workers.media.stills import files as stills
 from workers.tasks import disk_space, mezzanine, work_size
@@ -43,12 +45,10 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     """
     item = assignment.reel
     path = locate(item.source, bench.settings, bench.scratch)
-    digest, size = check_fixity(path, item.source, bench)
-    if item.source.sequence is not None:
-        scan = sequence_scan.scan_sequence(as_folder(path), item.source, bench.settings, bench.advance)
-    else:
-        scan = film_scan.scan_film(path, item.source, bench.settings, bench.advance)
-    step = _deinterlace_params(item)
+    faults = FrameFaults(as_folder(path), item.source) if item.source.sequence else None
+    digest, size = check_fixity(path, item.source, bench, faults)
+    scan = _scan(path, item.source, bench.settings, bench.advance, faults)
+    step = _deinterlace_params(item.recipe)
     _check_scan(scan, item.source, fields_wanted=step is not None)
     if item.source.transfer and not item.source.sequence:
         scan.tags["transfer"] = _film_transfer(scan.tags["transfer"], item.source)
@@ -76,6 +76,38 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     return TaskResult(outputs=outputs, facts=facts, frames=facts.frame_count)
 
 
+def _scan(
+    path: Place, source: Source, settings: Settings, advance: Callable[[], None], faults: FrameFaults | None = None
+) -> ReelScan:
+    if source.sequence is not None:
+        return sequence_scan.scan_sequence(as_folder(path), source, settings, advance, faults)
+    return film_scan.scan_film(path, source, settings, advance)
+
+
+def look_through(
+    source: Source, recipe: Recipe, settings: Settings, scratch: Path, advance: Callable[[], None]
+) -> list[str]:
+    """Decode all of a source for a dry run, as the work does; returns what a person should know of it.
+
+    Args:
+        source: A line's source.
+        recipe: For what it makes of interlaced films.
+        settings: For the limits.
+        scratch: Where files in S3 may lie meanwhile.
+        advance: Called after every frame.
+
+    Raises:
+        InputError: The source cannot be restored as it is.
+    """
+    if source.kind is ItemKind.STILL:
+        photo = stills.read(local_still(source, settings, scratch), settings, accept_damaged=source.accept_damaged)
+        return list(photo.notes)
+    scan = _scan(locate(source, settings, scratch), source, settings, advance)
+    _check_scan(scan, source, fields_wanted=_deinterlace_params(recipe) is not None)
+    damage = (f"The source is damaged: {scan.damage}",) if scan.damage else ()
+    return [*damage, *scan.disagreements, *scan.notes]
+
+
 def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any]:
     """Return cheap facts from headers alone, for a dry run.
 
@@ -87,7 +119,7 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
     Returns:
         ``kind``, ``width``, ``height``, ``frame_count`` (as the header has it), ``rate`` (as ``"16"`` or ``"50/3"``;
         none for a still), ``header_rate`` (what the header says of it, if anything), ``depth_bits``, ``mono``,
-        ``bytes``.
+        ``bytes``, and ``notes``: what a person should know of it before any work.
 
     Raises:
         InputError: The source cannot be restored, so far as its header shows.
@@ -103,8 +135,8 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
         return _describe_sequence(as_folder(path), source, settings)
     with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         coder = stream.codec_context
-        header_rate = film_scan.header_rate(stream)
-        count = stream.frames or round(Fraction(demuxer.duration or 0, 1_000_000) * header_rate)
+        rate, guessed = rates.header_rate(stream), rates.is_guessed(path, demuxer, stream)
+        count = stream.frames or round(Fraction(demuxer.duration or 0, 1_000_000) * rate)
         if source.span is not None:
             count = source.span[1] - source.span[0]
         layout = planes.layout_of(coder.pix_fmt or "", full_range=True, matrix="unknown", lines=coder.height)
@@ -114,22 +146,25 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
             coder.width,
             coder.height,
             count,
-            source.fps or header_rate,
+            source.fps or rate,
             layout.depth_bits,
             mono,
             size_of(path),
         )
-        return {**facts, "header_rate": str(header_rate)}
+        notes = [rates.guess_note(rate)] if guessed and source.fps is None else []
+        return {**facts, "header_rate": None if guessed else str(rate), "notes": notes}
 
 
 def _describe_sequence(folder: Folder, source: Source, settings: Settings) -> dict[str, Any]:
     frames = sequence.source_frames(folder, source)
+    check_files(folder, source, frames)
     names = [sequence.name_of(source, number) for number, use in enumerate(frames) if use == number]
-    head = stills.header(folder.file(names[0]), settings)
+    head = sequence_scan.first_header(folder, source, frames, settings)
     rate = sequence_scan.rate_of(head, source)
     size = folder.bytes_of(names)
     facts = _source_facts("reel", head.width, head.height, len(frames), rate, head.depth_bits, head.channels < 3, size)
-    return {**facts, "header_rate": str(head.rates[0]) if head.rates else None}
+    notes = [*sequence_scan.rate_conflicts(head, source), *sequence_scan.rate_notes(head, source)]
+    return {**facts, "header_rate": str(head.rates[0]) if head.rates else None, "notes": notes}
 
 
 def _source_facts(
@@ -137,20 +172,44 @@ def _source_facts(
 ) -> dict[str, Any]:
     return {
         "kind": kind, "width": width, "height": height, "frame_count": count, "rate": str(rate) if rate else None,
-        "header_rate": None, "depth_bits": depth, "mono": mono, "bytes": size,
+        "header_rate": None, "depth_bits": depth, "mono": mono, "bytes": size, "notes": [],
     }  # fmt: skip
 
 
-def check_fixity(path: Place, source: Source, bench: Workbench) -> tuple[str, int]:
-    """Check a source against the manifest; returns the digest over all of it and its size in bytes."""
+def check_fixity(path: Place, source: Source, bench: Workbench, faults: FrameFaults | None = None) -> tuple[str, int]:
+    """Check a source against the manifest; returns the digest over all of it and its size in bytes.
+
+    Args:
+        path: Where it lies.
+        source: What the manifest says.
+        bench: What waits for it is told that it goes on.
+        faults: Gains what is wrong with single frames of a sequence; none raises it.
+    """
     if source.sequence is None:
         return fixity([path], source.checksum, bench.advance, size_bytes=source.bytes), size_of(path)
-    folder = as_folder(path)
+    folder, own = as_folder(path), FrameFaults(as_folder(path), source) if faults is None else faults
     frames = sequence.source_frames(folder, source)
-    names = [sequence.name_of(source, number) for number in sorted({*frames}) if number >= 0]
     digests = checksums.load(bench.store.read(source.listing)) if source.listing else None
-    files = (folder.file(name) for name in names)
-    return fixity(files, source.checksum, bench.advance, listed=digests), folder.bytes_of(names)
+    numbers = [number for number in sorted({*frames}) if number >= 0]
+    opened: list[int] = []
+
+    def files() -> Iterator[Path]:
+        for number in numbers:
+            with own.collect(number):
+                file = sequence.file_of(folder, source, number)
+                opened.append(number)
+                yield file
+
+    try:
+        digest = fixity(
+            files(), source.checksum, bench.advance, listed=digests, each=lambda place: own.collect(opened[place])
+        )
+    except InputError:
+        own.check()  # a digest over all of it, of which a part could not be read, says less
+        raise
+    if faults is None:
+        own.check()
+    return digest, folder.bytes_of(sequence.name_of(source, number) for number in opened)
 
 
 def _film_transfer(transfer: str, source: Source) -> str:
@@ -160,9 +219,9 @@ def _film_transfer(transfer: str, source: Source) -> str:
     return source.transfer
 
 
-def _deinterlace_params(item: ItemView) -> DeinterlaceParams | None:
+def _deinterlace_params(recipe: Recipe) -> DeinterlaceParams | None:
     """Return what the recipe says of fields; none when it leaves them alone."""
-    first = item.recipe.steps[0] if item.recipe.steps else None
+    first = recipe.steps[0] if recipe.steps else None
     if first is None or not STAGES[first.stage].done_by_probe or not first.params["strength"]:
         return None
     return DeinterlaceParams.model_validate(first.params)

@@ -296,7 +296,7 @@ def test_a_dry_run_reads_headers_alone(at: House, tmp_path: Path) -> None:
     found = probe.describe(item(path).source, at.settings, tmp_path)
     assert found == {
         "kind": "reel", "width": 32, "height": 24, "frame_count": 16, "rate": "50/3", "header_rate": "50/3",
-        "depth_bits": 12, "mono": True, "bytes": path.stat().st_size,
+        "depth_bits": 12, "mono": True, "bytes": path.stat().st_size, "notes": [],
     }  # fmt: skip
     folder = _sequence(tmp_path / "reel", [1, 2])
     found = probe.describe(item(folder, sequence=_numbered(1, 2), fps="18").source, at.settings, tmp_path)

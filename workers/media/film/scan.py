@@ -23,7 +23,8 @@ from db.records import LEAST_RATE, Source
 from db.settings import Settings
 from workers.media import planes
 from workers.media.film import container, fields, side_streams, slices, sound, texts
-from workers.media.index import DEFAULT_RATE, Index, ReelScan
+from workers.media.film.rates import MOST_RATE, guess_note, header_rate, is_guessed, rate_in_header
+from workers.media.index import Index, ReelScan
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.remote import Place, size_of
 
@@ -48,16 +49,6 @@ _USUAL_RATES = tuple(
     Fraction(rate)
     for rate in ("16", "50/3", "18", "20", "22", "24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60")
 )
-
-
-def header_rate(stream: VideoStream) -> Fraction:
-    """Return the frame rate that the header gives, or 24 when it gives none."""
-    return _rate_in_header(stream) or DEFAULT_RATE
-
-
-def _rate_in_header(stream: VideoStream) -> Fraction | None:
-    rate = stream.guessed_rate or stream.average_rate or stream.base_rate
-    return Fraction(rate) if rate and 0 < rate <= 1000 else None
 
 
 def scan_film(path: Place, source: Source, settings: Settings, advance: Callable[[], None]) -> ReelScan:
@@ -170,6 +161,7 @@ class _FilmScanner:
         self.stops_at: int | None = None
         self.checksums: bool | None = None
         self.breaks: list[tuple[int, float]] = []
+        self.rate_guessed = is_guessed(path, demuxer, stream)
 
     def on_break(self) -> None:
         index = self.stream.index
@@ -236,9 +228,8 @@ class _FilmScanner:
             scan.left_out = ("the picture's transparency", *scan.left_out)
         if self.breaks:
             scan.notes += (_break_note([number for number, _ in self.breaks]),)
-        if source.fps is None and _rate_in_header(self.stream) is None:
-            text = f"The header gives no frame rate that can be: {scan.rate} frames per second were taken."
-            scan.notes += (f"{text} The field fps decides.",)
+        if self.rate_guessed and source.fps is None:
+            scan.notes += (guess_note(scan.rate),)
         scan.truncated = _INCOMPLETE in self.damage or bool(self._shortfall())
         scan.damage = "; ".join(text for text in (damage, self._shortfall()) if text)
         return scan
@@ -262,8 +253,11 @@ class _FilmScanner:
         if scan.seekable and source.fps is None:
             _check_spread(pts, base, self.path)
         if scan.seekable:
-            scan.rate, scan.variable_rate = measure_rate(pts, base, scan.rate)
-        scan.header_rate = scan.rate if scan.seekable else _rate_in_header(self.stream)
+            rate, scan.variable_rate = measure_rate(pts, base, scan.rate)
+            scan.seekable = rate <= MOST_RATE
+            scan.rate = rate if scan.seekable else scan.rate
+        header = scan.rate if scan.seekable else rate_in_header(self.stream)
+        scan.header_rate = None if self.rate_guessed else header
         scan.rate = source.fps or scan.rate
         scan.variable_rate = scan.variable_rate and source.fps is None
         if not scan.seekable:

@@ -91,7 +91,9 @@ def source_frames(folder: Folder, source: Source) -> list[int]:
         raise InputError(f"{folder}: none of {_pattern(source)} is there", code="FILE_MISSING")
     if not all(present) and source.missing == "error":
         gaps = [number for number, is_present in zip(file_numbers, present, strict=True) if not is_present]
-        raise InputError(f"{folder}: {_pattern(source)} lacks {format_ranges(gaps)}", code="SEQUENCE_GAP")
+        raise InputError(
+            f"{folder}: {_pattern(source)} lacks {format_ranges(gaps, file_numbers.step)}", code="SEQUENCE_GAP"
+        )
     return fill_gaps(present, source)
 
 
@@ -104,11 +106,11 @@ def fill_gaps(present: list[bool], source: Source) -> list[int]:
     return frames
 
 
-def format_ranges(gaps: list[int]) -> str:
-    """Return numbers as people write them: ``3, 6-8``."""
+def format_ranges(gaps: list[int], step: int = 1) -> str:
+    """Return numbers as people write them: ``3, 6-8``; those that follow one another are ``step`` apart."""
     parts: list[list[int]] = []
     for number in gaps:
-        if parts and number == parts[-1][1] + 1:
+        if parts and number == parts[-1][1] + step:
             parts[-1][1] = number
         else:
             parts.append([number, number])

@@ -90,6 +90,8 @@ _GRAY, _RGB, _ABGR = 6, 50, 52
 _PACKED = 0
 _WITHOUT_PADDING = (("device", "Scanity"), ("creator", "Lasergraphics Inc."))
 """Fields and what they begin with where the maker lets 10-bit samples run on across line ends (FFmpeg, dpx.c)."""
+_BLANK_RATES = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"")
+"""What stands for a number that nobody filled in, or is not there at all."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,17 @@ class DpxHeader:
     def rates(self) -> tuple[Fraction | None, Fraction | None]:
         """Frames per second of the film and of the television part; none where it is absent or rubbish."""
         return _rate(self.field("film_rate")), _rate(self.field("video_rate"))
+
+    @property
+    def odd_rates(self) -> tuple[str, ...]:
+        """What stands in these places, is filled in, and can be no rate."""
+        parts = (("film_rate", "film part"), ("video_rate", "television part"))
+        return tuple(f"{self.field(name):g} in its {part}" for name, part in parts if self._has_odd_rate(name))
+
+    def _has_odd_rate(self, name: str) -> bool:
+        at, _ = FIELDS[name]
+        is_blank = self.raw[at : at + 4] in _BLANK_RATES
+        return not is_blank and _rate(self.field(name)) is None
 
     @property
     def timecode(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -287,11 +288,21 @@ def _suffix(kind: str, photo: Photo) -> str:
     return SUFFIXES[kind]
 
 
+def rates_of(photo: Photo) -> tuple[Fraction, ...]:
+    """Return the frames per second that a decoded file's header gives, as ``StillHeader.rates``."""
+    if photo.head is not None:
+        return _said(photo.head.rates)
+    return openimage.rates_of(photo.spec) if photo.kind == "exr" else ()
+
+
+def _said(rates: tuple[Fraction | None, ...]) -> tuple[Fraction, ...]:
+    return tuple(rate for rate in rates if rate is not None)
+
+
 def _dpx_header(head: dpx.DpxHeader) -> StillHeader:
     return StillHeader(
         "dpx", head.width, head.height, head.channels, head.depth_bits, transfer=head.transfer,
-        rates=tuple(rate for rate in head.rates if rate is not None), timecode=head.timecode,
-        writer=head.text("creator"),
+        rates=_said(head.rates), odd_rates=head.odd_rates, timecode=head.timecode, writer=head.text("creator"),
     )  # fmt: skip
 
 

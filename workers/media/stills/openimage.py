@@ -101,7 +101,7 @@ def header(path: Path, kind: str, page: int = 0, opened: Any = None) -> StillHea
         still_header = StillHeader(
             kind, spec.width, spec.height, channels, bits if 8 < bits < depth and not floating else depth,
             pages if kind in {"tiff", "exr", "png", "pnm"} else 1, cmyk, floating, "linear" if floating else "gamma",
-            rates=_rates(spec), timecode=timecode.unpack(_timecode_bits(spec)),
+            rates=rates_of(spec), odd_rates=_odd_rates(spec), timecode=timecode.unpack(_timecode_bits(spec)),
         )  # fmt: skip
     return still_header
 
@@ -306,12 +306,20 @@ def _page_count(reader: Any, path: Path, kind: str) -> int:
     return tiff_tags.page_count(path) if kind == "tiff" and count == tiff_tags.MAX_PAGES else count
 
 
-def _rates(spec: Any) -> tuple[Fraction, ...]:
+def rates_of(spec: Any) -> tuple[Fraction, ...]:
+    """Return the frames per second that a file's header gives; nothing where it gives none that can be."""
     value = spec.getattribute("FramesPerSecond")
     if not isinstance(value, tuple) or len(value) != 2 or value[1] <= 0:
         return ()
     rate = Fraction(int(value[0]), int(value[1]))
     return (rate,) if 1 <= rate <= 240 else ()
+
+
+def _odd_rates(spec: Any) -> tuple[str, ...]:
+    value = spec.getattribute("FramesPerSecond")
+    if value is None or rates_of(spec):
+        return ()
+    return ("/".join(map(str, value)) if isinstance(value, tuple) else str(value),)
 
 
 def _timecode_bits(spec: Any) -> int:

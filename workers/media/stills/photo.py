@@ -83,6 +83,8 @@ class StillHeader:
     """How samples stand for light."""
     rates: tuple[Fraction, ...] = ()
     """Frames per second, wherever the header gives them; unlike ones are a contradiction."""
+    odd_rates: tuple[str, ...] = ()
+    """What the header gives instead, and can be no rate, in words."""
     timecode: str = ""
     writer: str = ""
     """What program wrote the file, where that matters."""

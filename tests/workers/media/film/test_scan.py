@@ -12,6 +12,7 @@ import pytest
 
 from db.errors import InputError
 from tests.support.reels import House, film, house, item, moving, probed, whole_life
+from workers.tasks import probe
 
 SPOILT = (2, 5)
 
@@ -98,11 +99,33 @@ def test_raw_dv_that_ends_inside_a_frame_is_no_whole_film(at: House, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("rate", "fps", "is_told"), [("99999:1", None, True), ("99999:1", 24, False), ("24:1", None, False)]
-)
-def test_a_rate_that_cannot_be_is_told(at: House, tmp_path: Path, rate: str, fps: int | None, is_told: bool) -> None:
+    ("rate", "fps", "taken"),
+    [
+        (" F99999:1", None, 24), (" F99999:1", 18, 0), (" F18:1", None, 0), (" F24000:1001", None, 0),
+        (" F0:0", None, 25), ("", None, 25), (" F-5:1", None, 25), (" F24:0", None, 25), (" F0:0", 18, 0), ("", 18, 0),
+    ],
+)  # fmt: skip
+def test_a_rate_that_cannot_be_is_told(at: House, tmp_path: Path, rate: str, fps: int | None, taken: int) -> None:
     path = tmp_path / "a.y4m"
-    path.write_bytes(f"YUV4MPEG2 W32 H24 F{rate} C420jpeg\n".encode() + (b"FRAME\n" + bytes(32 * 24 * 3 // 2)) * 6)
-    view = probed(at, item(path, fps=fps and Fraction(fps)))
-    assert view.facts is not None
-    assert any("no frame rate that can be" in note for note in view.facts.notes) is is_told
+    path.write_bytes(f"YUV4MPEG2 W32 H24{rate} C420jpeg\n".encode() + (b"FRAME\n" + bytes(32 * 24 * 3 // 2)) * 6)
+    told = [f"The header gives no frame rate that can be: {taken} frames per second were taken. The field fps decides."]
+    it = item(path, fps=fps and Fraction(fps))
+    facts = probed(at, it).facts
+    assert facts is not None
+    assert list(facts.notes) == (told if taken else [])
+    assert facts.rate == (fps or taken or Fraction(rate[2:].replace(":", "/")))
+    assert facts.disagreements == ()
+    described = probe.describe(it.source, at.settings, tmp_path)
+    assert (described["rate"], described["notes"]) == (str(facts.rate), list(facts.notes))
+
+
+def test_a_stream_without_a_container_that_says_no_rate_is_told(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mjpeg", _yuv(4, 24, 32), "yuvj420p", codec="mjpeg", rate=Fraction(18))
+    facts = probed(at, item(path)).facts
+    assert facts is not None
+    assert facts.rate == 25
+    assert "no frame rate that can be: 25 frames" in facts.notes[0]
+    path = film(tmp_path / "a.h264", _yuv(4, 24, 32), "yuv420p", codec="libx264", rate=Fraction(18))
+    facts = probed(at, item(path)).facts
+    assert facts is not None
+    assert (facts.rate, facts.notes) == (18, ())

@@ -140,6 +140,25 @@ def test_rubbish_in_rate_and_timecode_counts_as_absent(tmp_path: Path) -> None:
     assert head.rates == (Fraction(24000, 1001), 24)
 
 
+@pytest.mark.parametrize(
+    ("film", "television", "odd"),
+    [
+        (b"\xff" * 4, b"\0" * 4, ()), (18.0, b"\xff" * 4, ()), (b"\0" * 4, 25.0, ()), (18.0, 25.0, ()),
+        (-24.0, b"\xff" * 4, ("-24 in its film part",)), (24.0, 1e30, ("1e+30 in its television part",)),
+        (float("nan"), float("inf"), ("nan in its film part", "inf in its television part")),
+        (b"\x18\0\0\0", 0.5, ("3.36312e-44 in its film part", "0.5 in its television part")),
+    ],
+)  # fmt: skip
+def test_what_can_be_no_rate_is_told_from_what_nobody_filled_in(
+    tmp_path: Path, film: float | bytes, television: float | bytes, odd: tuple[str, ...]
+) -> None:
+    body = bytearray(made(tmp_path / "a.dpx", "<").read_bytes())
+    for place, value in ((1724, film), (1940, television)):
+        body[place : place + 4] = value if isinstance(value, bytes) else struct.pack("<f", value)
+    (tmp_path / "a.dpx").write_bytes(body)
+    assert dpx.header(tmp_path / "a.dpx").odd_rates == odd
+
+
 def test_a_short_header_has_neither_rate_nor_timecode(tmp_path: Path) -> None:
     path = made(tmp_path / "a.dpx", film_rate=24.0, timecode=0x01020304)
     body = path.read_bytes()
@@ -148,7 +167,7 @@ def test_a_short_header_has_neither_rate_nor_timecode(tmp_path: Path) -> None:
     struct.pack_into("<I", short, 808, 1664)
     path.write_bytes(short)
     head, samples = dpx.read(path)
-    assert (head.rates, head.timecode) == ((None, None), "")
+    assert (head.rates, head.odd_rates, head.timecode) == ((None, None), (), "")
     assert np.array_equal(samples, sequences.samples(1, 3, 10))
 
 
