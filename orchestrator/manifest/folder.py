@@ -15,7 +15,7 @@ from orchestrator.terminal_text import visible_path
 
 HOME_MARK = DATABASE_FILE
 """A folder that holds this file is a home of ours, not an archive."""
-_SHOWN_HOMES = 3
+_SHOWN_NAMES = 3
 
 
 def recognizes(path: Path) -> ReaderMatch | None:
@@ -64,19 +64,22 @@ class FolderListing(NamedTuple):
     """Why it cannot be listed; empty when it could."""
     is_home: bool = False
     """Whether it is a home of Reelwright, of which nothing is listed."""
+    links: tuple[str, ...] = ()
+    """Names of links to folders in it, which are not followed."""
 
 
 class LeftOut:
     """Counts the folders of which nothing is taken."""
 
     def __init__(self) -> None:
-        self._denied, self._homes = 0, list[str]()
+        self._denied, self._homes, self._links = 0, list[str](), list[str]()
 
     def problem(self, number: int, listing: FolderListing, name: str) -> Problem | None:
         """Return the problem of a folder that cannot be listed, which is called ``name``."""
         self._denied += bool(listing.fault)
         if listing.is_home:
             self._homes.append(visible_path(name or ".")[-200:])
+        self._links.extend(visible_path(os.path.join(name, link))[-200:] for link in listing.links)
         message = f"The folder {visible_path(name or '.')!r:.300} cannot be listed: {listing.fault}"
         return problem(number, "SOURCE_DENIED", message) if listing.fault else None
 
@@ -85,9 +88,13 @@ class LeftOut:
         if self._denied:
             yield f"Folders that cannot be listed: {self._denied}; what lies in them is not in this manifest"
         if self._homes:
-            more = " and others" if len(self._homes) > _SHOWN_HOMES else ""
-            names = ", ".join(self._homes[:_SHOWN_HOMES])
-            yield f"Homes of Reelwright (folders with {HOME_MARK}) were left out: {names}{more}"
+            yield f"Homes of Reelwright (folders with {HOME_MARK}) were left out: {_format_names(self._homes)}"
+        if self._links:
+            yield f"Links to folders were not followed ({len(self._links)}): {_format_names(self._links)}"
+
+
+def _format_names(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN_NAMES]) + (" and others" if len(names) > _SHOWN_NAMES else "")
 
 
 def walk(root: Path) -> Iterator[FolderListing]:
@@ -106,8 +113,11 @@ def walk(root: Path) -> Iterator[FolderListing]:
         if any(entry.name == HOME_MARK for entry in inside):
             yield FolderListing(folder, [], is_home=True)
             continue
-        yield FolderListing(folder, [entry.name for entry in inside if not _is_folder(entry)])
-        folders.extend(entry.path for entry in reversed(inside) if _is_folder(entry, follow_symlinks=False))
+        below = [entry for entry in inside if _is_folder(entry, follow_symlinks=False)]
+        links = [entry.name for entry in inside if entry.is_symlink() and _is_folder(entry)]
+        names = [entry.name for entry in inside if not _is_folder(entry)]
+        yield FolderListing(folder, names, links=tuple(links))
+        folders.extend(entry.path for entry in reversed(below))
 
 
 def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:

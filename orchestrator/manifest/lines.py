@@ -163,6 +163,9 @@ def refuse_unforeseen(place: Path | str) -> Iterator[None]:
         yield
     except (ReelwrightError, MemoryError):
         raise
+    except PermissionError as error:
+        denied = visible(str(error.filename or place))[:300]
+        raise ManifestError(f"{denied}: {error.strerror}", code="SOURCE_DENIED") from error
     except Exception as error:
         _log_fault(error, manifest=visible(str(place)))
         raise ManifestError(f"{visible(str(place))[:300]} cannot be read ({_kind_of(error)})") from error

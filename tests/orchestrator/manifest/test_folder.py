@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from db.recipe import resolve
 from orchestrator import manifest
-from tests.orchestrator.manifest.reading import SETTINGS, bury, codes, lines_of, read
+from orchestrator.manifest import folder
+from tests.orchestrator.manifest.reading import SETTINGS, bury, codes, lines_of, read, refused
+from tests.support.humble import as_nobody, open_folder
 
 
 def _files(folder: Path, *names: str) -> None:
@@ -137,6 +140,54 @@ def test_what_cannot_be_listed_is_a_problem_with_its_path_and_a_note(tmp_path: P
     assert "deep/ddd" in found[3].problems[0].message
     assert [line.external_id for line in found if not line.problems] == ["a.jpg", "z.jpg", "deep/b.jpg"]
     assert any("cannot be listed: 1;" in note for note in notes)
+
+
+def test_folders_that_may_not_be_read_are_told_by_name_and_the_rest_is_taken() -> None:
+    with open_folder() as root:
+        _files(root, "a.jpg", "z.jpg", "closed/x.jpg", "deep/b.jpg", "deep/er/closed/y.jpg", "enter/n.jpg")
+        _files(root, *(f"reel/f_{number:04d}.png" for number in range(6)))
+        _files(root, *(f"good/f_{number:04d}.png" for number in range(6)))
+        (root / "unreadable.jpg").write_bytes(b"x")
+        for name, mode in (("closed", 0), ("deep/er/closed", 0o311), ("enter", 0o644), ("reel", 0o000)):
+            (root / name).chmod(mode)
+        with as_nobody():
+            found, notes = read(root, check_files=True)
+    bad = {line.problems[0].message: line.problems[0].code for line in found if line.problems}
+    assert set(bad.values()) == {"SOURCE_DENIED"}
+    names = ("'closed'", "'deep/er/closed'", "'reel'")
+    assert {f"The folder {name} cannot be listed: Permission denied" for name in names} < set(bad)
+    assert len(bad) == 4  # what lies in `enter` can be listed, and not opened
+    good = [line.external_id for line in found if not line.problems]
+    assert good == ["a.jpg", "unreadable.jpg", "z.jpg", "deep/b.jpg", "good/f_0000-0005.png"]
+    assert "Folders that cannot be listed: 3; what lies in them is not in this manifest" in notes
+
+
+def test_a_manifest_that_may_not_be_read_says_so() -> None:
+    with open_folder() as root:
+        _files(root, "closed/x.jpg", "m.csv")
+        (root / "closed").chmod(0)
+        with as_nobody():
+            assert refused(root / "closed") == "SOURCE_DENIED"
+            assert refused(root / "closed" / "x.jpg") == "SOURCE_DENIED"
+
+
+def test_a_folder_that_goes_away_meanwhile_is_told_by_name(tmp_path: Path) -> None:
+    _files(tmp_path, "a/x.jpg", "b/y.jpg", "c/z.jpg")
+    listings = folder.walk(tmp_path)
+    next(listings)
+    shutil.rmtree(tmp_path / "b")
+    faults = {os.path.basename(each.path): (each.names, each.fault) for each in listings}
+    assert faults == {"a": (["x.jpg"], ""), "b": ([], "No such file or directory"), "c": (["z.jpg"], "")}
+
+
+def test_links_to_folders_are_counted(tmp_path: Path) -> None:
+    _files(tmp_path, "a/b.jpg")
+    for name in ("a/up", "a/self", "one", "two\udcff"):
+        (tmp_path / name).symlink_to(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    found, notes = read(tmp_path, check_files=True)
+    assert [line.external_id for line in found] == ["a/b.jpg"]
+    assert "Links to folders were not followed (4): one, two%FF, a/self and others" in notes
 
 
 def test_links_that_lead_nowhere_cost_themselves_alone(tmp_path: Path) -> None:

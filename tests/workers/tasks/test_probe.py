@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from db import checksums
+from db import beneath, checksums
 from db.errors import InputError
 from db.records import ItemView, ReelFacts, Sequence
 from db.states import ItemKind, TaskKind
@@ -250,6 +250,26 @@ def test_files_of_another_name_are_no_frames(at: House, tmp_path: Path) -> None:
         (folder / f"thumb_{number}.jpg").touch()
     error = _refused(at, item(folder, sequence=_numbered(1, 500), missing="hold"))
     assert error.message.endswith("1 of 500 frames are there; at most 100 may be lacking for each")
+
+
+def test_frames_are_named_once_whatever_is_wrong_with_them(at: House, tmp_path: Path) -> None:
+    """Digests, then pictures: each is looked at twice."""
+    folder = _sequence(tmp_path / "reel", list(range(1, 9)))
+    sums = {path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in folder.iterdir()}
+    for number in (2, 3):
+        path = folder / f"f_{number:04d}.png"
+        path.write_bytes(path.read_bytes()[:-20])
+    for number in (5, 6):
+        (folder / f"f_{number:04d}.png").unlink()
+        (folder / f"f_{number:04d}.png").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").write_bytes(b"x")
+    data = checksums.dump(sums.items()).encode()
+    listing = at.store.put_bytes(checksums.key(hashlib.sha256(data).hexdigest()), data)
+    roots = beneath.real_roots((str(folder),))
+    error = _refused(at, item(folder, sequence=_numbered(1, 8), listing=listing, roots=roots))
+    assert "4 of 8 frames cannot be used: 2-3 (CHECKSUM_MISMATCH); 5-6 (PATH_UNSAFE); 2-3 (TRUNCATED)." in error.message
+    whole = item(folder, sequence=_numbered(1, 8), checksum={"md5": "0" * 32}, roots=roots)
+    assert "2 of 8 frames cannot be used: 5-6 (PATH_UNSAFE)" in _refused(at, whole).message
 
 
 def test_a_frame_of_another_size_is_named(at: House, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from db.errors import InputError
@@ -24,7 +24,7 @@ class FrameFaults:
         self._accepted = UNREADABLE if source.accept_damaged else frozenset[str]()
         self.damaged: dict[int, str] = {}
         """Frames with what is accepted, and its code."""
-        self._kinds: dict[str, list[int]] = {}
+        self._kinds: dict[str, set[int]] = {}
         self._first: InputError | None = None
 
     @contextmanager
@@ -37,15 +37,13 @@ class FrameFaults:
                 self.damaged[frame] = error.code
                 return
             self._first = self._first or error
-            numbers = self._kinds.setdefault(_kind_of(error), [])
-            if frame not in numbers[-1:]:
-                numbers.append(frame)
+            self._kinds.setdefault(_kind_of(error), set()).add(frame)
 
     def check(self) -> None:
         """Raise for all that was wrong: the error itself if it is one frame's, else one that names all of them."""
         if self._first is None:
             return
-        bad = {frame for numbers in self._kinds.values() for frame in numbers}
+        bad = set[int]().union(*self._kinds.values())
         if len(bad) == 1:
             raise self._first
         count = len(sequence.numbers(self._source))
@@ -76,11 +74,11 @@ def check_files(folder: Folder, source: Source, frames: list[int]) -> None:
     faults.check()
 
 
-def format_kinds(source: Source, kinds: dict[str, list[int]]) -> str:
+def format_kinds(source: Source, kinds: Mapping[str, Iterable[int]]) -> str:
     """Return frames by what is wrong with them, under the numbers that are in their names: ``3, 6-8 (TRUNCATED)``."""
     numbers = sequence.numbers(source)
     texts = [
-        f"{sequence.format_ranges([numbers[frame] for frame in frames], numbers.step)} ({kind})"
+        f"{sequence.format_ranges([numbers[frame] for frame in sorted(frames)], numbers.step)} ({kind})"
         for kind, frames in list(kinds.items())[:_NAMED_KINDS]
     ]
     more = f"; and {len(kinds) - _NAMED_KINDS} more kinds" if len(kinds) > _NAMED_KINDS else ""

@@ -18,6 +18,7 @@ from db.records import Source
 from db.settings import Settings
 from db.states import ItemKind
 from tests.support import sequences
+from tests.support.humble import as_nobody, open_folder
 from tests.workers.media.stills.test_dpx import made as dpx_made
 from workers.media.index import ReelScan
 from workers.media.local import LocalFolder
@@ -149,6 +150,24 @@ def test_files_are_checked_without_being_read(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         check_files(folder, source, source_frames(folder, source))
     assert "4 of 40 frames cannot be used: 2 (PATH_UNSAFE); 12, 30-31 (ZERO_BYTE)" in caught.value.message
+
+
+def test_files_that_may_not_be_read_are_all_named() -> None:
+    with open_folder() as root:
+        _frames(root, range(1, 9))
+        (root / "f_0002.png").write_bytes(b"")
+        for number in (4, 5, 7):
+            (root / f"f_{number:04d}.png").chmod(0)
+        source, place = _source(root, ".png", 8), LocalFolder(root, None, root)
+        named = r"4 of 8 frames cannot be used: 2 \(ZERO_BYTE\); 4-5, 7 \(SOURCE_DENIED\)"
+        with as_nobody(), pytest.raises(InputError, match=named):
+            check_files(place, source, source_frames(place, source))
+        with as_nobody(), pytest.raises(InputError, match=named):
+            _scan(root, ".png", 8)
+        (root / "f_0002.png").write_bytes((root / "f_0001.png").read_bytes())
+        with as_nobody(), pytest.raises(InputError, match=r"3 of 8 .*: 4-5, 7 \(SOURCE_DENIED\)") as caught:
+            _scan(root, ".png", 8, accept_damaged=True)
+        assert caught.value.code == "SOURCE_DENIED"
 
 
 # -- rates
