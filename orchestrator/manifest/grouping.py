@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from orchestrator.manifest import kinds
 from orchestrator.manifest.fields import id_of
 from orchestrator.manifest.series import SeriesJudge
-from orchestrator.terminal_text import visible, visible_path
+from orchestrator.terminal_text import visible_path
 
 MIN_SEQUENCE_FILES = 5
 """Fewer pictures with numbers in their names are stills: a film has more frames than that."""
@@ -116,7 +116,7 @@ class Grouping:
             yield f"Sound files were passed over ({lone}): no film or sequence beside them has their name"
         if self._passed_over:
             most = self._passed_over.most_common(_SHOWN_SUFFIXES)
-            counts = ", ".join(f"{visible(ending)[:20]} ({count})" for ending, count in most)
+            counts = ", ".join(f"{visible_path(ending)[:20]} ({count})" for ending, count in most)
             others = len(self._passed_over) - len(most)
             more = f" and {others} other suffixes" if others > 0 else ""
             total = f" ({self._passed_over.total()} in all)" if len(self._passed_over) > 1 else ""

@@ -105,6 +105,17 @@ def test_a_dry_run_lists_every_problem_and_writes_nothing(at_home: Any, archive:
     assert at_home("plan", archive / "m.csv", "--no-probe")[0] == 0
 
 
+def test_a_problem_too_long_for_its_table_is_said_in_full_below_it(
+    archive: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"{'long-' * 20}the-middle-{'name-' * 20}.jpg"
+    (archive / "m.csv").write_text(f"uri\n{name}\ngone.jpg\n")
+    cli.run(["--home", str(settings.home), "plan", "--no-probe", str(archive / "m.csv")])
+    table, told = capsys.readouterr().out.split("\nLine 2: ", 1)
+    assert "the-middle" not in table
+    assert told.startswith(repr(f"{archive}/{name}")[:300])
+
+
 def test_a_strict_refusal_brings_all_problems(at_home: Any, archive: Path) -> None:
     code, refused = at_home("submit", archive / "m.csv", "--strict")
     assert code == BAD_INPUT
