@@ -57,8 +57,10 @@ def complete_item(db: Database, lease: Lease, result: ItemResult) -> None:
                 Task.dropped.is_(False),
             )
         ).all()
-        for row in rows:
-            add_sweep(db, connection, prefix_of(row))
+        # The files of an image sequence are not folded into anything: they stay where the segments put them.
+        kept = {blob.key.rpartition("/")[0] for blob in result.outputs.values()}
+        for prefix in {prefix_of(row) for row in rows} - kept:
+            add_sweep(db, connection, prefix)
         connection.execute(update(Task).where(Task.id.in_([row.id for row in rows])).values(dropped=True))
 
 

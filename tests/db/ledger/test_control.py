@@ -142,6 +142,21 @@ def test_a_reel_goes_from_probe_to_master_and_its_chunks_are_swept(desk: Desk) -
     desk.assert_counted(job_id)
 
 
+def test_what_a_segment_made_for_the_result_itself_is_not_swept_with_its_chunk(desk: Desk) -> None:
+    desk.probed_reel(16, (0, 8), (8, 16))
+    for frames in (8, 8):
+        ledger.complete_task(desk.db, desk.next_lease(), TaskResult(outputs={"chunk": blob()}, frames=frames))
+    (view,) = ledger.due_reels(desk.db)
+    ledger.add_tasks(desk.db, view, ledger.ReelPlan([ledger.NewTask(ledger_kind())], "sig", 8, 0))
+    lease = desk.next_lease()
+    key = f"jobs/1/items/1/g1/restore-0-8/t{desk.tasks(kind='restore')[0].id}-a1-w1/sequence.tar"
+    archive = blob("sequence.tar").model_copy(update={"key": key})
+    ledger.complete_item(desk.db, lease, ItemResult(outputs={"master": blob("master"), "sequence-000000": archive}))
+    due = [prefix for _, prefix in ledger.due_sweeps(desk.later(1000).db)]
+    assert len(due) == 1
+    assert not any(key.startswith(prefix) for prefix in due)
+
+
 def test_submitting_the_same_twice_gives_the_same_job(desk: Desk) -> None:
     request = ledger.JobRequest("job", "m", "k", resolve("identity"))
     first, second = ledger.open_job(desk.db, request), ledger.open_job(desk.db, request)
