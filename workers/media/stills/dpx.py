@@ -8,6 +8,7 @@ with a line: their 10-bit samples go on, three to a word, from one line into the
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -90,8 +91,6 @@ _GRAY, _RGB, _ABGR = 6, 50, 52
 _PACKED = 0
 _WITHOUT_PADDING = (("device", "Scanity"), ("creator", "Lasergraphics Inc."))
 """Fields and what they begin with where the maker lets 10-bit samples run on across line ends (FFmpeg, dpx.c)."""
-_BLANK_RATES = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"")
-"""What stands for a number that nobody filled in, or is not there at all."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +145,10 @@ class DpxHeader:
 
     @property
     def odd_rates(self) -> tuple[str, ...]:
-        """What stands in these places, is filled in, and can be no rate."""
-        parts = (("film_rate", "film part"), ("video_rate", "television part"))
-        return tuple(f"{self.field(name):g} in its {part}" for name, part in parts if self._has_odd_rate(name))
-
-    def _has_odd_rate(self, name: str) -> bool:
-        at, _ = FIELDS[name]
-        is_blank = self.raw[at : at + 4] in _BLANK_RATES
-        return not is_blank and _rate(self.field(name)) is None
+        """What stands in these places and can be no rate, but for zero and NaN, by which nobody filled it in."""
+        parts = {"film part": self.field("film_rate"), "television part": self.field("video_rate")}
+        filled_in = {part: value for part, value in parts.items() if value and not math.isnan(value)}
+        return tuple(f"{value:g} in its {part}" for part, value in filled_in.items() if _rate(value) is None)
 
     @property
     def timecode(self) -> str:

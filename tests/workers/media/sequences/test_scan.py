@@ -189,7 +189,8 @@ NONE = 0.0
         ((NONE, NONE), 24, "The files give no frame rate; 24 frames per second were taken. The field fps decides."),
         ((1e30, NONE), 24, "cannot be: 1e+30 in its film part; 24 frames"),
         ((-1.0, 25.0), 25, "-1 in its film part; 25"),
-        ((float("nan"), float("inf")), 24, "nan in its film part, inf in its television part; 24"),
+        ((float("nan"), float("inf")), 24, "cannot be: inf in its television part; 24 frames"),
+        ((float("nan"), 25.0), 25, ""), ((float("-inf"), -1e9), 24, "-inf in its film part, -1e+09 in its television"),
     ],
 )  # fmt: skip
 def test_a_rate_that_is_none_is_told_with_the_one_that_was_taken(
