@@ -40,7 +40,8 @@ FLOATING = {
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _CHROMA = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}
 _EIGHT_BIT_ONLY = {"411", "410"}
-_UNUSUAL = ("f16", "f32", "xyz", "bayer", "ayuv64", "vuya")
+_FLOATS = ("f16", "f32")
+_UNUSUAL = ("xyz", "bayer", "ayuv64", "vuya")
 
 
 def layout_of(pixel_format: str, *, full_range: bool, matrix: str, lines: int) -> Layout:
@@ -61,6 +62,11 @@ def layout_of(pixel_format: str, *, full_range: bool, matrix: str, lines: int) -
         raise InputError(f"Pixel layout {pixel_format!r} is not known", code="UNSUPPORTED_PIXELS") from error
     parts = [part for part in format_.components if not part.is_alpha]
     depth = next((bits for bits in _DEPTHS if bits >= max((part.bits for part in parts), default=99)), 0)
+    if any(mark in pixel_format for mark in _FLOATS):
+        message = f"Samples of floating point ({pixel_format}) are not supported in a film"
+        raise InputError(
+            message, code="UNSUPPORTED_PIXELS", remedy="Convert it to EXR files, one a frame, or to 16 bits."
+        )
     if not depth or any(mark in pixel_format for mark in _UNUSUAL):
         raise InputError(f"Pixel layout {pixel_format} is not supported", code="UNSUPPORTED_PIXELS")
     if format_.has_palette or format_.is_rgb:

@@ -16,7 +16,7 @@ import numpy as np
 from db import checksums
 from db.catalog.stages import STAGES
 from db.catalog.stages.steadiness import DeinterlaceParams
-from db.errors import InputError
+from db.errors import CODES, InputError
 from db.recipe import Recipe
 from db.records import Assignment, Blob, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
@@ -229,7 +229,8 @@ def _deinterlace_params(recipe: Recipe) -> DeinterlaceParams | None:
 
 def _check_scan(scan: ReelScan, source: Source, *, fields_wanted: bool) -> None:
     if scan.damage and not source.accept_damaged:
-        raise InputError(f"{source.uri}: {scan.damage}", code="TRUNCATED" if scan.truncated else "CORRUPT")
+        code = "TRUNCATED" if scan.truncated else "CORRUPT"
+        raise InputError(f"{source.uri}: {scan.damage}", code=code, remedy=CODES["TRUNCATED"].remedy)
     if scan.interlaced and not (source.accept_interlaced or fields_wanted):
         raise InputError(f"{source.uri}: {scan.interlaced}", code="INTERLACED")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,14 @@ LONE_THREADS = 4
 av.logging.set_level(av.logging.PANIC)
 av.logging.set_skip_repeated(False)
 _CONCEALED = re.compile(
-    r"error while decoding|error at mb|damaged|invalid mb type|dc overflow|overread|concealing|marker is absent", re.I
+    r"error while decoding|error at mb|damaged|invalid mb type|dc overflow|overread|concealing|marker is absent"
+    r"|error count: |error y=|bad vlc",
+    re.I,
 )
 """Lines of decoders that tell of damage in a frame that they give out all the same. Others are told of sound films."""
+
+_LACKING = re.compile(r"unsupported|not (?:yet )?(?:implemented|supported)", re.I)
+"""Messages of decoders that tell of a way of coding that they do not know."""
 
 Damage = Callable[[str], None]
 """Called with what is wrong; may raise."""
@@ -167,23 +172,35 @@ def frames(
         yield from decode(stream, None, on_damage)
 
 
+class DecoderLog:
+    """What a decoder writes: most flag no frame that they patch up, and say what they do not know only there."""
+
+    def __init__(self, decoder: str, lines: list[tuple[int, str, str]]) -> None:
+        """Take the decoder's name, and the list to which FFmpeg's lines come: level, who, text."""
+        self._decoder, self._lines = decoder, lines
+        self.lack = ""
+        """The first line about what the decoder does not know."""
+
+    def has_concealed(self) -> bool:
+        """Whether damage was concealed since that was last asked."""
+        texts = [text.strip() for _, who, text in self._lines if who == self._decoder]
+        self._lines.clear()
+        self.lack = self.lack or find_lack(texts)
+        return any(map(_CONCEALED.search, texts))
+
+
+def find_lack(messages: Iterable[str]) -> str:
+    """Return the first message that tells of what a decoder does not know; empty where none does."""
+    return next((message for message in messages if _LACKING.search(message)), "")
+
+
 @contextmanager
-def listen(stream: VideoStream) -> Iterator[Callable[[], bool]]:
-    """Listen to a stream's decoder; yields a function that says whether it concealed damage since it was last asked.
-
-    Most decoders flag no frame that they patch up, and only write a line of log.
-    """
-    name = stream.codec_context.name
+def listen(stream: VideoStream) -> Iterator[DecoderLog]:
+    """Listen to a stream's decoder."""
     with av.logging.Capture(local=False) as lines:  # slices are decoded in threads of FFmpeg's own
-
-        def has_concealed() -> bool:
-            news = list(lines)
-            lines.clear()
-            return any(who == name and _CONCEALED.search(text) for _, who, text in news)
-
         av.logging.set_level(av.logging.ERROR)
         try:
-            yield has_concealed
+            yield DecoderLog(stream.codec_context.name, lines)
         finally:
             av.logging.set_level(av.logging.PANIC)
 

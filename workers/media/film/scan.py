@@ -44,6 +44,7 @@ _MOST_PLACES = 50
 _COUNTED_PARTS = 1000
 """Parts of a frame's time in which frames without times of their own are placed beside the sound."""
 _CONCEALED = "the decoder conceals damage"
+_CONVERT = "Convert it to another codec, such as FFV1 or ProRes, with a program that reads it."
 _INCOMPLETE = "a packet is incomplete"
 _USUAL_RATES = tuple(
     Fraction(rate)
@@ -65,15 +66,15 @@ def scan_film(path: Place, source: Source, settings: Settings, advance: Callable
     """
     with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         scanner = _FilmScanner(path, demuxer, stream)
-        with container.listen(stream) as has_concealed:
+        with container.listen(stream) as log:
             for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet, scanner.on_break):
-                if has_concealed():
+                if log.has_concealed():
                     scanner.on_damage(_CONCEALED)
                 scanner.on_frame(frame)
                 advance()
-            if has_concealed():
+            if log.has_concealed():
                 scanner.on_damage(_CONCEALED)
-        scan = scanner.result(source)
+        scan = scanner.result(source, log.lack)
     if scan.interlaced or scan.size[0] in _BROADCAST_LINES:
         kinds = _field_kinds(path, settings)
         scan.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
@@ -212,8 +213,14 @@ class _FilmScanner:
         self.digests.append(planes.digest(samples))
         self.flagged += frame.interlaced_frame
 
-    def result(self, source: Source) -> ReelScan:
+    def result(self, source: Source, lack: str) -> ReelScan:
+        """Return all that was collected; ``lack`` is what the decoder does not know."""
         scan, count, damage = self.look, len(self.pts), self._damage_told()
+        if scan is None and (lack := lack or container.find_lack(self.damage)):
+            message = (
+                f"{self.path}: its decoder, {self.stream.codec_context.name}, does not know how it is coded: {lack}"
+            )
+            raise InputError(message, code="UNSUPPORTED_PIXELS", remedy=_CONVERT)
         if scan is None:
             raise InputError(
                 f"{self.path}: not one frame can be decoded ({damage or 'the stream is empty'})",
@@ -353,7 +360,7 @@ def layout_of(frame: VideoFrame, codec: str, where: str) -> Layout:
         )
         planes.planar_format(layout)
     except InputError as error:
-        raise InputError(f"{where}: {error.message}", code=error.code) from error
+        raise InputError(f"{where}: {error.message}", code=error.code, remedy=error.remedy) from error
     return layout
 
 

@@ -25,7 +25,7 @@ from workers.media import pixels
 from workers.media.errors import reading, writing
 from workers.media.pixels import Picture
 from workers.media.source import check_file
-from workers.media.stills import damage, dpx, metadata, openimage, pillow, tiff_layout, tiff_tags
+from workers.media.stills import damage, dpx, metadata, openimage, pillow, tiff_layout, tiff_tags, unsaid
 from workers.media.stills.photo import (
     OPENIMAGE,
     SUFFIXES,
@@ -159,10 +159,10 @@ def _silent_faults(
     path: Path, photo: Photo, page: int, pages: PageFile | None, *, accept_damaged: bool
 ) -> tuple[str, ...]:
     """Return notes on what the reader did not say; damage is one of them where it is accepted."""
-    notes: tuple[str, ...] = ()
+    notes = unsaid.notes(path, photo.kind)
     opened = pages.opened_by(tiff_layout) if pages and photo.kind == "tiff" else None
     if photo.kind == "tiff" and page == 0 and (inner := tiff_layout.inner_pictures(path)):
-        notes = (f"Smaller or other pictures beside the pages were left out ({inner}).",)
+        notes += (f"Smaller or other pictures beside the pages were left out ({inner}).",)
     if what := damage.heard(path, photo.kind, page, opened):
         if not accept_damaged:
             raise InputError(f"{path}: {what}", code="CORRUPT", remedy=CODES["TRUNCATED"].remedy)

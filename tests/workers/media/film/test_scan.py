@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,22 @@ def _yuv(count: int, height: int = 96, width: int = 128) -> list[Any]:
 
 def _spoil(path: Path, plain: Path, frames: tuple[int, ...] = SPOILT) -> Path:
     """The same film with the last third of some packets overwritten."""
+
+    def spoil(number: int, body: bytearray) -> None:
+        if number in frames:
+            at = len(body) * 2 // 3
+            body[at:] = np.random.default_rng(1).integers(0, 256, len(body) - at, dtype=np.uint8).tobytes()
+
+    return _with_packets(path, plain, spoil)
+
+
+def _with_packets(path: Path, plain: Path, change: Callable[[int, bytearray], None]) -> Path:
+    """The same film with its packets changed."""
     with av.open(str(plain)) as source, av.open(str(path), "w") as out:
         picture = out.add_stream_from_template(source.streams.video[0])
         for number, packet in enumerate(packet for packet in source.demux() if packet.size):
             body = bytearray(bytes(packet))
-            if number in frames:
-                at = len(body) * 2 // 3
-                body[at:] = np.random.default_rng(1).integers(0, 256, len(body) - at, dtype=np.uint8).tobytes()
+            change(number, body)
             copy = av.Packet(bytes(body))
             copy.pts, copy.dts, copy.time_base, copy.duration = (
                 packet.pts,
@@ -129,3 +139,46 @@ def test_a_stream_without_a_container_that_says_no_rate_is_told(at: House, tmp_p
     facts = probed(at, item(path)).facts
     assert facts is not None
     assert (facts.rate, facts.notes) == (18, ())
+
+
+@pytest.mark.parametrize(
+    ("at_byte", "value", "says"),
+    [
+        (1, 0xC9, "unsupported coding type"),  # arithmetic coding
+        (14, 0x31, "Not yet implemented"),  # three samples of one colour, and one of the other
+    ],
+)
+def test_a_way_of_coding_that_no_decoder_knows_is_no_damage(
+    at: House, tmp_path: Path, at_byte: int, value: int, says: str
+) -> None:
+    def change(_: int, body: bytearray) -> None:
+        body[body.index(b"\xff\xc0") + at_byte] = value
+
+    plain = film(tmp_path / "plain.avi", _yuv(3), "yuvj420p", codec="mjpeg")
+    with pytest.raises(InputError, match=says) as caught:
+        probed(at, item(_with_packets(tmp_path / "a.mkv", plain, change)))
+    assert (caught.value.code, "another codec" in caught.value.remedy) == ("UNSUPPORTED_PIXELS", True)
+
+
+def test_blocks_of_a_jpeg_film_that_do_not_fit_are_heard(at: House, tmp_path: Path) -> None:
+    """Other samples than were coded: the decoder counts its errors, and gives frames."""
+
+    def change(_: int, body: bytearray) -> None:
+        body[body.index(b"\xff\xc0") + 11] = 0x11
+
+    plain = film(tmp_path / "plain.avi", _yuv(3), "yuvj420p", codec="mjpeg")
+    with pytest.raises(InputError, match="conceals damage"):
+        probed(at, item(_with_packets(tmp_path / "a.mkv", plain, change)))
+
+
+@pytest.mark.parametrize("pixel_format", ["gbrpf32le", "gbrapf32le", "grayf32le"])
+def test_a_film_of_floating_point_is_named_by_what_it_is(at: House, tmp_path: Path, pixel_format: str) -> None:
+    with av.open(str(tmp_path / "a.mov"), "w") as out:
+        stream = out.add_stream("exr", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 16, 12, pixel_format
+        out.mux(stream.encode(av.VideoFrame(16, 12, pixel_format)))
+        out.mux(stream.encode(None))
+    with pytest.raises(InputError, match="floating point") as caught:
+        probed(at, item(tmp_path / "a.mov"))
+    assert caught.value.code == "UNSUPPORTED_PIXELS"
+    assert "EXR files, one a frame" in caught.value.remedy
