@@ -61,7 +61,7 @@ class ProgressRow:
     """Finished frames, and those that running tasks reported."""
     bytes_out: int
     frames_per_second: float
-    """Smoothed; 0 before the first frames."""
+    """Smoothed; 0 before the first frames, and where a job does not run."""
     eta_seconds: float | None
     """Time to go at that rate; none while it is unknown."""
 
@@ -188,19 +188,21 @@ def progress(db: Database, job_id: int) -> ProgressRow:
     in_work = select(func.coalesce(func.sum(frames), 0).label("frames_in_work"))
     in_work = in_work.where(Task.state == TaskState.RUNNING, Task.job_id == job_id)
     # One statement sees one moment: a fold in between would hide what it moved.
-    statement = select(JobProgress.__table__, fresh, in_work.scalar_subquery().label("frames_in_work"))
+    state = select(Job.state).where(Job.id == job_id).scalar_subquery().label("state")
+    in_work_count = in_work.scalar_subquery().label("frames_in_work")
+    statement = select(JobProgress.__table__, fresh, in_work_count, state).join(fresh, true())
     with db.read() as connection:
-        row = connection.execute(statement.join(fresh, true()).where(JobProgress.job_id == job_id)).first()
+        row = connection.execute(statement.where(JobProgress.job_id == job_id)).first()
     if row is None:
         raise InputError(f"There is no job {job_id}", code="UNKNOWN_JOB")
     counts = {name: int(getattr(row, name) + getattr(row, f"fresh_{name}")) for name in COUNTERS}
     counts["frames_done"] += int(row.frames_in_work)
-    rate = row.frames_per_second
+    rate = row.frames_per_second if row.state == JobState.RUNNING else 0.0
     frames_left = max(0, counts["frames_total"] - counts["frames_done"])
     total = sum(count for name, count in counts.items() if name.startswith("items_"))
-    return ProgressRow(
-        items_total=total, frames_per_second=rate, eta_seconds=frames_left / rate if rate > 0 else None, **counts
-    )
+    # Behind the last frame comes what nobody can tell the length of: masters are put together.
+    eta_seconds = frames_left / rate if rate > 0 and frames_left else None
+    return ProgressRow(items_total=total, frames_per_second=rate, eta_seconds=eta_seconds, **counts)
 
 
 def items(

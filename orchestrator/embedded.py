@@ -6,7 +6,7 @@ import fcntl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from db import ledger, progress
@@ -91,6 +91,9 @@ def _own_home(
         _release_dead_workers(database)
         # The lock speaks for the database inside the home; one on a server may have an orchestrator elsewhere.
         alone = not settings.database_url
+        if alone:
+            with suppress(OutageError):  # rates are for people
+                ledger.forget_rates(database)
         loop = Loop(database, CeleryBroker(settings), store, settings, alone=alone, on_upkeep=on_upkeep)
         yield loop, Fleet(settings, database, log_folder=settings.logs)
 

@@ -26,6 +26,13 @@ def progress_line(progress: ProgressRow) -> str:
     return " · ".join([*parts, *(f"{count} {word}" for count, word in sums if count)])
 
 
+def pace_line(frames: int, seconds: float) -> str:
+    """Return how long frames took and how many a second that is; empty where there were none."""
+    return (
+        f" · {pluralize(frames, 'frame')} in {format_duration(seconds)}, {frames / seconds:.1f}/s" if frames > 0 else ""
+    )
+
+
 def pluralize(count: int, word: str) -> str:
     """Write a number of things: one item, two items."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
@@ -33,6 +40,8 @@ def pluralize(count: int, word: str) -> str:
 
 def format_duration(seconds: float) -> str:
     """Write seconds as people say them."""
+    if 0 < seconds < 0.5:
+        return "less than a second"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -19,7 +19,7 @@ from db.selection import Selection
 from db.session import Database
 from db.states import ITEM_LIVE, JOB_OVER, ItemKind, ItemState, JobState, TaskState
 from db.store.keys import item_prefix
-from db.tables import Item, Job, Task
+from db.tables import Item, Job, JobProgress, Task
 
 
 def pause_job(db: Database, job_id: int, *, reason: str = "paused by a person") -> None:
@@ -42,6 +42,8 @@ def resume_job(db: Database, job_id: int) -> None:
         if state is not JobState.PAUSED:
             raise InputError(f"Job {job_id} is {state}, not paused", code="WRONG_STATE")
         move_job(db, connection, job_id, JobState.RUNNING, pause_reason="")
+        rested = update(JobProgress).where(JobProgress.job_id == job_id)
+        connection.execute(rested.values(frames_per_second=0.0, rated_at=0.0))
 
 
 def cancel_job(db: Database, job_id: int, *, reason: str = "") -> None:

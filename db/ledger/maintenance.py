@@ -126,15 +126,27 @@ def _update_rate(db: Database, connection: Connection, job_id: int) -> None:
     elapsed_seconds = row.now - row.rated_at
     if elapsed_seconds < 1.0:
         return
-    fresh = max(0.0, (row.frames_done - row.rated_frames) / elapsed_seconds)
-    # A first value, or one after a long rest, is taken as it is.
+    fresh_frames = row.frames_done - row.rated_frames
+    begins = row.rated_at == 0 or fresh_frames < 0 or row.frames_done == 0  # after a rest, a rerun, before the first
+    if not begins and fresh_frames == 0:
+        return  # time that gave no frames counts when the next ones come; behind the last ones nobody is waited for
+    fresh = fresh_frames / elapsed_seconds
+    # A first value is taken as it is.
     share = min(1.0, elapsed_seconds / RATE_MEMORY_SECONDS) if row.frames_per_second else 1.0
-    rate = 0.0 if row.rated_at == 0 else row.frames_per_second + share * (fresh - row.frames_per_second)
+    rate = 0.0 if begins else row.frames_per_second + share * (fresh - row.frames_per_second)
     connection.execute(
         update(JobProgress)
         .where(JobProgress.job_id == job_id)
         .values(frames_per_second=rate, rated_at=row.now, rated_frames=row.frames_done)
     )
+
+
+def forget_rates(db: Database) -> None:
+    """Measure the frame rates of all jobs anew: nobody worked for a while, and that time is no job's."""
+    with db.write() as connection:
+        connection.execute(
+            update(JobProgress).where(JobProgress.rated_at > 0).values(frames_per_second=0.0, rated_at=0.0)
+        )
 
 
 def finish_jobs(db: Database) -> int:

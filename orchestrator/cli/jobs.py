@@ -75,7 +75,7 @@ def watch(context: typer.Context, job: NewestJobId = None) -> None:
                     break
                 time.sleep(WATCH_SECONDS)
         counts = progress.progress(database, job)
-    cli.terminal.say(f"Job {job} is {row.state.value}: {progress_line(counts)}")
+    cli.terminal.say(f"Job {job} is {row.state.value}: {progress_line(counts)}{follow.pace()}")
     cli.terminal.document({"job": row, "progress": counts})
     if row.state is not JobState.DONE:
         raise typer.Exit(1)

@@ -18,8 +18,25 @@ SourceRoots = Annotated[
     list[str] | None,
     typer.Option(
         "--source-root",
-        help="A folder or s3://bucket/prefix outside the manifest's own in which named files may lie, and sound and "
-        "masks too; paths keep counting from the manifest. May be repeated.",
+        help="A folder or s3://bucket/prefix in which files that the manifest names, and their sound and masks, may "
+        "lie besides its own folder. Nothing is looked for there: a relative path counts from the manifest. May be "
+        "repeated.",
+    ),
+]
+PhotoRoots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source-root",
+        help="A folder in which photos that a manifest or a link names may lie besides the folder of PHOTOS. Nothing "
+        "is looked for there. May be repeated.",
+    ),
+]
+ServedRoots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source-root",
+        help="A folder or s3://bucket/prefix below which sources may be submitted by their place; if omitted, only "
+        "files that are sent may be. May be repeated.",
     ),
 ]
 NumberedPictures = Annotated[

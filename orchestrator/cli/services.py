@@ -21,7 +21,7 @@ from db.writable import check_writable
 from orchestrator import loop, supervise
 from orchestrator.cli.context import CliContext, cli_context, require_web_extra, require_worker_extra, webhook_waker
 from orchestrator.cli.logs import log_to_home
-from orchestrator.cli.options import SourceRoots
+from orchestrator.cli.options import ServedRoots
 from orchestrator.cli.places import check_home, check_workplaces
 from orchestrator.diagnosis import missing_modules
 
@@ -74,7 +74,7 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of worker processes; if omitted, one per GPU or core.")
     ] = None,
-    source_root: SourceRoots = None,
+    source_root: ServedRoots = None,
 ) -> None:
     """Serve pages and API, and do this home's work.
 

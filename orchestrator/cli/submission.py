@@ -95,8 +95,8 @@ def run(
         job_id = submission.job_id if submission else int(job or 0)
         folder = out or settings.results(job_id)
         check_folder(folder, progress.job(database, job_id), settings.home)
-        _run_job(cli, settings, database, job_id)
-        finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home)
+        pace = _run_job(cli, settings, database, job_id)
+        finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home, pace)
 
 
 def submit(
@@ -167,7 +167,9 @@ def plan(
         raise typer.Exit(1)
 
 
-def finish(terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path, home: Path) -> None:
+def finish(
+    terminal: Terminal, database: Database, store: Any, job_id: int, folder: Path, home: Path, pace: str = ""
+) -> None:
     """Write a job's results and its report, say where they are, and exit with 1 unless everything is done.
 
     Raises:
@@ -177,10 +179,10 @@ def finish(terminal: Terminal, database: Database, store: Any, job_id: int, fold
     try:
         report, summary = _put_out(terminal, database, store, job_id, folder, home, faults)
     except InputError:  # no room: what was done is not lost, and somebody should know
-        _say_state(terminal, database, job_id)
+        _say_state(terminal, database, job_id, pace)
         terminal.say(f"  results  kept; `reelwright get {job_id} --out FOLDER` puts them elsewhere")
         raise
-    job = _say_state(terminal, database, job_id)
+    job = _say_state(terminal, database, job_id, pace)
     if job.pause_reason:
         terminal.say(f"  {job.state.value}: {job.pause_reason}")
     terminal.say(f"  results  {summary.folder} ({pluralize(summary.files, 'file')}, {format_size(summary.bytes)})")
@@ -215,9 +217,9 @@ def _put_out(
     return report, summary
 
 
-def _say_state(terminal: Terminal, database: Database, job_id: int) -> JobRow:
+def _say_state(terminal: Terminal, database: Database, job_id: int, pace: str) -> JobRow:
     job = progress.job(database, job_id)
-    terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}")
+    terminal.say(f"Job {job_id} is {job.state.value}: {progress_line(progress.progress(database, job_id))}{pace}")
     return job
 
 
@@ -247,12 +249,14 @@ def _submit_manifest(
     return submission
 
 
-def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: int) -> None:
+def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: int) -> str:
+    """Work until the job is over or paused; returns how fast that went."""
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
     with log_to_home(settings), cli.terminal.show_progress() as follow:
         wake = webhook_waker(settings, database)
         embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow, on_upkeep=wake)
+    return follow.pace()
 
 
 def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:

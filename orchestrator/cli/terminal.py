@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from db.errors import ReelwrightError
 from orchestrator.terminal_text import json_text, visible
-from orchestrator.wording import format_duration, progress_line, to_json
+from orchestrator.wording import format_duration, pace_line, progress_line, to_json
 
 if TYPE_CHECKING:
     from db.progress import ProgressRow
@@ -108,7 +108,7 @@ class Counter:
 
     def _show(self, count: int) -> None:
         seconds = max(1e-6, time.monotonic() - self._begun)
-        rate = f"{count / seconds:,.{0 if count > 10 * seconds else 1}f}/s"
+        rate = f"{count / seconds:,.{0 if count > 10 * seconds else 1}f}/s" if count else ""
         if self._bar is not None:
             self._bar.update(0, completed=count, rate=rate)
         elif time.monotonic() - self._told >= (EVENT_SECONDS if self._terminal.as_json else LINE_SECONDS):
@@ -116,7 +116,8 @@ class Counter:
             time_left = (
                 f", {format_duration(seconds / count * (self._total - count))} to go" if self._total and count else ""
             )
-            self._terminal.say(f"{self._what}: {count}{f' of {self._total}' if self._total else ''}, {rate}{time_left}")
+            counted = f"{count} of {self._total}" if self._total else str(count)
+            self._terminal.say(f"{self._what}: {counted}{rate and f', {rate}'}{time_left}")
 
 
 class Follower:
@@ -126,9 +127,17 @@ class Follower:
         """Begin before the first report."""
         self._terminal, self._bar = terminal, bar
         self._told = -float("inf")
+        self._begun, self._frames = time.monotonic(), [0, 0]
+        self._seen = False
+
+    def pace(self) -> str:
+        """Return what :func:`pace_line` says of the frames that came while this followed."""
+        return pace_line(self._frames[1] - self._frames[0], max(0.1, time.monotonic() - self._begun))
 
     def __call__(self, progress: ProgressRow, waits_for: str = "") -> None:
         """Take the progress as it stands now, and what it waits for."""
+        self._frames = [self._frames[0] if self._seen else progress.frames_done, progress.frames_done]
+        self._seen = True
         line = progress_line(progress) + (f" · waits: {waits_for}" if waits_for else "")
         if self._bar is not None:
             total, done = _bar_position(progress)

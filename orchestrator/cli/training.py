@@ -10,7 +10,7 @@ import typer
 from db.store import open_store
 from db.writable import check_writable
 from orchestrator.cli.context import CliContext, cli_context, require_worker_extra
-from orchestrator.cli.options import SourceRoots
+from orchestrator.cli.options import PhotoRoots
 from orchestrator.cli.terminal import Terminal
 from orchestrator.on_demand import train as training
 from orchestrator.on_demand import weights
@@ -71,7 +71,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard beside log.csv.")
     ] = False,
     add: Annotated[bool, typer.Option("--add", help="Register the weights when the training is done.")] = False,
-    source_root: SourceRoots = None,
+    source_root: PhotoRoots = None,
 ) -> None:
     """Train a network on your own photos.
 
@@ -107,7 +107,7 @@ def pack(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEG files.")] = 90,
     megabytes: Annotated[int, typer.Option(min=1, help="Largest size of a shard, in megabytes.")] = 60,
     seed: Annotated[int, typer.Option(help="Random seed of the shuffling.")] = 0,
-    source_root: SourceRoots = None,
+    source_root: PhotoRoots = None,
 ) -> None:
     """Pack photos into tar shards for a machine with a GPU."""
     require_worker_extra()

@@ -15,7 +15,7 @@ from db.progress import ProgressRow
 from db.settings import Settings
 from orchestrator import cli
 from orchestrator.terminal_text import visible
-from orchestrator.wording import format_duration, format_size, progress_line
+from orchestrator.wording import format_duration, format_size, pace_line, progress_line
 
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -76,7 +76,8 @@ def test_visible_text(text: str, shown: str) -> None:
 
 
 def test_numbers_as_people_say_them() -> None:
-    assert [format_duration(seconds) for seconds in (0.4, 59, 61, 3661)] == ["0 s", "59 s", "1 min 01 s", "1 h 01 min"]
+    shown = [format_duration(seconds) for seconds in (0, 0.4, 59, 61, 3661)]
+    assert shown == ["0 s", "less than a second", "59 s", "1 min 01 s", "1 h 01 min"]
     assert [format_size(count) for count in (0, 999, 1500, 2.5e9, 3e12)] == [
         "0 bytes",
         "999 bytes",
@@ -92,3 +93,9 @@ def test_a_line_of_progress_says_items_frames_rate_and_failures() -> None:
         items_cancelled=0, frames_total=100, frames_done=40, bytes_out=0, frames_per_second=2.0, eta_seconds=30.0,
     )  # fmt: skip
     assert progress_line(moved) == "7/10 items · 40/100 frames · 2.0 frames/s · 30 s to go · 3 failed"
+
+
+def test_the_pace_is_the_mean_of_what_came() -> None:
+    assert pace_line(0, 3.0) == ""
+    assert pace_line(1, 4.0) == " · 1 frame in 4 s, 0.2/s"
+    assert pace_line(387, 12.9) == " · 387 frames in 13 s, 30.0/s"

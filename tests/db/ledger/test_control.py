@@ -236,3 +236,47 @@ def ledger_kind():  # type: ignore[no-untyped-def]
     from db.states import TaskKind
 
     return TaskKind.ASSEMBLE
+
+
+def test_time_behind_the_last_frames_makes_no_rate_absurd(desk: Desk) -> None:
+    job_id = desk.submit([still(number) for number in range(10)])
+    desk.hire()
+    lease = desk.next_lease()
+    ledger.fold_counters(desk.db)
+    for item_id in range(1, 6):
+        ledger.complete_still(desk.db, lease, item_id, done_still())
+    ledger.fold_counters(desk.later(10).db)
+    ledger.fail_still(desk.db, lease, 6, ledger.Failure("CORRUPT", "m", "r"))
+    ledger.fold_counters(desk.later(300).db)
+    assert progress.progress(desk.db, job_id).frames_per_second == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("how", ["paused", "stopped", "not begun"])
+def test_time_in_which_nobody_worked_is_no_part_of_a_rate(desk: Desk, how: str) -> None:
+    job_id = desk.submit([still(number) for number in range(20)])
+    desk.hire()
+    lease = desk.next_lease()
+    for item_id in range(1, 6) if how != "not begun" else ():
+        ledger.complete_still(desk.db, lease, item_id, done_still())
+        ledger.fold_counters(desk.later(2 * item_id).db)
+    if how == "paused":
+        ledger.pause_job(desk.db, job_id)
+        assert progress.progress(desk.db, job_id).frames_per_second == 0
+        ledger.resume_job(desk.db, job_id)
+    else:
+        ledger.forget_rates(desk.db)
+    for number, item_id in enumerate(range(6, 10)):
+        ledger.complete_still(desk.db, lease, item_id, done_still())
+        ledger.fold_counters(desk.later(36_000 + 2 * number).db)
+    shown = progress.progress(desk.db, job_id)
+    assert shown.frames_per_second == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_job_that_is_over_has_no_rate_and_no_time_to_go(desk: Desk) -> None:
+    job_id = desk.submit([still(0), still(1)])
+    desk.hire()
+    ledger.fold_counters(desk.db)
+    finish_stills(desk.later(4))
+    shown = progress.progress(desk.db, job_id)
+    assert desk.job_state(job_id) == JobState.DONE
+    assert (shown.frames_per_second, shown.eta_seconds) == (0, None)

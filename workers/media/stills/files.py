@@ -6,6 +6,7 @@ CMYK) and our own ``dpx``. The header is read first, and limits are checked befo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -60,6 +61,8 @@ __all__ = [
 _ALL = slice(None)
 _LEAST_JPEG2000_PX = 32
 """OpenImageIO writes no smaller JPEG 2000."""
+_MOST_PX = {"webp": 16383, "jpeg": 65500}
+"""Longest side that libwebp and libjpeg write."""
 _CODESTREAM_WITHIN = 1 << 20
 """Bytes of boxes before a JPEG 2000's codestream, in which a profile may lie."""
 
@@ -221,13 +224,14 @@ def kind_to_write(photo: Photo) -> tuple[str, str]:
         "png": True, "tiff": True, "exr": photo.floating, "dpx": photo.head is not None,
         "pnm": photo.alpha is None,
         "jpeg2000": not (deep and small) and (photo.alpha is None or not photo.mono),
-        "webp": not deep,
-        **dict.fromkeys(("jpeg", "bmp"), not deep and photo.alpha is None),
+        "webp": not deep, **dict.fromkeys(("jpeg", "bmp"), not deep and photo.alpha is None),
     }.get(photo.kind, False)  # fmt: skip
+    fits = fits and max(photo.samples.shape[:2]) <= _MOST_PX.get(photo.kind, sys.maxsize)
     if fits:
         return photo.kind, ""
     kind = "exr" if photo.floating else "tiff" if deep else "png"
-    return kind, f"Written as {kind.upper()}: {photo.kind.upper()} is not written with this depth and these channels."
+    what = "" if photo.kind == "gif" else " with this depth, these channels and this size"
+    return kind, f"Written as {kind.upper()}: {photo.kind.upper()} is not written{what}."
 
 
 def to_picture(photo: Photo, rows: slice = _ALL) -> Picture:

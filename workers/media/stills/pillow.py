@@ -105,13 +105,16 @@ def write(photo: Photo, path: Path, kind: str) -> tuple[str, ...]:
         image.save(path, format=_NAMES[kind], **options)
     except (ValueError, TypeError, OverflowError):
         # Baggage that one format carries may be too long or of a wrong type for another writer; pixels go first.
-        options = {name: value for name, value in options.items() if name not in {"exif", "xmp", "dpi"}}
-        image.save(path, format=_NAMES[kind], **options)
-        notes.append("EXIF and XMP could not be written again.")
+        left_out = [title for name, title in _LUGGAGE.items() if name in options]
+        image.save(
+            path, format=_NAMES[kind], **{name: value for name, value in options.items() if name not in _LUGGAGE}
+        )
+        notes.append(f"{' and '.join(left_out)} could not be written again.")
     return tuple(notes)
 
 
 _CARRIED = ("icc_profile", "exif")
+_LUGGAGE = {"exif": "EXIF", "xmp": "XMP", "dpi": "Resolution"}
 
 
 def _open(path: Path, kind: str) -> ImageFile.ImageFile:

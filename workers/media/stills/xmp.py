@@ -29,6 +29,7 @@ MAX_PACKET_BYTES = 4 << 20
 """Of a packet, unfolded: an editor's whole history of a picture is a tenth of it."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_EMPTY_RDF = re.compile(rb"<((?:[\w.-]+:)?RDF)(\s[^<>]*?)?/>")
 _JPEG_HEAD, _JPEG_MORE = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _JPEG_ROOM = 65_535 - 2 - len(_JPEG_HEAD)
 _JPEG_HEAD_BYTES = 64 << 20
@@ -135,7 +136,7 @@ def with_mark(packet: Packet | None, mark: Mapping[str, str]) -> Packet:
     Raises:
         ValueError: The packet is no XMP.
     """
-    body = _with_properties(_utf8(packet.body) if packet else _FRESH, mark)
+    body = _with_properties(_EMPTY_RDF.sub(rb"<\1\2></\1>", _utf8(packet.body)) if packet else _FRESH, mark)
     return Packet(body, packet.more if packet else ())
 
 

@@ -22,6 +22,7 @@ from tests.support.reels import House, house, item, moving
 from tests.workers.media.stills.test_dpx import made as dpx_made
 from workers.media.stills import dpx
 from workers.media.stills import files as stills
+from workers.media.stills.photo import SUFFIXES
 from workers.tasks.restore_still import restore_still
 
 # A step that has its effect elsewhere: the still is written anew, as it always is, and no sample may move.
@@ -438,3 +439,21 @@ def test_grey_of_either_byte_order_keeps_its_samples_in_any_packing(at: House, t
         tifffile.imwrite(tmp_path / "a.tif", samples, compression="lzma", byteorder=order, metadata=None)
         made, _ = _still(at, tmp_path / "a.tif", STEP)
         assert np.array_equal(sequences.read(made)[..., 0], samples)
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("webp", 16383), ("jpeg", 65500)])
+def test_what_grew_beyond_a_format_is_written_in_another(tmp_path: Path, kind: str, longest: int) -> None:
+    def photo(width: int) -> stills.Photo:
+        return stills.Photo(kind, np.zeros((1, width, 1), np.uint8), 8, None, 1, (), {})
+
+    for width, suffix in [(longest, SUFFIXES[kind]), (longest + 1, ".png")]:
+        made, notes = stills.write(photo(width), tmp_path / "a")
+        assert made.suffix == suffix
+        assert any("this size" in note for note in notes) is (suffix == ".png")
+        with Image.open(made) as image:
+            assert image.size == (width, 1)
+
+
+def test_luggage_that_cannot_be_written_is_named_and_no_other(tmp_path: Path) -> None:
+    photo = stills.Photo("jpeg", np.zeros((8, 8, 3), np.uint8), 8, None, 1, (), {"exif": b"x" * 70_000})
+    assert stills.write(photo, tmp_path / "a")[1] == ("EXIF could not be written again.",)
