@@ -66,17 +66,21 @@ class FolderListing(NamedTuple):
     """Whether it is a home of Reelwright, of which nothing is listed."""
     links: tuple[str, ...] = ()
     """Names of links to folders in it, which are not followed."""
+    hidden: int = 0
+    """Files and folders in it whose names begin with a dot."""
 
 
 class LeftOut:
     """Counts the folders of which nothing is taken."""
 
     def __init__(self) -> None:
-        self._denied, self._homes, self._links = 0, list[str](), list[str]()
+        self._denied = self._hidden = 0
+        self._homes, self._links = list[str](), list[str]()
 
     def problem(self, number: int, listing: FolderListing, name: str) -> Problem | None:
         """Return the problem of a folder that cannot be listed, which is called ``name``."""
         self._denied += bool(listing.fault)
+        self._hidden += listing.hidden
         if listing.is_home:
             self._homes.append(visible_path(name or ".")[-200:])
         self._links.extend(visible_path(os.path.join(name, link))[-200:] for link in listing.links)
@@ -89,6 +93,8 @@ class LeftOut:
             yield f"Folders that cannot be listed: {self._denied}; what lies in them is not in this manifest"
         if self._homes:
             yield f"Homes of Reelwright (folders with {HOME_MARK}) were left out: {_format_names(self._homes)}"
+        if self._hidden:
+            yield f"Hidden files and folders were passed over: {self._hidden}"
         if self._links:
             yield f"Links to folders were not followed ({len(self._links)}): {_format_names(self._links)}"
 
@@ -104,19 +110,18 @@ def walk(root: Path) -> Iterator[FolderListing]:
         folder = folders.pop()
         try:
             with os.scandir(folder) as folder_entries:
-                inside = sorted(
-                    (entry for entry in folder_entries if not entry.name.startswith(".")), key=lambda entry: entry.name
-                )
+                entries = sorted(folder_entries, key=lambda entry: entry.name)
         except OSError as error:
             yield FolderListing(folder, [], fault=error.strerror or type(error).__name__)
             continue
+        inside = [entry for entry in entries if not entry.name.startswith(".")]
         if any(entry.name == HOME_MARK for entry in inside):
             yield FolderListing(folder, [], is_home=True)
             continue
         below = [entry for entry in inside if _is_folder(entry, follow_symlinks=False)]
         links = [entry.name for entry in inside if entry.is_symlink() and _is_folder(entry)]
         names = [entry.name for entry in inside if not _is_folder(entry)]
-        yield FolderListing(folder, names, links=tuple(links))
+        yield FolderListing(folder, names, links=tuple(links), hidden=len(entries) - len(inside))
         folders.extend(entry.path for entry in reversed(below))
 
 

@@ -36,8 +36,9 @@ def test_numbered_pictures_are_a_reel_and_the_rest_are_themselves(tmp_path: Path
     assert reel is not None
     assert reel.sequence is not None
     assert (reel.uri, reel.sequence.padding, reel.sequence.start) == (str(tmp_path / "reel"), 6, 86400)
-    assert len(opened.notes) == 2
-    assert "Sound" in opened.notes[0]
+    assert [note.partition(" were")[0] for note in opened.notes] == [
+        "Sound files", "Files of other kinds", "Hidden files and folders",
+    ]  # fmt: skip
 
 
 def test_gaps_steps_and_paddings(tmp_path: Path) -> None:
@@ -178,6 +179,13 @@ def test_a_folder_that_goes_away_meanwhile_is_told_by_name(tmp_path: Path) -> No
     shutil.rmtree(tmp_path / "b")
     faults = {os.path.basename(each.path): (each.names, each.fault) for each in listings}
     assert faults == {"a": (["x.jpg"], ""), "b": ([], "No such file or directory"), "c": (["z.jpg"], "")}
+
+
+def test_what_is_hidden_is_counted(tmp_path: Path) -> None:
+    _files(tmp_path, "a/b.jpg", "a/._b.jpg", "a/.DS_Store", ".trash/x.jpg", ".trash/y.jpg", "..\udcff.jpg")
+    found, notes = read(tmp_path, check_files=True)
+    assert [line.external_id for line in found] == ["a/b.jpg"]
+    assert notes == ["Hidden files and folders were passed over: 4"]
 
 
 def test_links_to_folders_are_counted(tmp_path: Path) -> None:
