@@ -29,11 +29,11 @@ class Installation:
     settings: Settings
     database: Database
 
-    def submit(self, sources: list[Path], recipe: Recipe) -> int:
+    def submit(self, sources: list[Path], recipe: Recipe, kind: ItemKind = ItemKind.REEL) -> int:
         request = ledger.JobRequest("bench", "bench", f"{id(sources)}-{recipe.fingerprint()}"[:64], recipe)
         job = ledger.open_job(self.database, request)
         lines = [
-            ledger.NewLine(seq, f"r{seq}", seq + 1, Source(uri=str(path), kind=ItemKind.REEL))
+            ledger.NewLine(seq, f"r{seq}", seq + 1, Source(uri=str(path), kind=kind))
             for seq, path in enumerate(sources)
         ]
         ledger.add_lines(self.database, job.id, lines, bundle_stills=32)

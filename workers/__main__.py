@@ -188,7 +188,8 @@ def _estimate_source(
         notes = probe.look_through(source, recipe, settings, Path(folder), _pulse()) if order.get("frames") else []
         facts = probe.describe(source, settings, Path(folder))
         facts["notes"] = list(dict.fromkeys([*facts["notes"], *notes]))
-    shape = work_size.PictureShape(facts["width"], facts["height"], facts["mono"], facts["kind"] == "reel")
+    size, is_marked = (facts["width"], facts["height"]), bool(order["source"].get("mask"))
+    shape = work_size.PictureShape(*size, facts["mono"], facts["kind"] == "reel", is_marked)
     work_size.check(recipe, shape, settings, order["source"]["uri"])
     case = (recipe.fingerprint(), facts["width"], facts["height"], facts["mono"])
     if case not in seconds_by_case:

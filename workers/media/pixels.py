@@ -36,6 +36,8 @@ WEIGHTS = {
 COLOR_SPREAD = 0.015
 """``chroma_spread`` above which a picture has colours of its own: toned prints on uneven paper reach 0.014."""
 _TONE_BLOCK = 1 << 13
+_FROM_RGB = np.array([[0.299, 0.587, 0.114], [1, -1, 0], [0, -1, 1]])
+"""Luma, and what red and blue differ from green by."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +161,10 @@ def chroma_spread(planes: Planes, layout: Layout) -> float:
         layout, planes = Layout("rgb", 16), to_planes(picture, Layout("rgb", 16))
     across, down = layout.shrink
     step = max(1, planes[1].shape[0] // 256)
-    first = planes[0][:: down * step, :: across * step].astype(np.float64)
-    second, third = (plane[::step, ::step].astype(np.float64) for plane in planes[1:])
-    luma, pair = first, (second, third)
-    if layout.model == "rgb":
-        luma, pair = 0.299 * first + 0.587 * second + 0.114 * third, (first - second, third - second)
-    top = 2**layout.depth_bits - 1
-    return float(_tone_residuals(luma.ravel(), np.stack([difference.ravel() for difference in pair])).max() / top)
+    sampled = np.stack([planes[0][:: down * step, :: across * step], *(plane[::step, ::step] for plane in planes[1:])])
+    samples = sampled.reshape(3, -1).astype(np.float64) / (2**layout.depth_bits - 1)
+    luma, *pair = _FROM_RGB @ samples if layout.model == "rgb" else samples
+    return float(_tone_residuals(luma, np.stack(pair)).max())
 
 
 def _tone_residuals(luma: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -178,19 +177,28 @@ def _tone_residuals(luma: NDArray[np.float64], values: NDArray[np.float64]) -> N
     place /= max(place.max(), -place.min(), np.finfo(np.float64).tiny)
     # In blocks that the processor's cache holds, twice: fresh memory for all powers would cost more than the sums.
     blocks = [slice(at, at + _TONE_BLOCK) for at in range(0, place.size, _TONE_BLOCK)]
-    products, along = np.zeros((4, 4)), np.zeros((4, len(values)))
+    sums = np.zeros((4, 2 + len(values)))
     for block in blocks:
         powers = _powers(place[block])
-        products, along = products + powers @ powers.T, along + powers @ values[:, block].T
-    share = np.linalg.lstsq(products, along, rcond=None)[0].T
-    squares = sum(np.square(values[:, block] - share @ _powers(place[block])).sum(axis=1) for block in blocks)
+        sums += powers @ np.concatenate([powers[::3], values[:, block]]).T
+    # Of powers times powers there are only seven sums, each of a power up to the sixth.
+    of_power = np.concatenate([sums[:, 0], sums[1:, 1]])
+    products = of_power[np.add.outer(np.arange(4), np.arange(4))]
+    share = np.linalg.lstsq(products, sums[:, 2:], rcond=None)[0].T
+    squares = np.zeros(len(values))
+    for block in blocks:
+        stray = values[:, block] - share @ _powers(place[block])
+        squares += np.einsum("rn,rn->r", stray, stray)
     residuals: NDArray[np.float64] = np.sqrt(squares / place.size)
     return residuals
 
 
 def _powers(place: NDArray[np.float64]) -> NDArray[np.float64]:
-    square = place * place
-    return np.stack([np.ones_like(place), place, square, square * place])
+    """Return the powers 0 to 3 ``(4, N)``."""
+    powers = np.ones((4, place.size))
+    for degree in range(1, 4):
+        np.multiply(powers[degree - 1], place, out=powers[degree])
+    return powers
 
 
 def _luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:

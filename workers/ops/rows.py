@@ -35,7 +35,5 @@ def moments(values: RowValues, count: int) -> tuple[float, float]:
 
 def alike(one: Plane, other: Plane) -> NDArray[np.bool_]:
     """Return which rows ``(H,)`` of two planes are the same throughout."""
-    if one is other:
-        return np.ones(len(one), np.bool_)
     same: NDArray[np.bool_] = (one == other).all(axis=1)
     return same

@@ -38,7 +38,7 @@ def restore_still(item: ItemView, bench: Workbench) -> ItemResult:
     """
     path = local_still(item.source, bench.settings, bench.scratch, lambda count: bench.advance())
     head = stills.header(path, bench.settings)
-    shape = work_size.PictureShape(head.width, head.height, head.channels < 3)
+    shape = work_size.PictureShape(head.width, head.height, head.channels < 3, is_marked=bool(item.source.mask))
     work_size.check(item.recipe, shape, bench.settings, item.source.uri)
     digest = fixity([path], item.source.checksum, bench.advance, size_bytes=item.source.bytes)
     first = stills.read(path, bench.settings, accept_damaged=item.source.accept_damaged, head=head)
@@ -107,12 +107,13 @@ class _Page:
 def _restore_page(photo: stills.Photo, number: int, item: ItemView, bench: Workbench) -> tuple[stills.Photo, _Page]:
     """Restore one page of a still, counted from 0, by itself."""
     height, width = photo.samples.shape[:2]
-    shape = work_size.PictureShape(width, height, photo.mono)
+    shape = work_size.PictureShape(width, height, photo.mono, is_marked=bool(item.source.mask))
     work_size.check(item.recipe, shape, bench.settings, f"{item.source.uri}, page {number + 1}")
     if item.source.transfer:
         photo = replace(photo, transfer=item.source.transfer)
     mask = given_mask.read_still_mask(item.source, (height, width), bench)
-    is_colored = stills.color_spread(photo) > COLOR_SPREAD
+    # Steps ask, and what is said of steps; where none does anything nobody does, and it takes a sixth of the work.
+    is_colored = item.recipe.has_effect and stills.color_spread(photo) > COLOR_SPREAD
     fields = {"already_colored": is_colored, "boxes": item.source.boxes, "wide": photo.transfer != "gamma"}
     notes: list[str] = []
     strips = still_strips.plan(item.recipe, mask is not None, (height, width))

@@ -5,7 +5,7 @@ Whole frames are taken so too: strips that the processor's cache holds are faste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import numpy as np
@@ -42,15 +42,15 @@ class RowScores:
 
     def add(self, *pictures: Planes) -> None:
         """Take the next rows ``(C, rows, W)`` of the picture, and of the one that it is compared with."""
-        held = self._pictures or tuple(each[:, :0] for each in pictures)
-        self._pictures = tuple(_join(old, new) for old, new in zip(held, pictures, strict=True))
+        held = self._pictures or _each(lambda new: new[:, :0], pictures)
+        self._pictures = _each(_join, held, pictures)
         seen = self._top + self._pictures[0].shape[1]
         ready = seen if seen == self._size[0] else max(self._done, seen - self._reach)
         step = max(_FEWEST_ROWS, _BLOCK_PX // self._size[1])
         for start in range(self._done, ready, step):
             self._measure(start, min(start + step, ready), seen)
         keep = max(self._top, ready - self._reach)
-        self._pictures = tuple(each[:, keep - self._top :] for each in self._pictures)
+        self._pictures = _each(lambda rows: rows[:, keep - self._top :], self._pictures)
         self._top, self._done = keep, ready
 
     def values(self) -> list[float]:
@@ -63,11 +63,21 @@ class RowScores:
     def _measure(self, start: int, stop: int, seen: int) -> None:
         """Measure the rows ``[start, stop)`` of the picture, with what lies around them."""
         low, high = max(self._top, start - self._reach), min(seen, stop + self._reach)
-        shown = [each[:, low - self._top : high - self._top] for each in self._pictures]
-        lumas = [planes.luma(each)[None] for each in shown]
+        shown = _each(lambda rows: rows[:, low - self._top : high - self._top], self._pictures)
+        lumas = _each(lambda rows: planes.luma(rows)[None], shown)
         for (metric, count), parts in zip(self._metrics, self._values, strict=True):
             given = lumas if getattr(metric, "LUMA_ONLY", False) else shown
             parts.append(metric.row_values(*given[:count], size=self._size)[start - low : stop - low])
+
+
+def _each(work: Callable[..., Planes], *pictures: Sequence[Planes]) -> tuple[Planes, ...]:
+    """Return what becomes of each picture, made once of those that are one and the same."""
+    made: dict[tuple[int, ...], Planes] = {}
+    for group in zip(*pictures, strict=True):
+        key = tuple(map(id, group))
+        if key not in made:
+            made[key] = work(*group)
+    return tuple(made[tuple(map(id, group))] for group in zip(*pictures, strict=True))
 
 
 def _join(above: Planes, below: Planes) -> Planes:

@@ -1,10 +1,11 @@
 """How large the work becomes, reckoned before it begins: pixels of what is made, and memory at the worst moment.
 
-What a still needs was measured as the peak of resident memory (``VmHWM``) of a process that restores noise of 8 bits,
-by the slope between pictures of 1 and of 4 megapixels, on one core. A pixel took at the peak, with one channel and with
-three: by ``identity`` 33 and 53 bytes, by ``conservation`` 40 and 94, by ``silent-film`` 38 and 76, by ``old-photo``,
-whose networks colour and clean, 233 and 127, by ``upscale`` 21 and 47 for a pixel that comes out. Here stands the
-least, so that nothing is refused that could be done: what needs more ends in ``OUT_OF_MEMORY``.
+What a still needs was measured as the peak of resident memory (``VmHWM``) of a process that restores one, by the slope
+between pictures of 10 and of 40 megapixels of 8 bits, on one core. In strips a pixel took at the peak, with one channel
+and with three: by ``identity`` 2 and 6 bytes, by ``conservation`` 10 and 9. Whole, between pictures of 1 and 4
+megapixels: by ``old-photo``, whose networks colour and clean, 233 and 127, by ``upscale`` 21 and 47 for a pixel that
+comes out. Here stands the least, so that nothing is refused that could be done: what needs more ends in
+``OUT_OF_MEMORY``.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from db.recipe import Recipe
 from db.records import MOST_MADE
 from db.settings import Settings
 
-_PIXEL_BYTES = {1: 20, 3: 44}
-"""Least that a pixel of so many channels takes."""
+_PIXEL_BYTES, _STRIP_PIXEL_BYTES = {1: 20, 3: 44}, {1: 2, 3: 6}
+"""Least that a pixel of so many channels takes, in a picture that is whole in memory and in a still that is not."""
 _PROCESS_BYTES = 900_000_000
 """What a worker takes before it holds a picture: libraries, interpreter, threads."""
 _SAMPLE_BYTES = 4
@@ -35,6 +36,8 @@ class PictureShape:
     """Whether it has one channel."""
     is_reel: bool = False
     """Whether there are neighbours to look at."""
+    is_marked: bool = False
+    """Whether the manifest marks what of a still is damaged."""
 
 
 def check(recipe: Recipe, shape: PictureShape, settings: Settings, where: str) -> None:
@@ -84,5 +87,7 @@ def peak_bytes(recipe: Recipe, shape: PictureShape) -> int:
     """Return the least memory that the work takes at its worst moment, where it is done in the smallest pieces."""
     channels = 1 if shape.mono else 3
     neighbors = 2 * max((step.temporal_radius for step in recipe.steps), default=0) if shape.is_reel else 0
+    in_strips = not shape.is_reel and recipe.still_radii(shape.is_marked) is not None
     pixels = shape.width * shape.height * recipe.scale**2
-    return _PROCESS_BYTES + pixels * (_PIXEL_BYTES[channels] + neighbors * channels * _SAMPLE_BYTES)
+    own = (_STRIP_PIXEL_BYTES if in_strips else _PIXEL_BYTES)[channels]
+    return _PROCESS_BYTES + pixels * (own + neighbors * channels * _SAMPLE_BYTES)

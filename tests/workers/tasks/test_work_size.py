@@ -80,8 +80,18 @@ def test_memory_is_reckoned_from_the_largest_picture_of_the_work() -> None:
 
 
 def test_only_a_reel_has_neighbours_that_take_room() -> None:
-    recipe = parse("[{denoise: {method: temporal, radius: 4}}]", "r")
-    still, reel = (
-        work_size.peak_bytes(recipe, PictureShape(1000, 1000, mono=False, is_reel=reel)) for reel in (False, True)
+    alone, beside = (parse(f"[colorize, {{denoise: {{method: {name}}}}}]", "r") for name in ("spatial", "temporal"))
+    still, reel = (PictureShape(1000, 1000, mono=False, is_reel=is_reel) for is_reel in (False, True))
+    assert work_size.peak_bytes(beside, reel) - work_size.peak_bytes(alone, reel) == 4 * 12 * 1_000_000
+    assert work_size.peak_bytes(beside, still) == work_size.peak_bytes(alone, still)
+
+
+def test_a_still_that_is_restored_in_strips_needs_far_less_than_a_whole_one() -> None:
+    recipe, pixels = parse("[dirt: {mask: given}]", "r"), 10_000_000
+    strips, whole = (
+        work_size.peak_bytes(recipe, PictureShape(5000, 2000, mono=False, is_marked=marked)) for marked in (False, True)
     )
-    assert reel - still == 8 * 12 * 1_000_000
+    assert whole - strips > 30 * pixels
+    work_size.check(
+        parse("[]", "r"), PictureShape(20_000, 20_000, mono=False), Settings(worker_memory_mb=8000), "a.tif"
+    )
