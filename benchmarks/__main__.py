@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.rows import ResultRow
 
-NAMES = ("dispatch", "progress", "pages", "web", "ingest", "study_intervals", "restore", "stills", "models")
+NAMES = ("dispatch", "progress", "pages", "web", "ingest", "study_intervals", "restore", "jobs", "stills", "models")
 
 
 def main() -> None:
