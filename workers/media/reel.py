@@ -206,9 +206,10 @@ def _from_film(reel: IndexedReel, numbers: Sequence[int]) -> Iterator[tuple[int,
         final = attempt == _LOOK_BACK
         for number, samples in _decode_from(reel, 0 if final else start):
             if count < len(numbers) and number == numbers[count]:
-                if not final and not _same(reel, number, samples):
+                is_same = _same(reel, number, samples)
+                if not (is_same or final):
                     break
-                yield number, check_samples(reel, number, samples)
+                yield number, samples if is_same else check_samples(reel, number, samples)
                 count += 1
             if count == len(numbers):
                 return

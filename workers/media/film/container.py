@@ -32,6 +32,8 @@ OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 SECONDS = (300.0, 300.0)
 """For opening a container, and for one packet: FFmpeg gives up where it comes to read again later than that."""
 _BLOCK_PX = 128
+_MOST_PX_AHEAD = 1 << 24
+"""Of larger frames too many would be in memory at once."""
 LONE_THREADS = 4
 """Where a container is read with nothing computed beside it."""
 
@@ -54,11 +56,13 @@ Damage = Callable[[str], None]
 
 @contextmanager
 def open_film(
-    path: Place, threads: int = LONE_THREADS, *, max_pixels: int = 0
+    path: Place, threads: int = LONE_THREADS, *, max_pixels: int = 0, ahead: bool = False
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a container and its picture stream, to be decoded in so many threads.
 
     A frame of more than ``max_pixels``, which may be of another size than the header says, is not decoded; 0 takes any.
+    With ``ahead`` threads may decode whole frames beside one another: faster, and the same for a sound film, but what
+    is said of damage then belongs to frames nearby.
 
     Raises:
         InputError: ``UNKNOWN_FORMAT``, ``TRUNCATED`` (its table of contents is missing), ``NO_PICTURE``, ``TOO_LARGE``.
@@ -66,6 +70,8 @@ def open_film(
     with ExitStack() as stack:
         container = open_input(path, stack)
         stream = picture_stream(container, path, threads)
+        if ahead and stream.codec_context.width * stream.codec_context.height <= _MOST_PX_AHEAD:
+            stream.thread_type = av.codec.context.ThreadType.AUTO
         if max_pixels:
             _check_size(stream, path, max_pixels)
             coder = stream.codec_context

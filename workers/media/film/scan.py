@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -53,7 +53,7 @@ _USUAL_RATES = tuple(
 
 
 def scan_film(path: Place, source: Source, settings: Settings, advance: Callable[[], None]) -> ReelScan:
-    """Decode a film once from beginning to end.
+    """Decode a film once from beginning to end; a second time, slice by slice, where anything about it is odd.
 
     Args:
         path: The file.
@@ -64,7 +64,20 @@ def scan_film(path: Place, source: Source, settings: Settings, advance: Callable
     Raises:
         InputError: It is no film, is too large, changes size, or holds no frame that can be decoded.
     """
-    with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
+    try:
+        scan, is_sound = _scan_once(path, source, settings, advance, ahead=True)
+    except InputError:
+        is_sound = False
+    if not is_sound:
+        scan, _ = _scan_once(path, source, settings, advance, ahead=False)
+    return scan
+
+
+def _scan_once(
+    path: Place, source: Source, settings: Settings, advance: Callable[[], None], *, ahead: bool
+) -> tuple[ReelScan, bool]:
+    """Decode a film; returns also whether nothing about it is odd, so that it does not matter how it was decoded."""
+    with container.open_film(path, max_pixels=settings.max_pixels, ahead=ahead) as (demuxer, stream):
         scanner = _FilmScanner(path, demuxer, stream)
         with container.listen(stream) as log:
             for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet, scanner.on_break):
@@ -74,26 +87,35 @@ def scan_film(path: Place, source: Source, settings: Settings, advance: Callable
                 advance()
             if log.has_concealed():
                 scanner.on_damage(_CONCEALED)
-        scan = scanner.result(source, log.lack)
-    if scan.interlaced or scan.size[0] in _BROADCAST_LINES:
-        kinds = _field_kinds(path, settings)
-        scan.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
-        scan.interlaced = scan.interlaced or _interlacing(kinds)
-    return scan
+        return scanner.result(source, log.lack), scanner.is_sound
 
 
-def _field_kinds(path: Place, settings: Settings) -> list[str]:
-    """Return what FFmpeg's idet says of each of the first frames, such as ``tff`` or ``progressive``."""
-    kinds: list[str] = []
-    with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
-        for frame in _detect_fields(demuxer, stream):
-            kind = frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined")
-            # To idet, lines that stand twice look like fields of two moments.
-            is_doubled = frame.height > 2 and fields.is_line_doubled(frame.to_ndarray(format="gray"))
-            kinds.append("progressive" if is_doubled else kind)
-            if len(kinds) >= _IDET_FRAMES:
-                break
-    return kinds
+class _FieldDetector:
+    """Asks FFmpeg's idet of the first frames whether they are woven of two fields."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self.kinds: list[str] = []
+        """Of each frame that is judged: ``tff``, ``bff``, ``progressive`` or ``undetermined``."""
+        self._graph = Graph()
+        self._graph.link_nodes(
+            self._graph.add_buffer(template=stream), self._graph.add("idet"), self._graph.add("buffersink")
+        ).configure()
+
+    def add(self, frame: VideoFrame) -> None:
+        if len(self.kinds) >= _IDET_FRAMES:
+            return
+        self._graph.vpush(frame)
+        try:
+            while len(self.kinds) < _IDET_FRAMES:
+                self._judge(self._graph.vpull())
+        except (FFmpegError, EOFError):
+            return
+
+    def _judge(self, frame: VideoFrame) -> None:
+        kind = frame.metadata.get("lavfi.idet.multiple.current_frame", "undetermined")
+        # To idet, lines that stand twice look like fields of two moments.
+        is_doubled = frame.height > 2 and fields.is_line_doubled(frame.to_ndarray(format="gray"))
+        self.kinds.append("progressive" if is_doubled else kind)
 
 
 def _interlacing(kinds: list[str]) -> str:
@@ -163,6 +185,7 @@ class _FilmScanner:
         self.checksums: bool | None = None
         self.breaks: list[tuple[int, float]] = []
         self.rate_guessed = is_guessed(path, demuxer, stream)
+        self.detector: _FieldDetector | None = None
 
     def on_break(self) -> None:
         index = self.stream.index
@@ -198,6 +221,8 @@ class _FilmScanner:
     def on_frame(self, frame: VideoFrame) -> None:
         if self.look is None:
             self.look = _new_scan(self.path, self.stream, frame)
+            if frame.height in _BROADCAST_LINES or frame.interlaced_frame:
+                self.detector = _FieldDetector(self.stream)
         if (frame.height, frame.width, frame.format.name) != (*self.look.size, self.look.pixel_format):
             shape = f"{frame.width}x{frame.height} {frame.format.name}"
             raise InputError(f"{self.path}, frame {len(self.pts)}: changes to {shape}", code="MIXED_GEOMETRY")
@@ -212,6 +237,13 @@ class _FilmScanner:
         self.key.append(frame.key_frame)
         self.digests.append(planes.digest(samples))
         self.flagged += frame.interlaced_frame
+        if self.detector is not None:
+            self.detector.add(frame)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the film has neither damage nor breaks."""
+        return not (self.damage or self.incomplete or self.breaks)
 
     def result(self, source: Source, lack: str) -> ReelScan:
         """Return all that was collected; ``lack`` is what the decoder does not know."""
@@ -229,6 +261,10 @@ class _FilmScanner:
         self._set_times(scan, source)
         if self.flagged > _FLAGGED_SHARE * count:
             scan.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
+        if self.detector is not None:
+            kinds = self.detector.kinds
+            scan.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
+            scan.interlaced = scan.interlaced or _interlacing(kinds)
         scan.audio, scan.timecode = sound.audio_tracks(self.opened), start_timecode(self.opened)
         scan.left_out = side_streams.omissions(self.opened, self.stream)
         if self.transparent or self.stream.metadata.get("alpha_mode") == "1":
@@ -371,15 +407,3 @@ def full_range(frame: VideoFrame, codec: str) -> bool:
     if frame.format.name.startswith(("gray", "mono")):
         return codec not in _LIMITED_GRAY
     return frame.format.name.startswith("yuvj") or frame.format.is_rgb
-
-
-def _detect_fields(demuxer: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    graph = Graph()
-    graph.link_nodes(graph.add_buffer(template=stream), graph.add("idet"), graph.add("buffersink")).configure()
-    for frame in container.frames(demuxer, stream, lambda damage: None):
-        graph.vpush(frame)
-        while True:
-            try:
-                yield graph.vpull()
-            except (FFmpegError, EOFError):
-                break
