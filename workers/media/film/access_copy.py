@@ -35,7 +35,7 @@ from workers.media.film.timing import Clock, Timed
 from workers.media.pixels import Layout
 from workers.media.remote import Place
 
-QUALITY_CRF = 18
+QUALITY_CRF, PRESET = 18, "faster"
 # A fixed number: x264's output depends on it, and the same reel shall give the same file on every machine.
 ENCODER_THREADS = 4
 # With AVX-512, x264 165 reads memory that nobody wrote where it weighs blocks, and its bits follow what lay there. Up
@@ -153,7 +153,7 @@ def _screen_layout(layout: Layout, lines: int) -> Layout:
 
 def _picture_stream(out: OutputContainer, plan: MasterPlan, screen: Layout) -> VideoStream:
     facts, (height, width) = plan.facts, plan.size
-    options = {"crf": str(QUALITY_CRF), "preset": "fast", "x264-params": _exact_params()}
+    options = {"crf": str(QUALITY_CRF), "preset": PRESET, "x264-params": _exact_params()}
     stream = out.add_stream("libx264", rate=plan.clock.rate, options=options)
     # 4:2:0 needs even sides; an odd one loses its last row or column to scaling by less than a sample.
     stream.width, stream.height, stream.pix_fmt = max(2, width & ~1), max(2, height & ~1), "yuv420p"
