@@ -67,7 +67,9 @@ def measure_film(folder: Path, film: Film) -> list[ResultRow]:
         rows += [
             at_most(f"{what}: serial share of task time", 100 * serial / total, 6, " %", f"ms a frame: {detail}"),
             at_least(f"{what}: one worker ÷ two", one / two, 1.85),
-            at_least(f"{what}: {MANY_WORKERS} workers by Amdahl", total / (serial + (total - serial) / MANY_WORKERS), 10),
+            at_least(
+                f"{what}: {MANY_WORKERS} workers by Amdahl", total / (serial + (total - serial) / MANY_WORKERS), 10
+            ),
             at_most(f"{what}: two workers ÷ a script with two threads", two / script_seconds, 1.35),
         ]
     return rows

@@ -191,6 +191,8 @@ class ReelFacts(Record):
     """Digest of the whole source as it was read (of all files in order, for a sequence)."""
     index: Blob
     """Per frame: time stamp, whether a decoder can start there, hash of the decoded picture."""
+    surveyed: bool = True
+    """Whether every frame was decoded and hashed; else inspect tasks do it, and ``merge`` completes these facts."""
     mezzanine: Blob | None = None
     """A sequential lossless copy that is read instead of the source; none when the source can be sought exactly."""
     damaged: str = ""

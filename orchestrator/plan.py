@@ -10,6 +10,11 @@ from db.records import BLOCK_FRAMES
 from db.settings import Settings
 from db.states import TaskKind
 
+_MOST_SURVEYED = 4
+"""Segments that one task of a survey takes at most."""
+_SURVEYED_APART = 16
+"""Tasks that a survey is divided into at least, where a reel has so many segments."""
+
 
 def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> ReelPlan | None:
     """Decide the next tasks of a reel of which a task just finished.
@@ -32,10 +37,12 @@ def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> Ree
     segment_frames = json.loads(view.job_options_json).get("segment_frames") or settings.segment_frames
     base = view.item.base
     spans = cut(view.item.facts.frame_count, int(segment_frames), batch_frames)
-    if view.item.recipe.reel_needs and view.item.profile is None:
+    if not view.item.facts.surveyed or (view.item.recipe.reel_needs and view.item.profile is None):
         if TaskKind.INSPECT in view.done:
             tasks = [NewTask(TaskKind.MERGE)]
         else:
+            if not view.item.facts.surveyed:
+                spans = cut(spans[-1][1], _survey_frames(spans), batch_frames)
             tasks = [NewTask(TaskKind.INSPECT, *span) for span in spans]
     elif TaskKind.READ_BACK in view.done:
         tasks = [NewTask(TaskKind.ASSEMBLE)]
@@ -47,6 +54,12 @@ def next_tasks(view: ReelView, settings: Settings, signature: str | None) -> Ree
             spans = cut_around(spans, base.frames, batch_frames)
         tasks = [NewTask(TaskKind.RESTORE, *span) for span in spans]
     return ReelPlan(tasks, bound, batch_frames, handle_frames)
+
+
+def _survey_frames(spans: list[tuple[int, int]]) -> int:
+    """Return how many frames a task of a survey takes: of long reels several segments, as it decodes a few more."""
+    segments = min(_MOST_SURVEYED, max(1, len(spans) // _SURVEYED_APART))
+    return segments * (spans[0][1] - spans[0][0])
 
 
 def cut(frame_count: int, segment_frames: int, batch_frames: int) -> list[tuple[int, int]]:

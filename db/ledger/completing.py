@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from db.errors import LeaseLost
 from db.ledger.counting import add_delta
 from db.ledger.fencing import Lease, end_attempt, lock_lease_task, prefix_of
 from db.ledger.maintenance import add_sweep
 from db.ledger.reviewing import add_reviews
-from db.records import ItemResult, TaskResult
+from db.records import Blob, ItemResult, ReelFacts, TaskResult
 from db.session import Database
 from db.states import ItemState, Outcome, TaskKind, TaskState
 from db.tables import Item, ItemScore, Result, Task
@@ -28,14 +30,24 @@ def complete_task(db: Database, lease: Lease, result: TaskResult) -> None:
         _finish(db, connection, lease, result_json=result.model_dump_json())
         changes: dict[str, object] = {"plan_due_at": db.now}
         if result.facts is not None:
-            changes |= {"facts_json": result.facts.model_dump_json(), "frames_total": result.facts.frame_count}
-            add_delta(connection, task.job_id, frames_total=result.facts.frame_count)
+            changes |= _new_facts(db, connection, task, result, result.facts)
         if "profile" in result.outputs:
             changes["profile_json"] = result.outputs["profile"].model_dump_json()
         if task.kind == TaskKind.RESTORE:
             changes["frames_done"] = Item.frames_done + result.frames
             add_delta(connection, task.job_id, frames_done=result.frames)
         connection.execute(update(Item).where(Item.id == task.item_id).values(**changes))
+
+
+def _new_facts(
+    db: Database, connection: Connection, task: Row[Any], result: TaskResult, facts: ReelFacts
+) -> dict[str, object]:
+    """Return what an item's row says of a reel that was looked through; measures of what was known before are void."""
+    before = connection.scalar(select(Item.frames_total).where(Item.id == task.item_id)) or 0
+    add_delta(connection, task.job_id, frames_total=facts.frame_count - before)
+    if task.kind == TaskKind.MERGE:
+        _drop_done(db, connection, task, result.outputs, TaskKind.INSPECT)
+    return {"facts_json": facts.model_dump_json(), "frames_total": facts.frame_count}
 
 
 def complete_item(db: Database, lease: Lease, result: ItemResult) -> None:
@@ -48,20 +60,27 @@ def complete_item(db: Database, lease: Lease, result: ItemResult) -> None:
         task = lock_lease_task(connection, lease)
         _finish(db, connection, lease)
         _accept(db, connection, lease, task.item_id, result)
-        rows = connection.execute(
-            select(Task.__table__).where(
-                Task.item_id == task.item_id,
-                Task.generation == task.generation,
-                Task.kind.in_((TaskKind.INSPECT, TaskKind.RESTORE, TaskKind.READ_BACK)),
-                Task.state == TaskState.DONE,
-                Task.dropped.is_(False),
-            )
-        ).all()
-        # The files of an image sequence are not folded into anything: they stay where the segments put them.
-        kept = {blob.key.rpartition("/")[0] for blob in result.outputs.values()}
-        for prefix in {prefix_of(row) for row in rows} - kept:
-            add_sweep(db, connection, prefix)
-        connection.execute(update(Task).where(Task.id.in_([row.id for row in rows])).values(dropped=True))
+        _drop_done(db, connection, task, result.outputs, TaskKind.INSPECT, TaskKind.RESTORE, TaskKind.READ_BACK)
+
+
+def _drop_done(
+    db: Database, connection: Connection, task: Row[Any], outputs: Mapping[str, Blob], *kinds: TaskKind
+) -> None:
+    """Let go of what finished tasks of the same reel left, where it is folded into what this one brings."""
+    rows = connection.execute(
+        select(Task.__table__).where(
+            Task.item_id == task.item_id,
+            Task.generation == task.generation,
+            Task.kind.in_(kinds),
+            Task.state == TaskState.DONE,
+            Task.dropped.is_(False),
+        )
+    ).all()
+    # The files of an image sequence are not folded into anything: they stay where the segments put them.
+    kept = {blob.key.rpartition("/")[0] for blob in outputs.values()}
+    for prefix in {prefix_of(row) for row in rows} - kept:
+        add_sweep(db, connection, prefix)
+    connection.execute(update(Task).where(Task.id.in_([row.id for row in rows])).values(dropped=True))
 
 
 def complete_still(db: Database, lease: Lease, item_id: int, result: ItemResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,26 @@ def test_a_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: Path) -> 
     digests["killed"] = restored_in(tmp_path / "killed", source, steps, segment_frames=16, workers=2, dies=flag)
     assert len(digests["one piece"]) == 44
     assert [name for name, found in digests.items() if found != digests["one piece"]] == []
+
+
+def test_a_long_reel_is_looked_through_and_read_back_by_many_and_comes_out_the_same(tmp_path: Path) -> None:
+    source, outputs = film(tmp_path / "reel.mkv", 300), []
+    for segment_frames, workers in ((1000, 1), (24, 2)):
+        with embedded(tmp_path / f"{workers}", segment_frames=segment_frames) as house:
+            house.lead()
+            house.hire(workers)
+            job_id = house.submit({"reel": source}, "recipe: [deflicker]\noutputs: [access, scores]")
+            assert house.wait_for(job_id) == "done"
+            house.assert_sound(job_id)
+            kinds = Counter(row.kind for row in progress.attempts(house.database, job_id, "reel"))
+            assert kinds == {
+                "probe": 1, "inspect": -(-300 // segment_frames), "merge": 1, "restore": -(-300 // segment_frames),
+                "read_back": 3, "assemble": 1,
+            }  # fmt: skip
+            result = house.result(job_id, "reel")
+            outputs.append({name: blob.sha256 for name, blob in result.outputs.items() if name != "timeline"})
+    assert outputs[0].keys() >= {"master", "access", "scores", "framemd5"}
+    assert outputs[0] == outputs[1]
 
 
 def test_rerun_of_one_item_with_another_recipe_keeps_the_first_result(house: House, tmp_path: Path) -> None:

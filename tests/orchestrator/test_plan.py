@@ -117,3 +117,22 @@ def test_blocks_that_are_read_back_lie_where_they_lie_whatever_the_segments(segm
     options = json.dumps({"segment_frames": segment_frames})
     seen = view(PLAIN, facts(300), done={TaskKind.PROBE: 1, TaskKind.RESTORE: 3}, job_options_json=options)
     assert [(task.start_frame, task.stop_frame) for task in tasks(seen)] == [(0, 128), (128, 256), (256, 300)]
+
+
+def test_a_reel_known_by_its_packets_is_surveyed_before_anything_else() -> None:
+    found = facts(40).model_copy(update={"surveyed": False})
+    done = {TaskKind.PROBE: 1}
+    spans = [NewTask(TaskKind.INSPECT, 0, 16), NewTask(TaskKind.INSPECT, 16, 32), NewTask(TaskKind.INSPECT, 32, 40)]
+    for recipe in (PLAIN, FLICKERING):
+        assert tasks(view(recipe, found, done=done)) == spans
+        assert tasks(view(recipe, found, done=done | {TaskKind.INSPECT: 3})) == [NewTask(TaskKind.MERGE)]
+    # Where the survey found something odd, merge looked the reel through and left no profile.
+    after = done | {TaskKind.MERGE: 1}
+    assert {task.kind for task in tasks(view(PLAIN, facts(40), done=after))} == {TaskKind.RESTORE}
+    assert {task.kind for task in tasks(view(FLICKERING, facts(40), done=after))} == {TaskKind.INSPECT}
+
+
+def test_a_survey_of_a_long_reel_is_cut_into_longer_pieces() -> None:
+    found = facts(16 * 16 * 40).model_copy(update={"surveyed": False})
+    spans = {task.stop_frame - task.start_frame for task in tasks(view(PLAIN, found, done={TaskKind.PROBE: 1}))}
+    assert spans == {64}

@@ -190,8 +190,16 @@ def order(item_: ItemView, kind: TaskKind, start: int = 0, stop: int = 0, parts:
 
 
 def probed(at: House, item_: ItemView) -> ItemView:
-    """The item with its facts."""
-    return item_.model_copy(update={"facts": probe.probe(order(item_, TaskKind.PROBE), at.bench()).facts})
+    """The item with its facts, its frames surveyed where the probe left that to others."""
+    item_ = item_.model_copy(update={"facts": probe.probe(order(item_, TaskKind.PROBE), at.bench()).facts})
+    return surveyed(at, item_) if item_.facts and not item_.facts.surveyed else item_
+
+
+def surveyed(at: House, item_: ItemView, segment_frames: int = 64) -> ItemView:
+    """The item with the facts and, where its recipe needs one, the profile that a survey comes to."""
+    parts = _parts(at, item_, segment_frames, TaskKind.INSPECT, inspect.inspect)
+    merged = merge.merge(order(item_, TaskKind.MERGE, parts=parts), at.bench())
+    return item_.model_copy(update={"facts": merged.facts, "profile": merged.outputs.get("profile")})
 
 
 def restored(at: House, item_: ItemView, segment_frames: int) -> tuple[Part, ...]:
@@ -204,7 +212,7 @@ def whole_life(
 ) -> tuple[ItemView, ItemResult]:
     """Probe, inspect and merge where needed, restore in segments, read back in blocks, assemble."""
     item_ = probed(at, item_)
-    if item_.recipe.reel_needs:
+    if item_.recipe.reel_needs and item_.profile is None:
         parts = _parts(at, item_, segment_frames, TaskKind.INSPECT, inspect.inspect)
         merged = merge.merge(order(item_, TaskKind.MERGE, parts=parts), at.bench())
         item_ = item_.model_copy(update={"profile": merged.outputs["profile"]})

@@ -18,6 +18,8 @@ from workers.media.pixels import Layout
 
 DEFAULT_RATE = Fraction(24)
 """Frames a second of a reel that says nothing of it."""
+LONGEST_GOP_FRAMES = 300
+"""With keyframes further apart than this, reading segments would mostly decode what is thrown away."""
 BLACK = -1
 """In ``Index.shows``: no file stands behind this frame, it is black."""
 

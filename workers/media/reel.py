@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from av.packet import Packet
 
 from db.errors import InputError
 from db.records import ItemView, ReelFacts, Source
@@ -14,7 +16,8 @@ from db.settings import Settings
 from workers.media import planes
 from workers.media.film import container
 from workers.media.film.ffv1 import MEZZANINE_TICK_MS
-from workers.media.index import BLACK, Index, loads
+from workers.media.film.slices import SliceChecker
+from workers.media.index import BLACK, LONGEST_GOP_FRAMES, Index, loads
 from workers.media.pixels import Layout, Picture, Planes, black, to_picture
 from workers.media.remote import Place, as_folder
 from workers.media.sequences import files as sequence
@@ -22,8 +25,6 @@ from workers.media.source import locate
 from workers.media.transfer import Transfer
 from workers.workbench import Workbench
 
-LONGEST_GOP_FRAMES = 300
-"""With keyframes further apart than this, reading segments would mostly decode what is thrown away."""
 _TRANSFERS: dict[str, Transfer] = {"linear": "linear", "log": "log"}
 """Of all that a source may be tagged with, what is not display gamma."""
 _SEEKS_TRIED = 6
@@ -116,18 +117,68 @@ def read_frames(reel: IndexedReel, start: int, stop: int) -> Iterator[ShownFrame
     for position, source in enumerate(sources):
         while source != BLACK and source not in buffer:
             number, samples = next(incoming)
-            degrees = reel.facts.rotation_degrees
-            picture = _rotate(to_picture(samples, reel.layout), degrees)
-            buffer[number] = ShownFrame(number, picture, None if degrees else samples)
+            picture = upright_picture(reel, samples)
+            buffer[number] = ShownFrame(number, picture, None if reel.facts.rotation_degrees else samples)
         yield ShownFrame(BLACK, black(reel.layout, reel.size), None) if source == BLACK else buffer[source]
         if last_use[source] == position:
             buffer.pop(source, None)
+
+
+def upright_picture(reel: IndexedReel, samples: Planes) -> Picture:
+    """Return what samples of the reel show, ``(C, H, W)``, turned as its header asks."""
+    return _rotate(to_picture(samples, reel.layout), reel.facts.rotation_degrees)
 
 
 def pictures(reel: IndexedReel, start: int, stop: int) -> Iterator[tuple[int, Picture]]:
     """Yield what :func:`read_frames` does, number and picture alone."""
     for frame in read_frames(reel, start, stop):
         yield frame.source, frame.picture
+
+
+@dataclass(frozen=True)
+class SurveyedFrame:
+    """A frame of a reel whose frames nobody decoded before."""
+
+    number: int
+    samples: Planes
+    is_flagged: bool
+    """Whether its header says that it is woven of two fields."""
+
+
+def survey_frames(reel: IndexedReel, start: int, stop: int) -> Iterator[SurveyedFrame]:
+    """Decode frames for the first time, beginning at ``start``, where a decoder can.
+
+    Raises:
+        InputError: Anything about them is odd: damage, another shape than the first frame's, or they are not the very
+            frames that the packets promise.
+    """
+    expected, shape = start, None
+    known = {int(pts): number for number, pts in enumerate(reel.index.pts)}
+    threads = max(1, reel.settings.codec_threads)
+    with container.open_film(reel.path, threads, max_pixels=reel.settings.max_pixels) as (film, stream):
+        slices = SliceChecker(stream)
+
+        def check(packet: Packet[Any]) -> None:
+            if packet.size and slices.is_damaged(packet):
+                _raise_damage("slices fail their checksum")
+
+        if start > 0:
+            container.seek(film, stream, int(reel.index.pts[start]))
+        with container.listen(stream) as log:
+            for frame in container.frames(film, stream, _raise_damage, check, _raise_break, others=False):
+                number = known.get(-1 if frame.pts is None else frame.pts, -1)
+                if 0 <= number < start:
+                    continue  # from before the place where decoding was to begin
+                shape = shape or (frame.height, frame.width, frame.format.name)
+                if number != expected or frame.is_corrupt or log.has_concealed():
+                    _raise_damage(f"frame {expected} does not come as its packet says")
+                if shape != (frame.height, frame.width, reel.facts.pixel_format):
+                    _raise_damage(f"frame {number} has another shape")
+                yield SurveyedFrame(number, planes.to_planes(frame, reel.layout), frame.interlaced_frame)
+                expected += 1
+                if expected >= stop:
+                    return
+    _raise_damage(f"frame {expected} is missing")
 
 
 def read_samples(reel: IndexedReel) -> Iterator[Planes]:
@@ -233,12 +284,21 @@ def _decode_from(reel: IndexedReel, start: int) -> Iterator[tuple[int, Planes]]:
                 yield number, planes.to_planes(frame, reel.layout)
 
 
+def _raise_damage(damage: str) -> None:
+    raise InputError(damage, code="CORRUPT")
+
+
+def _raise_break() -> None:
+    _raise_damage("the clock starts again")
+
+
 def _ignore_damage(damage: str) -> None:
     """Damage was judged by the probe; what matters here is that every frame has its indexed hash."""
 
 
 def _same(reel: IndexedReel, number: int, samples: Planes) -> bool:
-    return bool(np.array_equal(planes.digest(samples), reel.index.digest[number]))
+    # Before a reel is surveyed nothing is known of what its frames show.
+    return not reel.facts.surveyed or bool(np.array_equal(planes.digest(samples), reel.index.digest[number]))
 
 
 def _rotate(picture: Picture, degrees: int) -> Picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from db.records import Assignment, TaskResult
 from workers import profiles
 from workers.media import index, reel
+from workers.tasks import survey
 from workers.workbench import Workbench
 
 
@@ -12,11 +13,14 @@ def inspect(assignment: Assignment, bench: Workbench) -> TaskResult:
     """Measure the frames ``[start_frame, stop_frame)`` as they came in, each by itself or with the one before it.
 
     Returns:
-        ``values``: an npz blob of the arrays of all kinds of profile that the recipe needs, one row a frame.
+        ``values``: an npz blob of the arrays of all kinds of profile that the recipe needs, one row a frame. Of a reel
+        whose frames nobody decoded before, what ``survey`` returns.
 
     Raises:
         InputError: The source cannot be read, or is not the one that was probed.
     """
+    if assignment.reel.facts is not None and not assignment.reel.facts.surveyed:
+        return survey.survey(assignment, bench)
     source_reel = reel.open_reel(assignment.reel, bench)
     kinds, start = assignment.reel.recipe.reel_needs, assignment.start_frame
     rows, before = [], None

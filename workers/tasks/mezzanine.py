@@ -89,6 +89,14 @@ def make_readable(
     return facts
 
 
+def require_room(scan: ReelScan, facts: ReelFacts, path: Place, item: ItemView, bench: Workbench) -> None:
+    """Make sure that a film of which no copy is made can be finished; raises ``InputError`` ``NO_SPACE``."""
+    reel = _reel(scan.index, facts, path, item, bench)
+    disk_space.require_for_reel(
+        item, facts, disk_space.sample_frame_bytes(read_samples(reel), reel.layout, facts, bench), bench
+    )
+
+
 def _progressive_facts(facts: ReelFacts, summary: str, count: int, rate: Fraction) -> ReelFacts:
     """Return a reel's facts once its frames are whole, ``count`` of them at an even ``rate``."""
     code = timecode.convert_rate(facts.timecode, facts.rate, rate)

@@ -22,7 +22,7 @@ from db.records import Assignment, Blob, ReelFacts, SoundFile, Source, TaskResul
 from db.settings import Settings
 from db.states import ItemKind
 from workers.media import given_mask, planes
-from workers.media.film import container, rates, sound
+from workers.media.film import container, packet_scan, rates, sound
 from workers.media.film import scan as film_scan
 from workers.media.index import ReelScan
 from workers.media.pixels import COLOR_SPREAD
@@ -40,14 +40,43 @@ from workers.workbench import Workbench
 def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     """Find out all that planning and restoring need to know about a reel.
 
+    Of a long film whose packets say enough, what only decoding shows is left to tasks that survey it in parallel.
+
     Raises:
         InputError: The source cannot be restored as it is; the code says why.
     """
     item = assignment.reel
     path = locate(item.source, bench.settings, bench.scratch)
-    faults = FrameFaults(as_folder(path), item.source) if item.source.sequence else None
-    digest, size = check_fixity(path, item.source, bench, faults)
+    digest, size, faults = _fixity(path, item.source, bench)
+    if item.source.sequence is None and item.source.span is None and _deinterlace_params(item.recipe) is None:
+        scan = packet_scan.scan_packets(path, item.source, bench.settings, bench.advance)
+        if scan is not None:
+            return _write_facts(item, path, scan, digest, size, bench, surveyed=False)
     scan = _scan(path, item.source, bench.settings, bench.advance, faults)
+    return _write_facts(item, path, scan, digest, size, bench, surveyed=True)
+
+
+def probe_whole(assignment: Assignment, bench: Workbench) -> TaskResult:
+    """Do what :func:`probe` does, decoding the reel from beginning to end.
+
+    Raises:
+        InputError: The source cannot be restored as it is; the code says why.
+    """
+    item = assignment.reel
+    path = locate(item.source, bench.settings, bench.scratch)
+    digest, size, faults = _fixity(path, item.source, bench)
+    scan = _scan(path, item.source, bench.settings, bench.advance, faults)
+    return _write_facts(item, path, scan, digest, size, bench, surveyed=True)
+
+
+def _fixity(path: Place, source: Source, bench: Workbench) -> tuple[str, int, FrameFaults | None]:
+    faults = FrameFaults(as_folder(path), source) if source.sequence else None
+    return *check_fixity(path, source, bench, faults), faults
+
+
+def _write_facts(
+    item: ItemView, path: Place, scan: ReelScan, digest: str, size: int, bench: Workbench, *, surveyed: bool
+) -> TaskResult:
     step = _deinterlace_params(item.recipe)
     _check_scan(scan, item.source, fields_wanted=step is not None)
     if item.source.transfer and not item.source.sequence:
@@ -62,7 +91,10 @@ def probe(assignment: Assignment, bench: Workbench) -> TaskResult:
     work_size.check(item.recipe, shape, bench.settings, item.source.uri)
     lasts = scan.index.seconds(-1) if scan.variable_rate else facts.frame_count / facts.rate
     work_size.check_access(item.recipe, facts.frame_count, lasts, item.source.uri)
-    if item.source.sequence is None:
+    if not surveyed:
+        facts = facts.model_copy(update={"surveyed": False})
+        mezzanine.require_room(scan, facts, path, item, bench)
+    elif item.source.sequence is None:
         facts = mezzanine.make_readable(scan, facts, path, item, step, bench)
     else:
         disk_space.require_for_reel(item, facts, disk_space.raw_frame_bytes(facts), bench)

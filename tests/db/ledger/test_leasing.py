@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from db import ledger
+from db import ledger, progress
 from db.errors import InputError, LeaseLost
 from db.records import TaskResult
 from db.session import Database
@@ -235,3 +235,25 @@ def ledger_recipe():  # type: ignore[no-untyped-def]
     from db.recipe import resolve
 
     return resolve("identity")
+
+
+def test_a_survey_completes_the_facts_and_its_measures_go(desk: Desk) -> None:
+    job_id = desk.submit([reel(0)])
+    desk.hire()
+    by_packets = facts(24).model_copy(update={"surveyed": False})
+    ledger.complete_task(desk.db, desk.next_lease(), TaskResult(facts=by_packets))
+    (view,) = ledger.due_reels(desk.db)
+    spans = [ledger.NewTask(TaskKind.INSPECT, 0, 16), ledger.NewTask(TaskKind.INSPECT, 16, 24)]
+    ledger.add_tasks(desk.db, view, ledger.ReelPlan(spans, "sig", 8, 0))
+    for _ in spans:
+        ledger.complete_task(desk.db, desk.next_lease(), TaskResult(outputs={"frames": blob("frames")}))
+    (view,) = ledger.due_reels(desk.db)
+    assert view.item.facts is not None
+    assert not view.item.facts.surveyed
+    ledger.add_tasks(desk.db, view, ledger.ReelPlan([ledger.NewTask(TaskKind.MERGE)], "sig", 8, 0))
+    # Decoded from beginning to end, the film has a frame less.
+    ledger.complete_task(desk.db, desk.next_lease(), TaskResult(facts=facts(23)))
+    (view,) = ledger.due_reels(desk.db)
+    assert (view.item.facts, view.done) == (facts(23), {TaskKind.PROBE: 1, TaskKind.MERGE: 1})
+    ledger.fold_counters(desk.db)
+    assert progress.progress(desk.db, job_id).frames_total == 23

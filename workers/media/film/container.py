@@ -155,6 +155,8 @@ def frames(
     on_damage: Damage,
     on_packet: Callable[[Packet[Any]], None] | None = None,
     on_break: Callable[[], None] = lambda: None,
+    *,
+    others: bool = True,
 ) -> Iterator[VideoFrame]:
     """Decode from where the container stands to its end, with times on one clock.
 
@@ -162,12 +164,12 @@ def frames(
         container: An open container.
         stream: Its picture stream.
         on_damage: Told of every packet that cannot be read or decoded; if it returns, decoding goes on.
-        on_packet: Shown every packet of every stream; none reads the picture stream alone.
+        on_packet: Shown every packet; without it the picture stream alone is read.
         on_break: Called where the container's clock starts again, before the picture's first packet behind that place.
+        others: Whether ``on_packet`` is shown the packets of other streams too.
     """
     is_flushed = False
-    packets = _packets(container, None if on_packet else stream, on_damage)
-    for packet in follow_clock(packets, container, stream.index, on_break):
+    for packet in packets(container, stream, on_damage, on_break, others=others and on_packet is not None):
         if on_packet:
             on_packet(packet)
         # The empty packets at the end name their stream by object alone.
@@ -215,6 +217,17 @@ def seek(container: InputContainer, stream: VideoStream, pts: int) -> None:
     """Move to the last place at or before ``pts`` where decoding can start."""
     with reading(container.name):
         container.seek(pts, stream=stream, backward=True)
+
+
+def packets(
+    container: InputContainer, stream: VideoStream, on_damage: Damage, on_break: Callable[[], None], *, others: bool
+) -> Iterator[Packet[Any]]:
+    """Yield the packets from where the container stands to its end, as :func:`frames` does; ``others``: of all streams.
+
+    The empty packets at the end name their stream by object alone.
+    """
+    every = _packets(container, None if others else stream, on_damage)
+    return follow_clock(every, container, stream.index, on_break)
 
 
 def decode(stream: VideoStream, packet: Packet[Any] | None, on_damage: Damage) -> list[VideoFrame]:

@@ -22,22 +22,23 @@ from db.errors import InputError
 from db.records import LEAST_RATE, Source
 from db.settings import Settings
 from workers.media import planes
-from workers.media.film import container, fields, side_streams, slices, sound, texts
+from workers.media.film import container, fields, side_streams, sound, texts
 from workers.media.film.rates import MOST_RATE, guess_note, header_rate, is_guessed, rate_in_header
+from workers.media.film.slices import SliceChecker
 from workers.media.index import Index, ReelScan
 from workers.media.pixels import Layout, chroma_spread
 from workers.media.remote import Place, size_of
 
 COMBED_SHARE = 0.3
 """Share of combed frames from which a film counts as interlaced though its flags do not say so."""
-_FLAGGED_SHARE = 0.05
+FLAGGED_SHARE = 0.05
 _SLACK_SECONDS = 0.5
 """Headers round; sound that ends so much before its promised end is whole."""
 _SLACK_FRAMES = 0.8
 """The same for the picture."""
 _LIMITED_GRAY = {"h264", "hevc", "av1", "libdav1d", "vp9"}
 """Codecs whose samples are of limited range, one channel or three, unless they say otherwise."""
-_BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
+BROADCAST_LINES = {480, 486, 512, 576, 1080, 1088}
 _IDET_FRAMES = 200
 _MOST_PLACES = 50
 """Frames that a message names."""
@@ -78,7 +79,7 @@ def _scan_once(
 ) -> tuple[ReelScan, bool]:
     """Decode a film; returns also whether nothing about it is odd, so that it does not matter how it was decoded."""
     with container.open_film(path, max_pixels=settings.max_pixels, ahead=ahead) as (demuxer, stream):
-        scanner = _FilmScanner(path, demuxer, stream)
+        scanner = FilmScanner(path, demuxer, stream)
         with container.listen(stream) as log:
             for frame in container.frames(demuxer, stream, scanner.on_damage, scanner.on_packet, scanner.on_break):
                 if log.has_concealed():
@@ -90,7 +91,7 @@ def _scan_once(
         return scanner.result(source, log.lack), scanner.is_sound
 
 
-class _FieldDetector:
+class FieldDetector:
     """Asks FFmpeg's idet of the first frames whether they are woven of two fields."""
 
     def __init__(self, stream: VideoStream) -> None:
@@ -102,6 +103,7 @@ class _FieldDetector:
         ).configure()
 
     def add(self, frame: VideoFrame) -> None:
+        """Judge the next frame, or one that waited for it; after so many none is looked at any more."""
         if len(self.kinds) >= _IDET_FRAMES:
             return
         self._graph.vpush(frame)
@@ -118,7 +120,7 @@ class _FieldDetector:
         self.kinds.append("progressive" if is_doubled else kind)
 
 
-def _interlacing(kinds: list[str]) -> str:
+def describe_weave(kinds: list[str]) -> str:
     """Say whether frames look woven from two fields, whatever their flags say; empty when they do not."""
     decisive = [kind for kind in kinds if kind != "undetermined"]
     count = sum(kind in {"tff", "bff"} for kind in decisive)
@@ -166,7 +168,7 @@ def _check_spread(pts: NDArray[np.int64], time_base: Fraction, path: Place) -> N
         )
 
 
-class _FilmScanner:
+class FilmScanner:
     """Collects while a film is decoded; one film's worth of small numbers, no frames."""
 
     def __init__(self, path: Place, demuxer: InputContainer, stream: VideoStream) -> None:
@@ -182,21 +184,30 @@ class _FilmScanner:
         self.incomplete: list[tuple[int, float]] = []
         self.ends_seconds: dict[int, float] = {}
         self.stops_at: int | None = None
-        self.checksums: bool | None = None
+        self.slices = SliceChecker(stream)
         self.breaks: list[tuple[int, float]] = []
         self.rate_guessed = is_guessed(path, demuxer, stream)
-        self.detector: _FieldDetector | None = None
+        self.detector: FieldDetector | None = None
 
     def on_break(self) -> None:
+        """Note that the clock starts again with the next packet of the picture."""
         index = self.stream.index
         self.breaks.append((self.packets[index], self.ends_seconds.get(index, 0.0)))
 
     def on_damage(self, message: str) -> None:
+        """Note what is wrong at the place that decoding has come to."""
         numbers = self.damage.setdefault(message, [])
         if len(self.pts) not in numbers[-1:]:
             numbers.append(len(self.pts))
 
     def on_packet(self, packet: Packet[Any]) -> None:
+        """Look at a packet of any stream."""
+        self.note_times(packet)
+        if packet.size and packet.stream.index == self.stream.index:
+            self._check_payload(packet)
+
+    def note_times(self, packet: Packet[Any]) -> None:
+        """Note when a packet of any stream ends, and whether all of it is there."""
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             if not packet.duration and packet.stream.index == self.stream.index:
@@ -205,24 +216,19 @@ class _FilmScanner:
         if packet.is_corrupt:
             self.incomplete.append((len(self.pts), self.ends_seconds.get(packet.stream.index, 0.0)))
         self.packets[packet.stream.index] += packet.size > 0
-        if packet.size and packet.stream.index == self.stream.index:
-            self._check_payload(packet)
 
     def _check_payload(self, packet: Packet[Any]) -> None:
         if self.opened.format.name in {"yuv4mpegpipe", "dv"} and packet.pos is not None:
             self.stops_at = packet.pos + packet.size
-        if self.stream.codec_context.name == "ffv1":
-            samples = bytes(packet)
-            if self.checksums is None:
-                self.checksums = slices.has_checksums(samples)
-            if self.checksums and slices.count_damaged_slices(samples):
-                self.on_damage("slices fail their checksum")
+        if self.slices.is_damaged(packet):
+            self.on_damage("slices fail their checksum")
 
     def on_frame(self, frame: VideoFrame) -> None:
+        """Look at the next frame; raises ``InputError`` ``MIXED_GEOMETRY``."""
         if self.look is None:
-            self.look = _new_scan(self.path, self.stream, frame)
-            if frame.height in _BROADCAST_LINES or frame.interlaced_frame:
-                self.detector = _FieldDetector(self.stream)
+            self.look = new_scan(self.path, self.stream, frame)
+            if frame.height in BROADCAST_LINES or frame.interlaced_frame:
+                self.detector = FieldDetector(self.stream)
         if (frame.height, frame.width, frame.format.name) != (*self.look.size, self.look.pixel_format):
             shape = f"{frame.width}x{frame.height} {frame.format.name}"
             raise InputError(f"{self.path}, frame {len(self.pts)}: changes to {shape}", code="MIXED_GEOMETRY")
@@ -245,8 +251,12 @@ class _FilmScanner:
         """Whether the film has neither damage nor breaks."""
         return not (self.damage or self.incomplete or self.breaks)
 
-    def result(self, source: Source, lack: str) -> ReelScan:
-        """Return all that was collected; ``lack`` is what the decoder does not know."""
+    def result(self, source: Source, lack: str = "") -> ReelScan:
+        """Say what the film is, once all of it was looked at; ``lack`` is what the decoder does not know.
+
+        Raises:
+            InputError: ``TRUNCATED``, ``CORRUPT`` or ``UNSUPPORTED_PIXELS``.
+        """
         scan, count, damage = self.look, len(self.pts), self._damage_told()
         if scan is None and (lack := lack or container.find_lack(self.damage)):
             message = (
@@ -259,12 +269,12 @@ class _FilmScanner:
                 code="TRUNCATED" if self._shortfall() else "CORRUPT",
             )
         self._set_times(scan, source)
-        if self.flagged > _FLAGGED_SHARE * count:
+        if self.flagged > FLAGGED_SHARE * count:
             scan.interlaced = f"{self.flagged} of {count} frames are flagged as interlaced"
         if self.detector is not None:
             kinds = self.detector.kinds
             scan.field_order = "bottom" if kinds.count("bff") > kinds.count("tff") else "top"
-            scan.interlaced = scan.interlaced or _interlacing(kinds)
+            scan.interlaced = scan.interlaced or describe_weave(kinds)
         scan.audio, scan.timecode = sound.audio_tracks(self.opened), start_timecode(self.opened)
         scan.left_out = side_streams.omissions(self.opened, self.stream)
         if self.transparent or self.stream.metadata.get("alpha_mode") == "1":
@@ -369,7 +379,8 @@ def _header_seconds(stream: Stream, demuxer: InputContainer) -> float:
     return 0.0
 
 
-def _new_scan(path: Place, stream: VideoStream, frame: VideoFrame) -> ReelScan:
+def new_scan(path: Place, stream: VideoStream, frame: VideoFrame) -> ReelScan:
+    """Begin with what the first frame shows and the header says; raises ``InputError`` ``UNSUPPORTED_PIXELS``."""
     tags = {
         "matrix": planes.name_of(frame.colorspace, planes.MATRICES),
         "primaries": planes.name_of(frame.color_primaries, planes.PRIMARIES),

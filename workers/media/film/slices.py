@@ -7,6 +7,10 @@ status and four of CRC, so that the CRC over the whole slice is zero (RFC 9043, 
 from __future__ import annotations
 
 import zlib
+from typing import Any
+
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 _SIZE_BYTES = 3
 _TAIL_BYTES = _SIZE_BYTES + 5
@@ -23,6 +27,22 @@ def count_damaged_slices(packet: bytes) -> int:
     """Return how many slices of a packet with checksums are damaged; all of them count as one where none is found."""
     parts = _split_slices(packet)
     return sum(_crc(part) != 0 for part in parts) if parts else 1
+
+
+class SliceChecker:
+    """Looks at the checksums inside of a film's packets, where it has any."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._has_checksums: bool | None = None if stream.codec_context.name == "ffv1" else False
+
+    def is_damaged(self, packet: Packet[Any]) -> bool:
+        """Whether slices of a picture's packet fail their checksum; the first packet says whether they have one."""
+        if self._has_checksums is False:
+            return False
+        samples = bytes(packet)
+        if self._has_checksums is None:
+            self._has_checksums = has_checksums(samples)
+        return self._has_checksums and bool(count_damaged_slices(samples))
 
 
 def _split_slices(packet: bytes) -> list[bytes]:
