@@ -18,7 +18,7 @@ from db.catalog.stages import STAGES
 from db.catalog.stages.steadiness import DeinterlaceParams
 from db.errors import CODES, InputError
 from db.recipe import Recipe
-from db.records import Assignment, Blob, ReelFacts, SoundFile, Source, TaskResult
+from db.records import Assignment, Blob, ItemView, ReelFacts, SoundFile, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind
 from workers.media import given_mask, planes
