@@ -19,7 +19,7 @@ import structlog
 
 from db import ledger
 from db.child_process import ChildProcess
-from db.errors import DatabaseUnavailable, ReelwrightError
+from db.errors import DatabaseUnavailable, OutageError, ReelwrightError
 from db.scratch import sweep
 from db.session import Database, open_database
 from db.settings import Settings, environment, make_home
@@ -30,6 +30,8 @@ EARLY_SECONDS = 15.0
 """A worker that dies sooner after its start died of starting."""
 EARLY_DEATHS = 4
 """So many of those in a row, and starting more is pointless."""
+_REFUSED = 2
+"""Status of a worker that said why it cannot work: a setting, or a service that does not answer."""
 ERRAND_SECONDS = 3600.0
 """How long an errand may work without a word: a network over a large picture, or a film looked through, takes long."""
 _LEAST_SHARE = 2 * 10**9
@@ -84,7 +86,12 @@ class Fleet:
             log.warning("worker died", slot=slot.number, pid=slot.process.pid, status=status)
             sweep(self.settings.scratch_folder)
             if slot.early_deaths >= EARLY_DEATHS:
-                raise ReelwrightError(f"Workers die right after their start (status {status}); {self._log_hint()}")
+                message = f"Workers die right after their start (status {status}); {self._log_hint()}"
+                if status == _REFUSED:
+                    raise OutageError(
+                        message, code="WORKER_FAULT", remedy="Correct what they say there, then start again."
+                    )
+                raise ReelwrightError(message)
             slot.boot_id = uuid.uuid4().hex[:12]
             slot.process, slot.started_at = self._spawn(slot.number, slot.boot_id), time.monotonic()
 

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from db.errors import DiskFull, InputError, TransientError
+from db.errors import DiskFull, InputError, StoreUnavailable, TransientError
 from db.settings import Settings
 from db.store import open_store
 from db.writable import check_writable
@@ -54,11 +54,13 @@ def check_workplaces(settings: Settings) -> None:
 
 
 def _try_store(settings: Settings) -> None:
-    store = open_store(settings)
     try:
+        store = open_store(settings)
         store.put_bytes(f"{_PROBE}run", b"reelwright")
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{settings.store}: {error.message}") from error
     except TransientError as error:
         remedy = "Give the user of these credentials the right to write there, or another place with store_uri."
-        raise TransientError(f"Nothing can be written to {store.uri}: {error.message}", remedy=remedy) from error
+        raise TransientError(f"Nothing can be written to {settings.store}: {error.message}", remedy=remedy) from error
     with suppress(TransientError):  # who may not remove what is there can work nevertheless
         store.delete(_PROBE)

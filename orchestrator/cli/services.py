@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from db.errors import OutageError
+from db.errors import DiskFull
 from db.logs import log_to
 from db.settings import Settings
 from db.writable import check_writable
@@ -41,7 +41,7 @@ def worker(
     require_worker_extra()
     settings = cli_context(context).settings(slots=slots, device=device)
     check_home(settings)
-    with suppress(OutageError):  # a service waits
+    with suppress(DiskFull):  # which is waited for
         check_workplaces(settings)
     log_to(sys.stderr, settings.log_level)
     with _stop_on_signal() as stop:
@@ -102,7 +102,7 @@ def serve(
 
 def _check_folders(settings: Settings) -> None:
     check_home(settings)
-    with suppress(OutageError):  # room may come
+    with suppress(DiskFull):  # which is waited for
         check_writable(settings.scratch_folder, "the setting scratch" if settings.scratch else "--home")
         check_writable(settings.home / "uploads", "--home")
 

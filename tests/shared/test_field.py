@@ -47,7 +47,7 @@ STILLS = [
     FieldFile("dpx_y10_unpadded_scanity.dpx"),
     FieldFile("dpx_y10_padded_control.dpx"),
     FieldFile("animated.webp", says="4 more pages of the file were left out."),
-    FieldFile("stereo_pair.mpo", fields={"kind": "still"}),  # copied whole: nothing is left out
+    FieldFile("stereo_pair.mpo"),  # copied whole: nothing is left out
     FieldFile("lzma.tif"),
     FieldFile("jpeg_12bit.jpg", "UNSUPPORTED_PIXELS", "JPEG of 12 bits"),
     FieldFile("jpeg_bitrot.jpg", "CORRUPT", "premature end of data segment, noticed in row 128"),

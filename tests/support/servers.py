@@ -98,15 +98,15 @@ class Redis(Process):
 
 
 class S3(Process):
-    """An S3 server on a temporary folder."""
+    """An S3 server on a temporary folder, with more options of rclone's where they are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="s3-"))
         rclone = Path(sys.executable).parent / "rclone"
         super().__init__(
             lambda port: [
                 str(rclone), "serve", "s3", "--config", "/dev/null", "--auth-key", f"{S3_KEY},{S3_SECRET}",
-                "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off", str(self.folder),
+                "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off", *options, str(self.folder),
             ]
         )  # fmt: skip
 
@@ -143,8 +143,8 @@ def redis() -> Iterator[Redis]:
 
 
 @contextmanager
-def s3() -> Iterator[S3]:
-    server = S3()
+def s3(*options: str) -> Iterator[S3]:
+    server = S3(*options)
     try:
         yield server
     finally:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from db import session
-from db.errors import InputError
+from db.errors import InputError, OutageError
 from db.placing import LIST_NAME
 from db.settings import Settings, load
 from db.store import open_store
 from orchestrator import cli
 from orchestrator.cli.places import check_workplaces
-from orchestrator.exit_codes import BAD_INPUT, OK, REFUSED, UNAVAILABLE
+from orchestrator.exit_codes import BAD_INPUT, OK, REFUSED, UNAVAILABLE, exit_code
+from tests.support import servers
 from tests.support.finished import finish
 from tests.support.humble import as_nobody, open_folder
 
@@ -152,3 +153,14 @@ def test_a_disk_that_takes_no_more_half_way_leaves_nothing_of_a_bag(
     assert (code, refused["error"]["code"]) == (UNAVAILABLE, "NO_SPACE")
     assert "another place with --out" in refused["error"]["remedy"]
     assert sorted(tmp_path.iterdir()) == there
+
+
+def test_a_bucket_that_takes_nothing_is_named_before_any_work(tmp_path: Path) -> None:
+    with servers.s3("--read-only") as server:
+        (server.folder / "bucket").mkdir()
+        with pytest.raises(OutageError, match="s3://bucket/archive") as caught:
+            check_workplaces(Settings(home=tmp_path, store_uri="s3://bucket/archive", **server.settings))
+        assert exit_code(caught.value) == UNAVAILABLE
+    with servers.s3() as server:
+        check_workplaces(Settings(home=tmp_path, store_uri="s3://bucket/archive", **server.settings))
+        assert [path.name for path in server.folder.rglob("*")] == ["bucket"]
