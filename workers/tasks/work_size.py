@@ -2,7 +2,7 @@
 
 What a still needs was measured as the peak of resident memory (``VmHWM``) of a process that restores one, by the slope
 between pictures of 10 and of 40 megapixels of 8 bits, on one core. In strips a pixel took at the peak, with one channel
-and with three: by ``identity`` 2 and 6 bytes, by ``conservation`` 10 and 9. Whole, between pictures of 1 and 4
+and with three: by ``identity`` 1 and 4 bytes, by ``conservation`` 10 and 9. Whole, between pictures of 1 and 4
 megapixels: by ``old-photo``, whose networks colour and clean, 233 and 127, by ``upscale`` 21 and 47 for a pixel that
 comes out. Here stands the least, so that nothing is refused that could be done: what needs more ends in
 ``OUT_OF_MEMORY``.
@@ -18,7 +18,7 @@ from db.recipe import Recipe
 from db.records import MOST_MADE
 from db.settings import Settings
 
-_PIXEL_BYTES, _STRIP_PIXEL_BYTES = {1: 20, 3: 44}, {1: 2, 3: 6}
+_PIXEL_BYTES, _STRIP_PIXEL_BYTES = {1: 20, 3: 44}, {1: 1, 3: 3}
 """Least that a pixel of so many channels takes, in a picture that is whole in memory and in a still that is not."""
 _PROCESS_BYTES = 900_000_000
 """What a worker takes before it holds a picture: libraries, interpreter, threads."""

@@ -29,6 +29,7 @@ from workers.media.stills.photo import (
     decoding_fault,
     is_truncation,
     matching_profile,
+    scale_codes,
     to_export_samples,
     upright,
 )
@@ -43,6 +44,9 @@ _LOSSY_EXR = ("b44", "dwa", "pxr24")
 _NAMES = {"exr": "openexr"}
 """What OpenImageIO calls a format where that differs."""
 _TYPES = {"uint8": 8, "uint16": 16, "half": 16, "float": 32}
+_DTYPES = {"uint8": np.uint8, "uint16": np.uint16, "half": np.float16, "float": np.float32}
+_PARTS, _FEWEST_ROWS = 16, 256
+"""How many times rows of a large picture are asked for, and how many of a small one at once."""
 _PHOTOMETRICS, _INKS = range(7), 5
 """Grey, RGB, palette, mask, CMYK and YCbCr; the others (Lab, raw of cameras) are no pictures yet."""
 # Set anew by the writer for the picture that it writes, or true of the old pixels only.
@@ -118,7 +122,7 @@ def read(path: Path, head: StillHeader, page: int = 0, opened: Any = None, *, ac
         raise InputError(f"{path}: holds samples that are no numbers, or endless ones", code="CORRUPT")
     if 8 < head.depth_bits < 16:
         # The reader stretches 10 and 12 bits to 16; this gives back the samples that are in the file.
-        samples = np.rint(samples * (np.float64(2**head.depth_bits - 1) / 65535)).astype(np.uint16)
+        samples = scale_codes(samples, np.float64(2**head.depth_bits - 1) / 65535)
     _count_from_black(samples, spec, head.depth_bits)
     upright_samples = upright(samples, spec.get_int_attribute("Orientation", 1))
     alpha = np.ascontiguousarray(upright_samples[..., spec.alpha_channel]) if spec.alpha_channel >= 0 else None
@@ -175,10 +179,9 @@ def _decode(
     reader: Any, spec: Any, page: int, path: Path, *, accept_damaged: bool
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Return samples ``(H, W, C)``, and a note where damage was accepted: what cannot be decoded is black then."""
-    samples = reader.read_image(page, 0, 0, spec.nchannels, spec.format)
-    error = reader.geterror()
+    samples, error = _read_rows(reader, spec, page)
     if samples is not None and not error:
-        return np.array(samples).reshape(spec.height, spec.width, spec.nchannels), ()
+        return samples, ()
     fault = decoding_fault(path, error_text(ValueError(error or "cannot be decoded")))
     if accept_damaged and fault.code in {"TRUNCATED", "CORRUPT"}:
         parts, lost = _parts(reader, spec, page)
@@ -190,10 +193,31 @@ def _decode(
     raise fault
 
 
+def _read_rows(reader: Any, spec: Any, page: int) -> tuple[NDArray[Any] | None, str]:
+    """Return samples ``(H, W, C)``, or none and what the reader says of it.
+
+    Read at once, a picture lies in memory twice for a moment, which is the most that a large scan takes at any time. In
+    tiles, or plane by plane, it would be decoded again and again for its parts.
+    """
+    if spec.tile_width or spec.get_string_attribute("planarconfig") == "separate":
+        samples = reader.read_image(page, 0, 0, spec.nchannels, spec.format)
+        whole = None if samples is None else np.require(samples, requirements="W")
+        return None if whole is None else whole.reshape(spec.height, spec.width, spec.nchannels), reader.geterror()
+    out = np.empty((spec.height, spec.width, spec.nchannels), _DTYPES[str(spec.format)])
+    step = max(_FEWEST_ROWS, spec.height // _PARTS)
+    for top in range(0, spec.height, step):
+        bottom = min(top + step, spec.height)
+        rows = reader.read_scanlines(page, 0, spec.y + top, spec.y + bottom, 0, 0, spec.nchannels, spec.format)
+        error: str = reader.geterror()
+        if rows is None or error:
+            return None, error
+        out[top:bottom] = np.asarray(rows).reshape(bottom - top, spec.width, spec.nchannels)
+    return out, ""
+
+
 def _parts(reader: Any, spec: Any, page: int) -> tuple[NDArray[Any], int]:
     """Return what can be decoded piece by piece, black elsewhere, and how many pixels cannot."""
-    dtype = {"uint8": np.uint8, "uint16": np.uint16, "half": np.float16, "float": np.float32}[str(spec.format)]
-    samples, lost = np.zeros((spec.height, spec.width, spec.nchannels), dtype), 0
+    samples, lost = np.zeros((spec.height, spec.width, spec.nchannels), _DTYPES[str(spec.format)]), 0
     across, down = spec.tile_width or spec.width, spec.tile_height or 1
     for top in range(0, spec.height, down):
         for left in range(0, spec.width, across):
