@@ -18,11 +18,13 @@ from db.local_paths import FILE, disk_path
 from db.recipe import Pin, PinnedFile, Recipe
 from db.records import Blob, ItemResult, Record, read_column, read_object, read_word
 from db.session import Database
-from db.states import ItemState, JobState, Outcome, TaskState
+from db.states import TASK_LIVE, ItemState, JobState, Outcome, TaskState
 from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Weights, Worker
 
 LATEST_ATTEMPTS = 100
 """How many attempts are looked at for what work waits for."""
+MOST_WORKERS = 256
+"""Worker processes that one machine may have."""
 PAGE = 1000
 """Rows read at once when items are streamed."""
 
@@ -283,6 +285,17 @@ def workers(db: Database) -> list[WorkerRow]:
             WorkerRow(row.boot_id, row.host, row.pid, row.device, row.signature, row.state, row.age)
             for row in connection.execute(statement)
         ]
+
+
+def useful_workers(db: Database) -> int:
+    """Return how many workers open tasks could keep busy: one a bundle of stills, any number where there is a reel."""
+    live = select(Task.item_id).join(Job, Job.id == Task.job_id)
+    live = live.where(Task.state.in_(TASK_LIVE), Job.state.in_((JobState.INGESTING, JobState.READY, JobState.RUNNING)))
+    with db.read() as connection:
+        if connection.execute(live.where(Task.item_id.is_not(None)).limit(1)).first() is not None:
+            return MOST_WORKERS
+        rows = connection.execute(live.limit(MOST_WORKERS)).all()
+    return max(1, len(rows))
 
 
 def outage(db: Database, job_id: int) -> str:

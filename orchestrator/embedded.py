@@ -47,7 +47,8 @@ def run_job(
     with _own_home(settings, database, store, on_upkeep) as (loop, fleet):
         if _is_over(database, job_id):
             return progress.job(database, job_id).state
-        with _working_fleet(loop, fleet):
+        # A worker takes seconds to start, and as many start beside one another as there are cores to do it.
+        with _working_fleet(loop, fleet, progress.useful_workers(database)):
             _run_until_over(settings, loop, fleet, job_id, on_progress)
     on_progress(progress.progress(database, job_id), "")
     return progress.job(database, job_id).state
@@ -99,9 +100,9 @@ def _own_home(
 
 
 @contextmanager
-def _working_fleet(loop: Loop, fleet: Fleet) -> Iterator[None]:
-    """Have workers while something goes on."""
-    fleet.start()
+def _working_fleet(loop: Loop, fleet: Fleet, count: int | None = None) -> Iterator[None]:
+    """Have workers while something goes on; ``count`` of them at first, if it is given."""
+    fleet.start(count)
     try:
         yield
     finally:
@@ -125,10 +126,11 @@ def _run_until_over(
     row = progress.progress(loop.database, job_id)
     while True:
         busy = loop.tick()
-        if time.monotonic() - looked_at > SHOW_SECONDS:
+        if time.monotonic() - looked_at > SHOW_SECONDS or _has_ended(loop.database, job_id):
             looked_at = time.monotonic()
             fleet.restart_dead()
             try:
+                fleet.grow(progress.useful_workers(loop.database))
                 row = progress.progress(loop.database, job_id)
                 on_progress(row, loop.waits_for or progress.outage(loop.database, job_id))
                 if _is_over(loop.database, job_id):
@@ -149,6 +151,12 @@ def _check_taken_in(database: Database, job_id: int) -> None:
             remedy="If no submission of it is at work, submit the manifest again with the same recipe, and it goes on; "
             f"or end the job with `reelwright cancel {job_id}`.",
         )
+
+
+def _has_ended(database: Database, job_id: int) -> bool:
+    with suppress(OutageError):
+        return _is_over(database, job_id)
+    return False
 
 
 def _is_over(database: Database, job_id: int) -> bool:

@@ -61,11 +61,15 @@ class Fleet:
     """Where their logs go; none leaves them on standard error."""
     slots: list[_Slot] = field(default_factory=list)
 
-    def start(self) -> None:
-        """Start one process a slot, after what earlier ones left is gone."""
+    def start(self, count: int | None = None) -> None:
+        """Start one process a slot, or ``count`` of them at first, after what earlier ones left is gone."""
         make_home(self.settings)  # before any folder in it is made, which would be as wide as the umask lets
         sweep(self.settings.scratch_folder)
-        for number in range(slot_count(self.settings)):
+        self.grow(slot_count(self.settings) if count is None else count)
+
+    def grow(self, count: int) -> None:
+        """Have at least ``count`` processes, as far as there are slots."""
+        for number in range(len(self.slots), min(count, slot_count(self.settings))):
             boot_id = uuid.uuid4().hex[:12]
             self.slots.append(_Slot(number, self._spawn(number, boot_id), boot_id, time.monotonic()))
 

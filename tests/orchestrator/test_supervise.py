@@ -61,3 +61,19 @@ def test_workers_and_errands_are_told_their_share(
     supervise.Fleet(house, home_database).start()
     supervise.start_errand(house, "probe")
     assert told == [str(share(3, set_mb))] * 4
+
+
+def test_a_fleet_grows_to_what_is_useful_and_no_further_than_its_slots(
+    home_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, env, **__: told.append(env["REELWRIGHT_BOOT_ID"]) or object())
+    fleet = supervise.Fleet(Settings(home=tmp_path, slots=3), home_database)
+    fleet.start(1)
+    assert len(told) == 1
+    fleet.grow(2)
+    fleet.grow(1)
+    assert [slot.number for slot in fleet.slots] == [0, 1]
+    fleet.grow(256)
+    assert [slot.boot_id for slot in fleet.slots] == told
+    assert len(set(told)) == 3

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from db.errors import WorkError
@@ -29,7 +27,7 @@ from workers.media.film.timing import Clock
 from workers.media.sequences import write as sequence_write
 from workers.media.source import locate, locate_sound
 from workers.media.stills import xmp
-from workers.tasks import ai_marking, gates, pace, read_back, repair_masks, scoring, step_changes, timeline
+from workers.tasks import ai_marking, gates, pace, read_back, repair_masks, score_table, scoring, step_changes, timeline
 from workers.workbench import Workbench
 
 _BLOCKS_HERE = "blocks"
@@ -275,16 +273,6 @@ def _write_scores(
     # Segments that were taken over hold the values of neighbours too, which are made anew.
     names = sorted(set.intersection(*(set(part) for part in segment_values)))
     values = {name: np.concatenate([part[name] for part in segment_values]) for name in names} | pair_values
-    count = len(next(iter(values.values())))
-    seconds = [clock.seconds(number) for number in range(count)]
-    table = pa.table(
-        {
-            "frame": pa.array(np.arange(count, dtype=np.int64)),
-            "seconds": pa.array([float(time) for time in seconds], pa.float64()),
-            "pts": pa.array([str(time) for time in seconds], pa.string()),
-            **{name: pa.array(series) for name, series in values.items()},
-        }
-    )
     path = bench.scratch / "scores.parquet"
-    pq.write_table(table, path)
+    score_table.write(path, values, clock)
     return values, bench.put("scores.parquet", path)

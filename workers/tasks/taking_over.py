@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from db.errors import WorkError
 from db.records import Assignment, Blob, EarlierResult, TaskResult
 from workers.media import index
 from workers.media.errors import reading, writing
 from workers.media.film.ffv1 import BITEXACT
-from workers.tasks import repair_masks
+from workers.tasks import repair_masks, score_table
 from workers.workbench import Workbench
-
-_CLOCK = ("frame", "seconds", "pts")
-"""Columns of the scores that assembling makes anew."""
 
 
 def has_part(base: EarlierResult, start: int, stop: int) -> bool:
@@ -42,7 +35,7 @@ def take_over_segment(assignment: Assignment, base: EarlierResult, bench: Workbe
     outputs = {"chunk": _copy(base.outputs["master"], "chunk.mkv", span, item.facts.rate, bench)}
     for name in repair_masks.wanted_names(item.recipe).values():
         outputs[name] = _copy(base.outputs[name], f"{name}.mkv", span, item.facts.rate, bench)
-    scores = _scores(bench.store.read(base.outputs["scores"]), span)
+    scores = score_table.read(bench.store.read(base.outputs["scores"]), span)
     outputs["scores"] = bench.put_bytes("scores.npz", index.pack(**scores))
     bench.advance(span[1] - span[0])
     return TaskResult(outputs=outputs, frames=span[1] - span[0])
@@ -79,9 +72,3 @@ def _packets(path: Path, span: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
             number += 1
             if number >= span[1]:
                 return
-
-
-def _scores(parquet: bytes, span: tuple[int, int]) -> dict[str, NDArray[np.float64]]:
-    table = pq.read_table(io.BytesIO(parquet))
-    names = [name for name in table.column_names if name not in _CLOCK]
-    return {name: table[name].to_numpy()[span[0] : span[1]] for name in names}

@@ -257,3 +257,11 @@ def test_a_survey_completes_the_facts_and_its_measures_go(desk: Desk) -> None:
     assert (view.item.facts, view.done) == (facts(23), {TaskKind.PROBE: 1, TaskKind.MERGE: 1})
     ledger.fold_counters(desk.db)
     assert progress.progress(desk.db, job_id).frames_total == 23
+
+
+@pytest.mark.parametrize("with_reel", [False, True])
+def test_as_many_workers_are_of_use_as_there_are_bundles_and_any_number_for_a_reel(desk: Desk, with_reel: bool) -> None:
+    assert progress.useful_workers(desk.db) == 1
+    desk.submit([still(0), still(1), still(2), *([reel(3)] if with_reel else [])])
+    bundles = len([task for task in desk.open_tasks() if task.item_id is None])
+    assert progress.useful_workers(desk.db) == (progress.MOST_WORKERS if with_reel else bundles)
