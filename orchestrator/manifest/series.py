@@ -23,6 +23,8 @@ Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _PAIRS = 4
 LEAST_LIKENESS = 0.4
 """Films in our test media reach 0.46 at the least, whichever five frames are looked at; photographs 0.26 at most."""
+MOST_APART_SECONDS = 600
+"""Between neighbours: who photographs a film frame by frame is quicker, and what is taken in a row is not looked at."""
 _SHOWN = 5
 
 
@@ -104,6 +106,10 @@ def _verdict(answer: Mapping[str, Any]) -> SeriesVerdict:
     values = answer.get("likeness", ())
     if sizes and max(sizes.values()) <= sizes.total() // 2:
         return SeriesVerdict(False, "their sizes differ")
+    if len(answer.get("cameras", ())) > 1:
+        return SeriesVerdict(False, "several cameras took them")
+    if median(answer.get("apart_seconds") or [0]) > MOST_APART_SECONDS:
+        return SeriesVerdict(False, "by their EXIF neighbours were taken long after one another")
     if not values:
         return SeriesVerdict(False, "nothing can be compared in them")
     likeness = median(values)

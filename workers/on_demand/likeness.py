@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from db.settings import Settings
 from db.states import ItemKind
 from workers.media.source import local_still
 from workers.media.stills import files
+from workers.media.stills.exposures import Exposure, read_exposure
 
 _SIDE_PX, _BLOCK_PX = 48, 12
 _INSIDE = slice(_SIDE_PX // 8, _SIDE_PX * 7 // 8)
@@ -34,31 +35,46 @@ def compare_pairs(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
     Returns:
         ``sizes``, one ``[width, height]`` a picture that could be read; ``likeness``, one number a pair of which both
-        could: see :func:`likeness`.
+        could: see :func:`likeness`; ``cameras``, the names of all that took one; ``apart_seconds``, one number a pair
+        of which both say when they were taken.
     """
     with TemporaryDirectory(prefix="reelwright-look-") as folder:
         sights = [_sight(uri, order["roots"], settings, Path(folder)) for uri in order["uris"]]
-    sizes = [list(size) for size, _ in filter(None, sights)]
+    seen = [sight for sight in sights if sight is not None]
     pairs = [
-        (pair[0][1], pair[1][1])
-        for pair in zip(sights[::2], sights[1::2], strict=False)
-        if pair[0] is not None and pair[1] is not None
+        (one, two) for one, two in zip(sights[::2], sights[1::2], strict=False) if one is not None and two is not None
     ]
-    return {"sizes": sizes, "likeness": [likeness(first, second) for first, second in pairs]}
+    taken = [(one.exposure.taken, two.exposure.taken) for one, two in pairs]
+    return {
+        "sizes": [list(sight.size) for sight in seen],
+        "likeness": [likeness(one.gray, two.gray) for one, two in pairs],
+        "cameras": sorted({sight.exposure.camera for sight in seen} - {""}),
+        "apart_seconds": [abs(one - two) for one, two in taken if one is not None and two is not None],
+    }
 
 
-def _sight(
-    uri: str, roots: Sequence[str] | None, settings: Settings, scratch: Path
-) -> tuple[tuple[int, int], NDArray[np.float32]] | None:
-    """Return a picture's width and height and its grey, ``(48, 48)``; none where it cannot be read."""
+class _Sight(NamedTuple):
+    """A picture, as far as it is compared."""
+
+    size: tuple[int, int]
+    """Width and height."""
+    gray: NDArray[np.float32]
+    """``(48, 48)``."""
+    exposure: Exposure
+
+
+def _sight(uri: str, roots: Sequence[str] | None, settings: Settings, scratch: Path) -> _Sight | None:
+    """Look at a picture; none where it cannot be read."""
     source = Source(uri=uri, kind=ItemKind.STILL, roots=roots)
     try:
-        photo = files.read(local_still(source, settings, scratch), settings, accept_damaged=True)
+        path = local_still(source, settings, scratch)
+        photo = files.read(path, settings, accept_damaged=True)
     except InputError:
         return None
     height, width = photo.samples.shape[:2]
     small = cv2.resize(photo.samples.astype(np.float32), (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
-    return (width, height), np.nan_to_num(np.atleast_3d(small).mean(axis=2, dtype=np.float32))
+    gray = np.nan_to_num(np.atleast_3d(small).mean(axis=2, dtype=np.float32))
+    return _Sight((width, height), gray, read_exposure(path))
 
 
 def likeness(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from db.settings import Settings
 from workers.on_demand.likeness import compare_pairs
@@ -92,3 +93,17 @@ def test_colour_and_depth_do_not_matter(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.tif"), deep)
     cv2.imwrite(str(tmp_path / "b.tif"), np.roll(deep, 2, axis=1))
     assert _compared([tmp_path / "a.tif", tmp_path / "b.tif"])["likeness"][0] > 0.8
+
+
+def test_what_exif_says_of_camera_and_time_is_told(tmp_path: Path) -> None:
+    paths = _film(tmp_path, ".jpg")
+    for number, path in enumerate(paths[:6]):
+        exif = Image.Exif()
+        exif[0x010F], exif[0x0110] = "Maker", f"Model {number // 4}"
+        exif.get_ifd(0x8769)[0x9003] = f"2020:05:01 12:{number:02d}:00" if number != 3 else "never"
+        Image.open(path).save(path, exif=exif)
+    found = compare_pairs({"uris": [str(path) for path in paths], "roots": [str(tmp_path)]}, Settings())
+    assert found["cameras"] == ["Maker Model 0", "Maker Model 1"]
+    assert found["apart_seconds"] == [60, 60]
+    paths[0].write_bytes(paths[0].read_bytes().replace(b"Exif", b"Exjf"))
+    assert len(_compared(paths)["likeness"]) == 4
