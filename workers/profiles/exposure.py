@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.frames import Shot
-from workers.ops import planes
+from workers.ops import codes, planes
 from workers.ops.planes import Plane, Planes
 
 PERCENTILES = (0.5, 2.0, 10.0, 25.0, 50.0, 75.0, 90.0, 98.0, 99.5)
@@ -42,8 +42,21 @@ def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[s
 
 def _levels(luma: Plane) -> NDArray[np.float64]:
     """Read percentiles off a fine histogram: exact to a fraction of 1/4096, and far cheaper than sorting."""
-    index = np.clip(luma.ravel() * _BINS, 0, _BINS - 1).astype(np.intp)
-    below = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=_BINS))]) / index.size * 100
+    below = np.concatenate([[0], np.cumsum(_histogram(luma))]) / luma.size * 100
     # Empty bins repeat a share; the least rise keeps the reading unique without moving it.
     below += np.arange(_BINS + 1) * 1e-12
     return np.interp(PERCENTILES, below, np.arange(_BINS + 1) / _BINS)
+
+
+def _histogram(luma: Plane) -> NDArray[np.intp]:
+    """Return how many pixels lie in each of 4,096 equal steps from 0 to 1; the first and last have what is outside."""
+    coded = codes.to_codes(luma)
+    if coded is None:
+        return np.bincount(_bins(luma.ravel()), minlength=_BINS)
+    counts = np.zeros(_BINS, np.intp)
+    np.add.at(counts, _bins(coded.values), np.bincount(coded.codes.ravel(), minlength=len(coded.values)))
+    return counts
+
+
+def _bins(values: NDArray[np.float32]) -> NDArray[np.intp]:
+    return np.clip(values * _BINS, 0, _BINS - 1).astype(np.intp)

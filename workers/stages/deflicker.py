@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from db.catalog.stages.steadiness import DeflickerParams
 from workers.frames import Clip, Reel
-from workers.ops import planes
+from workers.ops import codes, planes
 from workers.ops.planes import Plane
 
 _LEAST_STEP = 1e-3
@@ -67,6 +67,13 @@ def _tone_curve(current: Levels, steady: Levels) -> tuple[Levels, Levels]:
 
 def _apply_curve(luma: Plane, before: Levels, after: Levels) -> Plane:
     """Apply the curve; beyond its ends black and white of the source stay where they are as far as possible."""
+    coded = codes.to_codes(luma)
+    if coded is not None:
+        return np.take(_bend(coded.values, before, after), coded.codes)
+    return _bend(luma, before, after)
+
+
+def _bend(luma: Plane, before: Levels, after: Levels) -> Plane:
     low, high = min(0.0, before[0] - _LEAST_STEP), max(1.0, before[-1] + _LEAST_STEP)
     before = np.concatenate([[low], before, [high]])
     after = np.concatenate([[min(low, after[0])], after, [max(high, after[-1])]])

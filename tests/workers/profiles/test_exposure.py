@@ -20,3 +20,13 @@ def test_mean_color_is_kept_and_grey_has_three_equal_ones() -> None:
     np.testing.assert_allclose(color, frame.mean((1, 2)).numpy(), atol=1e-5)
     grey = exposure.measure(planes.from_frame(film(1)[0]), None)["color"]
     assert grey[0] == grey[1] == grey[2]
+
+
+def test_pictures_of_few_values_are_counted_as_others_are() -> None:
+    codes = np.random.default_rng(1).integers(0, 256, (1, 60, 80)).astype(np.float32)
+    for picture in (codes / np.float32(255), (codes - 16) / np.float32(219)):
+        levels = exposure.measure(picture, None)["levels"]
+        index = np.clip(picture.ravel() * 4096, 0, 4095).astype(int)
+        below = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=4096))]) / index.size * 100
+        below += np.arange(4097) * 1e-12
+        assert np.array_equal(levels, np.interp(exposure.PERCENTILES, below, np.arange(4097) / 4096))

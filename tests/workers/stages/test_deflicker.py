@@ -60,3 +60,17 @@ def test_order_of_brightness_is_never_turned() -> None:
 def test_a_still_and_a_reel_without_a_profile_come_back_as_they_are() -> None:
     frames = film(1)
     assert torch.equal(stages.apply(step("deflicker"), clip(frames), 0, 1, STILL), frames)
+
+
+def test_samples_of_eight_bits_are_looked_up_to_the_same_bits() -> None:
+    codes = np.random.default_rng(2).integers(20, 200, (6, 1, 37, 50)).astype(np.float32)
+    codes[::2] *= 0.9
+    frames = torch.from_numpy(np.rint(codes) / np.float32(255))
+    others = frames.clone()
+    others[..., -1, -1] += 1e-6  # one pixel, for which nothing can be looked up
+    shots = ((0, 6),)
+    looked_up, computed = (
+        stages.apply(step("deflicker"), clip(each), 0, 6, reel(frames, shots)) for each in (frames, others)
+    )
+    assert torch.equal(looked_up[..., :-1, :], computed[..., :-1, :])
+    assert not torch.equal(looked_up, frames)
