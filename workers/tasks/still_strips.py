@@ -100,6 +100,7 @@ def restore(
         restored, source = work.strip(low, high, ledger.note_of(low, high))
         scores.add(restored, source)
         output.put(restored if restored is not source else None, low, high)
+        bench.advance()
     ledger.tell(recorder, photo)
     return RestoredStill(output.photo(), scores.values() | recorder.values(), ledger.masks)
 

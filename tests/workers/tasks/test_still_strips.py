@@ -124,3 +124,9 @@ def test_a_large_still_is_never_whole_in_floats(bench: Workbench) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 * page.samples.size
+
+
+def test_each_strip_tells_that_work_moved_on_even_where_no_step_does_anything(bench: Workbench) -> None:
+    told: list[int] = []
+    in_strips(replace(bench, report=told.append), photo(90, 60, 1, "png"), parse("[]", "r"), 16)
+    assert len(told) == 6
