@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,21 +23,34 @@ class Coded(NamedTuple):
     values: NDArray[np.float32]
     """``(256,)``: ``values[codes]`` is the plane, to the bit."""
 
+    def look_up(self, table: Plane) -> Plane:
+        """Return the plane in which each value is that of ``table`` ``(256,)`` float32."""
+        plane: Plane = cv2.LUT(self.codes, table)
+        return plane
+
 
 def to_codes(plane: Plane) -> Coded | None:
     """Return a plane ``(H, W)`` float32 as the samples of 8 bits that it was made of; none where it was not."""
     for low, span in _SCALES:
-        values = (np.arange(256, dtype=np.float32) - np.float32(low)) / np.float32(span)
-        if _fits(plane[:: max(1, len(plane) // _TRIED_ROWS)], values, low, span) is not None:
-            codes = _fits(plane, values, low, span)
+        few = plane[:: max(1, len(plane) // _TRIED_ROWS)]
+        if _fitting_codes(few, low, span) is not None:
+            codes = _fitting_codes(plane, low, span)
             if codes is not None:
-                return Coded(codes, values)
+                return Coded(codes, _values(np.arange(256, dtype=np.uint8), low, span))
     return None
 
 
-def _fits(plane: Plane, values: NDArray[np.float32], low: float, span: float) -> NDArray[np.uint8] | None:
+def _values(codes: NDArray[np.uint8], low: float, span: float) -> NDArray[np.float32]:
+    """Return what samples stand for, by the very operations of ``workers.media.pixels``."""
+    values = codes.astype(np.float32)
+    values -= np.float32(low)
+    values /= np.float32(span)
+    return values
+
+
+def _fitting_codes(plane: Plane, low: float, span: float) -> NDArray[np.uint8] | None:
     codes = plane * np.float32(span)
     codes += np.float32(low + 0.5)
     with np.errstate(invalid="ignore"):
         found = np.clip(codes, 0, 255, out=codes).astype(np.uint8)
-    return found if np.array_equal(np.take(values, found), plane) else None
+    return found if np.array_equal(_values(found, low, span), plane) else None

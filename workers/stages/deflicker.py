@@ -69,7 +69,7 @@ def _apply_curve(luma: Plane, before: Levels, after: Levels) -> Plane:
     """Apply the curve; beyond its ends black and white of the source stay where they are as far as possible."""
     coded = codes.to_codes(luma)
     if coded is not None:
-        return np.take(_bend(coded.values, before, after), coded.codes)
+        return coded.look_up(_bend(coded.values, before, after))
     return _bend(luma, before, after)
 
 
