@@ -22,7 +22,7 @@ from db.errors import InputError
 from db.records import LEAST_RATE, Source
 from db.settings import Settings
 from workers.media import planes
-from workers.media.film import container, fields, side_streams, sound, texts
+from workers.media.film import asf, container, fields, side_streams, sound, texts
 from workers.media.film.rates import MOST_RATE, guess_note, header_rate, is_guessed, rate_in_header
 from workers.media.film.slices import SliceChecker
 from workers.media.index import Index, ReelScan
@@ -32,6 +32,8 @@ from workers.media.remote import Place, size_of
 COMBED_SHARE = 0.3
 """Share of combed frames from which a film counts as interlaced though its flags do not say so."""
 FLAGGED_SHARE = 0.05
+_TELLING = {"asf", "mxf"}
+"""Containers whose header tells how long the picture is; of an MXF that was never closed it does not."""
 _SLACK_SECONDS = 0.5
 """Headers round; sound that ends so much before its promised end is whole."""
 _SLACK_FRAMES = 0.8
@@ -329,6 +331,8 @@ class FilmScanner:
         """Say what the header promises and the file does not hold; empty when it holds everything."""
         if self.stops_at not in (None, size_of(self.path)):
             return "the last frame is incomplete"
+        if self.opened.format.name == "asf" and (lacking := asf.shortfall(self.path)):
+            return lacking
         for stream in (self.stream, *self.opened.streams.audio):
             end, frame = self.ends_seconds.get(stream.index, 0.0), float(1 / header_rate(self.stream))
             slack = _SLACK_FRAMES * frame if stream is self.stream else _SLACK_SECONDS
@@ -373,8 +377,8 @@ def _header_seconds(stream: Stream, demuxer: InputContainer) -> float:
     tag = re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)\d*", stream.metadata.get("DURATION", ""))
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
-    if demuxer.format.name == "asf" and stream.type == "video":
-        # FFmpeg's length of the whole counts the time before the first frame twice.
+    if demuxer.format.name in _TELLING and stream.type == "video":
+        # Of ASF, FFmpeg's length of the whole counts the time before the first frame twice.
         return float((stream.duration or 0) * (stream.time_base or 0))
     return 0.0
 

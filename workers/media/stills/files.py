@@ -26,7 +26,17 @@ from workers.media import pixels
 from workers.media.errors import reading, writing
 from workers.media.pixels import Picture
 from workers.media.source import check_file
-from workers.media.stills import damage, dpx, metadata, openimage, pillow, tiff_layout, tiff_tags, unsaid
+from workers.media.stills import (
+    damage,
+    dpx,
+    jpeg2000_boxes,
+    metadata,
+    openimage,
+    pillow,
+    tiff_layout,
+    tiff_tags,
+    unsaid,
+)
 from workers.media.stills.photo import (
     OPENIMAGE,
     SUFFIXES,
@@ -106,6 +116,8 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
         metadata.check_packed_text(path)
     if kind == "tiff":
         tiff_layout.check(path, page, pages.opened_by(tiff_layout) if pages else None)
+    if kind == "jpeg2000":
+        jpeg2000_boxes.check(path)
     if kind == "dpx":
         head = _dpx_header(dpx.header(path))
     else:

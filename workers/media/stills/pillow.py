@@ -46,7 +46,7 @@ _NAMES = {
 def header(path: Path, kind: str) -> StillHeader:
     """Read a header; raises ``InputError`` ``BAD_HEADER``, ``TRUNCATED`` or ``UNSUPPORTED_PIXELS``."""
     _check_frame(path, kind)
-    with reading(str(path), code="TRUNCATED" if _cut_riff(path) else "BAD_HEADER"), _open(path, kind) as image:
+    with reading(str(path), code="BAD_HEADER"), _open(path, kind) as image:
         pages = 1 if kind == "tiff" else int(getattr(image, "n_frames", 1))
         depth = 16 if image.mode.startswith("I") else 8
         if image.mode == "F":
@@ -129,7 +129,8 @@ def _open(path: Path, kind: str) -> ImageFile.ImageFile:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise decoding_fault(path, error_text(error), otherwise="BAD_HEADER") from error
+        otherwise = "TRUNCATED" if _cut_riff(path) else "BAD_HEADER"
+        raise decoding_fault(path, error_text(error), otherwise) from error
 
 
 def _cut_riff(path: Path) -> bool:

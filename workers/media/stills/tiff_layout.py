@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tifffile import TiffFile
 
 from db.errors import InputError
@@ -34,6 +35,9 @@ _CFA, _LINEAR_RAW = 32803, 34892
 _RAW_CODES = {32767, 32769, 34713, 65000, 65535}
 """Compressions of Sony, Epson, Nikon, Kodak and Pentax."""
 _DNG_VERSION, _MAKE, _MODEL, _INK_SET, _SMALL = 50706, 271, 272, 332, 1
+_COLOR_MAP, _MOST_INDEX_BITS = 320, 8
+_COMPLEX = {5, 6}
+"""Sample formats of two numbers a sample."""
 _RAW_MARKS = (b"CR\2\0", b"IIII", b"MMMM")
 """What Canon and Phase One write behind the header's eight bytes."""
 _ODD = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, ArithmeticError, struct.error)
@@ -137,8 +141,10 @@ def _tag(page: Any, code: int) -> Any:
 
 def _fault(page: Any) -> str:
     photometric, samples, bits = int(page.photometric), page.samplesperpixel, page.bitspersample
-    if photometric == _PALETTE and samples > 1:
-        return f"a palette and {samples - 1} samples beside it"
+    if int(page.sampleformat) in _COMPLEX:
+        return "complex samples"
+    if photometric == _PALETTE and (wrong := _palette_fault(page, samples, bits)):
+        return wrong
     if samples not in _SAMPLES.get(photometric, (samples,)):
         return f"{samples} samples a pixel in photometric interpretation {photometric}"
     if photometric == _INKS and (wrong := _ink_fault(page, samples, bits)):
@@ -146,8 +152,20 @@ def _fault(page: Any) -> str:
     return _jpeg_fault(page, bits) if int(page.compression) == _JPEG else ""
 
 
+def _palette_fault(page: Any, samples: int, bits: int) -> str:
+    if samples > 1:
+        return f"a palette and {samples - 1} samples beside it"
+    if bits > _MOST_INDEX_BITS:
+        return f"a palette of {bits} bits"
+    colors = _tag(page, _COLOR_MAP)
+    if colors is None:
+        return "a palette that is not there"
+    # Colours are of 16 bits; some old programs wrote them as 8, and all readers make them black.
+    return "a palette whose colours are all below 256" if 0 < np.max(colors) < 256 else ""
+
+
 def _ink_fault(page: Any, samples: int, bits: int) -> str:
-    if _tag(page, _INK_SET) == 2 and samples != 4:
+    if _tag(page, _INK_SET) == 2:
         return "other inks than CMYK"
     if bits not in {8, 16}:
         return f"CMYK of {bits} bits"

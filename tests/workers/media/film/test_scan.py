@@ -182,3 +182,20 @@ def test_a_film_of_floating_point_is_named_by_what_it_is(at: House, tmp_path: Pa
         probed(at, item(tmp_path / "a.mov"))
     assert caught.value.code == "UNSUPPORTED_PIXELS"
     assert "EXR files, one a frame" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "what"), [("a.wmv", "wmv2", "declared packets"), ("a.mxf", "mpeg2video", "declared seconds")]
+)
+@pytest.mark.parametrize("share", [0.5, 0.8, 1.0])
+def test_a_film_that_is_shorter_than_its_header_says_is_told(
+    at: House, tmp_path: Path, name: str, codec: str, what: str, share: float
+) -> None:
+    path = film(tmp_path / name, _yuv(40), "yuv420p", codec=codec, rate=Fraction(25))
+    if share == 1:
+        assert probed(at, item(path)).facts is not None
+        return
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(InputError, match=f"{what}.* are there") as caught:
+        probed(at, item(path))
+    assert caught.value.code == "TRUNCATED"

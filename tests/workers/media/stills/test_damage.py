@@ -183,6 +183,15 @@ def test_of_a_file_that_is_cut_off_the_rest_is_restored_with_a_note_where_that_i
     assert np.array_equal(photo.samples[part], whole[part])
 
 
+def test_a_webp_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
+    Image.fromarray(_picture()).save(tmp_path / "a.webp")
+    body = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "a.webp").write_bytes(body[: len(body) * 2 // 3])
+    with pytest.raises(InputError) as caught:
+        _read(tmp_path / "a.webp")
+    assert caught.value.code == "TRUNCATED"
+
+
 def test_what_of_a_picture_is_black_is_said(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, _picture(), compression="zlib", rowsperstrip=16, metadata=None)

@@ -200,6 +200,36 @@ def test_a_palette_is_looked_up_and_one_with_samples_beside_it_is_refused(tmp_pa
     assert caught.value.code == "UNSUPPORTED_PIXELS"
 
 
+@pytest.mark.parametrize(
+    ("bits", "scale", "what"),
+    [(8, 1, "colours are all below 256"), (16, 257, "a palette of 16 bits"), (8, 0, "a palette that is not there")],
+)
+def test_a_palette_that_no_reader_gets_right_is_refused_by_name(
+    tmp_path: Path, bits: int, scale: int, what: str
+) -> None:
+    colors = np.random.default_rng(1).integers(0, 256, (3, 2**bits)).astype(np.uint16) * np.uint16(scale)
+    indices = sequences.samples(1, 1, bits)[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=colors, metadata=None)
+    if not scale:
+        body = (tmp_path / "a.tif").read_bytes()
+        (tmp_path / "a.tif").write_bytes(body.replace(struct.pack("<HH", 320, 3), struct.pack("<HH", 40000, 3)))
+    with pytest.raises(InputError, match=what) as caught:
+        _read(tmp_path / "a.tif")
+    assert caught.value.code == "UNSUPPORTED_PIXELS"
+
+
+def test_inks_that_are_named_otherwise_and_complex_samples_are_refused(tmp_path: Path) -> None:
+    samples = sequences.samples(1, 4, 16)
+    tifffile.imwrite(
+        tmp_path / "a.tif", samples, photometric="separated", extratags=[(332, 3, 1, 2, True)], metadata=None
+    )
+    tifffile.imwrite(tmp_path / "b.tif", samples[..., 0].astype(np.complex64), metadata=None)
+    for name, what in (("a.tif", "other inks than CMYK"), ("b.tif", "complex samples")):
+        with pytest.raises(InputError, match=what) as caught:
+            _read(tmp_path / name)
+        assert caught.value.code == "UNSUPPORTED_PIXELS"
+
+
 def test_cmyk_of_sixteen_bits_keeps_them_and_is_written_as_rgb(tmp_path: Path) -> None:
     row = next(row for row in TABLE if row.photometric == "separated")
     samples = _write(tmp_path / "a.tif", row, 16)
