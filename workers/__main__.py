@@ -43,8 +43,6 @@ def main() -> int:
             from workers.process import app
 
             app.serve(settings)
-            # Everything is handed back; tearing torch down in order takes seconds that somebody waits for.
-            os._exit(0)
     except ReelwrightError as error:
         print(f"{error.code}: {error.message} {error.remedy}", file=sys.stderr)  # noqa: T201 -- last words
         return 2
@@ -202,4 +200,8 @@ def _estimate_source(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is answered or handed back; tearing torch down in order takes a second that somebody waits for.
+    os._exit(status)
