@@ -35,8 +35,8 @@ def compare_pairs(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
     Returns:
         ``sizes``, one ``[width, height]`` a picture that could be read; ``likeness``, one number a pair of which both
-        could: see :func:`likeness`; ``cameras``, the names of all that took one; ``apart_seconds``, one number a pair
-        of which both say when they were taken.
+        could, of whole pictures where there is such a pair: see :func:`likeness`; ``cameras``, the names of all that
+        took one; ``apart_seconds``, one number a pair of which both say when they were taken.
     """
     with TemporaryDirectory(prefix="reelwright-look-") as folder:
         sights = [_sight(uri, order["roots"], settings, Path(folder)) for uri in order["uris"]]
@@ -44,6 +44,8 @@ def compare_pairs(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
     pairs = [
         (one, two) for one, two in zip(sights[::2], sights[1::2], strict=False) if one is not None and two is not None
     ]
+    # What is black for damage is like nothing: it is compared only where nothing else can be.
+    pairs = [(one, two) for one, two in pairs if one.whole and two.whole] or pairs
     taken = [(one.exposure.taken, two.exposure.taken) for one, two in pairs]
     return {
         "sizes": [list(sight.size) for sight in seen],
@@ -61,6 +63,8 @@ class _Sight(NamedTuple):
     gray: NDArray[np.float32]
     """``(48, 48)``."""
     exposure: Exposure
+    whole: bool
+    """Whether all of it could be decoded."""
 
 
 def _sight(uri: str, roots: Sequence[str] | None, settings: Settings, scratch: Path) -> _Sight | None:
@@ -68,13 +72,23 @@ def _sight(uri: str, roots: Sequence[str] | None, settings: Settings, scratch: P
     source = Source(uri=uri, kind=ItemKind.STILL, roots=roots)
     try:
         path = local_still(source, settings, scratch)
-        photo = files.read(path, settings, accept_damaged=True)
+        photo, whole = _read(path, settings)
     except InputError:
         return None
     height, width = photo.samples.shape[:2]
     small = cv2.resize(photo.samples.astype(np.float32), (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
     gray = np.nan_to_num(np.atleast_3d(small).mean(axis=2, dtype=np.float32))
-    return _Sight((width, height), gray, read_exposure(path))
+    return _Sight((width, height), gray, read_exposure(path), whole)
+
+
+def _read(path: Path, settings: Settings) -> tuple[files.Photo, bool]:
+    """Return a picture, and whether nothing of it is damaged; raises ``InputError`` where nothing can be decoded."""
+    try:
+        return files.read(path, settings), True
+    except InputError as error:
+        if error.code not in {"TRUNCATED", "CORRUPT"}:
+            raise
+    return files.read(path, settings, accept_damaged=True), False
 
 
 def likeness(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

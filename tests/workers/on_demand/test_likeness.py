@@ -87,6 +87,17 @@ def test_what_cannot_be_read_is_left_out_with_its_pair(tmp_path: Path) -> None:
     assert len(found["sizes"]) == 5
 
 
+def test_a_frame_that_is_cut_off_makes_no_prints_of_its_film(tmp_path: Path) -> None:
+    paths = _film(tmp_path, ".png")
+    for path in paths[2:5:2]:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found = _compared(paths)
+    assert len(found["likeness"]) == 2
+    assert min(found["likeness"]) > 0.6
+    assert len(found["sizes"]) == 8
+    assert len(_compared(paths[2:6])["likeness"]) == 2  # where no pair is whole, what is there is compared
+
+
 def test_colour_and_depth_do_not_matter(tmp_path: Path) -> None:
     scene = _scene(3)[:HEIGHT, :WIDTH]
     deep = np.stack([scene * 250, scene * 200, scene * 150], axis=2).clip(0, 65535).astype(np.uint16)
