@@ -90,7 +90,9 @@ def _scan_once(
                 advance()
             if log.has_concealed():
                 scanner.on_damage(_CONCEALED)
-        return scanner.result(source, log.lack), scanner.is_sound
+        # Decoders that go ahead may drop what they cannot decode at the end, and not say so.
+        is_whole = not ahead or scanner.packets[stream.index] == len(scanner.pts)
+        return scanner.result(source, log.lack), scanner.is_sound and is_whole
 
 
 class FieldDetector:
