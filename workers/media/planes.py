@@ -44,6 +44,13 @@ _FLOATS = ("f16", "f32")
 _UNUSUAL = ("xyz", "bayer", "ayuv64", "vuya")
 
 
+_FEW_BITS = {
+    f"{order}{bits}{end}": tuple(map(int, bits))
+    for order in ("rgb", "bgr") for bits in ("444", "555", "565") for end in ("le", "be")
+}  # fmt: skip
+"""FFmpeg's formats of 16 bits a pixel, and their bits of red, green and blue."""
+
+
 def layout_of(pixel_format: str, *, full_range: bool, matrix: str, lines: int) -> Layout:
     """Return the layout in which frames of FFmpeg's ``pixel_format`` are handed on.
 
@@ -103,7 +110,7 @@ def ffv1_format(layout: Layout) -> str:
 
 def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
     """Return a frame's samples; they share memory with the frame where nothing had to be moved."""
-    target_format = planar_format(layout)
+    target_format, source_format = planar_format(layout), frame.format.name
     # yuvj formats differ from yuv by their tag alone; a reformat would squeeze the range.
     name = frame.format.name.replace("yuvj", "yuv")
     # Where only the alpha of planar RGB is to go, FFmpeg leaves samples unwritten: it comes along, and is passed over.
@@ -114,8 +121,17 @@ def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
     planes = tuple(_samples(plane, layout) for plane in frame.planes)
     if layout.model == "rgb":
         green, blue, red = planes[:3]
+        if source_format in _FEW_BITS:
+            bits = _FEW_BITS[source_format]
+            return tuple(_spread(plane, count) for plane, count in zip((red, green, blue), bits, strict=True))
         return red, green, blue
     return planes[: 1 if layout.model == "gray" else 3]
+
+
+def _spread(plane: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Return samples of few bits as 0 to 255: FFmpeg's scaler only moves them up, and leaves white of 5 bits at 248."""
+    levels = np.rint(np.arange(1 << bits) * 255 / ((1 << bits) - 1)).astype(np.uint8)
+    return np.take(levels, plane >> (8 - bits))
 
 
 def to_frame(planes: Planes, layout: Layout) -> VideoFrame:

@@ -125,3 +125,23 @@ def test_a_palette_may_be_transparent() -> None:
     assert not planes.is_transparent(frame)
     frame.planes[1].update(bytes([9, 9, 9, 0]) * 256)
     assert planes.is_transparent(frame)
+
+
+@pytest.mark.parametrize("name", ["rgb565le", "bgr565be", "rgb555le", "bgr555le", "rgb444le", "bgr444be"])
+def test_few_bits_are_spread_from_black_to_white(name: str) -> None:
+    bits = [int(each) for each in name[3:6]]
+    rng = np.random.default_rng(1)
+    samples = [rng.integers(0, 1 << count, (12, 16)) for count in bits]
+    for channel, count in zip(samples, bits, strict=True):
+        channel[0, :2] = 0, (1 << count) - 1
+    # The first named lies in the highest bits.
+    ordered = list(zip(samples, bits, strict=True))[:: 1 if name.startswith("rgb") else -1]
+    words = np.zeros((12, 16), np.uint16)
+    for channel, count in ordered:
+        words = (words << count) | channel.astype(np.uint16)
+    frame = av.VideoFrame(16, 12, name)
+    rows = np.frombuffer(memoryview(frame.planes[0]), np.uint8).reshape(12, -1)
+    rows[:, :32] = words.astype(">u2" if name.endswith("be") else "<u2").view(np.uint8)
+    found = planes.to_planes(frame, _layout(name))
+    for plane, channel, count in zip(found, samples, bits, strict=True):
+        assert np.array_equal(plane, np.rint(channel * 255 / ((1 << count) - 1)))
