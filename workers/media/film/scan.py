@@ -382,6 +382,8 @@ def _header_seconds(stream: Stream, demuxer: InputContainer) -> float:
     if demuxer.format.name in _TELLING and stream.type == "video":
         # Of ASF, FFmpeg's length of the whole counts the time before the first frame twice.
         return float((stream.duration or 0) * (stream.time_base or 0))
+    if demuxer.format.name == "flv" and stream.type == "video":
+        return (demuxer.duration or 0) / 1_000_000
     return 0.0
 
 

@@ -210,3 +210,15 @@ def test_raw_h264_that_ends_inside_a_frame_is_no_whole_film(at: House, tmp_path:
     with pytest.raises(InputError) as caught:
         probed(at, item(path))
     assert caught.value.code in {"CORRUPT", "TRUNCATED"}
+
+
+def test_a_flash_film_that_ends_before_its_header_says_is_told(at: House, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.flv", _yuv(24), "yuv420p", codec="flv", rate=Fraction(12))
+    probed(at, item(path))
+    data, end, count = path.read_bytes(), 13, 0
+    while count < 14:  # tags: a kind, three bytes of size, seven more, the body, four of the whole size
+        count, end = count + 1, end + 15 + int.from_bytes(data[end + 1 : end + 4], "big")
+    path.write_bytes(data[:end])
+    with pytest.raises(InputError, match="declared seconds of video") as caught:
+        probed(at, item(path))
+    assert caught.value.code == "TRUNCATED"
