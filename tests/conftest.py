@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import inspect
@@ -31,6 +32,22 @@ with warnings.catch_warnings():
     # The server packages warn about their own surroundings when they are imported.
     warnings.simplefilter("ignore")
     from tests.support import servers
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Send reports as text: one about a file whose name is none would end the process that sends it, unread."""
+    return _as_text((yield))
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_as_text(name): _as_text(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_as_text, value))
+    return value
 
 
 @pytest.fixture(scope="session")

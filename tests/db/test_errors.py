@@ -27,6 +27,7 @@ REASONS = {
     "workers/models/checkpoints/formats.py": "unpickling trusts a file that may be damaged",
     "workers/training/init.py": "PyTorch trusts a file that may be damaged",
     "workers/training/trainer.py": "PyTorch trusts a state that may be damaged",
+    "workers/media/stills/exposures.py": "Pillow's EXIF reader raises whatever its parts raise; then EXIF says nothing",
     "workers/media/stills/pillow.py": "Pillow's EXIF reader raises whatever its parts raise",
 }
 
