@@ -172,7 +172,7 @@ def open_tab(chromium: Any, served: Served) -> Iterator[OpenTab]:
 
     def opened(**options: Any) -> Tab:
         context = chromium.new_context(viewport=options.pop("viewport", {"width": 1280, "height": 900}), **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         tabs.append(Tab(context.new_page(), served).watch())
         return tabs[-1]
 
