@@ -56,7 +56,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     master = bench.scratch / "master.mkv"
     copies = remux.write_master(master, _files(assignment.parts, "chunk", bench), plan)
     notes = list(_notes(item, facts))
-    frames = [index.unpack(bench.store.read(block.outputs["frames"])) for block in blocks]
+    frames = list(_block_values(blocks, bench))
     verifier = SoundVerifier(copies.fingerprints)
     _check_master(master, np.concatenate([each["packets"] for each in frames]), verifier, bench)
     outputs = {"master": bench.put("master.mkv", master)} | _sequence_archives(assignment.parts)
@@ -133,6 +133,12 @@ def _with_sides(plan: remux.MasterPlan, item: ItemView, bench: Workbench) -> rem
     tags = film_tags | _tags(item, plan.facts) | _source_mark(item, plan.facts).tags(film_tags)
     sound = locate_sound(item.source, bench) if plan.facts.sound else None
     return replace(plan, tags={"title": item.external_id} | tags, film=film, sound=sound)
+
+
+def _block_values(blocks: tuple[Part, ...], bench: Workbench) -> Iterator[dict[str, NDArray[Any]]]:
+    for block in blocks:
+        yield index.unpack(bench.store.read(block.outputs["frames"]))
+        bench.advance()
 
 
 def _read_blocks(assignment: Assignment, facts: ReelFacts, bench: Workbench) -> Iterator[Part]:

@@ -38,7 +38,10 @@ def merge(assignment: Assignment, bench: Workbench) -> TaskResult:
         outputs["index"] = bench.put_bytes("index.npz", replace(known, digest=found.digest).dumps())
         facts = item.facts.model_copy(update={"index": outputs["index"], "surveyed": True})
     if item.recipe.reel_needs:
-        rows = [index.unpack(bench.store.read(part.outputs["values"])) for part in assignment.parts]
+        rows = []
+        for part in assignment.parts:
+            rows.append(index.unpack(bench.store.read(part.outputs["values"])))
+            bench.advance()
         profile = profiles.profile(profiles.join(rows))
         outputs["profile"] = bench.put_bytes("profile.npz", index.pack(**profile))
     return TaskResult(outputs=outputs, facts=facts, frames=expected)
