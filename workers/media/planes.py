@@ -178,9 +178,14 @@ def plane_bytes(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
         )
 
 
+def may_hide(frame: VideoFrame) -> bool:
+    """Whether a frame has an alpha channel, or a palette, which may have one."""
+    return frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
+
+
 def is_transparent(frame: VideoFrame) -> bool:
     """Whether a frame has an alpha channel, or a palette with one, that hides anything."""
-    if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
+    if not may_hide(frame):
         return False
     return bool((frame.reformat(format="rgba", threads=1).to_ndarray()[..., 3] < 255).any())
 

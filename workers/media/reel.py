@@ -160,25 +160,25 @@ def survey_frames(reel: IndexedReel, start: int, stop: int) -> Iterator[Surveyed
 
         def check(packet: Packet[Any]) -> None:
             if packet.size and slices.is_damaged(packet):
-                _raise_damage("slices fail their checksum")
+                container.refuse_damage("slices fail their checksum")
 
         if start > 0:
             container.seek(film, stream, int(reel.index.pts[start]))
         with container.listen(stream) as log:
-            for frame in container.frames(film, stream, _raise_damage, check, _raise_break, others=False):
+            for frame in container.frames(film, stream, container.refuse_damage, check, _raise_break, others=False):
                 number = known.get(-1 if frame.pts is None else frame.pts, -1)
                 if 0 <= number < start:
                     continue  # from before the place where decoding was to begin
                 shape = shape or (frame.height, frame.width, frame.format.name)
                 if number != expected or frame.is_corrupt or log.has_concealed():
-                    _raise_damage(f"frame {expected} does not come as its packet says")
+                    container.refuse_damage(f"frame {expected} does not come as its packet says")
                 if shape != (frame.height, frame.width, reel.facts.pixel_format):
-                    _raise_damage(f"frame {number} has another shape")
+                    container.refuse_damage(f"frame {number} has another shape")
                 yield SurveyedFrame(number, planes.to_planes(frame, reel.layout), frame.interlaced_frame)
                 expected += 1
                 if expected >= stop:
                     return
-    _raise_damage(f"frame {expected} is missing")
+    container.refuse_damage(f"frame {expected} is missing")
 
 
 def read_samples(reel: IndexedReel) -> Iterator[Planes]:
@@ -284,12 +284,8 @@ def _decode_from(reel: IndexedReel, start: int) -> Iterator[tuple[int, Planes]]:
                 yield number, planes.to_planes(frame, reel.layout)
 
 
-def _raise_damage(damage: str) -> None:
-    raise InputError(damage, code="CORRUPT")
-
-
 def _raise_break() -> None:
-    _raise_damage("the clock starts again")
+    container.refuse_damage("the clock starts again")
 
 
 def _ignore_damage(damage: str) -> None:

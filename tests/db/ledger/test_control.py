@@ -191,7 +191,8 @@ def test_job_over_its_failure_threshold_is_named(desk: Desk) -> None:
     assert ledger.over_threshold(desk.db, 0.5, 3) == [(job_id, 3, 3)]
 
 
-def test_progress_rate_and_eta_come_from_the_folds(desk: Desk) -> None:
+def _half_done(desk: Desk) -> tuple[int, ledger.Lease]:
+    """A job of ten stills of which five were finished in ten seconds, and its lease."""
     job_id = desk.submit([still(number) for number in range(10)])
     desk.hire()
     lease = desk.next_lease()
@@ -199,6 +200,11 @@ def test_progress_rate_and_eta_come_from_the_folds(desk: Desk) -> None:
     for item_id in range(1, 6):
         ledger.complete_still(desk.db, lease, item_id, done_still())
     ledger.fold_counters(desk.later(10).db)
+    return job_id, lease
+
+
+def test_progress_rate_and_eta_come_from_the_folds(desk: Desk) -> None:
+    job_id, _ = _half_done(desk)
     shown = progress.progress(desk.db, job_id)
     assert shown.frames_per_second == pytest.approx(0.5, rel=0.1)
     assert shown.eta_seconds == pytest.approx(10, rel=0.1)
@@ -239,13 +245,7 @@ def ledger_kind():  # type: ignore[no-untyped-def]
 
 
 def test_time_behind_the_last_frames_makes_no_rate_absurd(desk: Desk) -> None:
-    job_id = desk.submit([still(number) for number in range(10)])
-    desk.hire()
-    lease = desk.next_lease()
-    ledger.fold_counters(desk.db)
-    for item_id in range(1, 6):
-        ledger.complete_still(desk.db, lease, item_id, done_still())
-    ledger.fold_counters(desk.later(10).db)
+    job_id, lease = _half_done(desk)
     ledger.fail_still(desk.db, lease, 6, ledger.Failure("CORRUPT", "m", "r"))
     ledger.fold_counters(desk.later(300).db)
     assert progress.progress(desk.db, job_id).frames_per_second == pytest.approx(0.5, rel=0.1)

@@ -230,6 +230,11 @@ def packets(
     return follow_clock(every, container, stream.index, on_break)
 
 
+def refuse_damage(damage: str) -> None:
+    """Be told of damage where none is borne; raises ``InputError`` ``CORRUPT``."""
+    raise InputError(damage, code="CORRUPT")
+
+
 def decode(stream: VideoStream, packet: Packet[Any] | None, on_damage: Damage) -> list[VideoFrame]:
     """Decode one packet, none for what is still to come; damage is told, and gives no frame."""
     try:

@@ -99,7 +99,7 @@ def _decode_windows(
                 if scanner.look is None:
                     scanner.look = scan.new_scan(path, stream, frame)
                 look, shape = scanner.look, (frame.height, frame.width, frame.format.name)
-                if shape != (*look.size, look.pixel_format) or frame.pts not in known or _may_hide(frame):
+                if shape != (*look.size, look.pixel_format) or frame.pts not in known or planes.may_hide(frame):
                     return False
                 look.color = max(look.color, chroma_spread(planes.to_planes(frame, look.layout), look.layout))
                 if frame.height in scan.BROADCAST_LINES:
@@ -116,18 +116,10 @@ def _window(demuxer: InputContainer, stream: VideoStream, pts: int) -> Iterator[
     stream.codec_context.flush_buffers()
     container.seek(demuxer, stream, pts)
     count = 0
-    for frame in container.frames(demuxer, stream, _refuse):
+    for frame in container.frames(demuxer, stream, container.refuse_damage):
         if frame.pts is not None and frame.pts < pts:
             continue
         yield frame
         count += 1
         if count == _WINDOW_FRAMES:
             return
-
-
-def _may_hide(frame: VideoFrame) -> bool:
-    return frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
-
-
-def _refuse(damage: str) -> None:
-    raise InputError(damage, code="CORRUPT")
