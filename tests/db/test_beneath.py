@@ -12,6 +12,7 @@ import pytest
 from db import beneath
 from db.beneath import OutsideRoots
 from db.errors import InputError
+from tests.support.descriptors import open_below
 
 
 @pytest.fixture
@@ -100,7 +101,6 @@ def test_a_link_to_itself_and_a_long_name_are_refused_by_name(inside: Path) -> N
 
 
 def test_no_descriptor_is_left(inside: Path, tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     roots = beneath.real_roots((str(inside),))
     for path in (inside, inside / "a.png", tmp_path / "in-2", tmp_path / "in-2" / "s.png", inside / "gone"):
         for ask in (beneath.status, beneath.file_names, beneath.open_file):
@@ -110,7 +110,7 @@ def test_no_descriptor_is_left(inside: Path, tmp_path: Path) -> None:
                 continue
             if isinstance(found, int):
                 os.close(found)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == 0
 
 
 def test_a_folder_tells_its_files(inside: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from db import beneath
 from db.errors import InputError
+from tests.support.descriptors import open_below
 from workers.media import local
 
 
@@ -40,12 +41,13 @@ def test_it_is_shown_as_the_source_and_opens_what_was_held(inside: Path) -> None
 
 
 def test_it_lets_go_when_nobody_keeps_it(inside: Path) -> None:
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
+    kept = _hold(inside / "a.tif", inside)
+    assert open_below(inside) == 1
     for _ in range(5):
         assert _hold(inside / "a.tif", inside).stat().st_size == 4
+    del kept
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(inside) == 0
     assert os.listdir(inside.parent / "scratch") == []
 
 
