@@ -11,6 +11,7 @@ import itertools
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -36,8 +37,9 @@ from workers.media.pixels import Layout
 from workers.media.remote import Place
 
 QUALITY_CRF, PRESET = 18, "faster"
-# A fixed number: x264's output depends on it, and the same reel shall give the same file on every machine.
-ENCODER_THREADS = 4
+# A fixed number: x264's output depends on it, and the same reel shall give the same file on every machine. One: blocks
+# are encoded side by side, by as many workers as there are cores.
+ENCODER_THREADS = 1
 # With AVX-512, x264 165 reads memory that nobody wrote where it weighs blocks, and its bits follow what lay there. Up
 # to AVX2 it gives the same on every processor. It takes the list at its word, so nothing is named that may be missing:
 # whoever has AVX2 has what stands before it, and numpy runs nowhere without SSE4.2.
@@ -206,9 +208,26 @@ def _ticks_before(clock: Clock, number: int) -> int:
 def _on_screen(frame: VideoFrame, layout: Layout, screen: Layout, stream: VideoStream) -> VideoFrame:
     if layout.model != "yuv" or layout.full_range or layout.transfer != "gamma":
         # Range, matrix and transfer are changed by our own arithmetic; FFmpeg's scaler only thins out the chroma.
-        picture = pixels.to_picture(planes.to_planes(frame, layout), layout)
-        frame = planes.to_frame(pixels.to_planes(np.broadcast_to(picture, (3, *picture.shape[1:])), screen), screen)
+        samples = planes.to_planes(frame, layout)
+        if layout.model == "gray" and not layout.floating:
+            luma, *chroma = _gray_tables(layout, screen)
+            shown = luma.take(samples[0]), *(np.full(samples[0].shape, plane[0]) for plane in chroma)  # grey has one chroma
+        else:
+            shown = _to_screen(samples, layout, screen)
+        frame = planes.to_frame(shown, screen)
     return frame.reformat(width=stream.width, height=stream.height, format="yuv420p", threads=1)
+
+
+def _to_screen(samples: pixels.Planes, layout: Layout, screen: Layout) -> pixels.Planes:
+    picture = pixels.to_picture(samples, layout)
+    return pixels.to_planes(np.broadcast_to(picture, (3, *picture.shape[1:])), screen)
+
+
+@lru_cache(maxsize=4)
+def _gray_tables(layout: Layout, screen: Layout) -> pixels.Planes:
+    """Return what each grey sample becomes on the screen, in the screen's planes."""
+    samples = np.arange(2**layout.depth_bits, dtype=layout.dtype)[None]
+    return tuple(plane[0] for plane in _to_screen((samples,), layout, screen))
 
 
 def _encode_sound(out: OutputContainer, stack: ExitStack, place: Place, number: int, clock: Clock) -> Iterator[Timed]:
