@@ -210,8 +210,8 @@ def _on_screen(frame: VideoFrame, layout: Layout, screen: Layout, stream: VideoS
         # Range, matrix and transfer are changed by our own arithmetic; FFmpeg's scaler only thins out the chroma.
         samples = planes.to_planes(frame, layout)
         if layout.model == "gray" and not layout.floating:
-            luma, *chroma = _gray_tables(layout, screen)
-            shown = luma.take(samples[0]), *(np.full(samples[0].shape, plane[0]) for plane in chroma)  # grey has one chroma
+            luma, *chroma = _gray_tables(layout, screen)  # each grey has the same chroma: none
+            shown = luma.take(samples[0]), *(np.full(samples[0].shape, plane[0]) for plane in chroma)
         else:
             shown = _to_screen(samples, layout, screen)
         frame = planes.to_frame(shown, screen)

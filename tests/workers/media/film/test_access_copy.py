@@ -13,9 +13,10 @@ from workers.media.film import access_copy
 from workers.media.pixels import Layout
 
 
-@pytest.mark.parametrize(
-    "layout", [Layout("gray", 8), Layout("gray", 16), Layout("gray", 10, full_range=False), Layout("gray", 12, transfer="log")]
-)  # fmt: skip
+LAYOUTS = Layout("gray", 8), Layout("gray", 16), Layout("gray", 10, full_range=False), Layout("gray", 12, transfer="log")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("lines", [480, 1080])
 def test_grey_on_the_screen_is_what_its_arithmetic_says(layout: Layout, lines: int) -> None:
     samples = np.random.default_rng(lines).integers(0, 2**layout.depth_bits, (32, 48)).astype(layout.dtype)
