@@ -12,8 +12,9 @@ from workers.media import pixels, planes
 from workers.media.film import access_copy
 from workers.media.pixels import Layout
 
-
-LAYOUTS = Layout("gray", 8), Layout("gray", 16), Layout("gray", 10, full_range=False), Layout("gray", 12, transfer="log")
+LAYOUTS = (
+    Layout("gray", 8), Layout("gray", 16), Layout("gray", 10, full_range=False), Layout("gray", 12, transfer="log"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
