@@ -15,8 +15,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 PICTURES = _words(
-    "jpg jpeg jpe jfif jif jps mpo png apng tif tiff btf tf8 webp bmp dib jp2 j2k j2c jpc jpf jpx pgm ppm pnm pbm "
-    "dpx cin exr tga gif hdr sgi rgb"
+    "jpg jpeg jpe jfif jif jps mpo jls ljpg ljpeg png apng tif tiff btf tf8 webp bmp dib jp2 j2k j2c jpc jpf jpx pgm "
+    "ppm pnm pbm dpx cin exr tga gif hdr sgi rgb"
 )
 FILMS = _words(
     "mp4 m4v m4p mp4v mkv mk3d webm mov qt avi divx xvid mxf gxf lxf nut rm rmvb rv ivf obu "

@@ -27,7 +27,6 @@ from workers.media.stills import jpeg_frame, tiff_layout
 _WARNINGS = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 """Of libjpeg's, those that mean the picture; others are about its header."""
 _FILL = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_HEADER_MARKS = {*range(0xE0, 0xF0), 0xFE}
 _BAND_ROWS = 16
 _FAX, _JPEG, _ZIP = {2, 3, 4}, 7, {8, 32946}
 
@@ -64,21 +63,12 @@ def _heard_jpeg(body: bytes) -> str:
         return ""
     colors = "CMYK" if found[2] == 4 else "GRAY"
     try:
-        simplejpeg.decode_jpeg(_without_luggage(body), colors, fastdct=True, fastupsample=True, strict=True)
+        # libjpeg tells its first warning alone, and that may be of what lies beside the picture.
+        simplejpeg.decode_jpeg(jpeg_frame.without_luggage(body), colors, fastdct=True, fastupsample=True, strict=True)
     except ValueError as error:
         message = error_text(error)
         return message if message.startswith(_WARNINGS) and not _is_fill(message, body) else ""
     return ""
-
-
-def _without_luggage(body: bytes) -> bytes:
-    """Return a JPEG without profiles, EXIF and comments: libjpeg tells its first warning alone; it may be of them."""
-    try:
-        kept = [(at, size) for mark, at, size in jpeg_frame.segments(body) if mark not in _HEADER_MARKS]
-        end = max((at + size for _, at, size in jpeg_frame.segments(body)), default=2)
-    except ValueError:
-        return body
-    return b"".join((body[:2], *(body[at : at + size] for at, size in kept), body[end:]))
 
 
 def _is_fill(message: str, body: bytes) -> bool:

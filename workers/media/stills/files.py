@@ -1,7 +1,8 @@
 """Stills: photos of many formats in and out, with their profile, EXIF and depth.
 
 Three readers, by what each keeps: ``openimage`` (PNG, TIFF, PNM, EXR, JPEG 2000), ``pillow`` (JPEG, WebP, BMP, GIF, and
-CMYK) and our own ``dpx``. The header is read first, and limits are checked before any decoding.
+CMYK) and our own ``dpx``. ``lossless_jpeg`` is FFmpeg's. The header is read first, and limits are checked before any
+decoding.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from workers.media.stills import (
     damage,
     dpx,
     jpeg2000_boxes,
+    lossless_jpeg,
     metadata,
     openimage,
     pillow,
@@ -69,6 +71,7 @@ __all__ = [
 ]  # fmt: skip
 
 _ALL = slice(None)
+_READ_ONLY_JPEG = {lossless_jpeg.LOSSLESS, lossless_jpeg.LS}
 _LEAST_JPEG2000_PX = 32
 """OpenImageIO writes no smaller JPEG 2000."""
 _MOST_PX = {"webp": 16383, "jpeg": 65500}
@@ -111,7 +114,7 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
     """
     if check_file(path) > settings.max_still_bytes:
         raise InputError(f"{path}: more than {settings.max_still_bytes} bytes", code="TOO_LARGE")
-    kind = kind_of(path)
+    kind = lossless_jpeg.kind_in(path)
     if kind == "png":
         metadata.check_packed_text(path)
     if kind == "tiff":
@@ -120,6 +123,8 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
         jpeg2000_boxes.check(path)
     if kind == "dpx":
         head = _dpx_header(dpx.header(path))
+    elif kind in _READ_ONLY_JPEG:
+        head = lossless_jpeg.header(path, kind)
     else:
         opened = pages.opened_by(openimage) if pages else None
         by_pillow = kind not in OPENIMAGE or _is_pillows_alone(path, kind)
@@ -144,6 +149,8 @@ def read(
     if head.kind == "dpx":
         with reading(str(path)):
             return _read_dpx(path, head)
+    if head.kind in _READ_ONLY_JPEG:
+        return lossless_jpeg.read(path, head, accept_damaged=accept_damaged)
     reader = pillow if head.kind not in OPENIMAGE or _is_for_pillow(path, head, page, pages) else openimage
     photo: Photo = reader.read(
         path, head, page, pages.opened_by(reader) if pages else None, accept_damaged=accept_damaged
@@ -242,7 +249,7 @@ def kind_to_write(photo: Photo) -> tuple[str, str]:
     if fits:
         return photo.kind, ""
     kind = "exr" if photo.floating else "tiff" if deep else "png"
-    what = "" if photo.kind == "gif" else " with this depth, these channels and this size"
+    what = "" if photo.kind in {"gif", *_READ_ONLY_JPEG} else " with this depth, these channels and this size"
     return kind, f"Written as {kind.upper()}: {photo.kind.upper()} is not written{what}."
 
 

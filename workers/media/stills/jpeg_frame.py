@@ -16,6 +16,8 @@ _NAMES = {
 _LONELY = {0x01, *range(0xD0, 0xD9)}
 """Marks without a segment."""
 _END, _SCAN = 0xD9, 0xDA
+LUGGAGE = {*range(0xE0, 0xF0), 0xFE}
+"""Marks of what lies beside the picture: profiles, EXIF, comments."""
 
 
 def segments(body: bytes) -> Iterator[tuple[int, int, int]]:
@@ -45,6 +47,16 @@ def frame(body: bytes) -> tuple[int, int, int] | None:
     except ValueError:
         pass
     return None
+
+
+def without_luggage(body: bytes) -> bytes:
+    """Return a JPEG without what lies beside its picture, or as it is where its segments cannot be followed."""
+    try:
+        places = list(segments(body))
+    except ValueError:
+        return body
+    kept = (body[at : at + size] for mark, at, size in places if mark not in LUGGAGE)
+    return b"".join((body[:2], *kept, body[max((at + size for _, at, size in places), default=2) :]))
 
 
 def fault(body: bytes) -> str:

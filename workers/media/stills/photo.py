@@ -31,7 +31,8 @@ class Photo:
     """One decoded still and what travels with it."""
 
     kind: str
-    """``jpeg``, ``png``, ``tiff``, ``webp``, ``bmp``, ``gif``, ``jpeg2000``, ``pnm``, ``exr`` or ``dpx``."""
+    """``jpeg``, ``png``, ``tiff``, ``webp``, ``bmp``, ``gif``, ``jpeg2000``, ``pnm``, ``exr``, ``dpx``,
+    ``lossless jpeg`` or ``jpeg-ls``."""
     samples: NDArray[Any]
     """``(H, W, C)`` uint8 or uint16, for EXR float16 or float32; C 1 or 3, upright."""
     depth_bits: int

@@ -16,22 +16,13 @@ from tests.support import sequences
 from workers.media.stills import files as stills
 from workers.media.stills import jpeg_frame
 
-GREY8, GREY16 = sequences.samples(1, 1, 8)[..., 0], sequences.samples(1, 1, 16)[..., 0]
+GREY16 = sequences.samples(1, 1, 16)[..., 0]
 RGB8 = sequences.samples(1, 3, 8)
-CODINGS: list[tuple[bytes, str]] = [
-    (imagecodecs.ljpeg_encode(GREY16, bitspersample=16), "lossless JPEG of 16 bits"),
-    (imagecodecs.jpeg8_encode(GREY8, lossless=True), "lossless JPEG of 8 bits"),
-    (imagecodecs.jpeg8_encode(RGB8, lossless=True), "lossless JPEG of 8 bits"),
-    (imagecodecs.jpegls_encode(GREY8), "JPEG-LS of 8 bits"),
-    (imagecodecs.jpegls_encode(GREY16), "JPEG-LS of 16 bits"),
-    (imagecodecs.jpeg_encode(GREY16 >> 4, bitspersample=12), "JPEG of 12 bits"),
-]
 
 
-@pytest.mark.parametrize(("body", "fault"), CODINGS)
-def test_codings_that_nobody_reads_are_named(tmp_path: Path, body: bytes, fault: str) -> None:
-    (tmp_path / "a.jpg").write_bytes(body)
-    with pytest.raises(InputError, match=fault) as caught:
+def test_a_coding_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.jpeg_encode(GREY16 >> 4, bitspersample=12))
+    with pytest.raises(InputError, match="JPEG of 12 bits") as caught:
         stills.read(tmp_path / "a.jpg", Settings(home=tmp_path))
     assert caught.value.code == "UNSUPPORTED_PIXELS"
 
