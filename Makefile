@@ -43,9 +43,9 @@ lint: setup ## Check style, formatting and who imports whom
 types: setup ## Check types
 	$(BIN)/mypy
 
-bench: setup ## Measure against the bars in docs/benchmarks.md
+bench: setup ## Measure against the bars in docs/benchmarks.md; with SHORT=1 in less than two minutes
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 
 # The library must not be in everybody's environment: it is built for few versions of Python.
 fuzz: setup ## Look for inputs that break the readers, FUZZ_SECONDS for each (300)

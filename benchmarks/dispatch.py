@@ -51,7 +51,7 @@ def start_worker(installation: Installation) -> subprocess.Popen[bytes]:
 
 def burn_down(installation: Installation) -> float:
     """Dispatch one reel of many segments; returns the seconds from the first lease to the last completion."""
-    installation.submit([film_path(installation)], parse("[]", "nothing"))
+    job_id = installation.submit([film_path(installation)], parse("[]", "nothing"))
     loop = Loop(
         installation.database,
         CeleryBroker(installation.settings),
@@ -61,6 +61,7 @@ def burn_down(installation: Installation) -> float:
     while len(installation.attempts("restore")) < TASKS:
         for _ in range(20):
             time.sleep(BUSY_SECONDS if loop.tick() else installation.settings.tick_seconds)
+        installation.raise_failures(job_id)
     attempts = installation.attempts("restore")
     return max(row.ended_at for row in attempts) - attempts[0].started_at
 
@@ -72,7 +73,8 @@ def film_path(installation: Installation) -> Path:
 def run_idle_worker() -> None:
     """Be a worker for which a probe knows the reel and a segment costs nothing."""
     from db import settings
-    from workers.process import app, attempt
+    from workers.process import app
+    from workers.tasks import by_kind
 
     blob = Blob(key="jobs/nothing", sha256="0" * 64, bytes=0)
     facts = ReelFacts(
@@ -85,7 +87,7 @@ def run_idle_worker() -> None:
             return TaskResult(facts=facts)
         return TaskResult(outputs={"chunk": blob}, frames=FRAMES)
 
-    attempt._task_function = lambda assignment: work
+    by_kind.WORK = dict.fromkeys(TaskKind, work)
     app.serve(settings.load())
 
 

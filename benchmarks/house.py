@@ -43,8 +43,15 @@ class Installation:
     def run(self, job_id: int) -> None:
         store = open_store(self.settings)
         state = run_job(self.settings, self.database, store, job_id, on_progress=lambda shown, waits_for: None)
+        self.raise_failures(job_id)
         if state is not JobState.DONE:
-            raise SystemExit(f"the job is {state}: {[row.message for row in progress.failures(self.database, job_id)]}")
+            raise SystemExit(f"the job is {state}")
+
+    def raise_failures(self, job_id: int) -> None:
+        """End the benchmark where something of a job has failed: nothing else would come of it."""
+        messages = [row.message for row in progress.failures(self.database, job_id)]
+        if messages:
+            raise SystemExit(f"the job failed: {messages}")
 
     def attempts(self, kind: str) -> list[Any]:
         """Finished attempts at tasks of a kind, oldest first."""

@@ -1,16 +1,20 @@
 """A whole job as its user waits for it: one reel from submission to master, access copy and scores.
 
 Tasks that only one worker can do at a time (probe, merge, assemble) are serial: by Amdahl's law their share of all task
-seconds says how much faster many workers make one reel. Beside it a plain script makes the same two films of the same
-source with the same libraries, and checks, scores and remembers nothing.
+seconds says how much faster many workers make one reel. Beside it the same two films are made of the same source by
+``ffmpeg``, where it is installed, else by a plain script with the same libraries; either checks, scores and remembers
+nothing.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
+import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -18,14 +22,16 @@ import numpy as np
 from av.codec.context import ThreadType
 
 from benchmarks.house import open_installation
-from benchmarks.rows import ResultRow, at_least, at_most
-from db.recipe import parse
+from benchmarks.rows import ResultRow, at_least, at_most, told
+from db.recipe import Recipe, parse, resolve
 from db.states import TaskKind
 from workers.media.film.access_copy import PRESET, QUALITY_CRF
 
 SERIAL = ("probe", "merge", "assemble")
 MANY_WORKERS = 16
 RECIPES = {"[]": "recipe: []", "[deflicker]": "recipe: [deflicker]"}
+WHOLE_RECIPES = ("conservation", "silent-film")
+"""Their stages take so long that what is serial hardly counts; few frames of HD say by how much."""
 
 
 @dataclass(frozen=True)
@@ -40,56 +46,90 @@ class Film:
     frames: int
 
 
-FILMS = (
-    Film("grey 640×480", (480, 640), "gray", "ffv1", 512),
-    Film("HD 1440×1080 4:2:0", (1080, 1440), "yuv420p", "libx264", 256),
-)
+GREY = Film("grey 640×480", (480, 640), "gray", "ffv1", 512)
+HD = Film("HD 1440×1080 4:2:0", (1080, 1440), "yuv420p", "libx264", 256)
+FEW_HD = replace(HD, name="HD 1440×1080 4:2:0 of 48 frames", frames=48)
+
+
+@dataclass(frozen=True)
+class JobTimes:
+    """What one job took, in seconds."""
+
+    wall: float
+    """From submission to the end."""
+    span: float
+    """From the first lease to the last end."""
+    kinds: dict[str, float]
+    """Of all tasks of a kind together."""
+
+    @property
+    def total(self) -> float:
+        return sum(self.kinds.values())
+
+    @property
+    def serial(self) -> float:
+        return sum(self.kinds.get(kind, 0.0) for kind in SERIAL)
+
+    def serial_row(self, what: str, frames: int, row: Callable[..., ResultRow]) -> ResultRow:
+        each = ", ".join(f"{kind} {1000 * seconds / frames:.1f}" for kind, seconds in self.kinds.items())
+        return row(f"{what}: serial share of task time", 100 * self.serial / self.total, detail=f"ms a frame: {each}")
 
 
 def run(folder: Path) -> list[ResultRow]:
-    """Measure every film with every recipe; ``REELWRIGHT_BENCH_SHORT=1`` takes the small film alone."""
-    films = FILMS[:1] if os.environ.get("REELWRIGHT_BENCH_SHORT") else FILMS
-    return [row for film in films for row in measure_film(folder, film)]
+    return [
+        *measure_film(folder, GREY, RECIPES),
+        *measure_film(folder, HD, RECIPES),
+        *measure_whole_recipes(folder, FEW_HD),
+    ]
 
 
-def measure_film(folder: Path, film: Film) -> list[ResultRow]:
-    path = folder / f"{film.codec}.mkv"
-    make_film(path, film)
-    script_seconds = time_script(path, folder, film)
+def run_short(folder: Path) -> list[ResultRow]:
+    """Measure the small film with the recipe that needs a profile, so that every kind of task is there."""
+    return measure_film(folder, GREY, {"[deflicker]": RECIPES["[deflicker]"]})
+
+
+def measure_film(folder: Path, film: Film, recipes: Mapping[str, str]) -> list[ResultRow]:
+    path = make_film(folder, film)
+    peer, peer_seconds = time_peer(path, folder, film)
     rows = []
-    for name, recipe in RECIPES.items():
-        home = folder / f"{film.codec}-{len(name)}"
-        _, one, kinds = run_job(home / "one", path, recipe, 1)
-        waited, two, _ = run_job(home / "two", path, recipe, 2)
-        total = sum(kinds.values())
-        serial = sum(kinds.get(kind, 0.0) for kind in SERIAL)
-        detail = ", ".join(f"{kind} {1000 * seconds / film.frames:.1f}" for kind, seconds in kinds.items())
+    for name, text in recipes.items():
+        home, recipe = folder / f"{path.stem}-{len(name)}", parse(text, "bench")
+        one, two = (run_job(home / str(slots), path, recipe, slots) for slots in (1, 2))
+        many = one.total / (one.serial + (one.total - one.serial) / MANY_WORKERS)
         what = f"{film.name}, {name}"
         rows += [
-            at_most(f"{what}: serial share of task time", 100 * serial / total, 6, " %", f"ms a frame: {detail}"),
-            at_least(f"{what}: one worker ÷ two, first lease to last end", one / two, 1.85),
-            at_least(
-                f"{what}: {MANY_WORKERS} workers by Amdahl", total / (serial + (total - serial) / MANY_WORKERS), 10
-            ),
-            at_most(f"{what}: two workers, from submission ÷ a script with two threads", waited / script_seconds, 1.35),
+            one.serial_row(what, film.frames, partial(at_most, bar=6, unit=" %")),
+            at_least(f"{what}: one worker ÷ two, first lease to last end", one.span / two.span, 1.85),
+            at_least(f"{what}: {MANY_WORKERS} workers by Amdahl", many, 10),
+            at_most(f"{what}: two workers, from submission ÷ {peer} with two threads", two.wall / peer_seconds, 1.35),
         ]
     return rows
 
 
-def run_job(home: Path, film: Path, recipe: str, workers: int) -> tuple[float, float, dict[str, float]]:
-    """Return the seconds from submission to the end, from the first lease to the last end, and of the tasks by kind."""
+def measure_whole_recipes(folder: Path, film: Film) -> list[ResultRow]:
+    path = make_film(folder, film)
+    return [
+        run_job(folder / f"{path.stem}-{name}", path, resolve(name), 1).serial_row(
+            f"{film.name}, `{name}`", film.frames, partial(told, unit=" %")
+        )
+        for name in WHOLE_RECIPES
+    ]
+
+
+def run_job(home: Path, film: Path, recipe: Recipe, workers: int) -> JobTimes:
     with open_installation(home, slots=workers, codec_threads=1) as installation:
         started = time.perf_counter()
-        installation.run(installation.submit([film], parse(recipe, "bench")))
+        installation.run(installation.submit([film], recipe))
         wall = time.perf_counter() - started
         attempts = {kind.value: installation.attempts(kind) for kind in TaskKind}
     times = [(row.started_at, row.ended_at) for rows in attempts.values() for row in rows]
     kinds = {kind: sum(row.ended_at - row.started_at for row in rows) for kind, rows in attempts.items() if rows}
-    return wall, max(end for _, end in times) - min(start for start, _ in times), kinds
+    return JobTimes(wall, max(end for _, end in times) - min(start for start, _ in times), kinds)
 
 
-def make_film(path: Path, film: Film) -> None:
+def make_film(folder: Path, film: Film) -> Path:
     """Write a film of drifting waves with grain, flicker and, where it has colour, some."""
+    path = folder / f"{film.codec}-{film.frames}.mkv"
     rng, (height, width) = np.random.default_rng(1), film.size
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     grain = [rng.normal(0, 3, film.size).astype(np.float32) for _ in range(7)]
@@ -107,6 +147,23 @@ def make_film(path: Path, film: Film) -> None:
                 frame = av.VideoFrame.from_ndarray(np.concatenate([luma, chroma]), format="yuv420p")
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
+    return path
+
+
+def time_peer(path: Path, folder: Path, film: Film) -> tuple[str, float]:
+    """Return what makes the same films without us, ``ffmpeg`` or a script, and the seconds that it takes."""
+    program = shutil.which("ffmpeg")
+    return ("ffmpeg", time_ffmpeg(program, path, folder)) if program else ("a script", time_script(path, folder, film))
+
+
+def time_ffmpeg(program: str, path: Path, folder: Path) -> float:
+    master = ["-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1", "-slices", "16", "-threads", "2"]
+    access = ["-c:v", "libx264", "-crf", str(QUALITY_CRF), "-preset", PRESET, "-pix_fmt", "yuv420p", "-threads", "2"]
+    command = [program, "-v", "error", "-nostdin", "-y", "-threads", "2", "-i", str(path)]
+    command += [*master, str(folder / "ffmpeg.mkv"), *access, str(folder / "ffmpeg.mp4")]
+    started = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - started
 
 
 def time_script(path: Path, folder: Path, film: Film) -> float:

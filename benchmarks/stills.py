@@ -38,13 +38,17 @@ DEPTHS = (8, 16)
 
 
 def run(folder: Path) -> list[ResultRow]:
-    return [*_cost_rows(folder), *_memory_rows(folder)]
+    return [*_cost_rows(folder, ROUNDS), *_memory_rows(folder)]
 
 
-def _cost_rows(folder: Path) -> list[ResultRow]:
+def run_short(folder: Path) -> list[ResultRow]:
+    return _cost_rows(folder, 1)
+
+
+def _cost_rows(folder: Path, rounds: int) -> list[ResultRow]:
     photos = [_write_photo(folder / f"{number:03}.jpg", number) for number in range(PHOTOS)]
     house, pillow = [], []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         pillow.append(_in_process("pillow", folder)["cpu"] / PHOTOS)
         few, many = (_job_cpu(folder / f"{number}-{count}", photos[:count]) for count in (FEW, PHOTOS))
         house.append((many - few) / (PHOTOS - FEW))

@@ -1,0 +1,45 @@
+"""The benchmarks' table: what misses its bar is named, and ends the command with 1."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from benchmarks import rows
+from benchmarks.__main__ import NAMES, SHORT, main, report
+
+MET, MISSED = rows.at_least("quick enough", 2, 1), rows.at_most("memory of it", 20, 16, " MB")
+
+
+def test_a_missed_bar_is_named_after_the_table_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report([MET, MISSED]) == 1
+    shown = capsys.readouterr()
+    assert "| quick enough | 2.00 | ≥ 1 | yes |\n| memory of it | 20.00 MB | ≤ 16 MB | no |" in shown.out
+    assert shown.err.splitlines() == ["Missed its bar: memory of it: 20.00 MB; the bar is ≤ 16 MB"]
+
+
+def test_met_bars_and_figures_without_one_end_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report([MET, rows.told("ms a frame", 3)]) == 0
+    shown = capsys.readouterr()
+    assert "| ms a frame | 3.00 | – | – |" in shown.out
+    assert shown.err == ""
+
+
+def test_a_figure_that_is_no_number_meets_no_bar() -> None:
+    nothing = float("nan")
+    assert len(rows.missed([rows.at_least("a", nothing, 1), rows.at_most("b", nothing, 1)])) == 2
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["resstore"])
+    assert caught.value.code == 2
+    assert "resstore" in capsys.readouterr().err
+
+
+def test_every_benchmark_that_can_be_named_has_its_module() -> None:
+    folder = Path(importlib.import_module("benchmarks").__path__[0])
+    assert [name for name in NAMES if not (folder / f"{name}.py").exists()] == []
+    assert set(SHORT) < set(NAMES)
