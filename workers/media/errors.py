@@ -88,7 +88,9 @@ def error_text(error: BaseException) -> str:
     """Return a library's message in one line."""
     if isinstance(error, av.error.ExitError):  # "Immediate exit requested", when its time was over
         return "it takes too long to be read"
-    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200] or type(error).__name__
+    said: object = getattr(error, "strerror", None) or next(iter(error.args), "")
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(getattr(error, "strerror", None) or error)
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def _error_code(error: Exception, otherwise: str) -> str:

@@ -1,8 +1,8 @@
 """Stills: photos of many formats in and out, with their profile, EXIF and depth.
 
 Three readers, by what each keeps: ``openimage`` (PNG, TIFF, PNM, EXR, JPEG 2000), ``pillow`` (JPEG, WebP, BMP, GIF, and
-CMYK) and our own ``dpx``. ``lossless_jpeg`` is FFmpeg's. The header is read first, and limits are checked before any
-decoding.
+CMYK) and our own ``dpx``; ``plain_pnm`` and ``lossless_jpeg`` have what these do not read. The header is read first,
+and limits are checked before any decoding.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from workers.media.stills import (
     metadata,
     openimage,
     pillow,
+    plain_pnm,
     tiff_layout,
     tiff_tags,
     unsaid,
@@ -125,6 +126,8 @@ def header(path: Path, settings: Settings, page: int = 0, pages: PageFile | None
         head = _dpx_header(dpx.header(path))
     elif kind in _READ_ONLY_JPEG:
         head = lossless_jpeg.header(path, kind)
+    elif kind == "pnm" and plain_pnm.is_plain(path):
+        head = plain_pnm.header(path)
     else:
         opened = pages.opened_by(openimage) if pages else None
         by_pillow = kind not in OPENIMAGE or _is_pillows_alone(path, kind)
@@ -151,6 +154,9 @@ def read(
             return _read_dpx(path, head)
     if head.kind in _READ_ONLY_JPEG:
         return lossless_jpeg.read(path, head, accept_damaged=accept_damaged)
+    if head.kind == "pnm" and plain_pnm.is_plain(path):
+        plain = plain_pnm.read(path, accept_damaged=accept_damaged)
+        return replace(plain, notes=plain.notes + unsaid.notes(path, "pnm"))
     reader = pillow if head.kind not in OPENIMAGE or _is_for_pillow(path, head, page, pages) else openimage
     photo: Photo = reader.read(
         path, head, page, pages.opened_by(reader) if pages else None, accept_damaged=accept_damaged
@@ -168,11 +174,9 @@ def _is_for_pillow(path: Path, head: StillHeader, page: int, pages: PageFile | N
 
 
 def _is_pillows_alone(path: Path, kind: str) -> bool:
-    """Whether OpenImageIO does not open a still: bits written as figures in a row, JPEG 2000 of grey and alpha."""
+    """Whether OpenImageIO does not open a still: JPEG 2000 of grey and alpha."""
     with path.open("rb") as file:
-        head = file.read(_CODESTREAM_WITHIN) if kind in {"pnm", "jpeg2000"} else b""
-    if kind == "pnm":
-        return head.startswith(b"P1")
+        head = file.read(_CODESTREAM_WITHIN) if kind == "jpeg2000" else b""
     at = head.find(b"\xff\x4f\xff\x51")  # image size and components follow, the bits of each less one
     return at >= 0 and head[at + 40 : at + 43] == b"\0\2\7" and head[at + 45 : at + 46] == b"\7"
 

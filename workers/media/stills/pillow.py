@@ -1,4 +1,4 @@
-"""Stills by Pillow: JPEG, WebP, BMP and GIF, PBM written out in figures, and CMYK of eight bits.
+"""Stills by Pillow: JPEG, WebP, BMP and GIF, and CMYK of eight bits.
 
 It hands EXIF, XMP and ICC on as they were, writes JPEG without chroma subsampling, and converts CMYK by its profile.
 """
@@ -39,7 +39,6 @@ _NAMES = {
     "gif": "GIF",
     "jpeg2000": "JPEG2000",
     "tiff": "TIFF",
-    "pnm": "PPM",
 }
 
 
