@@ -168,7 +168,7 @@ def describe(source: Source, settings: Settings, scratch: Path) -> dict[str, Any
     with container.open_film(path, max_pixels=settings.max_pixels) as (demuxer, stream):
         coder = stream.codec_context
         rate, guessed = rates.header_rate(stream), rates.is_guessed(path, demuxer, stream)
-        count = stream.frames or round(Fraction(demuxer.duration or 0, 1_000_000) * rate)
+        count = rates.header_count(demuxer, stream)
         if source.span is not None:
             count = source.span[1] - source.span[0]
         layout = planes.layout_of(coder.pix_fmt or "", full_range=True, matrix="unknown", lines=coder.height)

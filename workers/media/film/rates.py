@@ -8,6 +8,7 @@ from fractions import Fraction
 from av import VideoStream
 from av.container import InputContainer
 
+from db.records import LEAST_RATE
 from workers.media.errors import reading
 from workers.media.index import DEFAULT_RATE
 from workers.media.remote import Place, as_film
@@ -22,8 +23,19 @@ _Y4M_RATE = re.compile(rb" F(\d{1,9}):(\d{1,9})(?= |\n)")
 
 def rate_in_header(stream: VideoStream) -> Fraction | None:
     """Return the frame rate that FFmpeg finds in the header, or guesses; none where it is none that can be."""
-    rate = stream.guessed_rate or stream.average_rate or stream.base_rate
-    return Fraction(rate) if rate and 0 < rate <= MOST_RATE else None
+    rate = _ffmpegs_rate(stream)
+    return rate if rate and LEAST_RATE <= rate <= MOST_RATE else None
+
+
+def header_count(demuxer: InputContainer, stream: VideoStream) -> int:
+    """Return how many frames there are as the header has it: by their number, else by how long they last."""
+    rate = _ffmpegs_rate(stream) or DEFAULT_RATE
+    return stream.frames or round(Fraction(demuxer.duration or 0, 1_000_000) * rate)
+
+
+def _ffmpegs_rate(stream: VideoStream) -> Fraction | None:
+    """Return a rate even where it cannot be: times may have been counted by it."""
+    return stream.guessed_rate or stream.average_rate or stream.base_rate
 
 
 def header_rate(stream: VideoStream) -> Fraction:

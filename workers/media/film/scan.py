@@ -161,6 +161,12 @@ def measure_rate(pts: NDArray[np.int64], time_base: Fraction, header: Fraction) 
     return (header if 0.5 < header / measured < 2 else measured.limit_denominator(1001)), True
 
 
+def _is_counted_by_no_rate(pts: NDArray[np.int64], time_base: Fraction) -> bool:
+    """Whether times follow one another evenly, and slower than any film: they count frames by a rate that cannot be."""
+    steps = np.diff(pts)
+    return len(steps) > 0 and np.ptp(steps) == 0 and int(steps[0]) * time_base * LEAST_RATE > 1
+
+
 def _check_spread(pts: NDArray[np.int64], time_base: Fraction, path: Place) -> None:
     """Refuse time stamps by which a reel would last for ever; raises ``InputError`` ``CORRUPT``."""
     seconds = (int(pts[-1]) - int(pts[0])) * time_base if len(pts) else 0
@@ -307,6 +313,7 @@ class FilmScanner:
         pts = np.array(stamps, np.int64)
         base = self.stream.time_base or 1 / scan.rate
         scan.seekable = len(stamps) == len(self.pts) and bool(np.all(np.diff(pts) > 0))
+        scan.seekable = scan.seekable and not _is_counted_by_no_rate(pts, base)
         if scan.seekable and source.fps is None:
             _check_spread(pts, base, self.path)
         if scan.seekable:

@@ -137,4 +137,5 @@ def _spread(values: NDArray[Any], plain: _Plain) -> NDArray[Any]:
         return np.where(values == 0, 255, 0).astype(np.uint8)
     most = 2**plain.depth_bits - 1
     # Rounded down, as OpenImageIO does with packed samples.
-    return (values * most // plain.largest).astype(np.uint8 if plain.depth_bits == 8 else np.uint16)
+    samples: NDArray[Any] = values * most // plain.largest
+    return samples.astype(np.uint8 if plain.depth_bits == 8 else np.uint16)

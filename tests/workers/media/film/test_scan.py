@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -112,6 +113,7 @@ def test_raw_dv_that_ends_inside_a_frame_is_no_whole_film(at: House, tmp_path: P
     ("rate", "fps", "taken"),
     [
         (" F99999:1", None, 24), (" F99999:1", 18, 0), (" F18:1", None, 0), (" F24000:1001", None, 0),
+        (" F1:100000", None, 24), (" F1:100000", 18, 0),
         (" F0:0", None, 25), ("", None, 25), (" F-5:1", None, 25), (" F24:0", None, 25), (" F0:0", 18, 0), ("", 18, 0),
     ],
 )  # fmt: skip
@@ -127,6 +129,20 @@ def test_a_rate_that_cannot_be_is_told(at: House, tmp_path: Path, rate: str, fps
     assert facts.disagreements == ()
     described = probe.describe(it.source, at.settings, tmp_path)
     assert (described["rate"], described["notes"]) == (str(facts.rate), list(facts.notes))
+    assert described["frame_count"] == 6
+
+
+@pytest.mark.parametrize(("rate", "scale"), [(100_000, 1), (1, 100_000)])
+def test_a_rate_that_cannot_be_is_told_of_avi(at: House, tmp_path: Path, rate: int, scale: int) -> None:
+    path = film(tmp_path / "a.avi", _yuv(6, 24, 32), "yuv420p", codec="ffv1", rate=Fraction(25))
+    body = path.read_bytes()
+    place = body.index(b"strh") + 28
+    assert struct.unpack_from("<II", body, place) == (1, 25)
+    path.write_bytes(body[:place] + struct.pack("<II", scale, rate) + body[place + 8 :])
+    facts = probed(at, item(path)).facts
+    assert facts is not None
+    assert (facts.rate, facts.frame_count) == (24, 6)
+    assert facts.notes[0].startswith("The header gives no frame rate that can be: 24 frames per second were taken.")
 
 
 def test_a_stream_without_a_container_that_says_no_rate_is_told(at: House, tmp_path: Path) -> None:
