@@ -23,9 +23,8 @@ from av.codec.context import ThreadType
 
 from benchmarks.house import open_installation
 from benchmarks.rows import ResultRow, at_least, at_most, told
-from db.recipe import Recipe, parse, resolve
+from db.recipe import ACCESS_CRF, ACCESS_PRESET, Recipe, parse, resolve
 from db.states import TaskKind
-from workers.media.film.access_copy import PRESET, QUALITY_CRF
 
 SERIAL = ("probe", "merge", "assemble")
 MANY_WORKERS = 16
@@ -158,7 +157,18 @@ def time_peer(path: Path, folder: Path, film: Film) -> tuple[str, float]:
 
 def time_ffmpeg(program: str, path: Path, folder: Path) -> float:
     master = ["-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1", "-slices", "16", "-threads", "2"]
-    access = ["-c:v", "libx264", "-crf", str(QUALITY_CRF), "-preset", PRESET, "-pix_fmt", "yuv420p", "-threads", "2"]
+    access = [
+        "-c:v",
+        "libx264",
+        "-crf",
+        str(ACCESS_CRF),
+        "-preset",
+        ACCESS_PRESET,
+        "-pix_fmt",
+        "yuv420p",
+        "-threads",
+        "2",
+    ]
     command = [program, "-v", "error", "-nostdin", "-y", "-threads", "2", "-i", str(path)]
     command += [*master, str(folder / "ffmpeg.mkv"), *access, str(folder / "ffmpeg.mp4")]
     started = time.perf_counter()
@@ -176,7 +186,9 @@ def time_script(path: Path, folder: Path, film: Film) -> float:
     ):
         source.streams.video[0].thread_count = 2
         coded = master.add_stream("ffv1", rate=Fraction(24), options={"level": "3", "slicecrc": "1", "slices": "16"})
-        shown = access.add_stream("libx264", rate=Fraction(24), options={"crf": str(QUALITY_CRF), "preset": PRESET})
+        shown = access.add_stream(
+            "libx264", rate=Fraction(24), options={"crf": str(ACCESS_CRF), "preset": ACCESS_PRESET}
+        )
         for stream, pixel_format in ((coded, film.pixel_format), (shown, "yuv420p")):
             stream.height, stream.width, stream.pix_fmt = *film.size, pixel_format
             stream.codec_context.thread_count = 2

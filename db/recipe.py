@@ -38,6 +38,14 @@ MAX_CHARS = 1 << 16
 """A text of more is no recipe: one with a thousand exemptions has as many."""
 _MAX_VALUES = 20_000
 _CHROMA = ("source", "full")
+ACCESS_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+)  # fmt: skip
+"""How much x264 tries, from the least to the most."""
+ACCESS_PRESET, ACCESS_CRF = "faster", 18.0
+"""Of access copies, unless a recipe says otherwise."""
+_MOST_CRF = 51
+_ACCESS_FIELDS = ("fps", "preset", "crf")
 _LEAST_FPS, _MOST_FPS = 1, 120
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,17})?|[0-9]{1,9}/[0-9]{1,9}")
 """Looked at before a number is made of it: ``Fraction("1e99999999")`` would count for hours."""
@@ -139,6 +147,10 @@ class Recipe(BaseModel):
     """Whether the master of a YUV reel keeps the source's thinned out chroma, or gets a sample for every pixel."""
     access_fps: Rational | None = Field(None, exclude_if=lambda fps: fps is None)
     """Frames per second of access copies, made between the master's; none keeps the reel's own."""
+    access_preset: str = Field(ACCESS_PRESET, exclude_if=lambda preset: preset == ACCESS_PRESET)
+    """How much x264 tries to make access copies small: one of :data:`ACCESS_PRESETS`."""
+    access_crf: float = Field(ACCESS_CRF, exclude_if=lambda crf: crf == ACCESS_CRF)
+    """What x264 may lose in access copies, 0 to 51 in halves; below 1 it loses nothing."""
     gates: tuple[ScoreBound, ...] = Field((), exclude_if=lambda gates: not gates)
     """What frames, or whole reels, are asked for; a person looks at those that do not meet it."""
 
@@ -178,7 +190,10 @@ class Recipe(BaseModel):
         document: dict[str, Any] = {"recipe": [{step.stage: step.params} for step in self.steps]}
         document |= {"outputs": list(self.outputs), "bad_frames": self.bad_frames}
         document |= {"master": {"chroma": self.chroma}} if self.chroma != "source" else {}
-        document |= {"access": {"fps": str(self.access_fps)}} if self.access_fps else {}
+        access: dict[str, Any] = {"fps": str(self.access_fps)} if self.access_fps else {}
+        access |= {"preset": self.access_preset} if self.access_preset != ACCESS_PRESET else {}
+        access |= {"crf": self.access_crf} if self.access_crf != ACCESS_CRF else {}
+        document |= {"access": access} if access else {}
         conditions: dict[str, list[str]] = {}
         for gate in self.gates:
             conditions.setdefault(gate.metric, []).append(gate.condition)
@@ -245,8 +260,7 @@ def from_document(document: Any, name: str) -> Recipe:
         raise RecipeError(f"Recipe {name}: bad_frames must be hold, black or fail", code="BAD_PARAMETER")
     return Recipe(
         name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames,
-        chroma=_master_chroma(master, name), access_fps=_access_rate(access, name),
-        gates=tuple(_gates(gates, name)),
+        chroma=_master_chroma(master, name), gates=tuple(_gates(gates, name)), **_access_copy(access, name),
     )  # fmt: skip
 
 
@@ -370,14 +384,21 @@ def _master_chroma(value: Any, name: str) -> Literal["source", "full"]:
     return "full" if value.get("chroma") == "full" else "source"
 
 
-def _access_rate(value: Any, name: str) -> Fraction | None:
-    """Read ``access: {fps: 24}``; a rate is a number or a ratio such as 24000/1001."""
-    if value == {}:
-        return None
+def _access_copy(value: Any, name: str) -> dict[str, Any]:
+    """Read ``access: {fps: 24, preset: fast, crf: 20}``, each where it is given, into the recipe's fields."""
+    if not isinstance(value, dict) or not value.keys() <= set(_ACCESS_FIELDS):
+        fault = f"access takes `fps: 24`, `preset: fast` and `crf: 20`, not {value!r:.80}"
+        raise RecipeError(f"Recipe {name}: {fault}", code="BAD_PARAMETER")
+    readers = {"fps": _access_rate, "preset": _access_preset, "crf": _access_crf}
+    return {f"access_{field}": readers[field](given, name) for field, given in value.items()}
+
+
+def _access_rate(value: Any, name: str) -> Fraction:
+    """Read a number or a ratio such as 24000/1001."""
     try:
-        if not isinstance(value, dict) or value.keys() != {"fps"} or not _RATE.fullmatch(str(value["fps"])):
+        if not _RATE.fullmatch(str(value)):
             raise ValueError(value)
-        rate = Fraction(str(value["fps"])).limit_denominator(1001)
+        rate = Fraction(str(value)).limit_denominator(1001)
     except (ValueError, ZeroDivisionError) as error:
         raise RecipeError(f"Recipe {name}: access takes `fps: 24`, not {value!r:.80}", code="BAD_PARAMETER") from error
     if not _LEAST_FPS <= rate <= _MOST_FPS:
@@ -386,6 +407,21 @@ def _access_rate(value: Any, name: str) -> Fraction | None:
             code="BAD_PARAMETER",
         )
     return rate
+
+
+def _access_preset(value: Any, name: str) -> str:
+    if value not in ACCESS_PRESETS:
+        fault = f"access: no preset {value!r:.60}.{nearest(str(value), ACCESS_PRESETS)}"
+        raise RecipeError(f"Recipe {name}: {fault}", code="BAD_PARAMETER")
+    return str(value)
+
+
+def _access_crf(value: Any, name: str) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= _MOST_CRF or value * 2 % 1:
+        fault = f"access: crf must be 0 to {_MOST_CRF} in halves, not {value!r:.60}"
+        raise RecipeError(f"Recipe {name}: {fault}", code="BAD_PARAMETER")
+    return float(value)
 
 
 def _gates(value: Any, name: str) -> Iterator[ScoreBound]:

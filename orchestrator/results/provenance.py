@@ -155,7 +155,9 @@ class _ItemHistory:
         blob = generation.result.outputs[output]
         name, media_type = _file_format(PurePosixPath(blob.name).suffix.lstrip("."))
         newest = generation is self.lineage.newest
-        notes = {"master": "FFV1 version 3, intra only, with slice checksums", "access": "H.264"}
+        recipe = self._recipe(generation)
+        settings = f", x264 with preset {recipe.access_preset} and CRF {recipe.access_crf:g}" if recipe else ""
+        notes = {"master": "FFV1 version 3, intra only, with slice checksums", "access": f"H.264{settings}"}
         note = notes.get(output, "") if media_type.startswith("video/") else ""
         if sequence_tar.is_part(output):
             note = "Holds files of an image sequence, which lie in a folder of that name where they were put."

@@ -192,9 +192,32 @@ def test_an_access_copy_may_have_a_rate_of_its_own(text: str) -> None:
     assert recipe.Recipe.model_validate_json(found.model_dump_json()) == found
 
 
+def test_what_an_access_copy_may_lose_and_how_hard_it_is_tried_are_read_and_asked_for_again() -> None:
+    found = recipe.parse("{recipe: [], access: {preset: slow, crf: 21.5}}", "r")
+    assert (found.access_preset, found.access_crf, found.access_fps) == ("slow", 21.5, None)
+    assert found.reel_needs == set()
+    assert recipe.Recipe.model_validate_json(found.model_dump_json()) == found
+
+
+def test_other_access_copies_are_another_recipe() -> None:
+    texts = ["{}", "{preset: slow}", "{crf: 21}", "{crf: 21.5}", "{preset: slow, crf: 21}", "{fps: 24, crf: 21}"]
+    prints = {recipe.parse(f"{{recipe: [], access: {text}}}", "r").fingerprint() for text in texts}
+    assert len(prints) == len(texts)
+    stated = recipe.parse("{recipe: [], access: {preset: faster, crf: 18}}", "r")
+    assert stated.fingerprint() == recipe.parse("[]", "r").fingerprint()
+
+
+def test_a_misspelt_preset_is_told_its_neighbour() -> None:
+    with pytest.raises(RecipeError, match="Did you mean 'medium'"):
+        recipe.parse("{recipe: [], access: {preset: meduim}}", "r")
+
+
 @pytest.mark.parametrize(
-    "text", ["access: {fps: 0}", "access: {fps: .nan}", "access: {rate: 2}", "access: 24", "access: {fps: 1000}",
-             "access: {fps: true}", "access: {fps: 1e99999999}", "access: {fps: 24/0}",
+    "text", ["access: {fps: 0}", "access: {fps: .nan}", "access: {fps: null}", "access: {rate: 2}", "access: 24",
+             "access: {fps: 1000}", "access: {fps: true}", "access: {fps: 1e99999999}", "access: {fps: 24/0}",
+             "access: {crf: -1}", "access: {crf: 51.5}", "access: {crf: 20.3}", "access: {crf: .nan}",
+             "access: {crf: true}", "access: {crf: '20'}", "access: {crf: null}", "access: {preset: best}",
+             "access: {preset: [fast]}", "access: {preset: null}", "access: null",
              "master: {chroma: half}", "master: full", "master: {size: 2}"],
 )  # fmt: skip
 def test_what_master_and_access_do_not_take_is_refused(text: str) -> None:
@@ -281,7 +304,7 @@ def test_a_wrong_gate_is_refused(gates: str, code: str, said: str) -> None:
         GATES,
         "recipe: []",
         'recipe: [{denoise: {strength: 0.5}}]\noutputs: [master]\nbad_frames: black\nmaster: {chroma: full}\n'
-        'access: {fps: 24000/1001}\ngates: {noise_sigma: "<= 0.000000001"}',
+        'access: {fps: 24000/1001, preset: veryslow, crf: 22.5}\ngates: {noise_sigma: "<= 0.000000001"}',
     ],
 )  # fmt: skip
 def test_a_recipe_reads_back_from_its_own_document(text: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from db.errors import InputError, TransientError, lacks_room
+from db.recipe import ACCESS_CRF, Recipe
 from db.records import ItemView, ReelFacts
 from db.settings import Settings
 from db.store.base import Store
@@ -36,6 +37,8 @@ _MARGIN = 1.25
 """Frames that were not sampled may be harder to compress, and restored ones too."""
 _ACCESS_SHARE = 0.25
 """An access copy's size as a share of its master's, at most."""
+_HALVING_CRF = 6
+"""By how much an access copy's CRF must rise to make it half as large."""
 
 
 def sample_frame_bytes(frames: Iterable[Planes], layout: Layout, facts: ReelFacts, bench: Workbench) -> int:
@@ -83,12 +86,18 @@ def require_for_reel(item: ItemView, facts: ReelFacts, frame_bytes_: int, bench:
     height, width = ffv1.master_size(facts, item.recipe)
     larger = height * width / (facts.height * facts.width) * _samples_per_pixel(layout) / _samples_per_pixel(source)
     master = int(facts.frame_count * frame_bytes_ * larger * _MARGIN)
-    access = int(master * _ACCESS_SHARE) if "access" in item.recipe.outputs else 0
+    access = int(master * _access_share(item.recipe)) if "access" in item.recipe.outputs else 0
     archive_bytes = int(facts.bytes * larger) if sequence_write.is_wanted(item) else 0
     # A segment's written files lie in scratch beside its chunk, long before the master does.
     a_segment = min(1.0, bench.settings.segment_frames / facts.frame_count)
     scratch = max(master + access, int((master + archive_bytes) * a_segment) if archive_bytes else 0)
     _require_space(scratch, 2 * master + access + archive_bytes, f"The reel of {facts.frame_count} frames", bench)
+
+
+def _access_share(recipe: Recipe) -> float:
+    """Return the most that an access copy takes of its master's size: where nothing is lost, all of it."""
+    better = max(0.0, ACCESS_CRF - recipe.access_crf) / _HALVING_CRF
+    return min(1.0, _ACCESS_SHARE * 2**better)
 
 
 @dataclass

@@ -69,7 +69,8 @@ def read_back(assignment: Assignment, bench: Workbench) -> TaskResult:
     values: dict[str, NDArray[Any]] = {}
     if "access" in item.recipe.outputs:
         path = bench.scratch / "access.mp4"
-        values["access_order"] = access_copy.encode_block(path, _at_access_rate(frames, item, plan, span), plan)
+        shown = _at_access_rate(frames, item, plan, span)
+        values["access_order"] = access_copy.encode_block(path, shown, plan, item.recipe)
         if len(values["access_order"]):
             outputs["access"] = bench.put(path.name, path)
     deque(frames, maxlen=0)

@@ -63,6 +63,15 @@ def test_larger_and_coloured_frames_need_more(tmp_path: Path, recipe: str, large
     assert _claimed(tmp_path, path, recipe) == pytest.approx(larger * _claimed(tmp_path, path), rel=0.1)
 
 
+def test_an_access_copy_that_loses_less_needs_more_and_never_more_than_its_master(tmp_path: Path) -> None:
+    path = _reel(tmp_path, 64)
+    settings = ("", ", access: {crf: 30}", ", access: {crf: 12}", ", access: {crf: 0}")
+    plain, small, larger, largest = (_claimed(tmp_path, path, f"{{recipe: []{each}}}") for each in settings)
+    assert plain == small
+    assert larger == pytest.approx(plain * 1.5 / 1.25, rel=0.02)
+    assert largest == pytest.approx(plain * 2 / 1.25, rel=0.02)
+
+
 def test_a_spanned_or_damaged_reel_needs_room_for_its_copy(tmp_path: Path) -> None:
     path = _reel(tmp_path, 64)
     at = house(tmp_path, scratch_quota_bytes=path.stat().st_size // 4)

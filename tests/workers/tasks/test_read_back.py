@@ -94,6 +94,30 @@ def _shown(path: Path) -> tuple[list[int], list[NDArray[Any]]]:
         return times, [frame.to_ndarray(format="gray") for frame in frames]
 
 
+@pytest.mark.parametrize("access", ["{preset: ultrafast}", "{preset: placebo, crf: 30.5}", "{crf: 0}"])
+def test_blocks_join_however_hard_x264_tries_and_whatever_it_may_lose(at: House, access: str) -> None:
+    source = _calm(20)
+    item_ = probed(at, item(film(at.folder / "a.mkv", source, "yuv444p"), f"{{recipe: [], access: {access}}}"))
+    times, pictures = _shown(at.path(assembled(at, item_, restored(at, item_, 8), 8).outputs["access"]))
+    assert len(times) == len(set(times)) == 20
+    distances = [[np.abs(frame[0].astype(float) - picture).mean() for frame in source] for picture in pictures]
+    assert [int(np.argmin(each)) for each in distances] == list(range(20))
+
+
+def test_what_an_access_copy_may_lose_is_what_the_recipe_says(at: House) -> None:
+    sizes, lost = [], []
+    source = film(at.folder / "a.mkv", moving(12), "gray")
+    for crf in (0, 18, 40):
+        item_ = probed(at, item(source, f"{{recipe: [], access: {{crf: {crf}}}}}"))
+        path = at.path(assembled(at, item_, restored(at, item_, 12), 12).outputs["access"])
+        sizes.append(path.stat().st_size)
+        lost.append(np.abs(np.stack(_shown(path)[1]).astype(float) - np.stack(list(moving(12)))[:, 0]).mean())
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3
+    assert lost == sorted(lost)
+    assert lost[0] < 1
+
+
 _ENCODE = """
 import sys
 import os
@@ -102,13 +126,15 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from db.recipe import parse
 from tests.support.reels import frame_of, moving
 from workers.media.film import access_copy
 from workers.media.film.timing import Clock
 from workers.media.pixels import Layout
 facts = SimpleNamespace(sample_aspect=Fraction(1), primaries="unknown", transfer="unknown")
 plan = SimpleNamespace(layout=Layout("gray", 8), size=(48, 64), clock=Clock(Fraction(24)), facts=facts)
-access_copy.encode_block(Path(sys.argv[1]), (frame_of(list(frame), "gray") for frame in moving(40, 48, 64)), plan)
+frames = (frame_of(list(frame), "gray") for frame in moving(40, 48, 64))
+access_copy.encode_block(Path(sys.argv[1]), frames, plan, parse("[]", "r"))
 """
 
 

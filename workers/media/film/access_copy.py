@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from db.errors import WorkError
+from db.recipe import Recipe
 from workers.media import pixels, planes
 from workers.media.errors import reading, writing
 from workers.media.film import texts
@@ -36,7 +37,6 @@ from workers.media.film.timing import Clock, Timed
 from workers.media.pixels import Layout
 from workers.media.remote import Place
 
-QUALITY_CRF, PRESET = 18, "faster"
 # A fixed number: x264's output depends on it, and the same reel shall give the same file on every machine. One: blocks
 # are encoded side by side, by as many workers as there are cores.
 ENCODER_THREADS = 1
@@ -51,13 +51,14 @@ _AAC_SAMPLES = 1024
 _MP3_LEAST_HZ = 16_000
 
 
-def encode_block(path: Path, frames: Iterator[VideoFrame], plan: MasterPlan) -> NDArray[np.int64]:
+def encode_block(path: Path, frames: Iterator[VideoFrame], plan: MasterPlan, recipe: Recipe) -> NDArray[np.int64]:
     """Encode one block's pictures by themselves into an MP4 file.
 
     Args:
         path: The file to write.
         frames: The master's frames in order, or others in their layout; of none there is no file.
         plan: What the master is made of.
+        recipe: Says how hard x264 tries, and what it may lose.
 
     Returns:
         The numbers of its frames, counted from the block's first one, in the order in which they are decoded.
@@ -67,7 +68,7 @@ def encode_block(path: Path, frames: Iterator[VideoFrame], plan: MasterPlan) -> 
     if first is None:
         return np.array(order, np.int64)
     with writing(path.name), av.open(str(path), "w", format="mp4", options=BITEXACT) as out:
-        stream = _picture_stream(out, plan, screen)
+        stream = _picture_stream(out, plan, screen, recipe)
 
         def mux(frame: VideoFrame | None) -> None:
             for packet in stream.encode(frame):
@@ -153,9 +154,9 @@ def _screen_layout(layout: Layout, lines: int) -> Layout:
     return Layout("yuv", 8, full_range=False, matrix=matrix)
 
 
-def _picture_stream(out: OutputContainer, plan: MasterPlan, screen: Layout) -> VideoStream:
+def _picture_stream(out: OutputContainer, plan: MasterPlan, screen: Layout, recipe: Recipe) -> VideoStream:
     facts, (height, width) = plan.facts, plan.size
-    options = {"crf": str(QUALITY_CRF), "preset": PRESET, "x264-params": _exact_params()}
+    options = {"crf": f"{recipe.access_crf:g}", "preset": recipe.access_preset, "x264-params": _exact_params()}
     stream = out.add_stream("libx264", rate=plan.clock.rate, options=options)
     # 4:2:0 needs even sides; an odd one loses its last row or column to scaling by less than a sample.
     stream.width, stream.height, stream.pix_fmt = max(2, width & ~1), max(2, height & ~1), "yuv420p"
