@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ class FolderListing(NamedTuple):
     names: list[str]
     """Names of what is not a folder in it, sorted."""
     fault: str = ""
-    """Why it cannot be listed; empty when it could."""
+    """Why it cannot be listed or entered; empty when it could."""
     is_home: bool = False
     """Whether it is a home of Reelwright, of which nothing is listed."""
     links: tuple[str, ...] = ()
@@ -78,19 +79,19 @@ class LeftOut:
         self._homes, self._links = list[str](), list[str]()
 
     def problem(self, number: int, listing: FolderListing, name: str) -> Problem | None:
-        """Return the problem of a folder that cannot be listed, which is called ``name``."""
+        """Return the problem of a folder that cannot be looked into, which is called ``name``."""
         self._denied += bool(listing.fault)
         self._hidden += listing.hidden
         if listing.is_home:
             self._homes.append(visible_path(name or ".")[-200:])
         self._links.extend(visible_path(os.path.join(name, link))[-200:] for link in listing.links)
-        message = f"The folder {visible_path(name or '.')!r:.300} cannot be listed: {listing.fault}"
+        message = f"The folder {visible_path(name or '.')!r:.300} cannot be looked into: {listing.fault}"
         return problem(number, "SOURCE_DENIED", message) if listing.fault else None
 
     def notes(self) -> Iterator[str]:
         """Yield a sentence for each reason to leave folders out."""
         if self._denied:
-            yield f"Folders that cannot be listed: {self._denied}; what lies in them is not in this manifest"
+            yield f"Folders that cannot be looked into: {self._denied}; what lies in them is not in this manifest"
         if self._homes:
             yield f"Homes of Reelwright (folders with {HOME_MARK}) were left out: {_format_names(self._homes)}"
         if self._hidden:
@@ -111,6 +112,7 @@ def walk(root: Path) -> Iterator[FolderListing]:
         try:
             with os.scandir(folder) as folder_entries:
                 entries = sorted(folder_entries, key=lambda entry: entry.name)
+            _enter(entries)
         except OSError as error:
             yield FolderListing(folder, [], fault=error.strerror or type(error).__name__)
             continue
@@ -123,6 +125,13 @@ def walk(root: Path) -> Iterator[FolderListing]:
         names = [entry.name for entry in inside if not _is_folder(entry)]
         yield FolderListing(folder, names, links=tuple(links), hidden=len(entries) - len(inside))
         folders.extend(entry.path for entry in reversed(below))
+
+
+def _enter(entries: list[os.DirEntry[str]]) -> None:
+    """Raise ``PermissionError`` where names may be listed and nothing behind them may be looked at."""
+    if entries:
+        with suppress(FileNotFoundError):  # gone meanwhile, which concerns it alone
+            os.lstat(entries[0].path)
 
 
 def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:

@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_listed_is_a_problem_of_its_row(transfer: Path) 
     path = written(transfer / "metadata", "metadata.csv", "filename\nobjects/photo.jpg\nobjects/reel2\nobjects/reel1\n")
     found, notes = read(path, check_files=True)
     assert codes(found) == [(3, "SOURCE_DENIED")]
-    assert any("cannot be listed: 1;" in note for note in notes)
+    assert any("cannot be looked into: 1;" in note for note in notes)
     found, _ = read(transfer, check_files=True)
     assert [code for _, code in codes(found)] == ["SOURCE_DENIED"]
 
