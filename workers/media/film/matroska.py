@@ -1,4 +1,4 @@
-"""Writes a film's pixel shape into its Matroska header, which PyAV's muxing cannot.
+"""What PyAV does not do with Matroska: write a film's pixel shape into its header, and say that a file is cut off.
 
 The track's name is written as a reserve of room; here its bytes become the display size, and what is left over becomes
 void. Nothing after the header moves. Element numbers are from RFC 9559.
@@ -6,12 +6,15 @@ void. Nothing after the header moves. Element numbers are from RFC 9559.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
 from db.errors import WorkError
+from workers.media.remote import Place, as_film, size_of
 
 RESERVE = "picture".ljust(40, ".")
 """Name to give the picture track while muxing."""
@@ -20,9 +23,31 @@ _SEGMENT, _TRACKS, _ENTRY, _VIDEO = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"
 _NAME, _CRC, _VOID = b"\x53\x6e", b"\xbf", b"\xec"
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = b"\x54\xb0", b"\x54\xba", b"\x54\xb2"
 _UNIT_ASPECT = b"\x03"
+_INDEX_PLACE = re.compile(rb"\x53\xab\x84\x1c\x53\xbb\x6b\x53\xac([\x81-\x88])")
+"""What stands before the place of the index (Cues) in the list of places, counted from the segment's content."""
 
 Element = tuple[bytes, int, int]
 """Number, where its payload begins, where it ends."""
+
+
+def lost_end(place: Place) -> tuple[int, bool]:
+    """Return how many bytes of a film are not there by the size that it begins with, and whether frames lay in them.
+
+    They did not where all that is lost stood behind the frames: the index, and what is written with it.
+    """
+    with closing(as_film(place).open("rb")) as file:
+        head = file.read(_HEAD_BYTES)
+    at = head.find(_SEGMENT) + len(_SEGMENT)
+    if at < len(_SEGMENT) or not head[at : at + 1].strip(b"\0"):
+        return 0, False
+    size_bytes, there = _length(head[at]), size_of(place)
+    most = (1 << (7 * size_bytes)) - 1  # that is: not known, as of what was written while it was sent
+    size = int.from_bytes(head[at : at + size_bytes], "big") & most
+    at += size_bytes
+    found = _INDEX_PLACE.search(head)
+    index_at = int.from_bytes(head[found.end() : found.end() + (found[1][0] & 0x7F)], "big") if found else 0
+    lost = 0 if size == most else max(0, at + size - there)
+    return lost, not found or index_at == 0 or there < at + index_at
 
 
 def set_aspect(path: Path, height: int, width: int, aspect: Fraction) -> None:

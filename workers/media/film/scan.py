@@ -22,7 +22,7 @@ from db.errors import InputError
 from db.records import LEAST_RATE, Source
 from db.settings import Settings
 from workers.media import planes
-from workers.media.film import asf, container, fields, side_streams, sound, texts
+from workers.media.film import asf, container, fields, matroska, side_streams, sound, texts
 from workers.media.film.rates import MOST_RATE, guess_note, header_rate, is_guessed, rate_in_header
 from workers.media.film.slices import SliceChecker
 from workers.media.index import Index, ReelScan
@@ -34,6 +34,7 @@ COMBED_SHARE = 0.3
 FLAGGED_SHARE = 0.05
 _TELLING = {"asf", "mxf"}
 """Containers whose header tells how long the picture is; of an MXF that was never closed it does not."""
+_MATROSKA = "matroska,webm"
 _SLACK_SECONDS = 0.5
 """Headers round; sound that ends so much before its promised end is whole."""
 _SLACK_FRAMES = 0.8
@@ -293,6 +294,10 @@ class FilmScanner:
             scan.notes += (_break_note([number for number, _ in self.breaks]),)
         if self.rate_guessed and source.fps is None:
             scan.notes += (guess_note(scan.rate),)
+        if (lost := self._lost_end()) and lost[0] and not lost[1]:
+            scan.notes += (
+                f"The file lacks its end, {lost[0]:,} bytes: its index and what stood behind it, no frames.",
+            )
         scan.truncated = _INCOMPLETE in self.damage or bool(self._shortfall())
         scan.damage = "; ".join(text for text in (damage, self._shortfall()) if text)
         return scan
@@ -355,7 +360,12 @@ class FilmScanner:
                 end = max(self.ends_seconds.values(), default=0.0)
             if end < header_end - slack:
                 return f"{end:.2f} of {header_end:.2f} declared seconds of {stream.type} are there"
-        return ""
+        # Frames that are shown before others may be the last ones of the file.
+        lost, had_frames = self._lost_end()
+        return f"the last {lost:,} declared bytes are not there" if lost and had_frames else ""
+
+    def _lost_end(self) -> tuple[int, bool]:
+        return matroska.lost_end(self.path) if self.opened.format.name == _MATROSKA else (0, False)
 
 
 def _break_note(breaks: list[int]) -> str:
