@@ -230,6 +230,14 @@ CODES: dict[str, CodeFacts] = {
         "Another run, or a server, works in this home.",
         "It does this one's jobs too: `reelwright watch JOB`, then `reelwright get JOB`; or use another `--home`.",
     ),
+    "TARGET_IN_USE": CodeFacts(
+        "The place that an installation is to be copied to is used already.",
+        "Name an empty database, or a new folder; nothing was changed in this one.",
+    ),
+    "WORKERS_AT_WORK": CodeFacts(
+        "Workers are at work in the installation that is to be copied, and what they do would be lost.",
+        "Stop its orchestrators and workers first; to copy while they work, make a backup.",
+    ),
     "WORKER_EXTRA_MISSING": CodeFacts(
         "This machine cannot touch pixels: the worker extra is not installed.",
         "Install it with: pip install 'reelwright[worker]'.",

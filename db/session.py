@@ -80,6 +80,14 @@ class Database:
             yield connection
 
     @contextmanager
+    def freeze(self) -> Iterator[Connection]:
+        """One reading transaction in which every statement sees the database at the same moment."""
+        with self._transaction(
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        ) as connection:
+            yield connection
+
+    @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
         with _translate_errors(self._place), engine.connect() as connection:
             try:

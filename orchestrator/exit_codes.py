@@ -14,6 +14,8 @@ _REFUSALS = frozenset(
         "DATABASE_OUTDATED",
         "DATABASE_NEWER",
         "DATABASE_DAMAGED",
+        "TARGET_IN_USE",
+        "WORKERS_AT_WORK",
     }
 )
 _LACKING = frozenset(

@@ -97,7 +97,7 @@ def test_every_command_that_is_shown_can_be_given(page: Path) -> None:
 
 def test_a_command_that_is_wrong_is_noticed() -> None:
     with pytest.raises(AssertionError):
-        _parse(["restore", "box-12"])
+        _parse(["retouch", "box-12"])
     with pytest.raises(Exception, match="recipes"):
         _parse(["run", "box-12", "--recipes", "silent-film"])
 

@@ -5,7 +5,7 @@ accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``contro
 a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
 leader's housekeeping. ``access`` lets people and programs in, ``webhooks`` tells others how jobs end, ``auditing``
 remembers who did what, ``reviewing`` what people say of results, ``studying`` which of two pictures they call better.
-``looking`` has workers show pictures to pages.
+``looking`` has workers show pictures to pages, ``copying`` carries all rows to another database.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -24,6 +24,7 @@ from db.ledger.assignments import read_assignment
 from db.ledger.auditing import note
 from db.ledger.completing import complete_item, complete_still, complete_task, finish_bundle
 from db.ledger.control import cancel_job, pause_job, rerun, resume_job, set_priority
+from db.ledger.copying import TableSum, copied_tables, copy_rows, is_empty, table_sums
 from db.ledger.dispatching import Doorbell, dispatch, ring_again
 from db.ledger.failing import (
     Failure,
@@ -114,6 +115,7 @@ __all__ = [
     "Selection",
     "StudyItem",
     "StudyVariant",
+    "TableSum",
     "WorkerIdentity",
     "add_lines",
     "add_tasks",
@@ -130,6 +132,8 @@ __all__ = [
     "complete_item",
     "complete_still",
     "complete_task",
+    "copied_tables",
+    "copy_rows",
     "decide",
     "disbelieve_future",
     "dispatch",
@@ -147,6 +151,7 @@ __all__ = [
     "forget_sweeps",
     "heartbeat",
     "hold_leases",
+    "is_empty",
     "lead",
     "lease",
     "look_prefix",
@@ -183,6 +188,7 @@ __all__ = [
     "sign_off_worker",
     "slots",
     "switch_webhook",
+    "table_sums",
     "take_back",
     "take_look",
     "vote",

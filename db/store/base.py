@@ -69,6 +69,10 @@ class Store(Protocol):
         """Remove every key under the folder ``prefix`` (which ends with ``/``); returns how many."""
         ...
 
+    def remove(self, key: str) -> None:
+        """Remove one key; that it is not there is no error."""
+        ...
+
     def local_path(self, key: str) -> Path | None:
         """The file that holds the blob, where the store is a folder; else none."""
         ...

@@ -102,6 +102,11 @@ class LocalStore:
         shutil.rmtree(folder, ignore_errors=True)
         return count
 
+    def remove(self, key: str) -> None:
+        """See :class:`db.store.base.Store`."""
+        with _translate_errors(key, is_there=False):
+            self._path(key).unlink(missing_ok=True)
+
     def local_path(self, key: str) -> Path | None:
         """See :class:`db.store.base.Store`."""
         return self._path(key)

@@ -133,6 +133,11 @@ class S3Store:
                 self.client.delete_object(Bucket=self.bucket, Key=name)
         return len(names)
 
+    def remove(self, key: str) -> None:
+        """See :class:`db.store.base.Store`."""
+        with translate_errors(key):
+            self.client.delete_object(Bucket=self.bucket, Key=self._name(key))
+
     def local_path(self, key: str) -> Path | None:
         """See :class:`db.store.base.Store`."""
         return None

@@ -156,11 +156,29 @@ COMMANDS: dict[str, Command | Group] = {
             ),
         },
     ),
+    "backup": Command(
+        "copying",
+        "backup",
+        "Copy database and store into a folder, as they are at one moment, while workers go on.",
+        "backup /backup/reelwright",
+    ),
+    "restore": Command(
+        "copying",
+        "restore",
+        "Bring a backup back into an empty home or installation; unfinished jobs go on from there.",
+        "--home new-home restore /backup/reelwright",
+    ),
     "db": Group(
-        "The database's schema.",
+        "The database, as a whole.",
         {
             "upgrade": Command("installation", "upgrade", "Bring the database to this release's schema.", "db upgrade"),
             "check": Command("installation", "check", "Check that the database has this release's schema.", "db check"),
+            "copy": Command(
+                "copying",
+                "copy",
+                "Copy a whole installation into an empty one: from a home to servers, or back.",
+                "db copy --to postgresql://reelwright@db/reelwright --store s3://restored",
+            ),
         },
     ),
 }

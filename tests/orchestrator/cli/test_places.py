@@ -50,6 +50,9 @@ def say(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, Any]:
         "--home {place} orchestrate",
         "--home {place} worker",
         "--home {place} serve --port 0",
+        "--home {place} restore {archive}",
+        "backup {place}",
+        "db copy --to {place}",
     ],
 )
 def test_a_place_that_cannot_be_is_said_at_once(

@@ -1,0 +1,266 @@
+"""Copies a whole installation, rows and blobs, elsewhere: a backup, or the way from a folder to servers and back.
+
+Rows are taken at one moment into an SQLite file of their own, the blobs that they need follow, and the rows come last:
+a copy that has rows is whole. What is cut short goes on where it was when it is asked for again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from db import ledger, needed, session
+from db.errors import InputError
+from db.needed import Need
+from db.records import Blob
+from db.session import Database
+from db.store.base import Store
+from db.store.local import LocalStore
+
+BACKUP_FILE = "backup.db"
+"""All rows, in the folder of a backup. Not the name of a home's: nobody shall work in a backup by mistake."""
+BACKUP_STORE = "store"
+COPIES_AT_ONCE = 8
+"""Blobs that are copied side by side: small ones wait for disks and networks, not for processors."""
+MOST_ROUNDS = 5
+"""How often rows are taken anew when blobs went while they were copied."""
+
+
+@dataclass
+class BlobCount:
+    """What became of the blobs."""
+
+    copied: int = 0
+    there: int = 0
+    """Of the right size in the target already; nothing was copied."""
+    bytes: int = 0
+    """Of all of them."""
+    lacking: dict[str, str] = field(default_factory=dict)
+    """What could not be read from the source, or is not what its record says: key, and why."""
+
+
+@dataclass(frozen=True)
+class CopyReport:
+    """A copy that is done."""
+
+    tables: Mapping[str, ledger.TableSum]
+    blobs: BlobCount
+
+
+Told = Callable[[int], None]
+"""Told how many blobs were looked at so far."""
+
+
+def back_up(
+    db: Database, store: Store, folder: Path, *, check: bool = False, told: Told = lambda _: None
+) -> CopyReport:
+    """Copy an installation into a folder while workers go on; what an earlier backup left there is not copied again.
+
+    Args:
+        db: Its database.
+        store: Its store.
+        folder: Where to; made where it is not there.
+        check: Whether blobs that an earlier backup left are read and compared too.
+        told: See :data:`Told`.
+
+    Raises:
+        InputError: ``PATH_UNUSABLE`` where the folder holds other things.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / BACKUP_STORE).is_dir():
+        raise InputError(
+            f"{str(folder)!r:.300} holds other things, and no backup", code="PATH_UNUSABLE",
+            remedy="Name a new or empty folder, or one that an earlier backup was made in.",
+        )  # fmt: skip
+    (folder / BACKUP_STORE).mkdir(parents=True, exist_ok=True)
+    part = folder / f".{BACKUP_FILE}.part"
+    report = _take_and_copy(db, store, part, LocalStore(folder / BACKUP_STORE), check, told)
+    os.replace(part, folder / BACKUP_FILE)
+    return report
+
+
+def copy_installation(
+    db: Database, store: Store, target: Database, target_store: Store, scratch: Path, *,
+    check: bool = True, told: Told = lambda _: None,
+) -> CopyReport:  # fmt: skip
+    """Copy an installation into an empty database and another store; nobody should work in it.
+
+    Args:
+        db: Its database.
+        store: Its store.
+        target: A database of this release's schema: an empty one, or one that holds the same rows already.
+        target_store: Where blobs are copied; where it is the same one, none is.
+        scratch: Folder for temporary files.
+        check: Whether blobs that are there already are read and compared.
+        told: See :data:`Told`.
+
+    Raises:
+        InputError: ``TARGET_IN_USE``; ``BLOB_MISSING`` where blobs cannot be copied, and then no row is.
+    """
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=scratch) as folder:
+        part = Path(folder) / BACKUP_FILE
+        report = _take_and_copy(db, store, part, None if store.uri == target_store.uri else target_store, check, told)
+        if report.blobs.lacking:
+            _refuse_lacking(report.blobs.lacking)
+        put_rows(part, target)
+    return report
+
+
+def restore(
+    folder: Path, target: Database, target_store: Store, scratch: Path, *, told: Told = lambda _: None
+) -> CopyReport:
+    """Bring a backup back into an empty installation. Backups of earlier releases are brought to this one's schema.
+
+    Raises:
+        InputError: ``FILE_MISSING`` where the folder holds no backup; else as :func:`copy_installation`.
+    """
+    if not (folder / BACKUP_FILE).is_file():
+        raise InputError(
+            f"{str(folder)!r:.300} holds no backup", code="FILE_MISSING",
+            remedy="Name the folder that `reelwright backup` wrote.",
+        )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="restore-", dir=scratch) as temporary:
+        rows = Path(temporary) / BACKUP_FILE
+        shutil.copyfile(folder / BACKUP_FILE, rows)
+        with _open_file(rows) as backup:
+            session.upgrade(backup)
+            store = LocalStore(folder / BACKUP_STORE)
+            return copy_installation(backup, store, target, target_store, scratch, told=told)
+
+
+def put_rows(part: Path, target: Database) -> None:
+    """Put the rows of a file into a database, which may hold the same ones already.
+
+    Raises:
+        InputError: ``TARGET_IN_USE``.
+    """
+    with _open_file(part) as taken, taken.freeze() as connection:
+        sums = ledger.table_sums(connection)
+        if not ledger.is_empty(target):
+            with target.freeze() as there:
+                if ledger.table_sums(there) == sums:
+                    return
+            raise InputError("The database that is to be copied into holds other rows", code="TARGET_IN_USE")
+        if ledger.copy_rows(connection, target) != sums:
+            raise InputError("The rows were copied and are not the same in the other database", code="RECORD_DIFFERS")
+
+
+def _take_and_copy(db: Database, store: Store, part: Path, target: Store | None, check: bool, told: Told) -> CopyReport:
+    """Take the rows into a file, and copy what they need; again where blobs were removed before they could be copied.
+
+    Blobs are removed two minutes after the last row let go of them, so later rounds, which copy little, find them all.
+    """
+    lacking: set[str] = set()
+    for number in range(MOST_ROUNDS):
+        part.unlink(missing_ok=True)
+        with _open_file(part) as taken:
+            session.upgrade(taken)
+            with db.freeze() as connection:
+                tables = ledger.copy_rows(connection, taken)
+            blobs = copy_blobs(taken, store, target, check and number == 0, told) if target else BlobCount()
+        if not blobs.lacking or set(blobs.lacking) == lacking:
+            break
+        lacking = set(blobs.lacking)
+    return CopyReport(tables, blobs)
+
+
+def copy_blobs(taken: Database, store: Store, target: Store, check: bool, told: Told) -> BlobCount:
+    """Copy all blobs that rows need from one store to another; each digest is compared while its blob is written."""
+    count, looked = BlobCount(), 0
+    with (
+        tempfile.TemporaryDirectory(prefix="reelwright-copy-") as folder,
+        taken.freeze() as connection,
+        ThreadPoolExecutor(COPIES_AT_ONCE) as pool,
+    ):
+        copy = partial(_copy_blob, store=store, target=target, folder=Path(folder), check=check)
+        left = _once(needed.needs(connection))
+        while some := list(islice(left, COPIES_AT_ONCE * 8)):
+            for need, (state, size) in zip(some, pool.map(copy, some), strict=True):
+                _count(count, need, state, size)
+            looked += len(some)
+            told(looked)
+    return count
+
+
+def _once(needs: Iterator[Need]) -> Iterator[Need]:
+    """Leave out what several rows need, but for the first time; millions of digests take less room than their keys."""
+    seen = set[bytes]()
+    for need in needs:
+        digest = hashlib.blake2b(need.key.encode(), digest_size=16).digest()
+        if digest not in seen:
+            seen.add(digest)
+            yield need
+
+
+def _count(count: BlobCount, need: Need, state: str, size: int) -> None:
+    if state in {"copied", "there"}:
+        setattr(count, state, getattr(count, state) + 1)
+        count.bytes += size
+    else:
+        count.lacking[need.key] = f"{need.row}: {state}"
+
+
+def _copy_blob(need: Need, *, store: Store, target: Store, folder: Path, check: bool) -> tuple[str, int]:
+    """Return ``copied``, ``there``, or what is wrong, and the size in bytes."""
+    size = store.size(need.key) if need.bytes < 0 else need.bytes
+    if size is None:
+        return f"Blob {need.key} is not in the store", 0
+    blob = Blob(key=need.key, sha256=need.sha256, bytes=size)
+    try:
+        if target.size(need.key) == size and not (check and _is_rotten(blob, target)):
+            return "there", size
+        written = _put(blob, store, target, folder)
+    except InputError as error:
+        return error.message, 0
+    if need.sha256 and written.sha256 != need.sha256:
+        target.remove(need.key)  # or the next copy would take it for a good one
+        return f"Blob {need.key}: its record says sha256 {need.sha256}, it has {written.sha256}", 0
+    return "copied", size
+
+
+def _is_rotten(blob: Blob, target: Store) -> bool:
+    if not blob.sha256:
+        return False
+    try:
+        target.check(blob)
+    except InputError as error:
+        if error.code != "CHECKSUM_MISMATCH":
+            raise
+        return True
+    return False
+
+
+def _put(blob: Blob, store: Store, target: Store, folder: Path) -> Blob:
+    local = store.local_path(blob.key)
+    if local is not None:
+        if not local.is_file():
+            raise InputError(f"Blob {blob.key} is not in the store", code="BLOB_MISSING")
+        return target.put(blob.key, local, mode=stat.S_IMODE(local.stat().st_mode))
+    number, name = tempfile.mkstemp(dir=folder)
+    try:
+        with os.fdopen(number, "wb") as file:
+            for piece in store.stream(blob):
+                file.write(piece)
+        return target.put(blob.key, Path(name))
+    finally:
+        os.unlink(name)
+
+
+def _refuse_lacking(lacking: Mapping[str, str]) -> None:
+    some = "; ".join(list(lacking.values())[:5])
+    raise InputError(f"{len(lacking)} blobs cannot be copied, so no row was: {some}", code="BLOB_MISSING")
+
+
+@contextmanager
+def _open_file(path: Path) -> Iterator[Database]:
+    with Database(session.engine(f"sqlite:///{path}")) as database:
+        yield database
