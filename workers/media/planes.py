@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from av import VideoFrame
+from av.filter import Graph
 from av.video.format import VideoFormat
 from numpy.typing import NDArray
 
@@ -118,6 +120,8 @@ def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
         target_format = target_format.replace("gbrp", "gbrap")
     if name != target_format:
         frame = frame.reformat(format=target_format, threads=1)
+    elif any(plane.line_size < 0 for plane in frame.planes):
+        frame = _from_top(frame)
     planes = tuple(_samples(plane, layout) for plane in frame.planes)
     if layout.model == "rgb":
         green, blue, red = planes[:3]
@@ -126,6 +130,15 @@ def to_planes(frame: VideoFrame, layout: Layout) -> Planes:
             return tuple(_spread(plane, count) for plane, count in zip((red, green, blue), bits, strict=True))
         return red, green, blue
     return planes[: 1 if layout.model == "gray" else 3]
+
+
+def _from_top(frame: VideoFrame) -> VideoFrame:
+    """Return a frame whose rows lie from the bottom up, as in AMV, with rows from the top down: PyAV misreads them."""
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))
+    graph.link_nodes(source, graph.add("copy"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def _spread(plane: NDArray[Any], bits: int) -> NDArray[np.uint8]:
@@ -202,7 +215,5 @@ def output_transfer(layout: Layout, tagged: str) -> str:
 
 
 def _samples(plane: Any, layout: Layout) -> NDArray[Any]:
-    if plane.line_size < 0:
-        raise InputError("Planar frames stored bottom up are not supported", code="UNSUPPORTED_PIXELS")
     rows = np.frombuffer(plane, layout.dtype).reshape(plane.height, -1)
     return rows[:, : plane.width]

@@ -21,7 +21,7 @@ from workers.media.errors import error_text, reading
 from workers.media.errors import shortage as memory_shortage
 from workers.media.film.continuity import follow_clock
 from workers.media.film.mov_tables import check_edits, check_tables
-from workers.media.remote import Place, as_film
+from workers.media.remote import Place, as_film, size_of
 
 # Playlists and scripts (hls, concat, image patterns) could make FFmpeg open other files, so only these are read.
 _DEMUXERS = (
@@ -49,6 +49,8 @@ _CONCEALED = re.compile(
 
 _LACKING = re.compile(r"unsupported|not (?:yet )?(?:implemented|supported)", re.I)
 """Messages of decoders that tell of a way of coding that they do not know."""
+
+_AMV_END = b"AMV_END_"
 
 Damage = Callable[[str], None]
 """Called with what is wrong; may raise."""
@@ -197,6 +199,15 @@ class DecoderLog:
         return any(map(_CONCEALED.search, texts))
 
 
+def lacks_end_mark(path: Place) -> bool:
+    """Whether a film is AMV, which has no table of contents, and does not end with the mark that it should."""
+    size = size_of(path)
+    with as_film(path).open("rb") as file:
+        head = file.read(12)
+        file.seek(max(0, size - len(_AMV_END)))
+        return head[:4] == b"RIFF" and head[8:] == b"AMV " and file.read() != _AMV_END
+
+
 def find_lack(messages: Iterable[str]) -> str:
     """Return the first message that tells of what a decoder does not know; empty where none does."""
     return next((message for message in messages if _LACKING.search(message)), "")
@@ -270,5 +281,6 @@ def _format_error(path: Place) -> InputError:
     with as_film(path).open("rb") as file:
         head = file.read(12)
     if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"} or head[:4] in {b"\x1a\x45\xdf\xa3", b"RIFF"}:
-        return InputError(f"{path}: begins like a film, but its table of contents is missing", code="TRUNCATED")
+        message = f"{path}: begins like a film, but its table of contents is missing"
+        return InputError(message, code="TRUNCATED", remedy="Send the file again: without it no frame can be found.")
     return InputError(f"{path}: not a film or sound of a known format", code="UNKNOWN_FORMAT")

@@ -345,6 +345,8 @@ class FilmScanner:
         """Say what the header promises and the file does not hold; empty when it holds everything."""
         if self.stops_at not in (None, size_of(self.path)):
             return "the last frame is incomplete"
+        if container.lacks_end_mark(self.path):
+            return "its end mark is missing"
         if self.opened.format.name == "asf" and (lacking := asf.shortfall(self.path)):
             return lacking
         for stream in (self.stream, *self.opened.streams.audio):

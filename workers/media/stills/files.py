@@ -254,7 +254,8 @@ def kind_to_write(photo: Photo) -> tuple[str, str]:
         return photo.kind, ""
     kind = "exr" if photo.floating else "tiff" if deep else "png"
     what = "" if photo.kind in {"gif", *_READ_ONLY_JPEG} else " with this depth, these channels and this size"
-    return kind, f"Written as {kind.upper()}: {photo.kind.upper()} is not written{what}."
+    name = photo.kind if photo.kind in _READ_ONLY_JPEG else photo.kind.upper()
+    return kind, f"Written as {kind.upper()}: {name} is not written{what}."
 
 
 def to_picture(photo: Photo, rows: slice = _ALL) -> Picture:

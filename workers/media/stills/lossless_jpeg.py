@@ -29,7 +29,7 @@ from workers.media.errors import reading
 from workers.media.stills import jpeg_frame
 from workers.media.stills.photo import Photo, StillHeader, damage_note, kind_of, upright
 
-LOSSLESS, LS = "lossless jpeg", "jpeg-ls"
+LOSSLESS, LS = "lossless JPEG", "JPEG-LS"
 _KINDS = {0xC3: LOSSLESS, 0xF7: LS}
 _CODECS = {LOSSLESS: "mjpeg", LS: "jpegls"}
 _MARKERS = {LOSSLESS: re.compile(rb"\xff[^\x00\xff]"), LS: re.compile(rb"\xff[\x80-\xfe]")}
@@ -58,9 +58,8 @@ def header(path: Path, kind: str) -> StillHeader:
     with reading(str(path), code="BAD_HEADER"), path.open("rb") as file:
         coding = _coding(file.read(jpeg_frame.MOST_HEADER_BYTES), kind)
     if what := next(_peculiarities(coding), ""):
-        name = "lossless JPEG" if kind == LOSSLESS else "JPEG-LS"
         raise InputError(
-            f"{path}: {name} of {coding.bits} bits with {what} is not supported", code="UNSUPPORTED_PIXELS"
+            f"{path}: {kind} of {coding.bits} bits with {what} is not supported", code="UNSUPPORTED_PIXELS"
         )
     return StillHeader(kind, coding.width, coding.height, coding.channels, max(coding.bits, 8))
 

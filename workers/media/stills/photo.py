@@ -32,7 +32,7 @@ class Photo:
 
     kind: str
     """``jpeg``, ``png``, ``tiff``, ``webp``, ``bmp``, ``gif``, ``jpeg2000``, ``pnm``, ``exr``, ``dpx``,
-    ``lossless jpeg`` or ``jpeg-ls``."""
+    ``lossless JPEG`` or ``JPEG-LS``."""
     samples: NDArray[Any]
     """``(H, W, C)`` uint8 or uint16, for EXR float16 or float32; C 1 or 3, upright."""
     depth_bits: int

@@ -14,6 +14,7 @@ import pytest
 
 from db.errors import InputError
 from tests.support.reels import House, film, house, item, moving, probed, whole_life
+from workers.media.reel import open_reel, read_samples
 from workers.tasks import probe
 
 SPOILT = (2, 5)
@@ -237,4 +238,44 @@ def test_a_flash_film_that_ends_before_its_header_says_is_told(at: House, tmp_pa
     path.write_bytes(data[:end])
     with pytest.raises(InputError, match="declared seconds of video") as caught:
         probed(at, item(path))
+    assert caught.value.code == "TRUNCATED"
+
+
+def _amv(path: Path, count: int) -> list[Any]:
+    """Write a film as small players have it, whose frames FFmpeg gives from the bottom up; returns its luma."""
+    lumas = []
+    with av.open(str(path), "w", format="amv") as out:
+        picture = out.add_stream("amv", rate=15)
+        picture.height, picture.width, picture.pix_fmt = 96, 128, "yuvj420p"
+        sound = out.add_stream("adpcm_ima_amv", rate=22050, layout="mono", options={"block_size": "1470"})
+        for number, planes in enumerate(_yuv(count)):
+            body = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(144, 128)
+            frame = av.VideoFrame.from_ndarray(body, format="yuvj420p")
+            frame.pts = number
+            out.mux(picture.encode(frame))
+            quiet = av.AudioFrame.from_ndarray(np.zeros((1, 1470), np.int16), format="s16", layout="mono")
+            quiet.sample_rate, quiet.pts = 22050, 1470 * number
+            out.mux(sound.encode(quiet))
+        out.mux(picture.encode(None))
+        out.mux(sound.encode(None))
+    with av.open(str(path)) as film:
+        lumas.extend(frame.reformat(format="gray").to_ndarray() for frame in film.decode(video=0))
+    return lumas
+
+
+def test_frames_from_the_bottom_up_are_restored(at: House, tmp_path: Path) -> None:
+    lumas = _amv(tmp_path / "a.amv", 6)
+    it = probed(at, item(tmp_path / "a.amv"))
+    found = [samples[0] for samples in read_samples(open_reel(it, at.bench()))]
+    assert np.array_equal(found, lumas)
+    assert it.facts is not None
+    assert it.facts.frame_count == 6
+
+
+@pytest.mark.parametrize("lost", [1, 8, 900])
+def test_amv_that_lost_its_end_is_told(at: House, tmp_path: Path, lost: int) -> None:
+    _amv(tmp_path / "a.amv", 6)
+    (tmp_path / "a.amv").write_bytes((tmp_path / "a.amv").read_bytes()[:-lost])
+    with pytest.raises(InputError, match="end mark is missing") as caught:
+        probed(at, item(tmp_path / "a.amv"))
     assert caught.value.code == "TRUNCATED"

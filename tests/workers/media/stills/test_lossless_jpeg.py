@@ -78,14 +78,14 @@ def _read(folder: Path, body: bytes, **options: Any) -> stills.Photo:
 
 
 GREY: list[tuple[bytes, Samples, int, str]] = [
-    *((_lossless(_wave(bits), bits), _wave(bits), bits, "lossless jpeg") for bits in range(9, 17)),
-    *((_lossless(_wave(16), 16, predictor), _wave(16), 16, "lossless jpeg") for predictor in range(2, 8)),
-    (_lossless(_wave(8), 8, 7), _wave(8), 8, "lossless jpeg"),
-    (bytes(imagecodecs.ljpeg_encode(_wave(14), bitspersample=14)), _wave(14), 14, "lossless jpeg"),
-    (_ls(_wave(8)), _wave(8), 8, "jpeg-ls"),
-    (_ls(_wave(16)), _wave(16), 16, "jpeg-ls"),
-    (LS_OF_12_BITS, _ramp(12, 1), 12, "jpeg-ls"),
-    (_ls(np.full((5, 1), 255, np.uint8)), np.full((5, 1), 255), 8, "jpeg-ls"),
+    *((_lossless(_wave(bits), bits), _wave(bits), bits, "lossless JPEG") for bits in range(9, 17)),
+    *((_lossless(_wave(16), 16, predictor), _wave(16), 16, "lossless JPEG") for predictor in range(2, 8)),
+    (_lossless(_wave(8), 8, 7), _wave(8), 8, "lossless JPEG"),
+    (bytes(imagecodecs.ljpeg_encode(_wave(14), bitspersample=14)), _wave(14), 14, "lossless JPEG"),
+    (_ls(_wave(8)), _wave(8), 8, "JPEG-LS"),
+    (_ls(_wave(16)), _wave(16), 16, "JPEG-LS"),
+    (LS_OF_12_BITS, _ramp(12, 1), 12, "JPEG-LS"),
+    (_ls(np.full((5, 1), 255, np.uint8)), np.full((5, 1), 255), 8, "JPEG-LS"),
 ]  # fmt: skip
 
 
@@ -217,8 +217,8 @@ def test_it_is_written_as_png_or_tiff_with_what_lies_beside(
     assert sequences.attribute(made, "Make") == "A maker of cameras"
     assert bytes(np.asarray(sequences.attribute(made, "ICCProfile"), np.uint8)) == profile
     kind = {8: "PNG", 12: "TIFF", 16: "TIFF"}[bits]
-    (note,) = result.notes
-    assert note.startswith(f"Written as {kind}: ")
+    source = "lossless JPEG" if bits == 12 else "JPEG-LS"
+    assert result.notes == (f"Written as {kind}: {source} is not written.",)
 
 
 def test_a_usual_jpeg_is_none(tmp_path: Path) -> None:
