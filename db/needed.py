@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Executable, and_, select
+from sqlalchemy import Connection, Executable, and_, func, literal, select
 
 from db.errors import InputError
 from db.states import ITEM_LIVE, ItemState, TaskState
@@ -20,10 +21,27 @@ ROWS_AT_ONCE = 1000
 """Rows that are fetched together."""
 
 
+class Use(StrEnum):
+    """What a blob is needed for."""
+
+    RESULTS = "results"
+    EARLIER_RESULTS = "earlier results"
+    """Of generations that a newer one has followed."""
+    WORK = "unfinished work"
+    REELS = "indexes and mezzanines"
+    """What was found out about a reel: its frames can be looked at, and repairs taken back."""
+    WEIGHTS = "weights"
+    STUDIES = "studies"
+
+
+_OF_RESULTS = frozenset({Use.RESULTS, Use.EARLIER_RESULTS})
+
+
 @dataclass(frozen=True)
 class Need:
     """One blob that a row needs."""
 
+    use: Use
     key: str
     sha256: str
     """Empty where the row does not say."""
@@ -33,57 +51,81 @@ class Need:
     """Which row needs it, for people."""
 
 
-def needs(connection: Connection) -> Iterator[Need]:
-    """Yield all blobs that are needed; the same one as often as rows point to it.
+def needs(connection: Connection, job_id: int | None = None) -> Iterator[Need]:
+    """Yield all blobs that are needed, or those of one job; the same one as often as rows point to it.
 
     Raises:
         InputError: ``RECORD_UNREADABLE``.
     """
     streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
-    for table, name, statement in _statements():
+    for name, statement in _of_jobs(job_id):
         with streaming.execute(statement) as rows:
-            for key, *texts in rows:
+            for use, number, *texts in rows:
                 for text in texts:
-                    yield from _in_text(text, f"{table} {key}'s {name}")
+                    yield from _in_text(Use(use), text, name.format(number))
+    if job_id is not None:
+        return
+    with streaming.execute(select(Weights.card, Weights.files_json)) as rows:
+        for card, files in rows:
+            yield from _in_text(Use.WEIGHTS, files, f"weights {card}'s files")
     with streaming.execute(select(Trial.id, Trial.picture_a, Trial.picture_b)) as trials:
         for number, *pictures in trials:
             for key in pictures:
-                yield Need(key, "", -1, f"trial {number}'s picture")
+                yield Need(Use.STUDIES, key, "", -1, f"trial {number}'s picture")
 
 
-def _statements() -> Iterator[tuple[str, str, Executable]]:
-    """Yield table, what it is, and a selection of a key and of columns that hold blobs."""
+def live_items(connection: Connection, job_id: int) -> frozenset[int]:
+    """Return the items of a job that somebody works on or will: what lies in their folders may be needed soon."""
+    return frozenset(connection.scalars(select(Item.id).where(Item.job_id == job_id, Item.state.in_(ITEM_LIVE))))
+
+
+def _of_jobs(job_id: int | None) -> Iterator[tuple[str, Executable]]:
+    """Yield how a row is called, and a selection of the use, the row's number and columns that hold blobs."""
+    of_job = () if job_id is None else (Item.job_id == job_id,)
+    live = Item.state.in_(ITEM_LIVE)
+    jobs = select(literal(Use.WEIGHTS.value), Job.id, Job.recipe_json)
+    yield "job {}'s recipe", jobs if job_id is None else jobs.where(Job.id == job_id)
+    items = select(literal(Use.WORK.value), Item.id, Item.recipe_json, Item.source_json).where(*of_job)
+    yield "item {}'s source", items
     # A failed reel's are gone: only a rerun, which begins anew, goes on from there.
-    kept = Item.state.in_((*ITEM_LIVE, ItemState.DONE))
+    known = select(literal(Use.REELS.value), Item.id, Item.facts_json, Item.profile_json)
+    yield "item {}'s reel", known.where(*of_job, Item.state.in_((*ITEM_LIVE, ItemState.DONE)))
+    base = select(literal(Use.EARLIER_RESULTS.value), Item.id, Item.base_json)
+    yield "item {}'s earlier result", base.where(*of_job, live)
     under_way = and_(
-        Task.state == TaskState.DONE, Task.dropped.is_(False), Item.state.in_(ITEM_LIVE),
-        Task.generation == Item.generation,
+        Task.state == TaskState.DONE, Task.dropped.is_(False), live, Task.generation == Item.generation
     )  # fmt: skip
-    yield "weights", "files", select(Weights.card, Weights.files_json)
-    yield "job", "recipe", select(Job.id, Job.recipe_json)
-    yield "item", "source", select(Item.id, Item.recipe_json, Item.source_json)
-    yield "item", "reel", select(Item.id, Item.facts_json, Item.profile_json, Item.base_json).where(kept)
-    yield "result", "outputs", select(Result.id, Result.result_json)
-    yield "task", "outputs", select(Task.id, Task.result_json).join(Item, Item.id == Task.item_id).where(under_way)
+    tasks = select(literal(Use.WORK.value), Task.id, Task.result_json).join(Item, Item.id == Task.item_id)
+    yield "task {}'s outputs", tasks.where(*of_job, under_way)
+    newest = select(Result.item_id, func.max(Result.generation).label("generation")).group_by(Result.item_id).subquery()
+    for use, which in (
+        (Use.RESULTS, Result.generation == newest.c.generation),
+        (Use.EARLIER_RESULTS, Result.generation < newest.c.generation),
+    ):
+        results = select(literal(use.value), Result.id, Result.result_json)
+        joined = results.join(newest, newest.c.item_id == Result.item_id).join(Item, Item.id == Result.item_id)
+        yield "result {}'s outputs", joined.where(*of_job, which)
 
 
-def _in_text(text: str | None, row: str) -> Iterator[Need]:
+def _in_text(use: Use, text: str | None, row: str) -> Iterator[Need]:
     if text is None or '"sha256"' not in text:
         return
     try:
-        yield from _in_value(json.loads(text), row)
-    except (ValueError, RecursionError) as error:
+        record = json.loads(text)
+        # A result's facts tell of the reel as it was found; what of that is still needed stands with the item.
+        yield from _in_value(use, record["outputs"] if use in _OF_RESULTS else record, row)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{row} cannot be read: {error}", code="RECORD_UNREADABLE") from error
 
 
-def _in_value(value: Any, row: str) -> Iterator[Need]:
+def _in_value(use: Use, value: Any, row: str) -> Iterator[Need]:
     """Find what has the fields of ``db.blob.Blob``, wherever in a record it stands: records gain places for blobs."""
     if isinstance(value, list):
         for each in value:
-            yield from _in_value(each, row)
+            yield from _in_value(use, each, row)
     elif isinstance(value, dict):
         match value:
             case {"key": str(key), "sha256": str(sha256), "bytes": int(size)}:
-                yield Need(key, sha256, size, row)
+                yield Need(use, key, sha256, size, row)
         for each in value.values():
-            yield from _in_value(each, row)
+            yield from _in_value(use, each, row)

@@ -209,6 +209,8 @@ class ReelFacts(Record):
     """What else a person should know of the source, in words."""
     sound: SoundFile | None = None
     """The sound file that the manifest names; none when there is none."""
+    mezzanine_pruned: bool = False
+    """Whether there was a mezzanine that was removed after the reel was done: frames are read again by a new probe."""
     mask: Blob | None = None
     """The mask that the manifest gives, as a lossless film; none when it gives none."""
     already_colored: bool = Field(False, validation_alias=AliasChoices("already_colored", "already_colour"))

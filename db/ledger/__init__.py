@@ -5,7 +5,8 @@ accepts results, ``failing`` answers failures, ``planning`` adds tasks, ``contro
 a step out after the fact, ``weights`` registers networks, ``worker_registry`` knows the workers, ``maintenance`` is the
 leader's housekeeping. ``access`` lets people and programs in, ``webhooks`` tells others how jobs end, ``auditing``
 remembers who did what, ``reviewing`` what people say of results, ``studying`` which of two pictures they call better.
-``looking`` has workers show pictures to pages, ``copying`` carries all rows to another database.
+``looking`` has workers show pictures to pages, ``copying`` carries all rows to another database,
+``pruning`` lets go of what nobody needs.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -55,6 +56,7 @@ from db.ledger.maintenance import (
     running_tasks,
 )
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, replan_stranded
+from db.ledger.pruning import PrunedRows, PruneRules, jobs_to_prune, prune_installation, prune_job
 from db.ledger.reviewing import decide
 from db.ledger.studying import (
     NewStudy,
@@ -109,6 +111,8 @@ __all__ = [
     "OpenedStudy",
     "Presentation",
     "Principal",
+    "PruneRules",
+    "PrunedRows",
     "ReelPlan",
     "ReelView",
     "Renewal",
@@ -152,6 +156,7 @@ __all__ = [
     "heartbeat",
     "hold_leases",
     "is_empty",
+    "jobs_to_prune",
     "lead",
     "lease",
     "look_prefix",
@@ -167,6 +172,8 @@ __all__ = [
     "poll_look",
     "principal_of_session",
     "principal_of_token",
+    "prune_installation",
+    "prune_job",
     "quarantine_frame",
     "read_assignment",
     "reap",

@@ -51,12 +51,17 @@ def take_back(
             move_job(db, connection, job_id, JobState.RUNNING, finished_at=None)
         for row, item in zip(rows, changed, strict=True):
             connection.execute(update(Item).where(Item.id == row.id).values(recipe_json=item.recipe.model_dump_json()))
-            if row.kind == ItemKind.REEL:
+            if _goes_on(row, item):
                 _restart_reel(db, connection, row, item, stage, exemption)
-        stills = [row for row in rows if row.kind == ItemKind.STILL]
-        if stills:
-            restart(connection, job_id, stills, None, bundle_stills)
+        anew = [row for row, item in zip(rows, changed, strict=True) if not _goes_on(row, item)]
+        if anew:
+            restart(connection, job_id, anew, None, bundle_stills)
         return len(rows)
+
+
+def _goes_on(row: Row[Any], item: ItemView) -> bool:
+    """Whether an item goes on from what is known of it: a reel whose frames can still be read by that."""
+    return row.kind == ItemKind.REEL and not (item.facts and item.facts.mezzanine_pruned)
 
 
 def _done_items(connection: Connection, job_id: int, external_ids: Sequence[str]) -> Sequence[Row[Any]]:

@@ -65,6 +65,10 @@ class Store(Protocol):
         """All keys that begin with ``prefix``, in any order."""
         ...
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """All keys that begin with ``prefix``, in any order, with their sizes in bytes."""
+        ...
+
     def delete(self, prefix: str) -> int:
         """Remove every key under the folder ``prefix`` (which ends with ``/``); returns how many."""
         ...

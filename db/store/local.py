@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,6 +95,12 @@ class LocalStore:
                 if key.startswith(prefix) and not name.startswith("."):
                     yield key
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See :class:`db.store.base.Store`."""
+        for key in self.keys(prefix):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                yield key, (self.folder / key).stat().st_size
+
     def delete(self, prefix: str) -> int:
         """See :class:`db.store.base.Store`."""
         folder = self._path(prefix.rstrip("/"))
@@ -104,8 +110,12 @@ class LocalStore:
 
     def remove(self, key: str) -> None:
         """See :class:`db.store.base.Store`."""
+        path = self._path(key)
         with _translate_errors(key, is_there=False):
-            self._path(key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # folders are left that hold more
+            for folder in path.parents[: key.count("/")]:
+                folder.rmdir()
 
     def local_path(self, key: str) -> Path | None:
         """See :class:`db.store.base.Store`."""

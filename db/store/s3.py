@@ -116,13 +116,18 @@ class S3Store:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See :class:`db.store.base.Store`."""
+        for key, _ in self.sizes(prefix):
+            yield key
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See :class:`db.store.base.Store`."""
         start = f"{self.prefix}/" if self.prefix else ""
         with translate_errors(prefix):
             for page in self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=start + prefix
             ):
                 for entry in page.get("Contents", []):
-                    yield entry["Key"].removeprefix(start)
+                    yield entry["Key"].removeprefix(start), entry["Size"]
 
     def delete(self, prefix: str) -> int:
         """See :class:`db.store.base.Store`."""

@@ -168,6 +168,12 @@ COMMANDS: dict[str, Command | Group] = {
         "Bring a backup back into an empty home or installation; unfinished jobs go on from there.",
         "--home new-home restore /backup/reelwright",
     ),
+    "prune": Command(
+        "pruning",
+        "prune",
+        "Remove what jobs that have long been over need no more.",
+        "prune --older-than 90d --keep-latest-generation --dry-run",
+    ),
     "db": Group(
         "The database, as a whole.",
         {

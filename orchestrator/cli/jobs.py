@@ -19,11 +19,14 @@ from db.selection import Selection
 from db.session import Database
 from db.settings import Settings
 from db.states import JOB_OVER, ItemState, JobState
+from db.store import open_store
 from orchestrator.cli.context import CliContext, cli_context, job_or_newest
 from orchestrator.cli.options import ItemIds, JobId, NewestJobId, RecipeName
+from orchestrator.cli.pruning import show_rooms
 from orchestrator.cli.terminal import Terminal
 from orchestrator.rerun import rerun as restart_items
 from orchestrator.results.report import failure_rows
+from orchestrator.upkeep.pruning import rooms
 from orchestrator.wording import pluralize, progress_line
 
 WATCH_SECONDS = 0.5
@@ -48,11 +51,15 @@ def status(
     score: Scores = None,
     after: Annotated[int, typer.Option(min=0, help="Only items behind so many of the manifest.")] = 0,
     limit: Annotated[int, typer.Option(min=0, max=MOST_SHOWN, help="Largest number of items to show.")] = 50,
+    store: Annotated[bool, typer.Option("--store", help="Show what takes room in the store instead.")] = False,
 ) -> None:
     """Show all jobs, or one job with its items and workers."""
     cli = cli_context(context)
-    with cli.open_database(cli.settings()) as database:
-        if job is None:
+    settings = cli.settings()
+    with cli.open_database(settings) as database:
+        if store:
+            show_rooms(cli.terminal, rooms(database, open_store(settings)))
+        elif job is None:
             _show_jobs(cli.terminal, database)
         else:
             selection = _selection(state, code, (), text, score)

@@ -69,6 +69,11 @@ def open_reel(item: ItemView, bench: Workbench) -> IndexedReel:
     facts = item.facts
     if facts is None:
         raise InputError(f"{item.source.uri}: the reel has not been probed", code="BAD_VALUE")
+    if facts.mezzanine_pruned:
+        raise InputError(
+            f"{item.source.uri}: the copy from which its frames are read was pruned", code="BLOB_MISSING",
+            remedy="Rerun the item: that makes it anew.",
+        )  # fmt: skip
     index = loads(bench.store.read(facts.index))
     # Every frame is held against the index, so a mezzanine need not be read whole for its digest before each segment.
     path = (
