@@ -68,17 +68,24 @@ def translate_errors(key: str) -> Iterator[None]:
     try:
         yield
     except boto_errors.ClientError as error:
-        code = error_code(error)
-        if code in MISSING:
-            raise InputError(f"Blob {key} is not in the store", code="BLOB_MISSING") from error
-        if code in _AWAY:
-            raise StoreUnavailable(f"The store does not answer: {code}") from error
-        if code == "NoSuchBucket":  # not one blob is gone, but all of them
-            raise StoreUnavailable(f"The store's bucket is not there: {code}") from error
-        raise TransientError(f"The store refused {key}: {code}") from error
+        raise _refusal(error, key) from error
     except boto3.exceptions.S3UploadFailedError as error:
+        if isinstance(error.__context__, boto_errors.ClientError):  # no rights, for one: waiting gives none
+            raise _refusal(error.__context__, key) from error
         raise StoreUnavailable(f"The upload of {key} broke off: {error}") from error
     except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError) as error:
         raise InputError("There are no S3 credentials", code="BAD_SETTING") from error
     except (boto_errors.BotoCoreError, boto_errors.HTTPClientError, OSError) as error:
         raise StoreUnavailable(f"The store does not answer: {error}") from error
+
+
+def _refusal(error: Any, key: str) -> Exception:
+    """Return what a server's answer means."""
+    code = error_code(error)
+    if code in MISSING:
+        return InputError(f"Blob {key} is not in the store", code="BLOB_MISSING")
+    if code in _AWAY:
+        return StoreUnavailable(f"The store does not answer: {code}")
+    if code == "NoSuchBucket":  # not one blob is gone, but all of them
+        return StoreUnavailable(f"The store's bucket is not there: {code}")
+    return TransientError(f"The store refused {key}: {code}")

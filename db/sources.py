@@ -179,7 +179,11 @@ def _translate_refusals(what: str) -> Iterator[None]:
         if code in MISSING or code in {"NoSuchBucket", "NoSuchVersion", "InvalidBucketName"}:
             raise InputError(f"{what}: there is no such object or bucket", code="FILE_MISSING") from error
         if code in {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
-            raise InputError(f"{what}: not readable with these keys ({code})", code="SOURCE_DENIED") from error
+            message, remedy = (
+                f"{what}: not readable with these keys ({code})",
+                "Give these keys the right to read there.",
+            )
+            raise InputError(message, code="SOURCE_DENIED", remedy=remedy) from error
         if code in {"412", "PreconditionFailed", "416", "InvalidRange"}:
             message = f"{what}: another object lies there than the one that was opened"
             raise InputError(message, code="CHANGED_DURING_WORK") from error

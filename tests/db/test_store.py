@@ -7,9 +7,11 @@ import pytest
 
 from db.errors import InputError, StoreUnavailable, TransientError
 from db.records import Blob
+from db.s3 import connect
 from db.settings import Settings
 from db.store import keys, open_store
 from db.store.base import Store
+from db.store.s3 import S3Store
 from tests.support import servers
 
 KEY = "jobs/1/items/2/g1/restore/t3-a1-boot"
@@ -130,6 +132,17 @@ def test_a_dead_s3_server_is_an_outage_not_a_failure(tmp_path: Path) -> None:
             store.put_bytes("a/c", b"x")
         server.start()
         assert store.read(blob) == b"x"
+
+
+def test_rights_that_a_store_refuses_are_no_outage_however_a_blob_is_sent(s3: servers.S3, tmp_path: Path) -> None:
+    """Nobody should wait for rights: the attempts are counted, and the item fails with what the server says."""
+    open_store(Settings(store_uri="s3://closed", **s3.settings))
+    (tmp_path / "blob").write_bytes(b"x" * 1000)
+    stranger = S3Store(connect(Settings(**s3.settings | {"s3_secret_key": "another"})), "closed", "")
+    for write in (lambda: stranger.put("a/b", tmp_path / "blob"), lambda: stranger.put_bytes("a/b", b"x")):
+        with pytest.raises(TransientError, match="The store refused a/b: ") as caught:
+            write()
+        assert caught.value.code == "STORE_FAILED"
 
 
 def test_s3_address_without_a_bucket_is_refused() -> None:
