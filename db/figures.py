@@ -6,16 +6,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from db.ledger.sharing import held_tasks, share_of, stored_bytes
 from db.session import Database
-from db.states import TaskState
+from db.settings import TenantShare
+from db.states import JOB_OVER, TaskState
 from db.tables import COUNTERS, Attempt, CounterDelta, Delivery, Item, Job, JobProgress, Task, Worker
 
 LIVE = (TaskState.WAITING, TaskState.READY, TaskState.QUEUED, TaskState.RUNNING)
 RECENT_ATTEMPTS = 10_000
 """How many of the newest attempts are looked at: all of them would be read each time."""
+
+
+@dataclass(frozen=True)
+class TenantSum:
+    """What one tenant has of an installation."""
+
+    tenant: str
+    open_jobs: int
+    held_tasks: int
+    """Tasks that workers have, or are told of."""
+    stored_bytes: int
+    """Outputs in the store, of all generations that are kept."""
+    share: TenantShare
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is begun for it."""
+        most = self.share.most_stored_bytes
+        return most is not None and self.stored_bytes >= most
 
 
 @dataclass(frozen=True)
@@ -89,3 +110,15 @@ def _counters(connection: Connection) -> dict[str, int]:
         for name in COUNTERS:
             sums[name] = sums.get(name, 0) + int(getattr(row, name))
     return sums
+
+
+def tenant_sums(db: Database, shares: Mapping[str, TenantShare]) -> tuple[TenantSum, ...]:
+    """Return what each tenant that ever had a job has, by name."""
+    with db.read() as connection:
+        is_open = func.sum(case((Job.state.not_in(JOB_OVER), 1), else_=0))
+        jobs = connection.execute(select(Job.tenant, is_open).group_by(Job.tenant).order_by(Job.tenant)).all()
+        held, stored = held_tasks(connection), stored_bytes(connection)
+    return tuple(
+        TenantSum(tenant, count, held[tenant], stored.get(tenant, 0), share_of(tenant, shares))
+        for tenant, count in jobs
+    )

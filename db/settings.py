@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from db.beneath import read_small
@@ -37,6 +37,23 @@ MOST_CONFIG_BYTES = 1 << 20
 """Longest settings file that is read."""
 DATABASE_FILE = "reelwright.db"
 """The embedded database, inside the home."""
+
+
+OTHERS = "*"
+"""Stands for every tenant that has no share of its own."""
+
+
+class TenantShare(BaseModel):
+    """What one tenant may have of an installation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False)
+    """Of two tenants that have work, one gets so many times as many turns as the other."""
+    most_running: int | None = Field(None, ge=1)
+    """Tasks that are worked on at once; none means no limit."""
+    most_stored_bytes: int | None = Field(None, ge=0)
+    """Outputs in the store from which on nothing more is begun; none means no limit."""
 
 
 class Settings(BaseSettings):
@@ -114,6 +131,11 @@ class Settings(BaseSettings):
     )
     stall_seconds: float = Field(
         300.0, gt=0, le=YEAR_SECONDS, description="Work that has not moved for so long gives up its lease."
+    )
+    tenants: dict[str, TenantShare] = Field(
+        {},
+        description="What tenants may have: `weight`, `most_running` tasks, `most_stored_bytes`, by name; `*` stands "
+        "for all others. As a variable it is JSON.",
     )
     tick_seconds: float = Field(
         0.25, gt=0, le=YEAR_SECONDS, description="Pause between the loop's rounds when nothing is happening."
@@ -320,12 +342,15 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the variables that give a child process exactly these settings."""
-    out = {}
+    out: dict[str, str] = {}
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if value is None or value == () or value == "":
             continue
-        if isinstance(value, tuple):
+        if isinstance(value, dict):
+            shares = {key: share.model_dump(exclude_defaults=True) for key, share in value.items()}
+            out |= {f"{PREFIX}{name.upper()}": json.dumps(shares)} if shares else {}
+        elif isinstance(value, tuple):
             out[f"{PREFIX}{name.upper()}"] = json.dumps([str(part) for part in value])
         else:
             out[f"{PREFIX}{name.upper()}"] = str(value.resolve() if isinstance(value, Path) else value)

@@ -75,7 +75,7 @@ class Loop:
                 self.upkeep_at = time.monotonic()
                 self._maintain()
             plan_count = self._plan_reels()
-            bell_count = self._send_doorbells(ledger.dispatch(self.database, self.settings.lease_seconds))
+            bell_count = self._send_doorbells(self._dispatch())
             delta_count = ledger.fold_counters(self.database)
             # Jobs end by their counters, so there is nothing to end where no counter moved.
             job_count = ledger.finish_jobs(self.database) if delta_count else 0
@@ -88,6 +88,9 @@ class Loop:
             self.outage_at = time.monotonic()
             self._log_outage(error.code, error.message)
         return False
+
+    def _dispatch(self) -> list[ledger.Doorbell]:
+        return ledger.dispatch(self.database, self.settings.lease_seconds, self.settings.tenants)
 
     def _log_outage(self, code: str, message: str = "") -> None:
         """Note what is waited for, and log when that begins and ends: once, not every round."""

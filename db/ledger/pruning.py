@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from db.ledger.counting import add_delta
 from db.ledger.job_states import lock_job
 from db.ledger.maintenance import fold_counters
 from db.records import ItemResult, ReelFacts, read_column
@@ -68,7 +69,7 @@ def prune_job(
                 return None
             count.attempts = _drop_attempts(connection, job_id)
             if rules.keep_latest_generation:
-                count.generations = _drop_outputs(db, connection, job_id)
+                count.generations = _drop_outputs(connection, job_id)
             count.mezzanines = _drop_mezzanines(connection, job_id)
             look(connection)
             if dry_run:
@@ -103,7 +104,7 @@ def _drop_attempts(connection: Connection, job_id: int) -> int:
     return connection.execute(delete(Attempt).where(Attempt.task_id.in_(of_job), *vain)).rowcount
 
 
-def _drop_outputs(db: Database, connection: Connection, job_id: int) -> int:
+def _drop_outputs(connection: Connection, job_id: int) -> int:
     newest = select(Result.item_id, func.max(Result.generation).label("generation")).group_by(Result.item_id).subquery()
     statement = (
         select(Result.id, Result.result_json)
@@ -111,14 +112,17 @@ def _drop_outputs(db: Database, connection: Connection, job_id: int) -> int:
         .join(Item, Item.id == Result.item_id)
         .where(Item.job_id == job_id, Item.state.not_in(ITEM_LIVE), Result.generation < newest.c.generation)
     )
-    count = 0
+    count, freed = 0, 0
     for row in connection.execute(statement).all():
         result = read_column(ItemResult, row.result_json, f"result {row.id}")
         if result.outputs:
+            freed += sum(blob.bytes for blob in result.outputs.values())
             note = "Its outputs were pruned: a later generation took its place."
             pruned = result.model_copy(update={"outputs": {}, "notes": (*result.notes, note)})
             _rewrite(connection, Result, row.id, result_json=pruned.model_dump_json())
             count += 1
+    # What a job has in the store, tenants may have only so much of.
+    add_delta(connection, job_id, bytes_out=-freed)
     return count
 
 

@@ -159,14 +159,14 @@ COMMANDS: dict[str, Command | Group] = {
     "backup": Command(
         "copying",
         "backup",
-        "Copy database and store into a folder, as they are at one moment, while workers go on.",
+        "Copy database and store into a folder, while workers go on.",
         "backup /backup/reelwright",
     ),
     "restore": Command(
         "copying",
         "restore",
-        "Bring a backup back into an empty home or installation; unfinished jobs go on from there.",
-        "--home new-home restore /backup/reelwright",
+        "Bring a backup back into an empty home or installation.",
+        "restore /backup/reelwright",
     ),
     "prune": Command(
         "pruning",

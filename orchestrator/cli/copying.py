@@ -63,9 +63,10 @@ def backup(
     folder: Annotated[Path, typer.Argument(help="Folder to write to: a new one, or one of an earlier backup.")],
     check: Check = False,
 ) -> None:
-    """Copy database and store into a folder, as they are at one moment, while workers go on.
+    """Copy database and store into a folder, while workers go on.
 
-    What an earlier backup left in the folder is not copied again. Exits with 1 if a blob cannot be read.
+    They are copied as they are at one moment. What an earlier backup left in the folder is not copied again. Exits with 1
+    if a blob cannot be read.
     """
     cli = cli_context(context)
     settings = cli.settings()
@@ -81,7 +82,10 @@ def restore(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder that `reelwright backup` wrote.")],
 ) -> None:
-    """Bring a backup back into an empty home or installation; unfinished jobs go on from there."""
+    """Bring a backup back into an empty home or installation.
+
+    Unfinished jobs go on from there.
+    """
     cli = cli_context(context)
     settings = cli.settings()
     check_home(settings)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Annotated
 
 import typer
 
-from db import ledger, pages, progress
+from db import figures, ledger, pages, progress
 from db.bounds import ScoreBound
 from db.catalog.stages import Exemption
 from db.errors import CODES, InputError, nearest
+from db.figures import TenantSum
 from db.recipe import resolve
 from db.selection import Selection
 from db.session import Database
@@ -27,7 +28,7 @@ from orchestrator.cli.terminal import Terminal
 from orchestrator.rerun import rerun as restart_items
 from orchestrator.results.report import failure_rows
 from orchestrator.upkeep.pruning import rooms
-from orchestrator.wording import pluralize, progress_line
+from orchestrator.wording import format_size, pluralize, progress_line
 
 WATCH_SECONDS = 0.5
 MOST_SHOWN = 100_000
@@ -52,6 +53,7 @@ def status(
     after: Annotated[int, typer.Option(min=0, help="Only items behind so many of the manifest.")] = 0,
     limit: Annotated[int, typer.Option(min=0, max=MOST_SHOWN, help="Largest number of items to show.")] = 50,
     store: Annotated[bool, typer.Option("--store", help="Show what takes room in the store instead.")] = False,
+    tenants: Annotated[bool, typer.Option("--tenants", help="Show what each tenant has instead.")] = False,
 ) -> None:
     """Show all jobs, or one job with its items and workers."""
     cli = cli_context(context)
@@ -59,6 +61,8 @@ def status(
     with cli.open_database(settings) as database:
         if store:
             show_rooms(cli.terminal, rooms(database, open_store(settings)))
+        elif tenants:
+            show_tenants(cli.terminal, figures.tenant_sums(database, settings.tenants))
         elif job is None:
             _show_jobs(cli.terminal, database)
         else:
@@ -279,3 +283,24 @@ def _codes(names: list[str]) -> tuple[str, ...]:
         if name not in CODES:
             raise InputError(f"Unknown code {name!r:.60}.{nearest(name, CODES)}", remedy="docs/errors lists them.")
     return tuple(names)
+
+
+def show_tenants(terminal: Terminal, sums: Sequence[TenantSum]) -> None:
+    """Show what each tenant has, and may have."""
+    terminal.table(
+        ("tenant", "open jobs", "weight", "tasks", "stored", "state"),
+        [
+            (
+                each.tenant, each.open_jobs, f"{each.share.weight:g}",
+                f"{each.held_tasks}{_limit(each.share.most_running)}",
+                f"{format_size(each.stored_bytes)}{_limit(each.share.most_stored_bytes, format_size)}",
+                "full: nothing more is begun" if each.is_full else "",
+            )
+            for each in sums
+        ],
+    )  # fmt: skip
+    terminal.document(sums)
+
+
+def _limit(most: int | None, spell: Callable[[float], str] = str) -> str:
+    return "" if most is None else f" of {spell(most)}"

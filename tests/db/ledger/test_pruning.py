@@ -67,6 +67,7 @@ def test_of_earlier_generations_the_outputs_go_and_what_is_said_stays(database: 
     assert (first.outputs, first.facts) == ({}, {"kept": "first"})
     assert "pruned" in first.notes[-1]
     assert second.outputs == {"still": blob("second")}
+    assert progress.progress(database, job_id).bytes_out == blob().bytes
     ((_, shown),) = progress.results(database, job_id)
     assert shown is not None
     assert shown.outputs == second.outputs
