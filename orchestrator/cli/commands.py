@@ -172,7 +172,7 @@ COMMANDS: dict[str, Command | Group] = {
         "pruning",
         "prune",
         "Remove what jobs that have long been over need no more.",
-        "prune --older-than 90d --keep-latest-generation --dry-run",
+        "prune --older-than 90d --dry-run",
     ),
     "db": Group(
         "The database, as a whole.",

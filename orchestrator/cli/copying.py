@@ -65,8 +65,8 @@ def backup(
 ) -> None:
     """Copy database and store into a folder, while workers go on.
 
-    They are copied as they are at one moment. What an earlier backup left in the folder is not copied again. Exits with 1
-    if a blob cannot be read.
+    They are copied as they are at one moment. What an earlier backup left in the folder is not copied again.
+    Exits with 1 if a blob cannot be read.
     """
     cli = cli_context(context)
     settings = cli.settings()
