@@ -183,7 +183,7 @@ COMMANDS: dict[str, Command | Group] = {
                 "copying",
                 "copy",
                 "Copy a whole installation into an empty one: from a home to servers, or back.",
-                "db copy --to postgresql://db/reelwright --store s3://restored",
+                "db copy --to postgresql://db/films --store s3://films",
             ),
         },
     ),
