@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,8 @@ from db.errors import DiskFull, InputError, ReelwrightError, lacks_room
 
 _TRIAL_BYTES = 4096
 """A block of most disks: a file without contents would fit on a full one."""
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/.*")
+"""``s3://bucket`` and the like, of which a path keeps one slash."""
 _WHY = {
     errno.EROFS: "lies on a disk that may only be read",
     errno.EACCES: "may not be written to by this user",
@@ -50,6 +53,8 @@ def check_writable_file(path: Path, named: str) -> None:
 
 
 def _try(folder: Path, name: Path, named: str) -> None:
+    if _ADDRESS.fullmatch(str(folder)) and not os.path.lexists(folder.parts[0]):
+        raise _refusal(folder, "it is an address, and files are written into folders alone", named)
     place = folder.absolute()
     there = next(each for each in (place, *place.parents) if os.path.lexists(each))
     if not os.path.isdir(there):

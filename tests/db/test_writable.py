@@ -50,6 +50,17 @@ def test_what_stands_in_the_way_is_named_and_what_to_do(tmp_path: Path, place: s
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("place", ["s3://bucket/results", "file:///results", "https://server/results"])
+def test_an_address_is_not_taken_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = refusal(Path(place))
+    assert (error.code, "it is an address" in error.message) == ("PATH_UNUSABLE", True)
+    assert "another place with --out" in error.remedy
+    assert not list(tmp_path.iterdir())
+    (tmp_path / place.partition("/")[0]).mkdir()  # whoever has a folder of that name means it
+    check_writable(Path(place), "--out")
+
+
 @pytest.mark.parametrize("place", [".", "new", "new/deeper/../still", "file/../new", "link", "link/new"])
 def test_of_a_place_that_will_do_nothing_is_said_and_nothing_is_left(tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
