@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -194,7 +195,8 @@ def finish(
         terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
-        terminal.say(f"Correct the causes, then `reelwright rerun {job_id}`; or correct and run {report.failed_path}")
+        again = f"{report.failed_path}{_roots_to_name(database, job_id, folder, home)}"
+        terminal.say(f"Correct the causes, then `reelwright rerun {job_id}`; or correct and run {again}")
     for fault in faults[:-1]:
         terminal.say(f"Note: {fault.message}")
     if faults:
@@ -202,6 +204,14 @@ def finish(
     terminal.document({"job": job, "exported": summary, "report": report})
     if job.state is not JobState.DONE:
         raise typer.Exit(1)
+
+
+def _roots_to_name(database: Database, job_id: int, folder: Path, home: Path) -> str:
+    """Return the options without which a job's report is not run from a folder that is not the home's."""
+    if folder.resolve() == Settings(home=home).results(job_id).resolve():
+        return ""
+    roots = progress.job_roots(database, job_id) or ()
+    return "".join(f" --source-root {shlex.quote(root.rstrip('/') or '/')}" for root in roots)
 
 
 def _put_out(

@@ -226,7 +226,7 @@ def test_a_run_that_cannot_put_out_everything_reports_nevertheless(
         submission.finish(Terminal(as_json=False), home_database, store, job_id, out, settings.home)
     said = capsys.readouterr().out
     assert "Job 1 is" in said
-    assert "Correct the causes" in said
+    assert f"{out / 'report-failed.csv'} --source-root {archive}\n" in said
     assert {path.read_text() for path in (out / "one.png", out / "report-failed.csv")} == {"mine"}
     assert "succeeded" in (out / "report.csv").read_text()
 
