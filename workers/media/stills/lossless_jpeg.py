@@ -57,7 +57,8 @@ def header(path: Path, kind: str) -> StillHeader:
     """Read a header; raises ``InputError`` ``BAD_HEADER`` or ``UNSUPPORTED_PIXELS``."""
     with reading(str(path), code="BAD_HEADER"), path.open("rb") as file:
         coding = _coding(file.read(jpeg_frame.MOST_HEADER_BYTES), kind)
-    if what := next(_peculiarities(coding), ""):
+        what = next(_peculiarities(coding), "")
+    if what:
         raise InputError(
             f"{path}: {kind} of {coding.bits} bits with {what} is not supported", code="UNSUPPORTED_PIXELS"
         )

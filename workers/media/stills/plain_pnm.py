@@ -127,7 +127,8 @@ def _values(body: bytes, plain: _Plain) -> tuple[NDArray[Any], str, str]:
     if large.size:
         return values[: large[0]], f"{values[large[0]]} stands {where}, more than {plain.largest}", "CORRUPT"
     if wrong:
-        return values, f"{wrong[0].decode('latin-1')!r} stands {where}", "CORRUPT"
+        letter = wrong[0].decode("latin-1")
+        return values, f"{repr(letter) if letter.isprintable() else f'byte {wrong[0][0]}'} stands {where}", "CORRUPT"
     return values, "" if len(values) == plain.count else f"it ends {where}", "TRUNCATED"
 
 

@@ -184,11 +184,34 @@ def test_a_block_of_wrong_bytes_is_heard(tmp_path: Path, body: bytes) -> None:
     assert heard >= 8
 
 
-@pytest.mark.parametrize("cut", [3, 20, 40, 60])
-def test_a_header_that_is_cut_off_is_named(tmp_path: Path, cut: int) -> None:
-    with pytest.raises(InputError) as caught:
-        _read(tmp_path, LS[:cut])
-    assert caught.value.code in {"BAD_HEADER", "TRUNCATED", "CORRUPT"}
+HEADED = [*SOUND, LS_BY_PLANE, _lossless(_wave(8, 3), 8)]
+
+
+@pytest.mark.parametrize("body", HEADED)
+def test_a_damaged_header_ends_in_a_code(tmp_path: Path, body: bytes) -> None:
+    rng, outcomes = np.random.default_rng(1), set()
+    for number in range(60):
+        made = bytearray(body[: int(rng.integers(3, 120))] if number % 3 == 0 else body)
+        for at in rng.integers(2, min(len(made), 100), 2):
+            made[at] = rng.integers(256)
+        outcomes.add(_outcome(tmp_path, bytes(made)))
+    assert "BAD_HEADER" in outcomes
+
+
+@pytest.mark.parametrize("body", HEADED)
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_scan_without_a_header_is_named(tmp_path: Path, body: bytes, size: int) -> None:
+    at = body.index(b"\xff\xda") + 2
+    cut = body[:at] + struct.pack(">H", size) + body[at + 2 :]
+    assert _outcome(tmp_path, cut) in {"BAD_HEADER", "TRUNCATED", "CORRUPT"}
+
+
+def _outcome(folder: Path, body: bytes) -> str:
+    try:
+        _read(folder, body)
+    except InputError as error:
+        return error.code if "a.jpg" in error.message else "nameless"
+    return "read"
 
 
 WRITERS: list[tuple[Callable[[Samples], bytes], int, str]] = [

@@ -77,6 +77,7 @@ def test_what_stands_behind_the_picture_is_told(tmp_path: Path, body: bytes, res
         (b"P2 3 2 9 1 2 3 x 5 6", "CORRUPT", "'x' stands behind 3 of 6 samples"),
         (b"P2 3 2 9 1 2 3 10 5 6", "CORRUPT", "10 stands behind 3 of 6 samples, more than 9"),
         (b"P2 3 2 9 1 2 3 99999999999999999999999 5 6", "CORRUPT", "more than 9"),
+        (b"P2 3 2 9 1 2 3\x1b 5 6", "CORRUPT", "byte 27 stands behind 3 of 6 samples"),
         (b"P1 3 2 101P10", "CORRUPT", "'P' stands behind 3 of 6 samples"),
         (b"P1 3 2 101210", "CORRUPT", "2 stands behind 3 of 6 samples, more than 1"),
     ],
