@@ -7,22 +7,24 @@ scores well, and so does film in which nothing moves: read it beside colorfulnes
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.ops import reduce
-from workers.ops.planes import Planes
+from workers.ops.planes import Plane, Planes
 
 DISTANCES = (1, 2, 4)
 _LEVELS = 256
+_EXACT_COUNT = 1 << 24
+"""OpenCV counts in float32, which holds no odd numbers above."""
 
 Histograms = NDArray[np.float64]
 
 
 def observe(picture: Planes) -> Histograms:
     """Return the share of each of 256 levels in each channel, ``(C, 256)``."""
-    levels = np.clip(np.rint(picture * (_LEVELS - 1)), 0, _LEVELS - 1).astype(np.uint8)
-    return np.stack([np.bincount(plane.ravel(), minlength=_LEVELS) / plane.size for plane in levels])
+    return np.stack([_count_levels(plane) / plane.size for plane in picture])
 
 
 def update(earlier: Histograms, later: Histograms) -> float:
@@ -34,6 +36,18 @@ def update(earlier: Histograms, later: Histograms) -> float:
 def compute(values: NDArray[np.float64]) -> float:
     """Return the mean over distances ``(D, N)`` of the mean over all pairs of one distance."""
     return reduce.mean_of_rows(values)
+
+
+def _count_levels(plane: Plane) -> Histograms:
+    """Return how many pixels of a plane have each of 256 levels."""
+    levels = plane * (_LEVELS - 1)
+    np.rint(levels, out=levels)
+    np.clip(levels, 0, _LEVELS - 1, out=levels)
+    coded = levels.astype(np.uint8)
+    counts = np.zeros(_LEVELS)
+    for part in np.array_split(coded, -(-coded.size // _EXACT_COUNT)):
+        counts += cv2.calcHist([part], [0], None, [_LEVELS], [0, _LEVELS]).ravel()
+    return counts
 
 
 def _divergence(some: Histograms, middle: Histograms) -> Histograms:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -54,6 +55,8 @@ class Evidence:
     """How far the neighbours lie apart."""
     noise: Plane
     """Standard deviation of the frame's own noise at each pixel, of its level."""
+    noise_levels: NDArray[np.float32]
+    """The same by levels, as of :func:`noise_by_level`."""
     fine: Plane
     """Difference from what is expected in units of what is usual in this frame: signed, about 1 where nothing is."""
     wide: Plane
@@ -108,13 +111,15 @@ def _gain(plane: Plane, like: Plane) -> np.float32:
 def weigh(plane: Plane, references: Sequence[Plane]) -> Evidence:
     """Return what ``references``, one or more as of :func:`fetch`, say of a plane."""
     expected, spread = median_and_spread(references)
-    noise = noise_plane(noise_by_level(plane, references), expected)
+    levels = noise_by_level(plane, references)
+    noise = noise_plane(levels, expected)
     difference = plane - expected
     reduced = np.copysign(np.maximum(np.abs(difference) - _disagreement(spread), 0), difference)
     z = reduced / np.sqrt(noise**2 + (_SHARE_OF_GRADIENT * _gradient(expected)) ** 2)
     wide = _blur(z, _WIDE_SIGMA_PX)
     fine = z / np.float32(max(_Z_FLOOR, robust_sigma(sample(z))))
-    return Evidence(expected, spread, noise, fine, wide / np.float32(max(_WIDE_FLOOR, robust_sigma(sample(wide)))))
+    wide /= np.float32(max(_WIDE_FLOOR, robust_sigma(sample(wide))))
+    return Evidence(expected, spread, noise, levels, fine, wide)
 
 
 def _disagreement(spread: Plane) -> Plane:
@@ -177,14 +182,26 @@ def robust_sigma(values: Plane) -> float:
 
 def _noise_against(plane: Plane, other: Plane) -> NDArray[np.float64]:
     own, other = sample(plane), sample(other)
-    difference, level = own - other, (own + other) / 2
-    place = np.clip(level * _BINS, 0, _BINS - 1).astype(np.intp)
+    difference, level = (own - other).ravel(), (own + other) / 2
+    place = np.clip(level * _BINS, 0, _BINS - 1).astype(np.uint8).ravel()
+    # Sorted by their range, differences of one lie together: fewer passes than to look for each range in turn.
+    difference = difference[np.argsort(place, kind="stable")]
+    stops = np.cumsum(np.bincount(place, minlength=_BINS))
     sigmas = np.full(_BINS, np.inf)
-    for number in range(_BINS):
-        inside: NDArray[Any] = difference[place == number]
+    for number, (start, stop) in enumerate(pairwise([0, *stops.tolist()])):
+        inside: NDArray[Any] = difference[start:stop]
         if inside.size >= min(_LEAST_IN_BIN, difference.size):
-            sigmas[number] = robust_sigma(inside - np.median(inside)) / np.sqrt(2)
+            sigmas[number] = _PER_MAD * float(_median(np.abs(inside - _median(inside)))) / np.sqrt(2)
     return sigmas
+
+
+def _median(values: NDArray[Any]) -> Any:
+    """Return the very median that NumPy gives of a row, without what it does besides: it is asked of small parts."""
+    middle = values.size // 2
+    if values.size % 2:
+        return np.partition(values, middle)[middle]
+    low, high = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
+    return (low + high) / 2
 
 
 def _leads_out(there: NDArray[np.float32]) -> Mask:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from workers.ops import planes as planes_
-from workers.ops.evidence import Mask, median_and_spread, noise_by_level, noise_plane, rank
+from workers.ops.evidence import Evidence, Mask, median_and_spread, noise_by_level, noise_plane, rank
 from workers.ops.planes import Plane, Planes
 from workers.ops.specks import box, components, dilate, ring
 
@@ -61,7 +61,11 @@ class _Testimony:
 
 
 def fill(
-    picture: Planes, mask: Mask, references: Sequence[Reference], guessed: Mask | None = None
+    picture: Planes,
+    mask: Mask,
+    references: Sequence[Reference],
+    guessed: Mask | None = None,
+    said: Evidence | None = None,
 ) -> tuple[Planes, Mask]:
     """Fill marked places.
 
@@ -71,6 +75,7 @@ def fill(
         references: Neighbours, where there are any.
         guessed: ``(H, W)``: what may be guessed from its surroundings if no neighbour shows it; other places are then
             left as they are. None: all.
+        said: What ``evidence.weigh`` made of the luma of the picture and of all references, where it was asked already.
 
     Returns:
         The picture, and where it was changed: the mask, and around a place with soft edges those; of the mask only what
@@ -84,7 +89,7 @@ def fill(
     for around, inside in places:
         inside |= _soft_edge(luma[around], inside, mask[around])
         marked[around] |= inside
-    testimony = _hear(luma, references) if references else None
+    testimony = _hear(luma, references, said) if references else None
     filled, changed = picture.copy(), np.zeros_like(mask)
     for around, inside in places:
         place = (slice(None), *around)
@@ -137,11 +142,14 @@ def _soft_edge(luma: Plane, inside: Mask, marked: Mask) -> Mask:
     return edge
 
 
-def _hear(luma: Plane, references: Sequence[Reference]) -> _Testimony:
+def _hear(luma: Plane, references: Sequence[Reference], said: Evidence | None) -> _Testimony:
     """Return the mean of neighbours, those left out that are damaged or stray."""
-    lumas = [planes_.luma(each.planes) for each in references]
-    median, spread = _median_of_whole(lumas, [each.mask for each in references])
-    noise = noise_plane(noise_by_level(luma, lumas), median)
+    lumas, masks = [planes_.luma(each.planes) for each in references], [each.mask for each in references]
+    if said is not None and all(mask is None for mask in masks):
+        median, spread, noise = said.expected, said.spread, said.noise
+    else:
+        median, spread = _median_of_whole(lumas, masks)
+        noise = noise_plane(noise_by_level(luma, lumas) if said is None else said.noise_levels, median)
     total, weights = np.zeros_like(references[0].planes), np.zeros_like(luma)
     lost = np.ones(luma.shape, np.bool_)
     for each, other in zip(references, lumas, strict=True):

@@ -13,6 +13,8 @@ from workers.ops.planes import Plane, Planes
 
 Code = NDArray[Any]
 """``(H, W)`` uint8."""
+Motion = NDArray[np.float32]
+"""``(H, W, 2)``: how far off, as (x, y) in pixels, each pixel of a frame is found in another."""
 _LEAST_PX = 48
 """Smaller pictures are extended to this side: the flow's coarsest patches need room."""
 
@@ -23,7 +25,7 @@ def to_code(luma: Plane, calm_px: float = 1.5) -> Code:
     return np.clip(np.rint(calm * 255), 0, 255).astype(np.uint8)
 
 
-def motion(source: Code, target: Code) -> NDArray[np.float32]:
+def motion(source: Code, target: Code) -> Motion:
     """Return ``(H, W, 2)`` float32: where each pixel of ``source`` is found in ``target``, as (x, y) pixels off."""
     height, width = source.shape
     down, right = max(0, _LEAST_PX - height), max(0, _LEAST_PX - width)

@@ -12,7 +12,7 @@ from workers.frames import Clip, Reel
 from workers.ops import evidence, flow, planes
 from workers.ops.evidence import Mask
 from workers.ops.fill import Reference
-from workers.ops.flow import Code
+from workers.ops.flow import Code, Motion
 from workers.ops.planes import Planes
 
 REACH = 2
@@ -58,11 +58,17 @@ def witnesses(window: Clip, number: int, reel: Reel) -> list[int]:
     ]
 
 
-def reference(own: View, other: View) -> Reference:
-    """Return one frame as it would be seen in another."""
-    there = flow.motion(own.code, other.code)
+def reference(own: View, other: View, there: Motion | None = None) -> Reference:
+    """Return one frame as it would be seen in another; ``there`` is the motion to it, where that is known."""
+    if there is None:
+        there = motion(own, other)
     mask = None if other.mask is None else flow.warp(other.mask[None].astype(np.float32), there)[0] > _DAMAGED
     return Reference(evidence.fetch(other.planes, own.planes, there), mask)
+
+
+def motion(own: View, other: View) -> Motion:
+    """Return where each pixel of a frame is found in another, ``(H, W, 2)``."""
+    return flow.motion(own.code, other.code)
 
 
 def searched(picture: Planes) -> Planes:

@@ -16,7 +16,7 @@ import torch
 from db.catalog.stages.repairs import DirtParams
 from workers.frames import Clip, Reel, Repaired, untouched
 from workers.ops import evidence, planes, specks
-from workers.ops.evidence import Mask
+from workers.ops.evidence import Evidence, Mask
 from workers.ops.fill import fill
 from workers.ops.planes import Planes
 from workers.ops.witnesses import REACH, Look, View, is_gray, raw_view, reference, searched, view, witnesses
@@ -47,8 +47,9 @@ def _clean_once(window: Clip, number: int, params: DirtParams, reel: Reel, raw: 
     """Return a frame cleaned by means of its neighbours as they came; its luma alone is asked."""
     own = raw(number)
     references = [reference(own, raw(other)) for other in witnesses(window, number, reel)]
-    mask = _find(planes.luma(own.planes)[None], [planes.luma(each.planes)[None] for each in references], params, 1.0)
-    picture, changed = fill(own.planes, _with_given(mask, window, number, params), references)
+    shown = [planes.luma(each.planes)[None] for each in references]
+    mask, said = _find(planes.luma(own.planes)[None], shown, params, 1.0)
+    picture, changed = fill(own.planes, _with_given(mask, window, number, params), references, said=said)
     return view(picture, changed) if changed.any() else own
 
 
@@ -62,17 +63,19 @@ def _clean_again(
         return own.planes, np.zeros(own.code.shape, np.bool_)
     references = [reference(cleaned, each) for each in views]
     shown = [searched(each.planes) for each in references]
-    mask = _find(searched(own.planes), shown, params, _SECOND_SEEDS)
+    mask, said = _find(searched(own.planes), shown, params, _SECOND_SEEDS)
     # The first time everything is filled: what stays must not be taken for what a neighbour shows.
     guessed = None if params.fill == "always" else _with_given(np.zeros_like(mask), window, number, params)
-    return fill(own.planes, _with_given(mask, window, number, params), references, guessed)
+    return fill(own.planes, _with_given(mask, window, number, params), references, guessed, said)
 
 
-def _find(looked_at: Planes, references: Sequence[Planes], params: DirtParams, seed_share: float) -> Mask:
-    """Return where any of the planes has specks; nothing is known without neighbours."""
+def _find(
+    looked_at: Planes, references: Sequence[Planes], params: DirtParams, seed_share: float
+) -> tuple[Mask, Evidence | None]:
+    """Return where any of the planes has specks, and what is said of the first; nothing is known without neighbours."""
     mask = np.zeros(looked_at[0].shape, np.bool_)
     if not references or params.mask == "given":
-        return mask
+        return mask, None
     limits = specks.Limits(
         seed_share / params.sensitivity, params.least_contrast, params.largest_px, _SIGNS[params.polarity]
     )
@@ -82,7 +85,7 @@ def _find(looked_at: Planes, references: Sequence[Planes], params: DirtParams, s
     ]
     for plane, each in zip(looked_at, said, strict=True):
         mask |= specks.find(plane, each, limits)
-    return mask
+    return mask, said[0]
 
 
 def _with_given(mask: Mask, window: Clip, number: int, params: DirtParams) -> Mask:

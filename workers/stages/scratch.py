@@ -8,7 +8,7 @@ Window frames and shutters, which are lines too, are in the neighbours as well a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import cv2
@@ -20,9 +20,10 @@ from workers.frames import Clip, Reel, Repaired, untouched
 from workers.ops import cracks, evidence, lines, planes
 from workers.ops.evidence import Mask
 from workers.ops.fill import fill
+from workers.ops.flow import Motion
 from workers.ops.lines import FilmLine
 from workers.ops.planes import Plane, Planes
-from workers.ops.witnesses import REACH, View, raw_view, reference, searched, witnesses
+from workers.ops.witnesses import REACH, View, motion, raw_view, reference, searched, witnesses
 
 _MOST_DEVIATION, _DEVIATION_SCALE = 8.0, 40.0
 """Deviations from the neighbours beyond the first count no more; what is left is scaled to a picture's range."""
@@ -36,6 +37,8 @@ _WEAVE_PX = 4
 """How far a scratch may lie off from one frame to the next but one."""
 _WIDTHS, _PICTURE_PX_A_WIDTH = (1, 2, 3, 4, 6, 8, 12, 16), 640
 """Widths of lines in pixels, and how wide a picture is for each pixel of the widest that is looked for unasked."""
+_MOTION_BYTES = 128 << 20
+"""Most that is kept of motions of one frame, of the three or so that are looked at before they are repaired."""
 _SIGNS = {"both": (1, -1), "bright": (1,), "dark": (-1,)}
 
 
@@ -50,6 +53,8 @@ class _Damaged:
     """Lines of the frame that may be scratches or picture."""
     mask: Mask | None = None
     """What is to be repaired, where lines are not looked for."""
+    motions: dict[int, Motion] = field(default_factory=dict, compare=False, repr=False)
+    """To neighbours by their numbers: what is known of them already, until the frame is repaired."""
 
 
 _Look = Callable[[int], _Damaged]
@@ -74,12 +79,14 @@ def restore(window: Clip, start: int, stop: int, params: ScratchParams, reel: Re
 
 def _repair(window: Clip, number: int, params: ScratchParams, reel: Reel, damaged: _Look) -> tuple[Planes, Mask]:
     """Return a frame without its scratches, and where they were."""
-    own, others = damaged(number), [damaged(other) for other in witnesses(window, number, reel)]
+    near = witnesses(window, number, reel)
+    own, others = damaged(number), [damaged(other) for other in near]
     picture, shape = own.view.planes, own.view.code.shape
     scratches = [line for line in own.lines if not _is_scenery(line, others, shape[0])]
     scratches += [line for line in own.doubtful if _goes_on(line, others)]
     mask = _paint(scratches, shape) if own.mask is None else own.mask
     if not mask.any():
+        own.motions.clear()
         return picture, mask
     kept = np.zeros(shape, np.bool_)
     if params.keep_detail:
@@ -87,7 +94,10 @@ def _repair(window: Clip, number: int, params: ScratchParams, reel: Reel, damage
         for line in (each for each in scratches if lines.shows_through(luma, each)):
             picture = np.stack([lines.subtract(plane, line) for plane in picture])
             kept |= line.mask(shape) & mask
-    seen = [reference(own.view, replace(other.view, mask=_suspected(other, scratches))) for other in others]
+    seen = [
+        reference(own.view, replace(other.view, mask=_suspected(other, scratches)), own.motions.pop(each, None))
+        for each, other in zip(near, others, strict=True)
+    ]
     # What a mask marks was asked for.
     always = params.fill == "always" or params.method_of(reel.frame_count) == "mask"
     picture, changed = fill(picture, mask & ~kept, seen, None if always else np.zeros_like(mask))
@@ -130,8 +140,18 @@ def _mark(window: Clip, number: int, params: ScratchParams, reel: Reel) -> _Dama
     if method == "propose":
         luma = planes.luma(own.planes)
         return _Damaged(own, mask=cracks.find(luma, params.sensitivity, params.least_contrast, _SIGNS[params.polarity]))
-    others = [raw_view(window, other) for other in witnesses(window, number, reel)]
-    return _Damaged(own, *_find_lines(own.planes, [reference(own, other).planes for other in others], params))
+    others = {other: raw_view(window, other) for other in witnesses(window, number, reel)}
+    motions = {other: motion(own, seen) for other, seen in others.items()}
+    references = [reference(own, seen, motions[other]).planes for other, seen in others.items()]
+    found = _find_lines(own.planes, references, params)
+    return _Damaged(own, *found, motions=_first_motions(motions) if any(found) else {})
+
+
+def _first_motions(motions: dict[int, Motion]) -> dict[int, Motion]:
+    """Return those that there is room for; the others are computed again."""
+    return {
+        other: each for place, (other, each) in enumerate(motions.items(), 1) if place * each.nbytes <= _MOTION_BYTES
+    }
 
 
 def _find_lines(

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from db.catalog.stages.color import StabilizeColorParams
 from workers.frames import Clip, Reel
 from workers.ops import flow, planes
-from workers.ops.flow import Code
+from workers.ops.flow import Code, Motion
 from workers.ops.planes import Plane, Planes
 
 _SIDE_PX = 480
@@ -29,8 +28,6 @@ _LUMA_SIGMA = 0.06
 """How unlike in luma two places may be and still count as the same thing."""
 _RED, _BLUE = np.float32(0.299), np.float32(0.114)
 """Shares of luma (BT.601)."""
-
-Motion = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,18 @@ def restore(window: Clip, start: int, stop: int, params: StabilizeColorParams, r
     frames = window.part(start, stop).frames
     if frames.shape[1] == 1:
         return frames
-    small = cache(lambda number: _small_frame(planes.from_frame(window.frame(number))))
-    # From one frame to another is asked twice: on the way there, and to check the way back.
-    motion = cache(lambda source, target: flow.motion(small(source).code, small(target).code))
+
+    def small(number: int) -> _SmallFrame:
+        work = partial(_small_frame, window.frame(number))
+        seen: _SmallFrame = window.memo.once("small", (number,), work)
+        return seen
+
+    def motion(source: int, target: int) -> Motion:
+        # Asked twice: on the way there, and to check the way back.
+        work = partial(flow.motion, small(source).code, small(target).code)
+        vectors: Motion = window.memo.once("motion", (source, target), work)
+        return vectors
+
     out = []
     for number in range(start, stop):
         steady = _steady_color(number, reel.neighbors(number, params.radius), params.radius, small, motion)
@@ -58,8 +64,8 @@ def restore(window: Clip, start: int, stop: int, params: StabilizeColorParams, r
     return planes.to_frames(out, frames)
 
 
-def _small_frame(picture: Planes) -> _SmallFrame:
-    small = planes.resize_to_fit(picture, _SIDE_PX)
+def _small_frame(frame: torch.Tensor) -> _SmallFrame:
+    small = planes.resize_to_fit(planes.from_frame(frame), _SIDE_PX)
     luma = planes.luma(small)
     return _SmallFrame(luma, np.stack([small[0] - small[1], small[2] - small[1]]), flow.to_code(luma))
 

@@ -21,3 +21,14 @@ def test_divergence_is_that_of_the_histograms() -> None:
     expected = ((p * np.log(p / m)).sum() + (q * np.log(q / m)).sum()) / 2
     got = color_consistency.update(color_consistency.observe(one), color_consistency.observe(other))
     assert got == pytest.approx(float(expected))
+
+
+def test_levels_are_counted_as_an_eight_bit_file_would_have_them() -> None:
+    picture = np.random.default_rng(0).normal(0.5, 0.4, (3, 40, 50)).astype(np.float32)
+    levels = np.clip(np.rint(picture * np.float32(255)), 0, 255).astype(int)
+    expected = [[np.count_nonzero(plane == level) / 2000 for level in range(256)] for plane in levels]
+    assert color_consistency.observe(picture).tolist() == expected
+
+
+def test_more_pixels_than_float32_can_count_are_counted() -> None:
+    assert color_consistency.observe(np.zeros((1, 4097, 4097), np.float32))[0, 0] == 1

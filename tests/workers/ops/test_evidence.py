@@ -65,3 +65,14 @@ def test_the_median_of_an_even_number_lies_between_the_middle_two() -> None:
     median, spread = evidence.median_and_spread(planes)
     assert median == pytest.approx(0.4)
     assert spread == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("size", [(96, 128), (95, 127)])
+def test_noise_of_a_level_is_the_median_deviation_of_the_pixels_that_have_it(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    plane = rng.uniform(0, 0.99, size).astype(np.float32)
+    other = plane + rng.normal(0, 0.05, size).astype(np.float32)
+    level, difference = (plane + other) / 2, plane - other
+    inside = difference[(level >= 5 / 12) & (level < 6 / 12)]
+    expected = 1.4826 * float(np.median(np.abs(inside - np.median(inside)))) / np.sqrt(2)
+    assert evidence.noise_by_level(plane, [other])[5] == np.float32(expected)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.damage import film
+from workers.ops import evidence
 from workers.ops.fill import Reference, fill
 
 
@@ -104,3 +105,13 @@ def test_what_no_neighbour_shows_stays_where_it_may_not_be_guessed() -> None:
     assert changed[hidden].all()
     assert guessed[:, hidden].max() < 0.95
     assert np.array_equal(guessed[:, shown], got[:, shown])
+
+
+@pytest.mark.parametrize("damaged", [0, 2])
+def test_what_was_said_before_gives_the_same_as_asking_again(damaged: int) -> None:
+    _, (own, *others) = grainy(5)
+    mask = marked(slice(30, 42), slice(40, 52))
+    own[:, mask] = 1.0
+    references = [Reference(each, mask if number < damaged else None) for number, each in enumerate(others)]
+    said = evidence.weigh(own[0], [each[0] for each in others])
+    assert np.array_equal(fill(own, mask, references, said=said)[0], fill(own, mask, references)[0])

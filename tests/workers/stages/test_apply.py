@@ -13,7 +13,8 @@ from db.errors import InputError, WorkError
 from db.recipe import Step
 from tests.support.damage import clip, film, reel, step, with_flicker, with_grain
 from workers import stages
-from workers.frames import STILL, Clip, Repaired
+from workers.frames import STILL, Clip, Memo, Repaired
+from workers.ops import flow
 
 # Networks change what they are given by design, and have tests of their own.
 NAMES = sorted(name for name in catalog.STAGES if not step(name).cards())
@@ -248,3 +249,25 @@ def test_wide_ranges_come_out_finite(name: str, scale: float) -> None:
     frames = with_grain(film(6, 24, 32, channels=3), 0.05) * scale
     got = stages.apply(step(name), clip(frames), 0, 6, reel(frames))
     assert torch.isfinite(got).all()
+
+
+@pytest.mark.parametrize("stage", ["scratch", "stabilize_color", "denoise"])
+def test_along_a_segment_no_motion_is_looked_for_twice(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, look = [], flow.motion
+
+    def note(source: flow.Code, target: flow.Code) -> flow.Motion:
+        asked.append((source.tobytes(), target.tobytes()))
+        return look(source, target)
+
+    frames = with_grain(film(12, 96, 96, 3), 0.02)
+    frames[:, :, :, 40:42] = 1
+    reel_, memo = reel(frames, ((0, 12),)), Memo()
+    monkeypatch.setattr(flow, "motion", note)
+    params = {"method": "temporal"} if stage == "denoise" else {}
+    for start in (0, 4, 8):
+        low, high = max(0, start - 4), min(12, start + 8)
+        window = dataclasses.replace(clip(frames[low:high], low), memo=memo)
+        stages.apply(step(stage, **params), window, start, start + 4, reel_)
+        memo.forget_before(start)
+    assert asked
+    assert len(asked) == len(set(asked))

@@ -9,6 +9,7 @@ from db.catalog.stages import AS_WRITTEN, STAGES
 from tests.support.damage import clip, film, psnr_db, reel, step, with_grain
 from workers import stages
 from workers.frames import STILL
+from workers.stages import scratch
 
 HEIGHT, WIDTH = 160, 128
 
@@ -136,3 +137,15 @@ def test_a_still_loses_what_a_mask_marks_though_nothing_else_may_be_guessed() ->
     _, found = stages.repair(step("scratch", fill="neighbours"), replace(clip(hurt), mask=mask), 0, 1, STILL)
     assert found is not None
     assert bool(found[mask].all())
+
+
+def test_motions_that_are_kept_give_the_same_as_motions_that_are_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hurt, _ = scratched(scene())
+    around = reel(hurt)
+    kept = stages.repair(step("scratch"), clip(hurt), 0, 7, around)
+    monkeypatch.setattr(scratch, "_MOTION_BYTES", 0)
+    again = stages.repair(step("scratch"), clip(hurt), 0, 7, around)
+    assert all(torch.equal(one, other) for one, other in zip(kept, again, strict=True))
+    assert not torch.equal(kept[0], hurt)
