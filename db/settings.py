@@ -95,6 +95,18 @@ class Settings(BaseSettings):
         False, description="Whether incomplete bags with a `fetch.txt` are accepted; nothing is fetched."
     )
 
+    notify: tuple[str, ...] = Field(
+        (),
+        description="Who is told that a job ended or paused: `mailto:somebody@example.org`, or the https address of a "
+        "webhook.",
+    )
+    smtp_url: str = Field(
+        "",
+        description="Server that sends e-mail: `smtp://USER:PASSWORD@HOST:587` (encrypted where it can be), or "
+        "`smtps://` for one that is encrypted from the start.",
+        repr=False,
+    )
+    mail_from: str = Field("", description="Sender of e-mail; if omitted, reelwright@ and this machine's name.")
     webhook_exceptions: tuple[str, ...] = Field(
         (), description="Addresses that webhooks may have although they are not public, or not reached by https."
     )

@@ -6,7 +6,19 @@ Times are seconds since 1970 by the database's own clock. Columns named ``*_json
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -481,6 +493,8 @@ class Webhook(Base):
     """A list of ``db.states.WebhookEvent``."""
     created_at: Mapped[float] = mapped_column(Float)
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+    from_settings: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """Whether the settings name it, and not a person; it goes when they no longer do."""
 
 
 class Delivery(Base):

@@ -30,6 +30,8 @@ KEPT = 1000
 PAUSES_SECONDS = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0)
 """Between one try and the next: eight tries in thirty-two hours, as Standard Webhooks advises."""
 SECRET_MARK = "whsec_"
+MAIL = "mailto:"
+"""Begins the address of somebody who is told by e-mail."""
 _EVENTS = {event.value.removeprefix("job."): event for event in WebhookEvent}
 
 
@@ -63,14 +65,40 @@ def add_webhook(db: Database, url: str, events: Sequence[WebhookEvent]) -> NewWe
     Raises:
         InputError: ``BAD_VALUE`` or ``TOO_MANY_KEPT``.
     """
-    address, wanted = line(url, MOST_URL, "url"), sorted({WebhookEvent(event) for event in events})
-    if not address.startswith(("https://", "http://")) or not wanted:
-        raise InputError(f"A webhook needs an address that begins with https://, and at least one of {list(_EVENTS)}")
-    secret = SECRET_MARK + base64.b64encode(secrets.token_bytes(32)).decode()
-    values = {"url": address, "secret": secret, "events_json": json.dumps(wanted), "created_at": db.now}
     with db.write() as connection:
         refuse_more(connection, Webhook, MOST_WEBHOOKS, "webhooks")
-        new_id = connection.execute(insert(Webhook).values(values).returning(Webhook.id)).scalar_one()
+        return _add(db, connection, url, events, from_settings=False)
+
+
+def follow_settings(db: Database, addresses: Sequence[str]) -> None:
+    """Have the addresses that the settings name told of every end and pause, and those that they no longer name not.
+
+    Raises:
+        InputError: ``BAD_VALUE``.
+    """
+    named = Webhook.from_settings.is_(True)
+    with db.write() as connection:
+        connection.execute(delete(Webhook).where(named, Webhook.url.not_in(addresses)))
+        there = set(connection.scalars(select(Webhook.url).where(named)))
+        for address in dict.fromkeys(addresses):
+            if address not in there:
+                _add(db, connection, address, tuple(WebhookEvent), from_settings=True)
+
+
+def _add(
+    db: Database, connection: Connection, url: str, events: Sequence[WebhookEvent], *, from_settings: bool
+) -> NewWebhook:
+    address, wanted = line(url, MOST_URL, "url"), sorted({WebhookEvent(event) for event in events})
+    if not address.startswith(("https://", "http://", MAIL)) or not wanted:
+        raise InputError(
+            f"A webhook needs an address that begins with https:// or {MAIL}, and at least one of {list(_EVENTS)}"
+        )
+    secret = SECRET_MARK + base64.b64encode(secrets.token_bytes(32)).decode()
+    values = {
+        "url": address, "secret": secret, "events_json": json.dumps(wanted), "created_at": db.now,
+        "from_settings": from_settings,
+    }  # fmt: skip
+    new_id = connection.execute(insert(Webhook).values(values).returning(Webhook.id)).scalar_one()
     return NewWebhook(new_id, secret)
 
 

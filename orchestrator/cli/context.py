@@ -99,11 +99,21 @@ def require_web_extra() -> None:
 
 
 def webhook_waker(settings: Settings, database: Database) -> Callable[[], None]:
-    """Return what a loop calls to have webhooks told; nothing is told where the web extra is not installed."""
-    if missing_modules("web"):
-        return lambda: None
-    from orchestrator.web.deliveries import Deliverer
+    """Return what a loop calls to have webhooks told; nothing is told where the web extra is not installed.
 
+    Raises:
+        InputError: The settings name an address that cannot be told anything, or the web extra is missing for it.
+    """
+    if missing_modules("web"):
+        if settings.notify:
+            require_web_extra()
+        return lambda: None
+    from db import ledger
+    from orchestrator.web.deliveries import Deliverer, check_url
+
+    for address in settings.notify:
+        check_url(address, settings)
+    ledger.follow_settings(database, settings.notify)
     return Deliverer(settings, database).wake
 
 

@@ -1,5 +1,7 @@
 """Messages to webhooks, sent as Standard Webhooks says: signed, never redirected, and only to public addresses.
 
+Those to people go by e-mail (``orchestrator.web.mail``).
+
 The address is looked up once and that very address is called, under its own name: what a name leads to may change
 between a look and a call.
 """
@@ -15,6 +17,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from smtplib import SMTPException
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,10 +26,13 @@ import structlog
 
 from db.errors import InputError, ReelwrightError
 from db.ledger import webhooks
-from db.ledger.webhooks import SECRET_MARK, DueDelivery
+from db.ledger.webhooks import MAIL, SECRET_MARK, DueDelivery
 from db.session import Database
 from db.settings import Settings
+from orchestrator.web import mail
 
+MAIL_TAKEN = 250
+"""What a mail server answers that has taken a message."""
 SECONDS = 10.0
 """How long a message may take."""
 AT_ONCE = 8
@@ -43,7 +49,10 @@ class AddressRefused(Exception):
 
 
 def check_url(url: str, settings: Settings) -> None:
-    """Refuse an address that no message will be sent to; raises ``InputError`` ``BAD_VALUE``."""
+    """Refuse an address that no message will be sent to; raises ``InputError`` ``BAD_VALUE``, ``BAD_SETTING``."""
+    if url.startswith(MAIL):
+        mail.check_address(url, settings)
+        return
     try:
         parts = urlsplit(url)
         is_whole = bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
@@ -91,8 +100,12 @@ class Deliverer:
 
 def _send(settings: Settings, database: Database, due: DueDelivery) -> None:
     try:
-        status = post(settings, due)
-    except (AddressRefused, OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
+        if due.url.startswith(MAIL):
+            mail.send(settings, due)
+            status = MAIL_TAKEN
+        else:
+            status = post(settings, due)
+    except (AddressRefused, SMTPException, OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         webhooks.mark_failed(database, due.id, None, f"{type(error).__name__}: {error}")
         return
     if 200 <= status < 300:

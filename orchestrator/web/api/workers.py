@@ -18,7 +18,7 @@ from orchestrator.web.site import SiteDep
 
 router = APIRouter(tags=["installation"], dependencies=[VIEWER])
 _SECRET = frozenset({"s3_secret_key", "s3_access_key"})
-_WITH_PASSWORDS = frozenset({"database_url", "broker_url", "s3_endpoint_url"})
+_WITH_PASSWORDS = frozenset({"database_url", "broker_url", "s3_endpoint_url", "smtp_url"})
 
 
 @router.get("/api/v1/workers")
