@@ -112,4 +112,4 @@ def test_no_password_goes_to_a_server_that_encrypts_nothing() -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert "secret" not in str(plain_settings(_settings("smtp://me:secret@mail.example.org:587")))
+    assert "hush" not in str(plain_settings(_settings("smtp://me:hush@mail.example.org:587")))
