@@ -121,7 +121,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=16,
-        description="Threads to decode with, and to encode with; 0 means this worker's share of the cores.",
+        description="Threads to decode with, as many to encode with, and as many for what else is done to single "
+        "frames of a reel; 0 means this worker's share of the cores.",
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:N`."

@@ -34,6 +34,7 @@ _REFUSED = 2
 """Status of a worker that said why it cannot work: a setting, or a service that does not answer."""
 ERRAND_SECONDS = 3600.0
 """How long an errand may work without a word: a network over a large picture, or a film looked through, takes long."""
+_MOST_CODEC_THREADS = 16
 _LEAST_SHARE = 2 * 10**9
 """Bytes."""
 
@@ -186,8 +187,11 @@ def slot_count(settings: Settings) -> int:
 
 
 def codec_threads(settings: Settings) -> int:
-    """Threads for decoding and as many for encoding in each worker here: its share of the cores, 4 at most."""
-    return settings.codec_threads or max(1, min(4, _core_count() // slot_count(settings)))
+    """Threads for decoding, and as many for encoding and for what is done to single frames, in each worker here.
+
+    As set, else its share of the cores: one where each core has a worker, many where a worker has a GPU.
+    """
+    return settings.codec_threads or max(1, min(_MOST_CODEC_THREADS, _core_count() // slot_count(settings)))
 
 
 def worker_memory_mb(settings: Settings) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
+from numpy.typing import NDArray
 
 from db.errors import InputError
 from workers.memory import translate_memory_errors as translate_memory_errors
@@ -46,6 +49,24 @@ def make_deterministic(device: str) -> None:
         torch.cuda.set_device(device)
 
 
+def upload(array: NDArray[Any], device: str) -> torch.Tensor:
+    """Return an array as a tensor on a device; on the CPU it shares the array's memory.
+
+    CUDA takes it from pinned memory in a stream of its own, so that what is being computed goes on meanwhile; it has
+    arrived when this returns, and whoever calls is a thread that reads ahead.
+    """
+    tensor = torch.from_numpy(array)
+    if not device.startswith("cuda"):
+        return tensor.to(device)
+    stream = _upload_stream(device)
+    with torch.cuda.stream(stream):
+        there = tensor.pin_memory().to(device, non_blocking=True)
+    stream.synchronize()
+    # The memory is the stream's: only so is it not given out again while what computes with it still runs.
+    there.record_stream(torch.cuda.default_stream(device))
+    return there
+
+
 def versions() -> dict[str, str]:
     """Return the installed release of every library that can change a bit of the output."""
     # torch's own version also names the build, and builds differ in their kernels.
@@ -63,6 +84,12 @@ def signature(device: str) -> str:
         "threads": torch.get_num_threads(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _upload_stream(device: str) -> torch.cuda.Stream:
+    """Return one stream for all: memory is kept apart for each."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _is_available(name: str) -> bool:

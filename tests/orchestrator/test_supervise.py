@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,14 @@ def test_a_share_is_never_too_small_for_a_network_and_never_more_than_there_is()
     most = supervise.machine_memory() * 4 // 5 // 10**6
     assert share(256) == min(most, 2000)
     assert share(256, set_mb=1600) == 1600
+
+
+def test_a_worker_has_its_share_of_the_cores_for_codecs() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert supervise.codec_threads(Settings(slots=1)) == min(16, cores)
+    assert supervise.codec_threads(Settings(slots=cores)) == 1
+    assert supervise.codec_threads(Settings(slots=256)) == 1
+    assert supervise.codec_threads(Settings(slots=1, codec_threads=3)) == 3
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from workers.background import read_ahead, write_behind
+from workers.background import ALONE, Crew, open_crew, read_ahead, write_behind
 
 
 def test_items_arrive_in_order_from_another_thread() -> None:
@@ -86,3 +86,93 @@ def test_an_error_here_drops_what_was_not_written() -> None:
     with pytest.raises(KeyError):
         fail_here()
     assert len(written) <= 4
+
+
+def test_a_crew_works_at_as_many_things_as_it_has_threads() -> None:
+    meeting = threading.Barrier(3, timeout=20)
+    with open_crew(3, 3) as crew:
+        places = [crew.begin(meeting.wait) for _ in range(3)]
+        assert sorted(place() for place in places) == [0, 1, 2]
+
+
+def test_what_a_crew_makes_of_items_comes_in_their_order() -> None:
+    def slower_at_first(number: int) -> int:
+        time.sleep((20 - number) / 2000)
+        return number * number
+
+    with open_crew(4, 6) as crew:
+        assert list(crew.map(slower_at_first, range(20))) == [number * number for number in range(20)]
+
+
+def test_no_more_is_unfinished_in_a_crew_than_was_said() -> None:
+    gate, begun = threading.Event(), list[int]()
+
+    def ask(crew: Crew) -> None:
+        for number in range(4):
+            crew.do(lambda: bool(gate.wait(20)) and None)
+            begun.append(number)
+
+    with open_crew(2, 3) as crew:
+        asking = threading.Thread(target=ask, args=(crew,))
+        asking.start()
+        asking.join(0.3)
+        assert begun == [0, 1, 2]
+        gate.set()
+        asking.join()
+    assert begun == [0, 1, 2, 3]
+
+
+def test_reading_from_a_crew_goes_no_further_ahead_than_was_said() -> None:
+    read: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(50):
+            read.append(number)
+            yield number
+
+    with open_crew(2, 4) as crew:
+        made = crew.map(str, numbers())
+        assert next(made) == "0"
+        assert len(read) <= 5
+
+
+def test_one_thread_is_no_crew() -> None:
+    with open_crew(1, 8) as crew:
+        assert crew is ALONE
+        assert crew.begin(threading.get_ident)() == threading.get_ident()
+        assert list(crew.map(str, range(3))) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("ask", [lambda crew, work: crew.begin(work)(), lambda crew, work: crew.do(work)])
+def test_an_error_of_a_crew_is_raised_before_its_block_has_ended(
+    threads: int, ask: Callable[[Crew, Callable[[], None]], None]
+) -> None:
+    def fail() -> None:
+        raise ValueError("no such frame")
+
+    def fail_in_crew() -> None:
+        with open_crew(threads, 4) as crew:
+            ask(crew, fail)
+
+    with pytest.raises(ValueError, match="no such frame"):
+        fail_in_crew()
+
+
+def test_an_error_here_leaves_what_a_crew_has_not_begun() -> None:
+    gate, done = threading.Event(), list[int]()
+
+    def work() -> None:
+        gate.wait(20)
+        done.append(0)
+
+    def fail_here() -> None:
+        with open_crew(2, 6) as crew:
+            for _ in range(6):
+                crew.do(work)
+            threading.Timer(0.1, gate.set).start()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_here()
+    assert len(done) <= 4

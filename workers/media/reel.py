@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from av.container import InputContainer
 from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from db.errors import InputError
 from db.records import ItemView, ReelFacts, Source
 from db.settings import Settings
+from workers.background import ALONE, Crew
 from workers.media import planes
 from workers.media.film import container
 from workers.media.film.ffv1 import MEZZANINE_TICK_MS
@@ -25,6 +30,7 @@ from workers.media.source import locate
 from workers.media.transfer import Transfer
 from workers.workbench import Workbench
 
+T = TypeVar("T")
 _TRANSFERS: dict[str, Transfer] = {"linear": "linear", "log": "log"}
 """Of all that a source may be tagged with, what is not display gamma."""
 _SEEKS_TRIED = 6
@@ -109,24 +115,27 @@ class ShownFrame:
     """What the picture was made of, as stored; none of black, and where pictures are turned."""
 
 
-def read_frames(reel: IndexedReel, start: int, stop: int) -> Iterator[ShownFrame]:
-    """Read the frames ``[start, stop)`` in order.
+def read_frames(reel: IndexedReel, start: int, stop: int, crew: Crew = ALONE) -> Iterator[ShownFrame]:
+    """Read the frames ``[start, stop)`` in order; a crew looks at several at once.
 
     Raises:
         InputError: ``CHANGED_DURING_WORK`` when a frame is not the one that the probe saw.
     """
     sources = [reel.source_frame(number) for number in range(start, stop)]
     last_use = {source: position for position, source in enumerate(sources)}
-    incoming = _read_frames(reel, sorted(set(sources) - {BLACK}))
+    incoming = _read_frames(reel, sorted(set(sources) - {BLACK}), partial(_show_frame, reel), crew)
     buffer: dict[int, ShownFrame] = {}
     for position, source in enumerate(sources):
         while source != BLACK and source not in buffer:
-            number, samples = next(incoming)
-            picture = upright_picture(reel, samples)
-            buffer[number] = ShownFrame(number, picture, None if reel.facts.rotation_degrees else samples)
+            frame = next(incoming)
+            buffer[frame.source] = frame
         yield ShownFrame(BLACK, black(reel.layout, reel.size), None) if source == BLACK else buffer[source]
         if last_use[source] == position:
             buffer.pop(source, None)
+
+
+def _show_frame(reel: IndexedReel, number: int, samples: Planes) -> ShownFrame:
+    return ShownFrame(number, upright_picture(reel, samples), None if reel.facts.rotation_degrees else samples)
 
 
 def upright_picture(reel: IndexedReel, samples: Planes) -> Picture:
@@ -188,8 +197,7 @@ def survey_frames(reel: IndexedReel, start: int, stop: int) -> Iterator[Surveyed
 
 def read_samples(reel: IndexedReel) -> Iterator[Planes]:
     """Read the whole reel's samples in order, checked, as they are stored: not turned, nothing replaced."""
-    for _, samples in _read_frames(reel, range(len(reel.index))):
-        yield samples
+    return _read_frames(reel, range(len(reel.index)), lambda number, samples: samples, ALONE)
 
 
 def frame_label(reel: IndexedReel, number: int) -> str:
@@ -230,42 +238,55 @@ def _exact_from(reel: IndexedReel, key: int) -> bool:
 
 def _matches_from(reel: IndexedReel, key: int) -> bool:
     remaining = list(range(key, min(key + _FRAMES_TRIED, len(reel.index))))
-    for number, samples in _decode_from(reel, key):
-        if number >= key:
-            if number != remaining[0] or not _same(reel, number, samples):
-                return False
-            remaining.pop(0)
-            if not remaining:
-                return True
+    for number, samples in _decode_from(reel, key, remaining):
+        if number != remaining[0] or not _same(reel, number, samples):
+            return False
+        remaining.pop(0)
+        if not remaining:
+            return True
     return False
 
 
-def _read_frames(reel: IndexedReel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
+def _read_frames(
+    reel: IndexedReel, numbers: Sequence[int], take: Callable[[int, Planes], T], crew: Crew
+) -> Iterator[T]:  # fmt: skip
+    """Yield what ``take`` makes of the samples of each frame, which are checked before."""
     if reel.source.sequence is not None and reel.facts.mezzanine is None:
-        yield from _from_files(reel, numbers)
+        yield from crew.map(lambda entry: take(entry[0], check_samples(reel, *entry)), _from_files(reel, numbers))
     elif numbers:
-        yield from _from_film(reel, numbers)
+        yield from _from_film(reel, numbers, take, crew)
 
 
 def _from_files(reel: IndexedReel, numbers: Iterable[int]) -> Iterator[tuple[int, Planes]]:
     for number in numbers:
         path = sequence.file_of(as_folder(reel.path), reel.source, number)
         samples, _ = sequence.read(path, reel.layout, reel.source, reel.settings)
-        yield number, check_samples(reel, number, samples)
+        yield number, samples
 
 
-def _from_film(reel: IndexedReel, numbers: Sequence[int]) -> Iterator[tuple[int, Planes]]:
+def _from_film(
+    reel: IndexedReel, numbers: Sequence[int], take: Callable[[int, Planes], T], crew: Crew
+) -> Iterator[T]:  # fmt: skip
     """Decode forward from a keyframe; start further back where a decoder needs more than one to be exact."""
     count = 0
     start = reel.index.key_at(numbers[0])
     for attempt in range(_LOOK_BACK + 1):
         final = attempt == _LOOK_BACK
-        for number, samples in _decode_from(reel, 0 if final else start):
-            if count < len(numbers) and number == numbers[count]:
-                is_same = _same(reel, number, samples)
-                if not (is_same or final):
+
+        def look(entry: tuple[int, Planes], final: bool = final) -> tuple[int, T | None]:
+            number, samples = entry
+            if not _same(reel, number, samples):
+                if not final:
+                    return number, None
+                check_samples(reel, number, samples)
+            return number, take(number, samples)
+
+        ahead = crew.has_threads and not final and _is_sound(reel)
+        for number, made in crew.map(look, _decode_from(reel, 0 if final else start, numbers[count:], ahead)):
+            if number == numbers[count]:
+                if made is None:
                     break
-                yield number, samples if is_same else check_samples(reel, number, samples)
+                yield made
                 count += 1
             if count == len(numbers):
                 return
@@ -273,20 +294,44 @@ def _from_film(reel: IndexedReel, numbers: Sequence[int]) -> Iterator[tuple[int,
     raise InputError(f"{frame_label(reel, numbers[count])}: cannot be read any more", code="CHANGED_DURING_WORK")
 
 
-def _decode_from(reel: IndexedReel, start: int) -> Iterator[tuple[int, Planes]]:
-    """Decode from frame ``start``; numbers come from counting at the very start, else from time stamps."""
-    tick = MEZZANINE_TICK_MS if reel.facts.mezzanine else 0
+def _decode_from(
+    reel: IndexedReel, start: int, wanted: Sequence[int], ahead: bool = False
+) -> Iterator[tuple[int, Planes]]:  # fmt: skip
+    """Decode from frame ``start`` and yield the frames that are wanted, in order.
+
+    Numbers come from counting at the very start, else from time stamps. With ``ahead`` threads decode whole frames
+    beside one another.
+    """
+    tick, chosen = MEZZANINE_TICK_MS if reel.facts.mezzanine else 0, set(wanted)
     numbers = {number * tick if tick else int(pts): number for number, pts in enumerate(reel.index.pts)}
-    with container.open_film(reel.path, max(1, reel.settings.codec_threads), max_pixels=reel.settings.max_pixels) as (
-        film,
-        stream,
-    ):
+    threads = max(1, reel.settings.codec_threads)
+    with container.open_film(reel.path, threads, max_pixels=reel.settings.max_pixels, ahead=ahead) as (film, stream):
         if start > 0:
             container.seek(film, stream, start * tick if tick else int(reel.index.pts[start]))
-        for count, frame in enumerate(container.frames(film, stream, _ignore_damage)):
+        times = {pts for pts, number in numbers.items() if number in chosen}
+        frames = _frames_until(film, stream, times) if ahead else container.frames(film, stream, _ignore_damage)
+        for count, frame in enumerate(frames):
             number = count if start == 0 else numbers.get(-1 if frame.pts is None else frame.pts)
-            if number is not None:
+            if number is not None and number in chosen:
                 yield number, planes.to_planes(frame, reel.layout)
+
+
+def _frames_until(film: InputContainer, stream: VideoStream, times: set[int]) -> Iterator[VideoFrame]:
+    """Decode until the decoder was given the packets of all these times, and what it then still holds.
+
+    Threads that go ahead would decode as many frames more as there are threads, for nothing.
+    """
+    for packet in container.packets(film, stream, _ignore_damage, lambda: None, others=False):
+        yield from container.decode(stream, packet, _ignore_damage)
+        times.discard(-1 if packet.pts is None else packet.pts)
+        if not times:
+            break
+    yield from container.decode(stream, None, _ignore_damage)
+
+
+def _is_sound(reel: IndexedReel) -> bool:
+    """Whether every frame that is decoded can be held against the index."""
+    return reel.facts.surveyed and (reel.facts.mezzanine is not None or not reel.facts.damaged)
 
 
 def _raise_break() -> None:

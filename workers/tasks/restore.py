@@ -1,9 +1,10 @@
 """Restores one segment of a reel.
 
 A segment streams: decoding runs in one thread, computing in the calling one, encoding in a third, with short queues
-between, so memory does not grow with the segment. Every step works on whole cells of the reel's batch grid and sees
-exactly the frames within its temporal radius, clamped at the reel's ends; so no output frame depends on where the reel
-was cut.
+between, so memory does not grow with the segment. What is done to single frames before and after (hashes, conversions,
+scores) a crew of threads does beside them, where the worker has more than one core. Every step works on whole cells of
+the reel's batch grid and sees exactly the frames within its temporal radius, clamped at the reel's ends; so no output
+frame depends on where the reel was cut.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,14 +25,15 @@ from numpy.typing import NDArray
 from db.errors import WorkError
 from db.recipe import Step
 from db.records import Assignment, ItemView, TaskResult
-from workers import background, profiles, stages
+from workers import background, device, profiles, stages
+from workers.background import ALONE, Crew
 from workers.frames import Clip, Memo, Reel
 from workers.media import given_mask, index, reel
 from workers.media.film import ffv1
 from workers.media.pixels import WEIGHTS, Layout, Picture, Planes, change_planes, to_planes
 from workers.media.reel import ShownFrame
 from workers.media.sequences import write as sequence_write
-from workers.ops import luma
+from workers.ops import luma, planes
 from workers.tasks import ai_marking, repair_masks, scoring, step_changes, taking_over
 from workers.workbench import Workbench
 
@@ -38,6 +41,8 @@ Span = tuple[int, int]
 """Half-open range of absolute frame numbers."""
 Note = Callable[[Clip, torch.Tensor, torch.Tensor | None], None]
 """Told the frames of a cell before a step and after it, and the mask of what was repaired."""
+_CELLS_UNFINISHED = 2
+"""How many cells of single frames a crew may have in hand: one that comes in, one that goes out."""
 
 
 def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
@@ -60,30 +65,30 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     layout = ffv1.master_layout(source_reel.layout, source_reel.size, item.recipe)
     size = ffv1.master_size(item.facts, item.recipe)
     archive = bench.scratch / "sequence.tar" if sequence_write.is_wanted(item) else None
-    values: list[dict[str, NDArray[np.float64]]] = []
+    rows: list[dict[str, float]] = []
     recorder = step_changes.ChangeRecorder(item.recipe, item.facts.depth_bits)
     with ExitStack() as stack:
         threads = max(1, bench.settings.codec_threads)
+        crew = stack.enter_context(background.open_crew(threads, _CELLS_UNFINISHED * item.batch_frames))
         masks = stack.enter_context(repair_masks.open_chunks(item, bench))
         write = stack.enter_context(ffv1.open_writer(path, layout, size, item.facts.rate, item.facts, threads))
         add_to_archive = stack.enter_context(_open_archive(archive, source_reel, item, bench)) if archive else None
 
-        def encode(entry: tuple[int, Picture, ShownFrame]) -> None:
-            number, picture, shown = entry
-            write(_to_samples(picture, shown, layout, source_reel.layout))
-            if add_to_archive:
-                add_to_archive(number, picture)
+        def encode(entry: tuple[int, Callable[[], _FinishedFrame]]) -> None:
+            number, finished = entry[0], entry[1]()
+            write(finished.samples)
+            rows.append(finished.scores)
+            if add_to_archive and finished.picture is not None:
+                add_to_archive(number, finished.picture)
             bench.advance(1)
 
+        finish = partial(_finish_frame, layouts=(source_reel.layout, layout), keeps_picture=archive is not None)
         with background.write_behind(encode, item.batch_frames) as put:
-            for restored, source in _restore_cells(source_reel, item, span, recorder, masks, bench):
-                values.append(scoring.score(restored, source.clip))
-                for number, (frame, shown) in enumerate(
-                    zip(restored.frames, source.shown, strict=True), restored.start
-                ):
-                    put((number, _to_picture(frame, layout), shown))
+            for restored, shown in _restore_cells(source_reel, item, span, recorder, masks, crew, bench):
+                for number, (frame, source) in enumerate(zip(restored.frames, shown, strict=True), restored.start):
+                    put((number, crew.begin(finish, frame, source)))
                 bench.advance()
-    columns = {name: np.concatenate([part[name] for part in values]) for name in values[0]} | recorder.values()
+    columns = scoring.join(rows) | recorder.values()
     outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**columns))}
     outputs |= masks.put(item.recipe, bench)
     if archive:
@@ -138,26 +143,27 @@ def _open_archive(
 
 def _restore_cells(
     source_reel: reel.IndexedReel, item: ItemView, span: Span, recorder: step_changes.ChangeRecorder,
-    masks: repair_masks.MaskChunks, bench: Workbench,
-) -> Iterator[tuple[Clip, _SourceCell]]:  # fmt: skip
-    """Restore cell by cell; yields each cell restored and as it came in."""
+    masks: repair_masks.MaskChunks, crew: Crew, bench: Workbench,
+) -> Iterator[tuple[Clip, tuple[ShownFrame, ...]]]:  # fmt: skip
+    """Restore cell by cell; yields each cell restored, and its frames as they came in."""
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
     context, input_spans = reel_context(source_reel, item, profile), step_spans(item, span)
-    originals: deque[_SourceCell] = deque()
+    originals: deque[tuple[ShownFrame, ...]] = deque()
 
     def keep_originals(cells: Iterator[_SourceCell]) -> Iterator[Clip]:
         for cell in cells:
             if span[0] <= cell.clip.start < span[1]:
-                originals.append(cell)
+                originals.append(cell.shown)
             yield cell.clip
 
-    with background.read_ahead(_read_cells(source_reel, input_spans[0], item.batch_frames, bench), 1) as sources:
+    incoming = _read_cells(source_reel, input_spans[0], item.batch_frames, bench, crew)
+    with background.read_ahead(incoming, 1) as sources:
         cells = keep_originals(sources)
         for number, (step, target) in enumerate(zip(item.recipe.steps, input_spans[1:], strict=True)):
 
             def note(before: Clip, after: torch.Tensor, mask: torch.Tensor | None, number: int = number) -> None:
                 if span[0] <= before.start < span[1]:  # not the handles: they are written, and counted, elsewhere
-                    recorder.add(number, before.frames, after, mask)
+                    _note_changes(recorder, number, before, after, mask, crew)
                     masks.add(number, mask)
 
             cells = _apply_step(step, cells, target, item.batch_frames, context, note, bench)
@@ -173,19 +179,40 @@ class _SourceCell:
     shown: tuple[ShownFrame, ...]
 
 
-def _read_cells(source_reel: reel.IndexedReel, span: Span, cell_frames: int, bench: Workbench) -> Iterator[_SourceCell]:
+def _note_changes(
+    recorder: step_changes.ChangeRecorder, number: int, before: Clip, after: torch.Tensor, mask: torch.Tensor | None,
+    crew: Crew,
+) -> None:  # fmt: skip
+    """Have the changes of a step in a cell measured, frame by frame."""
+    for at in range(len(after)):
+        one = slice(at, at + 1)
+        given = None if mask is None else mask[one]
+        crew.do(recorder.add, number, before.frames[one], after[one], given, before.start + at)
+
+
+def _read_cells(
+    source_reel: reel.IndexedReel, span: Span, cell_frames: int, bench: Workbench, crew: Crew = ALONE
+) -> Iterator[_SourceCell]:
     """Decode cell by cell."""
-    incoming = reel.read_frames(source_reel, *span)
+    incoming = reel.read_frames(source_reel, *span, crew)
     masks = given_mask.read_masks(source_reel.mask, span)
     for start in range(span[0], span[1], cell_frames):
         count = min(start + cell_frames, span[1]) - start
+        pictures = np.empty((count, source_reel.layout.channels, *source_reel.size), np.float32)
         shown = []
-        for frame in islice(incoming, count):
+        for frame in crew.map(partial(_place, pictures), enumerate(islice(incoming, count))):
             shown.append(frame)
             bench.advance()
-        frames = _to_tensor(np.stack([frame.picture for frame in shown]), bench)
-        mask = _to_tensor(np.stack(list(islice(masks, count)))[:, None], bench) if masks else None
+        frames = device.upload(pictures, bench.device)
+        mask = device.upload(np.stack(list(islice(masks, count)))[:, None], bench.device) if masks else None
         yield _SourceCell(Clip(frames, start, tuple(frame.source for frame in shown), mask), tuple(shown))
+
+
+def _place(cell: NDArray[np.float32], entry: tuple[int, ShownFrame]) -> ShownFrame:
+    """Copy a frame's picture to its place in a cell ``(T, C, H, W)``, where alone it lies from then on."""
+    at, frame = entry
+    cell[at] = frame.picture
+    return replace(frame, picture=cell[at])
 
 
 def _apply_step(
@@ -215,13 +242,28 @@ def _concatenate(first: Clip, second: Clip) -> Clip:
     return Clip(frames, first.start, first.sources + second.sources, mask)
 
 
-def _to_picture(frame: torch.Tensor, layout: Layout) -> Picture:
-    """Return a restored frame as a picture with the layout's channels; grey is spread where the reel has colour."""
-    if frame.shape[0] > layout.channels:
-        raise WorkError(
-            f"A step made {frame.shape[0]} channels of a grey reel and does not say so", code="WORKER_FAULT"
-        )
-    return frame.expand(layout.channels, -1, -1).cpu().numpy()
+class _FinishedFrame(NamedTuple):
+    """A restored frame as it is written."""
+
+    samples: Planes
+    picture: Picture | None
+    """Where somebody asks for it: what waits to be written holds no more than it must."""
+    scores: dict[str, float]
+
+
+def _finish_frame(
+    frame: torch.Tensor, shown: ShownFrame, *, layouts: tuple[Layout, Layout], keeps_picture: bool
+) -> _FinishedFrame:
+    """Score a restored frame ``(C, H, W)`` beside what was shown, and make a master's samples of it.
+
+    Layouts are the source's and the master's. Grey is spread over three channels where the reel has colour.
+    """
+    restored, (before, layout) = planes.from_frame(frame), layouts
+    if len(restored) > layout.channels:
+        raise WorkError(f"A step made {len(restored)} channels of a grey reel and does not say so", code="WORKER_FAULT")
+    picture = np.broadcast_to(restored, (layout.channels, *restored.shape[1:]))
+    samples = _to_samples(picture, shown, layout, before)
+    return _FinishedFrame(samples, picture if keeps_picture else None, scoring.score_frame(restored, shown.picture))
 
 
 def _to_samples(picture: Picture, shown: ShownFrame, layout: Layout, source: Layout) -> Planes:
@@ -229,7 +271,3 @@ def _to_samples(picture: Picture, shown: ShownFrame, layout: Layout, source: Lay
     if shown.samples is None or layout != source or layout.model != "yuv":
         return to_planes(picture, layout)
     return change_planes(shown.samples, shown.picture, picture, layout)
-
-
-def _to_tensor(frames: NDArray[Any], bench: Workbench) -> torch.Tensor:
-    return torch.from_numpy(frames).to(bench.device)

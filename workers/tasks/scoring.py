@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -53,8 +53,18 @@ def score(restored: Clip, source: Clip) -> dict[str, NDArray[np.float64]]:
         source: At least the same frames, as they came in.
     """
     numbers = range(restored.start, restored.stop)
+    return join([score_frame(*(planes.from_frame(clip.frame(at)) for clip in (restored, source))) for at in numbers])
+
+
+def score_frame(restored: Planes, source: Planes) -> dict[str, float]:
+    """Return a frame's values of every metric of single frames, as :func:`score` does; ``(C, H, W)`` float32 each."""
+    small = planes.resize_area(restored, *source.shape[1:])
     with np.errstate(over="ignore", invalid="ignore"):  # floats of a scan may lie beyond all light: it is no score then
-        rows = [_frame_values(*_frame_pair(restored, source, number)) for number in numbers]
+        return _frame_values(restored, small, source)
+
+
+def join(rows: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    """Return columns ``(T,)`` of the values of frames in order."""
     return {_name(spec): np.array([row[_name(spec)] for row in rows]) for spec, _ in _frame_metrics()}
 
 
@@ -180,8 +190,3 @@ def _frame_values(restored: Planes, small: Planes, source: Planes) -> dict[str, 
 def _luma(picture: Planes) -> Planes:
     luma: Planes = planes.luma(picture)[None]
     return luma
-
-
-def _frame_pair(restored: Clip, source: Clip, number: int) -> tuple[Planes, Planes, Planes]:
-    full, before = planes.from_frame(restored.frame(number)), planes.from_frame(source.frame(number))
-    return full, planes.resize_area(full, *before.shape[1:]), before

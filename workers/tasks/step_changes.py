@@ -43,19 +43,22 @@ class ChangeRecorder:
         self._names = {number: _suffix(number, step.stage) for number, step in _comparable_steps(recipe)}
         self._repairing = repair_masks.output_names(recipe).keys()
         self.half_code = 0.5 / (2**depth_bits - 1)
-        self._columns: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+        self._values: dict[tuple[str, int], NDArray[np.float64]] = {}
 
-    def add(self, number: int, before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor | None = None) -> None:
-        """Take consecutive frames before and after a step, each ``(T, C, H, W)``.
+    def add(
+        self, number: int, before: torch.Tensor, after: torch.Tensor, mask: torch.Tensor | None = None, start: int = 0
+    ) -> None:
+        """Take consecutive frames before and after a step, each ``(T, C, H, W)``; from any thread and in any order.
 
         Args:
             number: Of the step in the recipe, from 0.
             before: What it was given.
             after: What it made of it.
             mask: ``(T, 1, H, W)`` bool, what it repaired; none of a step that changes whole frames.
+            start: Number of the first of the frames, by which they are put in order.
         """
         if number in self._names and before.shape[-2:] == after.shape[-2:]:
-            self._take(number, *measure(before, after, self.half_code), mask)
+            self._take(number, *measure(before, after, self.half_code), mask, start)
 
     def add_still(
         self, number: int, changes: Sequence[Change], shape: Sequence[int], mask: torch.Tensor | None
@@ -69,22 +72,26 @@ class ChangeRecorder:
             mask: As for :meth:`add`.
         """
         changed, moved = (np.array([value]) for value in _shares(changes, shape))
-        self._take(number, changed, moved, mask)
+        self._take(number, changed, moved, mask, 0)
 
     def _take(
-        self, number: int, changed: NDArray[np.float64], moved: NDArray[np.float64], mask: torch.Tensor | None
-    ) -> None:
+        self, number: int, changed: NDArray[np.float64], moved: NDArray[np.float64], mask: torch.Tensor | None,
+        start: int,
+    ) -> None:  # fmt: skip
         name = self._names[number]
-        self._columns[f"changed_{name}"].append(changed)
-        self._columns[f"moved_{name}"].append(moved)
+        self._values[f"changed_{name}", start] = changed
+        self._values[f"moved_{name}", start] = moved
         if number in self._repairing and mask is not None:
             share, places = _measure_mask(mask)
-            self._columns[f"repaired_{name}"].append(share)
-            self._columns[f"places_{name}"].append(places)
+            self._values[f"repaired_{name}", start] = share
+            self._values[f"places_{name}", start] = places
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Return the columns, a value a frame."""
-        return {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        columns: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+        for name, start in sorted(self._values):
+            columns[name].append(self._values[name, start])
+        return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
 def measure(

@@ -1,0 +1,244 @@
+"""Feeding a device: one process restores reels with a stage that only waits, as for a GPU that is never behind.
+
+What limits it then is the work of the cores around the device. Two bounds are measured beside it in the same run, in
+turn: CPU seconds of decoding and encoding alone divided by the cores, which no program can beat, and those with
+everything else that is done to a frame besides: hashes, conversions, scores and what a step changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.jobs import Film, make_film
+from benchmarks.rows import ResultRow, at_least
+from db.catalog.stages import STAGES, StageParams, StageSpec
+from db.recipe import Recipe, parse
+from db.records import Assignment, ItemView, Part, Source, TaskResult
+from db.settings import Settings
+from db.states import ItemKind, TaskKind
+from db.store import open_store
+from workers import device, malloc
+from workers.frames import Clip
+from workers.media import planes, reel
+from workers.media.film import container, ffv1
+from workers.media.pixels import Planes, change_planes, to_picture, to_planes
+from workers.tasks import inspect, merge, probe, scoring, step_changes
+from workers.tasks.restore import restore_segment
+from workers.workbench import Workbench
+
+FILMS = (
+    Film("grey 640×480", (480, 640), "gray", "ffv1", 384),
+    Film("HD 1440×1080 4:2:0", (1080, 1440), "yuv420p", "libx264", 64),
+)
+RECIPE = "recipe: [simulated_device]\noutputs: [master]"
+CELL_FRAMES = 8
+CELL_SECONDS = 0.002
+"""How long the device takes for a cell."""
+SHIFT = 1 / 128
+ROUNDS = 3
+
+
+def run(folder: Path) -> list[ResultRow]:
+    rows = []
+    for film in FILMS:
+        path = folder / f"{film.codec}.mkv"
+        make_film(path, film)
+        rows += measure_film(path, film, len(os.sched_getaffinity(0)))
+    return rows
+
+
+def measure_film(path: Path, film: Film, cores: int) -> list[ResultRow]:
+    house, codecs, everything = [], [], []
+    for _ in range(ROUNDS):
+        house.append(in_process("house", path, cores)["wall"])
+        codecs.append(side_by_side("codecs", path, cores) / cores)
+        everything.append(side_by_side("everything", path, cores) / cores)
+    wall, bound, whole = (statistics.median(seconds) for seconds in (house, codecs, everything))
+    detail = f"{film.frames / wall:.0f} frames/s; CPU ms a frame: codecs {1000 * cores * bound / film.frames:.1f}, "
+    detail += f"with all else {1000 * cores * whole / film.frames:.1f}; {cores} cores"
+    return [
+        at_least(
+            f"feed, {film.name}: one process and a simulated device ÷ codec bound", bound / wall, 0.85, "", detail
+        ),
+        at_least(f"feed, {film.name}: the same ÷ bound of all work of the cores", whole / wall, 0.85),
+    ]
+
+
+def side_by_side(part: str, film: Path, count: int) -> float:
+    """CPU seconds of one part for the whole film while every core does the same."""
+    with ThreadPoolExecutor(count) as pool:
+        return statistics.mean(entry["cpu"] for entry in pool.map(in_process, [part] * count, [film] * count))
+
+
+def in_process(part: str, film: Path, threads: int = 1) -> dict[str, float]:
+    """Measure one part in a process of its own: wall and CPU seconds without start-up."""
+    command = [sys.executable, "-m", "benchmarks.feed", part, str(film), str(threads)]
+    variables = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    figures: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    return figures
+
+
+# -- in a process of its own
+
+
+class WaitParams(StageParams):
+    """None of its own."""
+
+
+def restore(window: Clip, start: int, stop: int, params: WaitParams, reel: Any) -> torch.Tensor:
+    """Be the stage that stands for a device: frames come back changed, a wait later, and nobody's lock was held."""
+    time.sleep(CELL_SECONDS)
+    return window.part(start, stop).frames + SHIFT
+
+
+def register_stage() -> None:
+    """Make ``simulated_device`` a stage of this process."""
+    spec = StageSpec("simulated_device", "Waits.", WaitParams, order=0, module=__name__)
+    STAGES[spec.name] = spec  # type: ignore[index]
+
+
+class House:
+    """A store, and a film that was looked through, to be restored without a queue."""
+
+    def __init__(self, home: Path, film: Path, recipe: Recipe, threads: int, device_name: str = "cpu") -> None:
+        self.settings = Settings(home=home, device=device_name, codec_threads=threads)
+        self._home, self._count, self._device = home, 0, device_name
+        source = Source(uri=str(film), kind=ItemKind.REEL)
+        self.item = ItemView(
+            id=1, external_id="film", source=source, recipe=recipe, generation=0, batch_frames=CELL_FRAMES
+        )
+        facts = self.perform(TaskKind.PROBE, probe.probe).facts
+        assert facts is not None
+        self.item = self.item.model_copy(update={"facts": facts})
+        if not facts.surveyed:
+            result = self.perform(TaskKind.INSPECT, inspect.inspect, 0, facts.frame_count)
+            part = Part(start_frame=0, stop_frame=facts.frame_count, outputs=result.outputs)
+            facts = self.perform(TaskKind.MERGE, merge.merge, parts=(part,)).facts
+            self.item = self.item.model_copy(update={"facts": facts})
+        self.frame_count = facts.frame_count if facts else 0
+
+    def bench(self) -> Workbench:
+        self._count += 1
+        scratch = self._home / f"scratch-{self._count}"
+        scratch.mkdir(parents=True)
+        prefix = f"attempt/{self._count}"
+        return Workbench(open_store(self.settings), scratch, self.settings, prefix, device=self._device)
+
+    def perform(
+        self, kind: TaskKind, work: Callable[[Assignment, Workbench], Any], start: int = 0, stop: int = 0,
+        parts: tuple[Part, ...] = (),
+    ) -> TaskResult:  # fmt: skip
+        assignment = Assignment(
+            task_id=1, attempt=1, kind=kind, job_id=1, item=self.item, start_frame=start, stop_frame=stop, parts=parts,
+            key_prefix="bench",
+        )  # fmt: skip
+        result: TaskResult = work(assignment, self.bench())
+        return result
+
+
+def restore_all(house: House) -> None:
+    """Restore the whole film as one segment."""
+    house.perform(TaskKind.RESTORE, restore_segment, 0, house.frame_count)
+
+
+def decode_and_encode(house: House) -> None:
+    """Do nothing but decode and encode."""
+    source = reel.open_reel(house.item, house.bench())
+    with open_writer(house) as write, container.open_film(source.path, 1) as (film, stream):
+        for frame in container.frames(film, stream, container.refuse_damage):
+            write(planes.to_planes(frame, source.layout))
+
+
+def do_everything(house: House) -> None:
+    """Do all that is done to a frame, one after the other."""
+    source = reel.open_reel(house.item, house.bench())
+    with open_writer(house) as write, container.open_film(source.path, 1) as (film, stream):
+        for number, frame in enumerate(container.frames(film, stream, container.refuse_damage)):
+            write(restore_frame(number, planes.to_planes(frame, source.layout), source))
+
+
+def restore_frame(number: int, samples: Planes, source: reel.IndexedReel) -> Planes:
+    planes.digest(samples)
+    picture = to_picture(samples, source.layout)
+    before = Clip(torch.from_numpy(picture)[None], number, (number,))
+    after = replace(before, frames=before.frames + SHIFT)
+    step_changes.measure(before.frames, after.frames, 0.5 / 255)
+    scoring.score(after, before)
+    made = after.frames[0].numpy()
+    return change_planes(samples, picture, made, source.layout) if len(samples) > 1 else to_planes(made, source.layout)
+
+
+def open_writer(house: House) -> Any:
+    facts = house.item.facts
+    assert facts is not None
+    path = house.bench().scratch / "film.mkv"
+    return ffv1.open_writer(path, reel.layout_of(facts), (facts.height, facts.width), Fraction(24), facts)
+
+
+PARTS: dict[str, Callable[[House], None]] = {
+    "house": restore_all, "codecs": decode_and_encode, "everything": do_everything,
+}  # fmt: skip
+
+
+@contextmanager
+def watch_threads() -> Iterator[dict[str, int]]:
+    """Yield CPU nanoseconds by thread, which are right when the block has ended; Linux alone tells them."""
+    seconds, stop = dict[str, int](), threading.Event()
+
+    def look() -> None:
+        for path in Path("/proc/self/task").glob("*/schedstat"):
+            with suppress(OSError):  # it has ended
+                seconds[path.parent.name] = int(path.read_text(encoding="ascii").split()[0])
+
+    def watch() -> None:
+        while not stop.wait(0.05):
+            look()
+
+    look()
+    before, watcher = dict(seconds), threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seconds
+    finally:
+        stop.set()
+        watcher.join()
+        look()
+        seconds.update({name: value - before.get(name, 0) for name, value in seconds.items()})
+
+
+def measure(part: str, film: Path, threads: int) -> dict[str, float]:
+    malloc.keep_buffers()
+    device.make_deterministic("cpu")
+    register_stage()
+    with tempfile.TemporaryDirectory() as home:
+        house = House(Path(home), film, parse(RECIPE, "feed"), threads)
+        PARTS[part](house)  # once before: memory that the system has never given out costs more than the work
+        before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        with watch_threads() as busy:
+            PARTS[part](house)
+        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    system = after.ru_stime - before.ru_stime
+    cpu = after.ru_utime - before.ru_utime + system
+    return {"wall": wall, "cpu": cpu, "system": system, "busiest": max(busy.values()) / 1e9}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))))
