@@ -22,7 +22,7 @@ from orchestrator.manifest import inventory, kinds, text
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.inventory import AWAY, THERE, File, Inventory
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
-from orchestrator.manifest.places import OTHER_FORM, as_on_disk, is_paper
+from orchestrator.manifest.places import OTHER_FORM, as_on_disk, folder_entries, is_paper
 from orchestrator.terminal_text import visible
 
 DECLARATION, INFO, FETCH, PAYLOAD = "bagit.txt", "bag-info.txt", "fetch.txt", "data"
@@ -251,16 +251,15 @@ class _Payload:
         self.bytes = self.files = 0
 
     def scan(self, files: Inventory) -> Iterator[Problem]:
-        """Note every file, and yield the folders that cannot be listed. Links to folders are not followed."""
+        """Note every file, and yield the folders that cannot be looked into. Links to folders are not followed."""
         root = f"{self._bag.root}{os.sep}"
         folders = [str(self._bag.root / PAYLOAD)]
         while folders:
             folder = folders.pop()
             try:
-                with os.scandir(folder) as folder_entries:
-                    inside = list(folder_entries)
+                inside = folder_entries(folder)
             except OSError as error:
-                message = f"The folder {folder.removeprefix(root)!r:.300} cannot be listed: {error.strerror}"
+                message = f"The folder {folder.removeprefix(root)!r:.300} cannot be looked into: {error.strerror}"
                 yield problem(0, "SOURCE_DENIED", message)
                 continue
             for entry in inside:

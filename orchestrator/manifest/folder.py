@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from db.settings import DATABASE_FILE
 from orchestrator.manifest import checksums, kinds
 from orchestrator.manifest.grouping import Grouping
 from orchestrator.manifest.lines import ManifestEntry, Problem, ReaderMatch, Reading, problem
+from orchestrator.manifest.places import folder_entries
 from orchestrator.terminal_text import visible_path
 
 HOME_MARK = DATABASE_FILE
@@ -110,9 +110,7 @@ def walk(root: Path) -> Iterator[FolderListing]:
     while folders:
         folder = folders.pop()
         try:
-            with os.scandir(folder) as folder_entries:
-                entries = sorted(folder_entries, key=lambda entry: entry.name)
-            _enter(entries)
+            entries = folder_entries(folder)
         except OSError as error:
             yield FolderListing(folder, [], fault=error.strerror or type(error).__name__)
             continue
@@ -125,13 +123,6 @@ def walk(root: Path) -> Iterator[FolderListing]:
         names = [entry.name for entry in inside if not _is_folder(entry)]
         yield FolderListing(folder, names, links=tuple(links), hidden=len(entries) - len(inside))
         folders.extend(entry.path for entry in reversed(below))
-
-
-def _enter(entries: list[os.DirEntry[str]]) -> None:
-    """Raise ``PermissionError`` where names may be listed and nothing behind them may be looked at."""
-    if entries:
-        with suppress(FileNotFoundError):  # gone meanwhile, which concerns it alone
-            os.lstat(entries[0].path)
 
 
 def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:

@@ -7,6 +7,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from db import beneath
@@ -96,3 +97,13 @@ def _check_s3(uri: str) -> str:
     if not bucket or not key:
         raise InputError(f"{uri!r:.200} is not of the form s3://bucket/key")
     return uri
+
+
+def folder_entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder; raises ``OSError`` where it may not be listed, or not entered."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    if entries:
+        with suppress(FileNotFoundError):  # gone meanwhile, which concerns it alone
+            os.lstat(entries[0].path)
+    return entries

@@ -16,6 +16,7 @@ from db import checksums
 from db.errors import ManifestError
 from db.settings import Settings
 from tests.orchestrator.manifest.reading import bury, codes, read, refused, written
+from tests.support.humble import as_nobody, open_folder
 
 FETCHING = Settings(max_manifest_line_bytes=4096, allow_fetch=True)
 
@@ -276,3 +277,18 @@ def test_a_part_of_the_payload_that_cannot_be_listed_is_a_problem(bag: Path) -> 
     bury(bag / "data", "lost.jpg")
     found, _ = read(bag, check_files=True)
     assert [code for _, code in codes(found)] == ["SOURCE_DENIED"]
+
+
+def test_a_folder_of_the_payload_that_may_be_listed_and_not_entered_is_named() -> None:
+    with open_folder() as root:
+        for number in range(1, 7):
+            written(root, f"reel/f_{number:04d}.dpx", f"frame {number}")
+        written(root, "photo.jpg", "photo")
+        bagit.make_bag(str(root), {}, checksums=["sha256"])
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o755)
+        (root / "data" / "reel").chmod(0o644)
+        with as_nobody():
+            found, _ = read(root, check_files=True)
+    messages = [each.message for line in found for each in line.problems if each.code == "SOURCE_DENIED"]
+    assert messages == ["The folder 'data/reel' cannot be looked into: Permission denied"]
