@@ -281,6 +281,7 @@ def test_a_part_of_the_payload_that_cannot_be_listed_is_a_problem(bag: Path) -> 
 
 def test_a_folder_of_the_payload_that_may_be_listed_and_not_entered_is_named() -> None:
     with open_folder() as root:
+        (root / "reel").mkdir()
         for number in range(1, 7):
             written(root, f"reel/f_{number:04d}.dpx", f"frame {number}")
         written(root, "photo.jpg", "photo")
