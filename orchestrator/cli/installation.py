@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Annotated
+
 import typer
 
 from db import session
+from db.soundness import contradictions
 from orchestrator.cli.context import cli_context
 from orchestrator.cli.places import check_home
 from orchestrator.diagnosis import diagnose
+
+MOST_SHOWN = 1000
+"""Contradictions that are shown: where there are so many, one cause has them all."""
 
 
 def doctor(context: typer.Context) -> None:
@@ -40,10 +47,25 @@ def upgrade(context: typer.Context) -> None:
     cli.terminal.document({"revision": revision})
 
 
-def check(context: typer.Context) -> None:
-    """Check that the database has this release's schema."""
+def check(
+    context: typer.Context,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Read all rows too: whether they are whole and agree with one another.")
+    ] = False,
+) -> None:
+    """Check that the database has this release's schema.
+
+    Exits with 1 if rows contradict one another.
+    """
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:
         revision, _ = session.revision(database)
+        found = list(islice(contradictions(database), MOST_SHOWN)) if rows else []
     cli.terminal.say(f"The database has this release's schema, {revision}.")
-    cli.terminal.document({"revision": revision})
+    for line in found:
+        cli.terminal.say(line)
+    if rows and not found:
+        cli.terminal.say("Its rows are whole, and agree with one another.")
+    cli.terminal.document({"revision": revision} | ({"contradictions": found} if rows else {}))
+    if found:
+        raise typer.Exit(1)
