@@ -26,8 +26,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.jobs import Film, make_film
-from benchmarks.rows import ResultRow, at_least
+from benchmarks.jobs import GREY, HD, Film, make_film
+from benchmarks.rows import ResultRow, at_least, told
 from db.catalog.stages import STAGES, StageParams, StageSpec
 from db.recipe import Recipe, parse
 from db.records import Assignment, ItemView, Part, Source, TaskResult
@@ -43,41 +43,41 @@ from workers.tasks import inspect, merge, probe, scoring, step_changes
 from workers.tasks.restore import restore_segment
 from workers.workbench import Workbench
 
-FILMS = (
-    Film("grey 640×480", (480, 640), "gray", "ffv1", 384),
-    Film("HD 1440×1080 4:2:0", (1080, 1440), "yuv420p", "libx264", 64),
-)
+FILMS = (replace(GREY, frames=384), replace(HD, frames=64))
 RECIPE = "recipe: [simulated_device]\noutputs: [master]"
 CELL_FRAMES = 8
 CELL_SECONDS = 0.002
 """How long the device takes for a cell."""
 SHIFT = 1 / 128
 ROUNDS = 3
+MANY_CORES = 16
 
 
 def run(folder: Path) -> list[ResultRow]:
-    rows = []
-    for film in FILMS:
-        path = folder / f"{film.codec}.mkv"
-        make_film(path, film)
-        rows += measure_film(path, film, len(os.sched_getaffinity(0)))
-    return rows
+    cores = len(os.sched_getaffinity(0))
+    return [row for film in FILMS for row in measure_film(make_film(folder, film), film, cores)]
 
 
 def measure_film(path: Path, film: Film, cores: int) -> list[ResultRow]:
-    house, codecs, everything = [], [], []
+    house, wide, codecs, everything = [], [], [], []
     for _ in range(ROUNDS):
         house.append(in_process("house", path, cores)["wall"])
         codecs.append(side_by_side("codecs", path, cores) / cores)
         everything.append(side_by_side("everything", path, cores) / cores)
+        wide.append(in_process("house", path, MANY_CORES)["busiest"])
     wall, bound, whole = (statistics.median(seconds) for seconds in (house, codecs, everything))
-    detail = f"{film.frames / wall:.0f} frames/s; CPU ms a frame: codecs {1000 * cores * bound / film.frames:.1f}, "
-    detail += f"with all else {1000 * cores * whole / film.frames:.1f}; {cores} cores"
+    each = (
+        f"CPU ms a frame: codecs {1000 * cores * bound / film.frames:.1f}, all {1000 * cores * whole / film.frames:.1f}"
+    )
+    what = f"feed, {film.name}: one process with a simulated device"
     return [
-        at_least(
-            f"feed, {film.name}: one process and a simulated device ÷ codec bound", bound / wall, 0.85, "", detail
+        at_least(f"{what} ÷ codec bound", bound / wall, 0.85, "", f"{film.frames / wall:.0f} frames/s; {each}"),
+        at_least(f"{what} ÷ bound of all work", whole / wall, 0.85, "", f"{cores} cores"),
+        told(
+            f"{what}, busiest of the threads for {MANY_CORES} cores",
+            1000 * statistics.median(wide) / film.frames,
+            " ms",
         ),
-        at_least(f"feed, {film.name}: the same ÷ bound of all work of the cores", whole / wall, 0.85),
     ]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import rows
 from benchmarks.__main__ import NAMES, SHORT, main, report
@@ -43,3 +46,26 @@ def test_every_benchmark_that_can_be_named_has_its_module() -> None:
     folder = Path(importlib.import_module("benchmarks").__path__[0])
     assert [name for name in NAMES if not (folder / f"{name}.py").exists()] == []
     assert set(SHORT) < set(NAMES)
+
+
+def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_what_is_measured_on_a_gpu_runs_on_a_cpu() -> None:
+    done = run_module("benchmarks.gpu", "--device", "cpu", "--short")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    told = " ".join(row[0] for row in rows)
+    for what in ("furthest from the CPU", "share of peak", "compiled ÷ eager", "colorize with", "upscale with"):
+        assert what in told
+    assert all(row[-1] in {"yes |", "– |"} and "not measured" not in row[1] for row in rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so_in_one_line() -> None:
+    done = run_module("benchmarks.gpu")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("benchmarks.gpu needs a GPU")
+    assert len(done.stderr.splitlines()) == 1
