@@ -21,31 +21,50 @@ try:
 except ModuleNotFoundError as _error:
     raise InputError("S3's library boto3 is not installed", code="SERVER_EXTRA_MISSING") from _error
 
-__all__ = ["MISSING", "TransferConfig", "boto_errors", "connect", "error_code", "translate_errors"]
+__all__ = [
+    "MISSING",
+    "TransferConfig",
+    "boto_errors",
+    "client_for",
+    "connect",
+    "error_code",
+    "reach",
+    "translate_errors",
+]
 
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 """Codes by which a server says that there is no such object."""
 _AWAY = {"500", "502", "503", "504", "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling"}
 
 
-@lru_cache(maxsize=8)
 def connect(settings: Settings, *, in_pieces: bool = False) -> Any:
     """Return a boto3 client for the settings' S3 server: short timeouts, three tries.
 
     ``in_pieces`` is for reading ranges: a server's checksum is of the whole object and would not fit any of them. A
     client keeps its connections, and threads may share it: a sequence's files need not each shake hands anew.
     """
+    return client_for(*reach(settings), in_pieces=in_pieces)
+
+
+def reach(settings: Settings) -> tuple[str, str, str, str]:
+    """Return what of the settings leads to the server: address, keys and region. Settings themselves have no hash."""
+    return settings.s3_endpoint_url, settings.s3_access_key, settings.s3_secret_key, settings.s3_region
+
+
+@lru_cache(maxsize=8)
+def client_for(endpoint_url: str, access_key: str, secret_key: str, region: str, *, in_pieces: bool = False) -> Any:
+    """Return the one client for what :func:`reach` gives."""
     return boto3.client(
         "s3",
-        endpoint_url=settings.s3_endpoint_url or None,
-        aws_access_key_id=settings.s3_access_key or None,
-        aws_secret_access_key=settings.s3_secret_key or None,
-        region_name=settings.s3_region,
+        endpoint_url=endpoint_url or None,
+        aws_access_key_id=access_key or None,
+        aws_secret_access_key=secret_key or None,
+        region_name=region,
         config=Config(
             connect_timeout=5,
             read_timeout=60,
             retries={"max_attempts": 3, "mode": "standard"},
-            s3={"addressing_style": "path"} if settings.s3_endpoint_url else {},
+            s3={"addressing_style": "path"} if endpoint_url else {},
             response_checksum_validation="when_required" if in_pieces else "when_supported",
         ),
     )

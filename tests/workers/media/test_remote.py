@@ -10,7 +10,7 @@ from PIL import Image
 from db import sources
 from db.errors import InputError
 from db.records import Sequence
-from db.s3 import connect
+from db.s3 import client_for, connect, reach
 from db.settings import Settings
 from db.sources import PIECE_BYTES, Ranges
 from db.states import TaskKind
@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
 
     def spied(settings: Settings, **more: Any) -> Any:
-        client = connect.__wrapped__(settings, **more)  # one of its own, not that which all share
+        client = client_for.__wrapped__(*reach(settings), **more)  # one of its own, not that which all share
         client.meta.events.register(
             "before-call.s3.GetObject", lambda params, **_: found.append(params["headers"]["Range"])
         )
