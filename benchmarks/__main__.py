@@ -18,7 +18,8 @@ from pathlib import Path
 from benchmarks.rows import ResultRow, missed, table
 
 NAMES = (
-    "dispatch", "progress", "pages", "web", "ingest", "study_intervals", "restore", "feed", "jobs", "stills", "models",
+    "dispatch", "progress", "pages", "web", "ingest", "study_intervals", "restore", "feed", "jobs", "stills",
+    "operators", "models",
 )  # fmt: skip
 SHORT = {
     "dispatch": "what loop, doorbells and leases cost; it takes seconds as it is",

@@ -47,7 +47,7 @@ class Film:
 
 GREY = Film("grey 640×480", (480, 640), "gray", "ffv1", 512)
 HD = Film("HD 1440×1080 4:2:0", (1080, 1440), "yuv420p", "libx264", 256)
-FEW_HD = replace(HD, name="HD 1440×1080 4:2:0 of 48 frames", frames=48)
+FEW_HD = replace(HD, name="HD 1440×1080 4:2:0 of 24 frames", frames=24)
 
 
 @dataclass(frozen=True)

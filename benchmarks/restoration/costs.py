@@ -1,4 +1,4 @@
-"""What each stage costs: seconds a frame as a ratio to one optical flow of the same size, on one core."""
+"""What each stage costs: CPU seconds a frame as a ratio to one optical flow of the same size, on one core."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def measure(media: Path) -> Chapter:
     rows: dict[str, list[str]] = {}
     for size in _SIZES:
         frames = make_film(_FRAMES, *size)
-        flow_seconds = _best(lambda frames=frames: _flow(frames), 5)
+        flow_seconds = flow_seconds_of(frames)
         for kind in profiles.ORDER:
             seconds = _best(lambda kind=kind, frames=frames: profiles.measure((kind,), frames[1], frames[0]), 3)
             rows.setdefault(f"profile `{kind}`, a frame", []).append(f"{seconds / flow_seconds:.2f}")
@@ -40,13 +40,13 @@ def measure(media: Path) -> Chapter:
                 continue
             if name == "denoise":
                 params |= {"method": "temporal"}
-            seconds = _seconds_per_frame(Step(stage=name, params=params), frames)
+            seconds = seconds_per_frame(Step(stage=name, params=params), frames)
             rows.setdefault(f"`{name}`, a frame", []).append(f"{seconds / flow_seconds:.2f}")
     figures = [Figure(what, "", " / ".join(ratios)) for what, ratios in rows.items()]
     sizes = " / ".join(f"{width} × {height}" for height, width in _SIZES)
-    text = f"""Seconds a frame, grey, one core, defaults, as a ratio to one optical flow (`workers.ops.flow.motion`) of
-the same size: {sizes}. A stage is timed over a cell in the middle of a segment, where what it remembers of the frames
-before is there, as in a job. `inpaint` has a mask of a hundredth of the picture."""
+    text = f"""CPU seconds a frame, grey, one core, defaults, as a ratio to one optical flow (`workers.ops.flow.motion`)
+of the same size: {sizes}. A stage is timed over a cell in the middle of a segment, where what it remembers of the
+frames before is there, as in a job. `inpaint` has a mask of a hundredth of the picture."""
     return Chapter("Cost", text, figures)
 
 
@@ -67,7 +67,8 @@ def make_film(count: int, height: int, width: int) -> Pictures:
     return np.stack(frames)
 
 
-def _seconds_per_frame(step: Step, frames: Pictures) -> float:
+def seconds_per_frame(step: Step, frames: Pictures, cell_frames: int = _CELL) -> float:
+    """Return the CPU seconds that a frame of the second cell takes: what is remembered of the first is there."""
     reel = reel_of(frames, Recipe(name="timed", steps=(step,)), None)
     mask = torch.zeros((len(frames), 1, *frames.shape[-2:]), dtype=torch.bool)
     side = int((frames.shape[-1] * frames.shape[-2] * 0.01) ** 0.5)
@@ -75,23 +76,24 @@ def _seconds_per_frame(step: Step, frames: Pictures) -> float:
         mask[..., 40 : 40 + side, 60 : 60 + side] = True
     clip = replace(Clip(torch.from_numpy(frames), 0, tuple(range(len(frames)))), mask=mask)
     memo, seconds = Memo(), 0.0
-    for start in (0, _CELL):
-        low, high = max(0, start - step.temporal_radius), min(len(frames), start + _CELL + step.temporal_radius)
-        began = time.perf_counter()
-        stages.apply(step, replace(clip.part(low, high), memo=memo), start, start + _CELL, reel)
-        seconds = time.perf_counter() - began
-        memo.forget_before(start + _CELL - step.temporal_radius)
-    return seconds / _CELL
+    for start in (0, cell_frames):
+        low, high = max(0, start - step.temporal_radius), min(len(frames), start + cell_frames + step.temporal_radius)
+        began = time.process_time()
+        stages.apply(step, replace(clip.part(low, high), memo=memo), start, start + cell_frames, reel)
+        seconds = time.process_time() - began
+        memo.forget_before(start + cell_frames - step.temporal_radius)
+    return seconds / cell_frames
 
 
-def _flow(frames: Pictures) -> None:
-    flow.motion(flow.to_code(frames[8][0]), flow.to_code(frames[9][0]))
+def flow_seconds_of(frames: Pictures) -> float:
+    """Return the CPU seconds of one optical flow between two frames."""
+    return _best(lambda: flow.motion(flow.to_code(frames[4][0]), flow.to_code(frames[5][0])), 5)
 
 
 def _best(work, times: int) -> float:  # type: ignore[no-untyped-def]
     seconds = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return min(seconds)

@@ -37,7 +37,7 @@ _WEAVE_PX = 4
 """How far a scratch may lie off from one frame to the next but one."""
 _WIDTHS, _PICTURE_PX_A_WIDTH = (1, 2, 3, 4, 6, 8, 12, 16), 640
 """Widths of lines in pixels, and how wide a picture is for each pixel of the widest that is looked for unasked."""
-_MOTION_BYTES = 128 << 20
+_MOTION_BYTES = 64 << 20
 """Most that is kept of motions of one frame, of the three or so that are looked at before they are repaired."""
 _SIGNS = {"both": (1, -1), "bright": (1,), "dark": (-1,)}
 
