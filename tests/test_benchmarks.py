@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import rows
-from benchmarks.__main__ import NAMES, SHORT, main, report
+from benchmarks.__main__ import NAMES, SHORT, main, read_arguments, report
 
 MET, MISSED = rows.at_least("quick enough", 2, 1), rows.at_most("memory of it", 20, 16, " MB")
 
@@ -33,6 +33,12 @@ def test_met_bars_and_figures_without_one_end_with_0(capsys: pytest.CaptureFixtu
 def test_a_figure_that_is_no_number_meets_no_bar() -> None:
     nothing = float("nan")
     assert len(rows.missed([rows.at_least("a", nothing, 1), rows.at_most("b", nothing, 1)])) == 2
+
+
+def test_without_names_all_are_asked_for_or_all_that_are_short() -> None:
+    assert read_arguments([]) == (NAMES, False)
+    assert read_arguments(["--short"]) == (tuple(SHORT), True)
+    assert read_arguments(["--short", "jobs", "models"]) == (["jobs", "models"], True)
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

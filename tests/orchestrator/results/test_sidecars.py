@@ -84,6 +84,19 @@ def test_marked_and_unmarked_names_never_meet(
 # -- PREMIS
 
 
+def test_a_record_says_how_an_access_copy_was_encoded(
+    settings: Settings, home_database: Database, store: Store, archive: Path
+) -> None:
+    (archive / "m.jsonl").write_text(json.dumps({"id": "reel", "uri": "a.jpg"}))
+    (archive / "r.yaml").write_text("{recipe: [], access: {preset: slow, crf: 20.5}}")
+    options = SubmitOptions(recipe=str(archive / "r.yaml"))
+    job = submit(settings, home_database, archive / "m.jsonl", options).job_id
+    finish(home_database, job, "reel", {"access": store.put_bytes("jobs/1/x/a.mp4", b"a")}, {})
+    (row,) = lineage.lineages(home_database, job)
+    root = papers.premis(provenance.premis(row, {"access": "reel.access.mp4"}))
+    assert "H.264, x264 with preset slow and CRF 20.5" in texts(root, ".//p:formatNote")
+
+
 def test_a_record_takes_any_text_and_lost_machines(
     settings: Settings, home_database: Database, store: Store, archive: Path
 ) -> None:
