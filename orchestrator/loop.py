@@ -133,9 +133,14 @@ class Loop:
         if reel_count:
             log.warning("planned again for other workers", reels=reel_count)
         self._pause_failing()
+        self._drain_failing()
         ledger.forget_looks(self.database)
         self._sweep()
         self.on_upkeep()
+
+    def _drain_failing(self) -> None:
+        for worker in ledger.drain_failing(self.database):
+            log.error("worker drained", worker=worker.boot_id, host=worker.host, device=worker.device, code=worker.code)
 
     def _check_clock(self) -> None:
         """Trust no time from the future, when this process has not looked yet and when the clock went back."""

@@ -80,9 +80,12 @@ class Fleet:
         Raises:
             ReelwrightError: Workers die again and again right after their start.
         """
-        for slot in self.slots:
+        for slot in list(self.slots):
             status = slot.process.poll()
             if status is None:
+                continue
+            if self._is_drained(slot.boot_id):
+                self._retire(slot)
                 continue
             # One that held a task died of its work, however soon: the ledger answers that.
             had_task = self._release_leases(slot.boot_id, forgive=False) > 0
@@ -99,6 +102,23 @@ class Fleet:
                 raise ReelwrightError(message)
             slot.boot_id = uuid.uuid4().hex[:12]
             slot.process, slot.started_at = self._spawn(slot.number, slot.boot_id), time.monotonic()
+
+    def _is_drained(self, boot_id: str) -> bool:
+        try:
+            return ledger.is_drained(self.database, boot_id)
+        except DatabaseUnavailable:
+            return False
+
+    def _retire(self, slot: _Slot) -> None:
+        """Start no successor of a worker that failed at what others finished: it would fail too."""
+        log.error("worker drained", slot=slot.number, pid=slot.process.pid, worker=slot.boot_id)
+        self.slots.remove(slot)
+        self._release_leases(slot.boot_id, forgive=True)
+        if not self.slots:
+            raise OutageError(
+                f"All workers of this machine failed at what others finished; {self._log_hint()}", code="WORKER_FAULT",
+                remedy="Look at what failed (`reelwright doctor`), mend the machine, then start its workers again.",
+            )  # fmt: skip
 
     def stop(self) -> None:
         """Tell all to leave at their next frame boundary, wait, and end those that do not."""

@@ -6,7 +6,7 @@ a step out after the fact, ``weights`` registers networks, ``worker_registry`` k
 leader's housekeeping. ``access`` lets people and programs in, ``webhooks`` tells others how jobs end, ``auditing``
 remembers who did what, ``reviewing`` what people say of results, ``studying`` which of two pictures they call better.
 ``looking`` has workers show pictures to pages, ``copying`` carries all rows to another database,
-``pruning`` lets go of what nobody needs.
+``pruning`` lets go of what nobody needs, ``draining`` gives nothing more to machines at fault.
 
 All of them build on four: ``job_states`` moves jobs, ``fencing`` refuses late writers and locks in one order,
 ``assignments`` reads rows as records, ``counting`` keeps the counters.
@@ -27,6 +27,7 @@ from db.ledger.completing import complete_item, complete_still, complete_task, f
 from db.ledger.control import cancel_job, pause_job, rerun, resume_job, set_priority
 from db.ledger.copying import TableSum, copied_tables, copy_rows, is_empty, table_sums
 from db.ledger.dispatching import Doorbell, dispatch, ring_again
+from db.ledger.draining import DrainedWorker, drain_failing, is_drained
 from db.ledger.failing import (
     Failure,
     fail_item,
@@ -97,6 +98,7 @@ from db.selection import Selection
 
 __all__ = [
     "Doorbell",
+    "DrainedWorker",
     "DueDelivery",
     "Failure",
     "JobRequest",
@@ -142,6 +144,7 @@ __all__ = [
     "decide",
     "disbelieve_future",
     "dispatch",
+    "drain_failing",
     "due_deliveries",
     "due_reels",
     "due_sweeps",
@@ -157,6 +160,7 @@ __all__ = [
     "forget_sweeps",
     "heartbeat",
     "hold_leases",
+    "is_drained",
     "is_empty",
     "jobs_to_prune",
     "lead",

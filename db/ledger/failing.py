@@ -24,12 +24,13 @@ from db.ledger.fencing import (
 from db.ledger.maintenance import add_sweep
 from db.ledger.planning import drop_around, replan
 from db.ledger.submission import add_bundles
+from db.ledger.worker_registry import leave
 from db.recipe import Recipe
 from db.records import Substitute, read_column
 from db.session import Database
 from db.states import ItemState, Outcome, TaskKind, TaskState
 from db.store.keys import item_prefix
-from db.tables import Item, Job, Task, Worker
+from db.tables import Item, Job, Task
 
 CRASHES_ALLOWED = 2
 """Leases that may end without a word before a task is split, or done in a child process that may die alone."""
@@ -192,7 +193,7 @@ def hold_leases(db: Database, seconds: float) -> None:
 def release_dead_worker(db: Database, boot_id: str, *, forgive: bool) -> int:
     """Take back at once what a dead worker held. ``forgive``: it was ended from outside, the task is not to blame."""
     with db.write() as connection:
-        connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(state="left"))
+        leave(connection, boot_id)
         return len(_take_back(db, connection, Task.worker == boot_id, forgive=forgive))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import case, insert, or_, select, update
 
 from db.ledger.counting import move_items
 from db.ledger.fencing import Lease, end_attempt, fence, lock_lease_task, sweep_attempt
@@ -21,13 +21,16 @@ class Renewal:
     """False: another attempt has the task, or nobody; nothing may be written any more."""
     stop: bool
     """True: the job was paused or cancelled; stop at the next frame boundary."""
+    drained: bool = False
+    """True: this worker is given nothing more, and should end."""
 
 
 def lease(db: Database, task_id: int, epoch: int, boot_id: str, signature: str, lease_seconds: float) -> Lease | None:
     """Take a queued task for ``lease_seconds``.
 
     Returns none, and changes nothing, when the message is stale, duplicated or forged, when the job was paused or
-    cancelled since, or when the task is bound to another compute signature: the message is then simply dropped.
+    cancelled since, when the task is bound to another compute signature, or when the worker was drained: the message is
+    then simply dropped.
     """
     job_epoch = select(Job.epoch).where(Job.id == Task.job_id, Job.state == JobState.RUNNING).scalar_subquery()
     statement = (
@@ -38,6 +41,7 @@ def lease(db: Database, task_id: int, epoch: int, boot_id: str, signature: str, 
             Task.dispatch_epoch == epoch,
             Task.job_epoch == job_epoch,
             or_(Task.signature.is_(None), Task.signature == signature),
+            ~select(Worker.boot_id).where(Worker.boot_id == boot_id, Worker.state == "drained").exists(),
         )
         .values(
             state=TaskState.RUNNING,
@@ -69,11 +73,13 @@ def lease(db: Database, task_id: int, epoch: int, boot_id: str, signature: str, 
 def heartbeat(
     db: Database, boot_id: str, current_lease: Lease | None, frames_done: int, lease_seconds: float
 ) -> Renewal | None:
-    """Say that a worker lives and, when it holds a lease, renew it. Returns none when it holds none."""
+    """Say that a worker lives and, when it holds a lease, renew it. Returns none when it holds none and may go on."""
     with db.write() as connection:
-        connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(heartbeat_at=db.now, state="live"))
+        state = case((Worker.state == "drained", Worker.state), else_="live")
+        beat = update(Worker).where(Worker.boot_id == boot_id).values(heartbeat_at=db.now, state=state)
+        drained = connection.scalar(beat.returning(Worker.state)) == "drained"
         if current_lease is None:
-            return None
+            return Renewal(held=False, stop=True, drained=True) if drained else None
         row = connection.execute(
             update(Task)
             .where(fence(current_lease))
@@ -81,9 +87,9 @@ def heartbeat(
             .returning(Task.job_id, Task.job_epoch)
         ).first()
         if row is None:
-            return Renewal(held=False, stop=True)
+            return Renewal(held=False, stop=True, drained=drained)
         job = connection.execute(select(Job.epoch, Job.state).where(Job.id == row.job_id)).one()
-        return Renewal(held=True, stop=job.epoch != row.job_epoch)
+        return Renewal(held=True, stop=job.epoch != row.job_epoch, drained=drained)
 
 
 def release(

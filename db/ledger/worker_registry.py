@@ -44,7 +44,12 @@ def register_worker(db: Database, card: WorkerIdentity) -> None:
 def sign_off_worker(db: Database, boot_id: str) -> None:
     """Write down that a worker process ends in order."""
     with db.write() as connection:
-        connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(state="left"))
+        leave(connection, boot_id)
+
+
+def leave(connection: Connection, boot_id: str) -> None:
+    """Write down that a worker process is no more; one that was drained stays known as that."""
+    connection.execute(update(Worker).where(Worker.boot_id == boot_id, Worker.state == "live").values(state="left"))
 
 
 def slots(db: Database, lease_seconds: float) -> dict[str, int]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ class Heartbeat:
     boot_id: str
     leave_process: Callable[[int], None] = os._exit
     """How a process ends that may not write any more; replaced in tests."""
+    ask_to_end: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    """How a process ends in order; replaced in tests."""
     patience_seconds: float = PATIENCE_SECONDS
     leaving: bool = False
     """Whether this worker shuts down: no new lease is taken."""
@@ -153,6 +156,10 @@ class Heartbeat:
         seconds = self.settings.lease_seconds
         lease, frames = (active.lease, active.frames_done) if active else (None, 0)
         renewal = ledger.heartbeat(self.database, self.boot_id, lease, frames, seconds)
+        if renewal is not None and renewal.drained and not self.leaving:
+            log.error("leaving", reason="drained: others finished what failed here")
+            self.begin_shutdown()
+            self.ask_to_end()
         if active is None or renewal is None:
             return
         if not renewal.held:
