@@ -293,8 +293,13 @@ def _thin_axis(values: Picture, axis: int, factor: int, centered: bool) -> Pictu
     first = 0 if centered else 1 - factor
     total = np.zeros((count, values.shape[1]) if axis == 0 else (values.shape[0], count), np.float32)
     for offset, weight in enumerate(weights, start=first):
-        at = np.clip(np.arange(count) * factor + offset, 0, length - 1)
-        total += np.take(values, at, axis=axis) * np.float32(weight)
+        begin = int(offset < 0)
+        inner = _along(values, axis, slice(begin * factor + offset, (count - 1) * factor + offset + 1, factor))
+        end = begin + inner.shape[axis]
+        edges = (slice(0, begin), slice(0, 1)), (slice(end, count), slice(length - 1, length))
+        for place, part in ((slice(begin, end), inner), *((at, _along(values, axis, source)) for at, source in edges)):
+            sums = _along(total, axis, place)
+            sums += part if weight == 1 else part * np.float32(weight)
     total /= np.float32(sum(weights))
     return total
 

@@ -98,3 +98,28 @@ def test_a_print_that_is_toned_by_its_lightness_has_no_colour_of_its_own_and_blo
     assert chroma_spread(toned, Layout("rgb", 8)) < 0.004
     blotched = (toned[0], toned[1], np.where(np.arange(64) < 32, toned[2], 255 - toned[2]).astype(np.uint8))
     assert chroma_spread(blotched, Layout("rgb", 8)) > 0.05
+
+
+def _means(values: np.ndarray, factor: int, centered: bool) -> np.ndarray:
+    """Each ``factor``-th column with those around it, the edge held beyond the edge; in float64."""
+    places = range(factor) if centered else range(1 - factor, factor)
+    shares = [1.0 if centered else factor - abs(place) for place in places]
+    last = values.shape[1] - 1
+    columns = np.arange(0, last + 1, factor)
+    parts = [share * values[:, np.clip(columns + at, 0, last)] for share, at in zip(shares, places, strict=True)]
+    return np.sum(parts, axis=0) / sum(shares)
+
+
+@pytest.mark.parametrize("shrink", [(2, 1), (2, 2), (4, 1), (4, 4)])
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (5, 6), (3, 11), (1, 1)])
+def test_thin_chroma_holds_the_edges_at_every_size(
+    shrink: tuple[int, int], centered: bool, size: tuple[int, int]
+) -> None:
+    picture = np.random.default_rng(sum(size)).random((3, *size), np.float32)
+    whole = to_planes(picture, Layout("yuv", 16, True, "smpte170m"))
+    thin = to_planes(picture, Layout("yuv", 16, True, "smpte170m", shrink, centered))
+    for full, few in zip(whole[1:], thin[1:], strict=True):
+        expected = _means(_means(full.astype(np.float64), shrink[0], centered).T, shrink[1], True).T
+        assert few.shape == expected.shape
+        assert np.abs(few - expected).max() <= 1

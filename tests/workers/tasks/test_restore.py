@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,14 @@ def test_codec_threads_change_no_byte(tmp_path: Path, pixel_format: str, codec: 
 
 
 @pytest.mark.parametrize("pixel_format", ["gray", "yuv420p"])
-def test_no_cut_changes_a_bit(at: House, tmp_path: Path, pixel_format: str) -> None:
+def test_no_cut_and_no_number_of_threads_changes_a_bit(at: House, tmp_path: Path, pixel_format: str) -> None:
     frames = moving(21, 32, 48, seed=5)
     if pixel_format == "yuv420p":
         frames = [[plane[0], plane[0][::2, ::2], plane[0][1::2, 1::2]] for plane in frames]
     path = film(tmp_path / "a.mkv", frames, pixel_format)
     sums = set()
-    for segment_frames in (4, 8, 12, 24):
+    for segment_frames, threads in ((4, 1), (8, 4), (12, 2), (24, 3)):
+        at = replace(at, settings=at.settings.model_copy(update={"codec_threads": threads}))
         _, result = whole_life(at, item(path, ALL_STEPS, batch_frames=4), segment_frames)
         sums.add((at.path(result.outputs["framemd5"]).read_text(), at.path(result.outputs["scores"]).read_bytes()))
     assert len(sums) == 1
