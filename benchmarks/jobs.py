@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -79,12 +80,13 @@ def run(folder: Path) -> list[ResultRow]:
         *measure_film(folder, GREY, RECIPES),
         *measure_film(folder, HD, RECIPES),
         *measure_whole_recipes(folder, FEW_HD),
+        measure_start(folder),
     ]
 
 
 def run_short(folder: Path) -> list[ResultRow]:
     """Measure the small film with the recipe that needs a profile, so that every kind of task is there."""
-    return measure_film(folder, GREY, {"[deflicker]": RECIPES["[deflicker]"]})
+    return [*measure_film(folder, GREY, {"[deflicker]": RECIPES["[deflicker]"]}), measure_start(folder)]
 
 
 def measure_film(folder: Path, film: Film, recipes: Mapping[str, str]) -> list[ResultRow]:
@@ -113,6 +115,21 @@ def measure_whole_recipes(folder: Path, film: Film) -> list[ResultRow]:
         )
         for name in WHOLE_RECIPES
     ]
+
+
+def measure_start(folder: Path) -> ResultRow:
+    """Measure how long after a command the first worker takes up work; the best of three, as of a warm disk."""
+    film, recipe = make_film(folder, replace(GREY, frames=8)), folder / "nothing.yaml"
+    recipe.write_text("recipe: []\noutputs: [master]\n")
+    seconds = []
+    for number in range(3):
+        home = folder / f"start-{number}"
+        command = [sys.executable, "-m", "reelwright", "--home", str(home / "home"), "run", str(film)]
+        began = time.time()
+        subprocess.run([*command, "--recipe", str(recipe)], check=True, capture_output=True)
+        with open_installation(home) as installation:
+            seconds.append(installation.attempts("probe")[0].started_at - began)
+    return at_most("from a command to the first lease", min(seconds), 2, " s")
 
 
 def run_job(home: Path, film: Path, recipe: Recipe, workers: int) -> JobTimes:
