@@ -15,6 +15,7 @@ from db.bounds import ScoreBound
 from db.catalog.stages import Exemption
 from db.errors import CODES, InputError, nearest
 from db.figures import TenantSum
+from db.progress import JobRow
 from db.recipe import resolve
 from db.selection import Selection
 from db.session import Database
@@ -67,7 +68,7 @@ def status(
             _show_jobs(cli.terminal, database)
         else:
             selection = _selection(state, code, (), text, score)
-            _show_job(cli.terminal, database, job, selection, after, limit)
+            _show_job(cli.terminal, settings, database, job, selection, after, limit)
 
 
 def watch(context: typer.Context, job: NewestJobId = None) -> None:
@@ -234,14 +235,15 @@ def _show_jobs(terminal: Terminal, database: Database) -> None:
 
 
 def _show_job(
-    terminal: Terminal, database: Database, job_id: int, selection: Selection, after: int, limit: int
-) -> None:
+    terminal: Terminal, settings: Settings, database: Database, job_id: int, selection: Selection, after: int,
+    limit: int,
+) -> None:  # fmt: skip
     job, counts = progress.job(database, job_id), progress.progress(database, job_id)
     page = pages.item_page(database, job_id, selection, after=after - 1, limit=limit)
     terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
     if job.pause_reason:
         terminal.say(f"{job.state.value.capitalize()}: {job.pause_reason}")
-    terminal.say(f"{progress_line(counts)}\n")
+    terminal.say(f"{progress_line(counts)}{_unworked(database, job, settings)}\n")
     rows = [
         (row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation, row.code or "")
         for row in page.rows
@@ -283,6 +285,13 @@ def _codes(names: list[str]) -> tuple[str, ...]:
         if name not in CODES:
             raise InputError(f"Unknown code {name!r:.60}.{nearest(name, CODES)}", remedy="docs/errors lists them.")
     return tuple(names)
+
+
+def _unworked(database: Database, job: JobRow, settings: Settings) -> str:
+    """Say of a job that is not over that nobody works: what it says of the time to go is not true then."""
+    if job.state not in {JobState.READY, JobState.RUNNING} or ledger.slots(database, settings.lease_seconds):
+        return ""
+    return " · no worker is at work"
 
 
 def show_tenants(terminal: Terminal, sums: Sequence[TenantSum]) -> None:

@@ -286,4 +286,5 @@ def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:
     if report.probed:
         cost = f"{format_size(report.expected_bytes)} of disk space and {format_duration(report.wall_seconds)}"
         terminal.say(f"{pluralize(report.frames, 'frame')}, {format_size(report.source_bytes)} of sources")
-        terminal.say(f"With recipe {report.recipe_name} about {cost} on {pluralize(report.slots, 'worker')}")
+        others = f" ({pluralize(report.own_recipes, 'line')} with others)" if report.own_recipes else ""
+        terminal.say(f"With recipe {report.recipe_name}{others} about {cost} on {pluralize(report.slots, 'worker')}")

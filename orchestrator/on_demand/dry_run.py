@@ -47,6 +47,8 @@ class DryRunReport:
     good_lines: int = 0
     stills: int = 0
     reels: int = 0
+    own_recipes: int = 0
+    """Good lines that name a recipe of their own."""
     frames: int = 0
     """Of probed items; a still counts one."""
     source_bytes: int = 0
@@ -151,17 +153,23 @@ def _count_lines(report: DryRunReport, lines: Iterator[Line], on_lines: Callable
         for each in line.problems:
             report.add(each)
         if line.source is not None and not line.problems:
-            report.good_lines += 1
-            reel = line.source.kind == "reel"
-            report.reels += reel
-            report.stills += not reel
+            _count_good(report, line, 1)
             yield line
         on_lines(report.lines)
+
+
+def _count_good(report: DryRunReport, line: Line, change: int) -> None:
+    is_reel = line.source is not None and line.source.kind == "reel"
+    report.good_lines += change
+    report.reels += change * is_reel
+    report.stills += change * (not is_reel)
+    report.own_recipes += change * (line.recipe is not None)
 
 
 def _add_answer(report: DryRunReport, line: Line, answer: dict[str, Any]) -> None:
     if "code" in answer:
         report.add(problem(line.number, answer["code"], answer["message"], answer.get("remedy")))
+        _count_good(report, line, -1)
         return
     facts = answer["facts"]
     header_rate, rate = facts.get("header_rate"), facts.get("rate")

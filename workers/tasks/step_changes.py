@@ -179,7 +179,8 @@ def notes(recipe: Recipe, values: Values) -> Iterator[str]:
         if spec is None or changed is None or step.exemptions or not (spec.when_unchanged and step.has_effect):
             continue
         if not np.any(changed):
-            yield f"{step.stage} changed nothing: {spec.when_unchanged}."
+            why = [spec.when_unchanged, *([spec.when_still_unchanged] if len(changed) == 1 else [])]
+            yield f"{step.stage} changed nothing: {'; '.join(filter(None, why))}."
 
 
 def _step_summary(number: int, stage: str, values: Values) -> dict[str, Any]:

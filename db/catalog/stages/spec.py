@@ -233,6 +233,8 @@ class StageSpec:
     """Whether the report names the places of a still that it repaired one by one, and how much each changed."""
     when_unchanged: str = ""
     """What a person is told where it changed nothing of an item: why that may be. Empty says nothing."""
+    when_still_unchanged: str = ""
+    """What is said of a still besides."""
     invents: str = ""
     """What a network of it invents, for the marks of outputs: ``colour``, ``faces``, ``parts``; empty for nothing."""
     done_by_probe: bool = False

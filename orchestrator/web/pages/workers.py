@@ -34,5 +34,5 @@ def show_workers(request: Request, site: SiteDep) -> Response:
 def _state(state: str, age_seconds: float, silent_seconds: float) -> str:
     """Return how a worker stands: one that left in order, one that lives, or one that is not heard any more."""
     if state != "live":
-        return "left"
+        return state
     return "live" if age_seconds <= silent_seconds else "silent"
