@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db import session
+from db.errors import OutageError
 from db.session import Database
 from db.settings import Settings
 from orchestrator import supervise
+from orchestrator.supervise import EARLY_DEATHS, Fleet
 
 
 def share(slots: int, set_mb: int = 0) -> int:
@@ -86,3 +90,26 @@ def test_a_fleet_grows_to_what_is_useful_and_no_further_than_its_slots(
     fleet.grow(256)
     assert [slot.boot_id for slot in fleet.slots] == told
     assert len(set(told)) == 3
+
+
+def test_workers_that_die_of_starting_are_not_started_for_ever(settings: Settings) -> None:
+    broken = settings.model_copy(update={"device": "cuda:7", "slots": 1})
+    with session.open_database(broken) as database:
+        session.upgrade(database)
+        fleet, processes = Fleet(broken, database, broken.logs), set[int]()
+
+        def look_after() -> None:
+            while len(processes) <= EARLY_DEATHS:
+                processes.add(fleet.slots[0].process.pid)
+                fleet.restart_dead()
+                time.sleep(0.05)
+
+        fleet.start()
+        try:
+            with pytest.raises(OutageError, match="right after their start") as caught:
+                look_after()
+            assert len(processes) == EARLY_DEATHS
+            assert "worker-0.log" in caught.value.message
+            assert "cuda:7" in (broken.logs / "worker-0.log").read_text()
+        finally:
+            fleet.kill()
