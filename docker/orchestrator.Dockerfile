@@ -12,7 +12,10 @@ RUN python3 -m venv /opt/reelwright \
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/reelwright /opt/reelwright
 # A fixed number, so that rights on mounted folders can be given from outside.
-RUN useradd --uid 10001 --create-home reelwright
+# The folders, so that volumes mounted there are this user's.
+RUN useradd --uid 10001 --create-home reelwright \
+    && install --directory --owner=reelwright --group=reelwright --mode=700 \
+        /home/reelwright/home /home/reelwright/home/uploads
 ENV PATH=/opt/reelwright/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     REELWRIGHT_HOME=/home/reelwright/home

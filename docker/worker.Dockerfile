@@ -19,7 +19,9 @@ RUN python3 -m venv /opt/reelwright \
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/reelwright /opt/reelwright
 # The same number as the orchestrator's: both write to the same scratch folders where these are shared.
-RUN useradd --uid 10001 --create-home reelwright && install --directory --owner=reelwright /scratch
+RUN useradd --uid 10001 --create-home reelwright \
+    && install --directory --owner=reelwright --group=reelwright --mode=700 \
+        /home/reelwright/home /home/reelwright/home/uploads /scratch
 # One thread a process: results stay bit-identical, and the machine is filled by processes.
 ENV PATH=/opt/reelwright/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -111,6 +111,14 @@ def test_the_settings_are_accepted_and_name_the_services_and_their_ports(monkeyp
     assert archive[0].endswith(":ro")
 
 
+def test_what_people_send_is_written_by_the_pages_and_read_by_workers_under_one_path() -> None:
+    place = "/home/reelwright/home/uploads"
+    assert f"uploads:{place}" in SERVICES["web"]["volumes"]
+    assert f"uploads:{place}:ro" in SERVICES["worker"]["volumes"]
+    # A volume takes its owner from the folder that the image has there.
+    assert all(place in path.read_text(encoding="utf-8") for path in DOCKERFILES)
+
+
 def test_nothing_is_called_latest_and_every_image_has_a_tag() -> None:
     images = [service["image"] for service in SERVICES.values()]
     images += [default for path in DOCKERFILES for default in re.findall(r"BASE_IMAGE=(\S+)", path.read_text("utf-8"))]
