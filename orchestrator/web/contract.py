@@ -38,6 +38,10 @@ SHELL_ALONE: dict[str, str] = {
     "serve": "It is this server.",
     "train": "It takes hours of a machine's cores, and paths of its own.",
     "pack": "It writes files where it is typed.",
+    "backup": "It writes files where it is typed.",
+    "restore": "It fills an installation that has no server yet.",
+    "db copy": "Nobody may work in the installation meanwhile, its server neither.",
+    "prune": "What it removes is gone for good: whoever may do that has the machine.",
     "db upgrade": "The server does not start with a schema of another release.",
 }
 """Commands without an address, each with its reason."""
