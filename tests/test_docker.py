@@ -3,12 +3,14 @@
 import json
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from packaging.requirements import Requirement
 
 from db.settings import PREFIX, Settings
 from orchestrator.cli import app
@@ -76,6 +78,13 @@ def test_an_image_installs_extras_that_exist_under_the_constraints(path: Path) -
     assert extras <= set(project["optional-dependencies"])
     assert ("worker" in extras) == (path.stem == "worker")
     assert "--constraint constraints.txt" in install
+
+
+def test_the_server_extra_brings_what_the_broker_asks_for_to_speak_with_redis() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    brought = {Requirement(line).name for line in project["optional-dependencies"]["server"]}
+    asked = [Requirement(line) for line in metadata.requires("kombu") or ()]
+    assert {each.name for each in asked if each.marker and each.marker.evaluate({"extra": "redis"})} <= brought
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
