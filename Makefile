@@ -1,6 +1,6 @@
 # Every target says what it does: `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-shared chaos lint types bench fuzz docs vendor
+.PHONY: help setup demo test coverage test-shared test-images chaos lint types bench fuzz docs vendor
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,14 +22,18 @@ demo: setup ## Restore five photos and a film reel; results and report in demo-h
 
 # Two at a time, each file of tests in one process: servers are started once for each.
 test: setup ## Run the tests
-	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not shared and not images" -n 2 --dist loadfile
 
 coverage: setup ## Print which lines and branches of db and orchestrator the tests leave out
-	$(BIN)/pytest -m "not shared" -n 2 --dist loadfile --cov --cov-report=term tests/db tests/orchestrator tests/journeys tests/reelwright tests/properties \
+	$(BIN)/pytest -m "not shared and not images" -n 2 --dist loadfile --cov --cov-report=term tests/db tests/orchestrator tests/journeys tests/reelwright tests/properties \
 		tests/test_catalog.py tests/test_remedies.py
 
 test-shared: setup ## Run the tests that need the shared media folder
 	$(BIN)/pytest -m shared
+
+# As root, with debootstrap and buildah; tests/images/workshop.py names the variables.
+test-images: setup ## Build the images without Docker, and restore in them: 10 minutes, 35 GB
+	$(BIN)/pytest -m images tests/images
 
 chaos: setup ## Restore for MINUTES (60) while everything that may go wrong does
 	$(BIN)/pip install -q -c constraints.txt -e '.[chaos]'
