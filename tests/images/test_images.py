@@ -54,17 +54,23 @@ def test_the_orchestrators_image_holds_nothing_that_touches_pixels(workshop: Wor
     assert PIXELS & set(packages(workshop, orchestrator)) == set()
 
 
-def test_the_workers_own_command_restores_a_photo_of_the_demo(workshop: Workshop, worker: str, tmp_path: Path) -> None:
-    archive, results = tmp_path / "archive", tmp_path / "results"
+def test_the_workers_own_command_restores_a_photo_of_the_demo_and_writes_only_into_volumes(
+    workshop: Workshop, worker: str, tmp_path: Path
+) -> None:
+    archive, results, home, bare = (tmp_path / name for name in ("archive", "results", "home", "bare"))
     (archive / "photos").mkdir(parents=True)
-    results.mkdir()
-    shutil.chown(results, USER)
+    for volume in (results, home):
+        volume.mkdir()
+        shutil.chown(volume, USER)
+    # As on Kubernetes, where everything but the volumes is read-only.
+    (bare / "home").mkdir(parents=True)
+    mounts = {bare: "/home/reelwright", home: "/home/reelwright/home:rw", results: "/results:rw", archive: "/archive"}
     lines = (DEMO / "manifest.csv").read_text(encoding="utf-8").splitlines()[:2]
     (archive / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     photo = Path(lines[1].split(",")[2])
     shutil.copy(DEMO / photo, archive / photo)
     words = [*workshop.facts(worker)["Entrypoint"], "run", "/archive/manifest.csv", "--workers=1", "--out=/results"]
-    workshop.run(worker, *words, mounts={str(archive): "/archive", str(results): "/results:rw"})
+    workshop.run(worker, *words, mounts={str(place): target for place, target in mounts.items()})
     with Image.open(next(results.glob("*.jpg"))) as restored, Image.open(DEMO / photo) as source:
         assert restored.mode == "RGB"
         assert restored.width >= source.width
