@@ -116,6 +116,8 @@ class WorkerRow:
     signature: str
     state: str
     heartbeat_age_seconds: float
+    release: str = ""
+    """Of Reelwright, as it says itself."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +284,16 @@ def workers(db: Database) -> list[WorkerRow]:
     )
     with db.read() as connection:
         return [
-            WorkerRow(row.boot_id, row.host, row.pid, row.device, row.signature, row.state, row.age)
+            WorkerRow(
+                row.boot_id,
+                row.host,
+                row.pid,
+                row.device,
+                row.signature,
+                row.state,
+                row.age,
+                str(read_object(row.versions_json, f"worker {row.boot_id}").get("reelwright", "")),
+            )
             for row in connection.execute(statement)
         ]
 

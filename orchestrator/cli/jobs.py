@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Annotated
@@ -253,6 +254,10 @@ def _show_job(
         behind = page.rows[-1].seq if page.searched_to is None else page.searched_to
         terminal.say(f"… looked at {behind + 1} of {counts.items_total} items; --after {behind + 1} goes on")
     workers = progress.workers(database)
+    releases = Counter(row.release for row in workers if row.state == "live")
+    if len(releases) > 1:
+        told = ", ".join(f"{count} of {release or 'none that is known'}" for release, count in sorted(releases.items()))
+        terminal.say(f"Workers of several releases: {told}. Each reel stays with workers that give the same bits.")
     terminal.document({"job": job, "progress": counts, "items": page.rows, "more": page.more, "workers": workers})
 
 
