@@ -83,6 +83,13 @@ class House:
         worker.kill()
         worker.wait()
 
+    def freeze(self, worker: subprocess.Popen[bytes]) -> None:
+        """Stop a worker while it writes nothing: with SQLite's one lock in its hands it would stop everybody."""
+        with self.database.write():
+            worker.send_signal(signal.SIGSTOP)
+            stat = Path(f"/proc/{worker.pid}/stat")
+            wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 10, "the worker stands still")
+
     def close(self) -> None:
         for _, stop in self.loops:
             stop.set()

@@ -37,7 +37,7 @@ def test_a_worker_that_dies_between_doorbell_and_lease_loses_nothing(any_house: 
     job_id = house.submit({"reel": film(tmp_path / "reel.mkv", 16)}, "[]")
     house.hire(1)
     worker = house.workers[0]
-    worker.send_signal(signal.SIGSTOP)
+    house.freeze(worker)
     house.lead()
     wait_until(lambda: house.tasks(state="queued"), 20, "a doorbell is rung")
     time.sleep(0.3)
@@ -77,7 +77,7 @@ def test_a_worker_that_slept_past_its_lease_is_refused(any_house: House, tmp_pat
     job_id = house.submit({"reel": film(tmp_path / "reel.mkv", 16)}, trap(3, "wait", flag))
     wait_until(flag.with_suffix(".reached").exists, 60, "the segment is under way")
     sleeper = house.workers[0]
-    sleeper.send_signal(signal.SIGSTOP)
+    house.freeze(sleeper)
     flag.touch()
     house.hire(1)
     assert house.wait_for(job_id) == "done"
