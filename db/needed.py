@@ -5,6 +5,7 @@ Rows may point to more: what finished tasks left is folded into a reel's results
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Need:
     """-1 where the row does not say."""
     row: str
     """Which row needs it, for people."""
+
+
+def digest(key: str) -> bytes:
+    """Return 16 bytes that stand for a key where millions of them are remembered."""
+    return hashlib.blake2b(key.encode(), digest_size=16).digest()
 
 
 def needs(connection: Connection, job_id: int | None = None) -> Iterator[Need]:

@@ -6,7 +6,6 @@ a copy that has rows is whole. What is cut short goes on where it was when it is
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -192,10 +191,10 @@ def copy_blobs(taken: Database, store: Store, target: Store, check: bool, told: 
 
 
 def _once(needs: Iterator[Need]) -> Iterator[Need]:
-    """Leave out what several rows need, but for the first time; millions of digests take less room than their keys."""
+    """Leave out what several rows need, but for the first time."""
     seen = set[bytes]()
     for need in needs:
-        digest = hashlib.blake2b(need.key.encode(), digest_size=16).digest()
+        digest = needed.digest(need.key)
         if digest not in seen:
             seen.add(digest)
             yield need

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 import time
@@ -87,10 +86,10 @@ def rooms(db: Database, store: Store) -> dict[str, Room]:
     with tempfile.TemporaryFile("w+", encoding="utf-8") as listing:
         _list(store, "", listing)
         with db.freeze() as connection:
-            uses = {_digest(need.key): _use(need) for need in needed.needs(connection)}
+            uses = {needed.digest(need.key): _use(need) for need in needed.needs(connection)}
             live: dict[int, frozenset[int]] = {}
             for key, size in _listed(listing):
-                use = uses.get(_digest(key)) or _unneeded(connection, key, live)
+                use = uses.get(needed.digest(key)) or _unneeded(connection, key, live)
                 found.setdefault(use, Room()).add(size)
     return dict(sorted(found.items(), key=lambda entry: -entry[1].bytes))
 
@@ -104,11 +103,11 @@ def _prune_job(
         _list(store, f"jobs/{job_id}/", listing)
 
         def find_orphans(connection: Connection) -> None:
-            kept = {_digest(need.key) for need in needed.needs(connection, job_id)}
+            kept = {needed.digest(need.key) for need in needed.needs(connection, job_id)}
             live = needed.live_items(connection, job_id)
             for key, size in _listed(listing):
                 item = _ITEM.match(key)
-                if item and int(item[2]) not in live and _digest(key) not in kept:
+                if item and int(item[2]) not in live and needed.digest(key) not in kept:
                     orphans.append((key, size))
 
         rows = ledger.prune_job(db, job_id, rules, dry_run=dry_run, look=find_orphans)
@@ -147,7 +146,3 @@ def _unneeded(connection: Connection, key: str, live: dict[int, frozenset[int]])
     if job_id not in live:
         live[job_id] = needed.live_items(connection, job_id)
     return UNDER_WAY if int(item[2]) in live[job_id] else NOBODYS
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.blake2b(key.encode(), digest_size=16).digest()

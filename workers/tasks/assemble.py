@@ -49,7 +49,7 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     """
     item = assignment.reel
     plan = _with_sides(read_back.master_plan(item, bench), item, bench)
-    facts = plan.facts
+    facts, shots = plan.facts, len(plan.shot_starts) or 1
     _check_parts(assignment.parts, facts)
     blocks = assignment.blocks or tuple(_read_blocks(assignment, facts, bench))
     _check_parts(blocks, facts)
@@ -73,7 +73,6 @@ def assemble(assignment: Assignment, bench: Workbench) -> ItemResult:
     )
     if not assignment.blocks:
         bench.store.delete(f"{bench.key_prefix}/{_BLOCKS_HERE}")
-    shots = len(plan.shot_starts) or 1
     scores = scoring.summarize(values)
     notes += [
         *step_changes.notes(item.recipe, values),

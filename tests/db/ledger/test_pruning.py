@@ -88,7 +88,7 @@ def test_messages_that_were_delivered_and_sessions_that_ran_out_go(database: Dat
     with database.write() as connection:
         hook = {"id": 1, "url": "https://a", "secret": "s", "events_json": "[]", "created_at": 0.0, "disabled": False}
         connection.execute(insert(Webhook).values(hook))
-        for number, state in enumerate(("delivered", "pending", "failed"), 1):
+        for number, state in enumerate(("delivered", "pending", "given_up"), 1):
             message = {
                 "id": number, "webhook_id": 1, "message_id": "m", "event": "job.done", "job_id": 1, "body_json": "{}",
                 "state": state, "created_at": 0.0, "next_at": 0.0,
