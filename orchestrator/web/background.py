@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -91,15 +91,29 @@ class Background:
             if waiting >= MOST_WAITING:
                 raise InputError(f"{waiting} wait for their turn already", code="TOO_MANY_REQUESTS")
             self._orders[order.id] = order
-        self._pools[kind].submit(_do, order, work)
+        self._pools[kind].submit(self._do, order, work)
         return order
 
     def find(self, order_id: str, kind: str) -> Order:
-        """Return an order; raises ``InputError`` ``NOT_FOUND``."""
-        order = self._orders.get(order_id)
-        if order is None or order.kind != kind:
-            raise InputError(f"There is no {kind} {order_id!r:.40} any more", code="NOT_FOUND")
-        return order
+        """Return an order as it is now; raises ``InputError`` ``NOT_FOUND``.
+
+        A copy of one moment: a page that saw no result yet must not be told later on that nothing is waited for.
+        Only ``stopped`` is the order's own, so that whoever found it can stop it.
+        """
+        with self._lock:
+            order = self._orders.get(order_id)
+            if order is None or order.kind != kind:
+                raise InputError(f"There is no {kind} {order_id!r:.40} any more", code="NOT_FOUND")
+            return replace(order)
+
+    def put_result(self, found: Order, result: Any) -> bool:
+        """Put another result in the place of the one that ``found`` has; False where somebody else was faster."""
+        with self._lock:
+            order = self._orders.get(found.id)
+            if order is None or order.result is not found.result:
+                return False
+            order.result = found.result = result
+            return True
 
     def close(self) -> None:
         """Let what runs stop at its next step."""
@@ -115,19 +129,20 @@ class Background:
             if place < surplus or time.time() - order.asked_at > KEPT_SECONDS:
                 del self._orders[order.id]
 
+    def _do(self, order: Order, work: Callable[[Order], Any]) -> None:
+        if order.stopped.is_set():
+            self._end(order, "cancelled")
+            return
+        order.state = "running"
+        try:
+            self._end(order, "done", result=work(order))
+        except Cancelled:
+            self._end(order, "cancelled")
+        except Exception as error:  # a thread ends here: whatever it met is told where the order is looked at
+            self._end(order, "failed", error=error_facts(named_error(error)))
+            if not isinstance(error, ReelwrightError):
+                log.error("order failed", kind=order.kind, order=order.id, error=str(error)[:300])
 
-def _do(order: Order, work: Callable[[Order], Any]) -> None:
-    if order.stopped.is_set():
-        order.state = "cancelled"
-        return
-    order.state = "running"
-    try:
-        order.result = work(order)
-        order.state = "done"
-    except Cancelled:
-        order.state = "cancelled"
-    except Exception as error:  # a thread ends here: whatever it met is told where the order is looked at
-        order.error = error_facts(named_error(error))
-        order.state = "failed"
-        if not isinstance(error, ReelwrightError):
-            log.error("order failed", kind=order.kind, order=order.id, error=str(error)[:300])
+    def _end(self, order: Order, state: str, result: Any = None, error: dict[str, Any] | None = None) -> None:
+        with self._lock:
+            order.state, order.result, order.error = state, result, error

@@ -118,13 +118,13 @@ def show_link(request: Request, site: SiteDep, order_id: str) -> Response:
     """Show the link for raters, this once, and forget it."""
     order = site.background.find(order_id, "study")
     made = order.result
-    if not isinstance(made, MadeStudy) or not made.link:
+    shown = isinstance(made, MadeStudy) and made.link
+    if not shown or not site.background.put_result(order, replace(made, link="")):
         raise InputError(
             "The link of this study was shown already, and is kept nowhere", code="NOT_FOUND",
             remedy="Ask whoever saw it, or close the study and open another.",
         )  # fmt: skip
-    order.result = replace(made, link="")
-    return _show_opening(request, order, f"{site.address.url}/rate/{made.link}")
+    return _show_opening(request, order, f"{site.address.url}/rate/{shown}")
 
 
 @router.get("/studies/{study_id}", dependencies=[OPERATOR])

@@ -4,7 +4,8 @@ const place = document.querySelector("[data-waiting]");
 
 async function look() {
   const response = await fetch(location.href).catch(() => null);
-  const page = response && new DOMParser().parseFromString(await response.text(), "text/html");
+  const text = await response?.text().catch(() => null); // an answer, too, can be cut short
+  const page = text && new DOMParser().parseFromString(text, "text/html");
   const waiting = page?.querySelector("[data-waiting]");
   if (page && !waiting) {
     location.replace(response.url);

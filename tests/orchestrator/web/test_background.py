@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -34,6 +33,33 @@ def test_what_comes_of_it_is_kept_for_who_asked(orders: Background) -> None:
     for order_id, kind in ((order.id, "submission"), ("nonsense", "plan")):
         with refused("NOT_FOUND"):
             orders.find(order_id, kind)
+
+
+def test_what_was_found_is_of_one_moment(orders: Background) -> None:
+    go_on, running = threading.Event(), threading.Event()
+
+    def work(order: Order) -> int:
+        running.set()
+        go_on.wait(10)
+        return 7
+
+    order = orders.start("plan", "ada", work)
+    assert running.wait(10)
+    found = orders.find(order.id, "plan")
+    go_on.set()
+    assert over(order) == "done"
+    assert (found.state, found.result) == ("running", None)
+    found.stopped.set()
+    assert order.stopped.is_set()
+
+
+def test_of_two_who_take_a_result_one_gets_it(orders: Background) -> None:
+    order = orders.start("study", "ada", lambda each: ["link"])
+    assert over(order) == "done"
+    first, second = (orders.find(order.id, "study") for _ in range(2))
+    assert orders.put_result(first, [])
+    assert not orders.put_result(second, [])
+    assert orders.find(order.id, "study").result == []
 
 
 def test_so_many_run_and_so_many_wait(orders: Background, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,9 +129,9 @@ def test_a_server_that_leaves_ends_what_runs_and_what_waits(orders: Background) 
 def test_old_ones_are_forgotten_and_none_that_is_not_over(orders: Background, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "MOST_KEPT", 5)
     go_on = threading.Event()
-    slow: Any = orders.start("plan", "ada", lambda order: go_on.wait(10))
+    slow = orders.start("plan", "ada", lambda order: go_on.wait(10))
     for _ in range(20):
         over(orders.start("verification", "ada", lambda order: None))
     assert len(orders._orders) <= 6
-    assert orders.find(slow.id, "plan") is slow
+    assert orders.find(slow.id, "plan").state == "running"
     go_on.set()

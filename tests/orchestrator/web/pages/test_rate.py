@@ -17,6 +17,8 @@ from orchestrator.web.study_making import pad
 from tests.support.rater import Rater
 from tests.support.visitor import Visitor
 
+ASKED_BY = "Ada Lovelace"
+"""Longer than what the letters of a random link or cookie spell by chance."""
 TELLING = (
     "denoise_AIcolor",
     "left_alone",
@@ -25,7 +27,7 @@ TELLING = (
     "studies/",
     "generation",
     "Denoisers",
-    "ada",
+    ASKED_BY,
 )
 GOOD, BAD = b"RIFF\x00\x00\x00\x00WEBPgood", b"RIFF\x00\x00\x00\x00WEBPbad, and longer"
 MOTIFS = 5
@@ -41,7 +43,7 @@ def link(site: Site, home_database: Database, job_id: int) -> str:
             site.store.put_bytes(keys[name], data)
         items.append(StudyItem(f"reel/Berlin-1931.mkv #{number}", keys))
     variants = [StudyVariant(name, {"job_id": job_id, "generation": 1}) for name in ("denoise_AIcolor", "left_alone")]
-    opened = ledger.open_study(home_database, NewStudy("Denoisers", "Which?", variants, items, "ada", 3, 0.0, 0.2))
+    opened = ledger.open_study(home_database, NewStudy("Denoisers", "Which?", variants, items, ASKED_BY, 3, 0.0, 0.2))
     return f"/rate/{opened.link}"
 
 
@@ -203,4 +205,4 @@ def test_another_page_cannot_make_a_browser_vote(rater: Rater) -> None:
 def test_who_is_logged_in_sees_no_more_than_other_raters(operator: Visitor, link: str) -> None:
     page = Rater(operator, link).get()
     assert page.html.find(".//nav") is None
-    assert "ada" not in page.text
+    assert ASKED_BY not in page.text
