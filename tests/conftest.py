@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import sys
 import warnings
 from collections.abc import Generator, Iterator
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect
 
 # An outside package with a stage of its own, for this process and for every worker that it starts.
 PLUGIN = str(Path(__file__).parent / "support" / "plugin")
@@ -24,9 +25,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from db import session
 from db.session import Database
-from db.settings import Settings
+from db.settings import DATABASE_FILE, Settings
 from db.store import open_store
 from db.store.base import Store
+from db.tables import Base
 
 with warnings.catch_warnings():
     # The server packages warn about their own surroundings when they are imported.
@@ -86,19 +88,37 @@ def postgres_schema(postgres: servers.Postgres) -> Schema:
     return made
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite with the schema and no rows, made once: every test gets a copy."""
+    path = tmp_path_factory.mktemp("empty") / DATABASE_FILE
+    with Schema(f"sqlite:///{path}").open() as database:
+        session.upgrade(database)
+    with sqlite3.connect(path) as plain:
+        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+# Emptying thirty tables by TRUNCATE takes a tenth of a second, whatever is in them.
+_CLEAR = ";".join(
+    (
+        "SET LOCAL session_replication_role = replica",  # rows go in any order
+        *(f"DELETE FROM {name}" for name in Base.metadata.tables),
+        "SELECT setval(quote_ident(sequencename)::regclass, 1, false) FROM pg_sequences WHERE last_value IS NOT NULL",
+    )
+)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def schema(request: pytest.FixtureRequest, tmp_path: Path) -> Schema:
     """Both databases, one after the other: every test of the ledger holds on each."""
     if request.param == "postgres":
         made: Schema = request.getfixturevalue("postgres_schema")
         with made.open() as database, database.write() as connection:
-            names = ", ".join(name for name in inspect(connection).get_table_names() if name != "alembic_version")
-            connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+            connection.exec_driver_sql(_CLEAR)
         return made
-    made = Schema(f"sqlite:///{tmp_path / 'reelwright.db'}")
-    with made.open() as database:
-        session.upgrade(database)
-    return made
+    empty: Path = request.getfixturevalue("empty_database")
+    return Schema(f"sqlite:///{shutil.copy(empty, tmp_path)}")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from db import session
 from db.session import Database
-from db.settings import Settings
+from db.settings import Settings, make_home
 from orchestrator import cli
 
 
@@ -21,9 +22,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def home_database(settings: Settings) -> Iterator[Database]:
+def home_database(settings: Settings, empty_database: Path) -> Iterator[Database]:
+    make_home(settings)
+    shutil.copy(empty_database, settings.home)
     with session.open_database(settings) as database:
-        session.upgrade(database)
         yield database
 
 

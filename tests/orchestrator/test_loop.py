@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,9 @@ class Bells:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, empty_database: Path) -> Iterator[Desk]:
+    shutil.copy(empty_database, tmp_path)
     with session.open_database(Settings(home=tmp_path)) as database:
-        session.upgrade(database)
         yield Desk(database)
 
 

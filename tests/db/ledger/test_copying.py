@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,8 @@ def _fill(database: Database) -> None:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[Database]:
-    with Database(session.engine(f"sqlite:///{tmp_path / 'other.db'}")) as database:
-        session.upgrade(database)
+def other(tmp_path: Path, empty_database: Path) -> Iterator[Database]:
+    with Database(session.engine(f"sqlite:///{shutil.copy(empty_database, tmp_path / 'other.db')}")) as database:
         yield database
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,10 +14,9 @@ import pytest
 from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
-from db import session
 from db.ledger import access
 from db.session import Database
-from db.settings import DATABASE_FILE, Settings, make_home
+from db.settings import Settings
 from db.states import Role
 from orchestrator.submit import SubmitOptions, submit
 from orchestrator.web import serving
@@ -34,25 +31,6 @@ def _quiet_log() -> Iterator[None]:
     """Without a log of its own structlog draws whatever stands in each frame of a traceback, which takes seconds."""
     with capture_logs():
         yield
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the schema and no rows, made once: every test gets a copy."""
-    made = Settings(home=tmp_path_factory.mktemp("empty"))
-    with session.open_database(made) as database:
-        session.upgrade(database)
-    with sqlite3.connect(made.home / DATABASE_FILE) as plain:
-        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return made.home / DATABASE_FILE
-
-
-@pytest.fixture
-def home_database(settings: Settings, empty_database: Path) -> Iterator[Database]:
-    make_home(settings)
-    shutil.copyfile(empty_database, settings.home / DATABASE_FILE)
-    with session.open_database(settings) as database:
-        yield database
 
 
 @pytest.fixture

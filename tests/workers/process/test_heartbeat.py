@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -24,9 +25,9 @@ from workers.process.heartbeat import EXIT_FENCED, EXIT_PULSELESS, Heartbeat
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, empty_database: Path) -> Iterator[Desk]:
+    shutil.copy(empty_database, tmp_path)
     with session.open_database(Settings(home=tmp_path)) as database:
-        session.upgrade(database)
         yield Desk(database)
 
 

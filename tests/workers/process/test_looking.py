@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -35,9 +36,10 @@ def at(tmp_path: Path) -> House:
 
 
 @pytest.fixture
-def database(at: House) -> Iterator[Database]:
+def database(at: House, empty_database: Path) -> Iterator[Database]:
+    settings_module.make_home(at.settings)
+    shutil.copy(empty_database, at.settings.home)
     with session.open_database(at.settings) as opened:
-        session.upgrade(opened)
         yield opened
 
 
