@@ -26,8 +26,8 @@ from db.doorbells import MOST_BYTES, NotADoorbell, read_payload
 
 SCHEME = "reelwright-folder"
 log = structlog.get_logger(__name__)
-LOOK_SECONDS = 0.25
-"""Longest wait for a message before Celery gets to look at anything else."""
+LOOK_SECONDS = 0.05
+"""Pause between two looks for a message: Celery gets to look at anything else after each."""
 MOST_ASIDE = 100
 """So many refused messages are kept."""
 PROCESSED_SECONDS = 3600.0
@@ -95,8 +95,8 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
     global_state = BrokerState()
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """Look for messages; never for long, as a worker that is told to leave notices between two looks."""
-        super().drain_events(connection, min(timeout or LOOK_SECONDS, LOOK_SECONDS))
+        """Look for messages once: a worker that is told to leave notices between two looks."""
+        super().drain_events(connection, LOOK_SECONDS)
 
 
 def _read_file(path: Path) -> bytes:
@@ -131,7 +131,7 @@ def prepare(folder: Path) -> dict[str, Any]:
         "processed_folder": str(processed),
         "control_folder": str(folder / "control"),
         "store_processed": True,
-        "polling_interval": 0.05,
+        "polling_interval": LOOK_SECONDS,
     }
 
 

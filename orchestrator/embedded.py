@@ -18,7 +18,8 @@ from db.settings import Settings, make_home
 from db.states import JOB_OVER, JobState
 from db.store.base import Store
 from orchestrator.loop import BUSY_SECONDS, Loop
-from orchestrator.supervise import Fleet
+from orchestrator.processes.fleet import Fleet
+from orchestrator.processes.spawning import SpareWorker
 
 SHOW_SECONDS = 0.5
 """Pause between two looks at the progress."""
@@ -32,11 +33,13 @@ def run_job(
     *,
     on_progress: Callable[[ProgressRow, str], None],
     on_upkeep: Callable[[], None] = lambda: None,
+    spare: SpareWorker | None = None,
 ) -> JobState:
     """Work until a job is over or paused; returns its state.
 
     Interrupted, it leaves everything where it was: the same call goes on from there. ``on_progress`` gets the counts,
-    and what the work waits for, or nothing; ``on_upkeep`` is called as :class:`Loop` says.
+    and what the work waits for, or nothing; ``on_upkeep`` is called as :class:`Loop` says; ``spare`` becomes the first
+    worker.
 
     Raises:
         InputError: ``HOME_IN_USE`` when another run works in this home; ``WRONG_STATE`` when the job has not taken in
@@ -44,7 +47,7 @@ def run_job(
         KeyboardInterrupt: After the workers have left in order.
     """
     _check_taken_in(database, job_id)
-    with _own_home(settings, database, store, on_upkeep) as (loop, fleet):
+    with _own_home(settings, database, store, on_upkeep, spare) as (loop, fleet):
         if _is_over(database, job_id):
             return progress.job(database, job_id).state
         # A worker takes seconds to start, and as many start beside one another as there are cores to do it.
@@ -84,7 +87,11 @@ def work(
 
 @contextmanager
 def _own_home(
-    settings: Settings, database: Database, store: Store, on_upkeep: Callable[[], None]
+    settings: Settings,
+    database: Database,
+    store: Store,
+    on_upkeep: Callable[[], None],
+    spare: SpareWorker | None = None,
 ) -> Iterator[tuple[Loop, Fleet]]:
     """Hold a home for one loop and its workers, which are not started yet."""
     make_home(settings)
@@ -96,7 +103,7 @@ def _own_home(
             with suppress(OutageError):  # rates are for people
                 ledger.forget_rates(database)
         loop = Loop(database, CeleryBroker(settings), store, settings, alone=alone, on_upkeep=on_upkeep)
-        yield loop, Fleet(settings, database, log_folder=settings.logs)
+        yield loop, Fleet(settings, database, log_folder=settings.logs, spare=spare)
 
 
 @contextmanager

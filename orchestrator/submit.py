@@ -29,7 +29,7 @@ from orchestrator import manifest as manifests
 from orchestrator import weight_pins
 from orchestrator.diagnosis import missing_modules
 from orchestrator.manifest import Line, Manifest, Problem, folder, prefix
-from orchestrator.supervise import WorkerProcess
+from orchestrator.processes.errands import WorkerProcess
 from orchestrator.terminal_text import visible
 
 CHUNK_LINES = 2000

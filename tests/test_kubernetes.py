@@ -12,7 +12,7 @@ import yaml
 
 from db.settings import PREFIX, Settings
 from db.states import TaskState
-from orchestrator import supervise
+from orchestrator.processes import fleet
 from orchestrator.web import serving
 from tests.test_docker import SERVICES, assert_is_a_command
 
@@ -222,7 +222,7 @@ def test_workers_fit_into_what_their_pod_may_have(name: str) -> None:
     given, wants = variables(name), BOXES[name]["resources"]
     slots, threads = (int(given[f"{PREFIX}{which}"]) for which in ("SLOTS", "CODEC_THREADS"))
     assert slots * threads <= int(wants["requests"]["cpu"])
-    # What supervise.worker_memory_mb gives at least to each.
+    # What shares.worker_memory_mb gives at least to each.
     assert memory(wants["limits"]["memory"]) * 4 // 5 // slots >= 2 * 10**9
     scratch = next(volume for volume in PODS[name]["volumes"] if volume["name"] == "scratch")
     quota = int(given[f"{PREFIX}SCRATCH_QUOTA_BYTES"])
@@ -239,7 +239,7 @@ def test_workers_on_gpus_have_one_and_workers_on_cores_none() -> None:
 def test_there_is_time_to_stop_in_order() -> None:
     for name, service, least in (
         ("orchestrator", "orchestrator", 0.0), ("serve", "web", serving.GRACE_SECONDS),
-        *((name, "worker", supervise.GRACE_SECONDS) for name in WORKERS),
+        *((name, "worker", fleet.GRACE_SECONDS) for name in WORKERS),
     ):  # fmt: skip
         given = PODS[name]["terminationGracePeriodSeconds"]
         assert given == seconds(SERVICES[service]["stop_grace_period"])

@@ -1,4 +1,7 @@
-"""``python -m workers``: a worker process; other first arguments are errands that end by themselves."""
+"""``python -m workers``: a worker process; with ``spare``, one that loads and then waits for a line before it works.
+
+Other first arguments are errands that end by themselves.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,9 @@ def main() -> int:
         else:
             from workers.process import app
 
-            app.serve(settings)
+            # A spare has loaded now; it works as soon as it is told to, unless who started it does without, or died.
+            if command != "spare" or sys.stdin.readline():
+                app.serve(settings)
     except ReelwrightError as error:
         print(f"{error.code}: {error.message} {error.remedy}", file=sys.stderr)  # noqa: T201 -- last words
         return 2

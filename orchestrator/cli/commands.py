@@ -64,7 +64,7 @@ class Group:
 
 COMMANDS: dict[str, Command | Group] = {
     "run": Command(
-        "submission",
+        "running",
         "run",
         "Restore a manifest or folder here and now.",
         "run box-12 --recipe silent-film --out restored/box-12",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,4 +47,21 @@ NumberedPictures = Annotated[
         help="What numbered pictures of a folder are: a reel, stills, or auto, which looks whether neighbours are "
         "alike; if omitted, the setting.",
     ),
+]
+MANIFEST_HELP = "A manifest (docs/manifests lists the forms), a folder, one film or photo, or s3://BUCKET/PREFIX."
+ManifestPath = Annotated[str, typer.Argument(help=MANIFEST_HELP)]
+OutFolder = Annotated[Path | None, typer.Option(help="Folder for the results; if omitted, results/job-N in the home.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifest if any line is bad.")]
+New = Annotated[bool, typer.Option("--new", help="Submit this manifest again even if it is a job already.")]
+Name = Annotated[str, typer.Option(help="Name of the job; if omitted, that of the manifest.")]
+Priority = Annotated[int, typer.Option(help="Jobs with a higher number go first.")]
+AllowFetch = Annotated[
+    bool, typer.Option("--allow-fetch", help="Accept an incomplete bag, with those files that are there.")
+]
+CheckFiles = Annotated[
+    bool,
+    typer.Option("--check-files/--no-check-files", help="Whether to look at the files while reading the manifest."),
+]
+SegmentFrames = Annotated[
+    int | None, typer.Option(min=1, help="Number of frames in one restore task of a reel; if omitted, the setting.")
 ]

@@ -18,12 +18,13 @@ from db.errors import DiskFull
 from db.logs import log_to
 from db.settings import Settings
 from db.writable import check_writable
-from orchestrator import loop, supervise
+from orchestrator import loop
 from orchestrator.cli.context import CliContext, cli_context, require_web_extra, require_worker_extra, webhook_waker
 from orchestrator.cli.logs import log_to_home
 from orchestrator.cli.options import ServedRoots
 from orchestrator.cli.places import check_home, check_workplaces
 from orchestrator.diagnosis import missing_modules
+from orchestrator.processes.fleet import serve_workers
 
 if TYPE_CHECKING:
     from orchestrator.web.site import Site
@@ -45,7 +46,7 @@ def worker(
         check_workplaces(settings)
     log_to(sys.stderr, settings.log_level)
     with _stop_on_signal() as stop:
-        supervise.serve_workers(settings, stop)
+        serve_workers(settings, stop)
 
 
 def orchestrate(context: typer.Context) -> None:

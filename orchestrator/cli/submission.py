@@ -1,4 +1,4 @@
-"""Commands that take in work: ``run``, ``submit``, ``plan``."""
+"""Commands that take in work: ``submit``, ``plan``, and most of ``run``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,28 @@ from db.session import Database
 from db.settings import Settings
 from db.states import JobState
 from db.store import open_store
-from db.writable import check_writable
 from orchestrator import embedded
 from orchestrator import submit as submitting
-from orchestrator.cli.context import CliContext, cli_context, require_worker_extra, webhook_waker
+from orchestrator.cli.context import CliContext, cli_context, webhook_waker
 from orchestrator.cli.jobs import show_failures
 from orchestrator.cli.logs import log_to_home, log_to_nobody
-from orchestrator.cli.options import NumberedPictures, RecipeName, SourceRoots
+from orchestrator.cli.options import (
+    AllowFetch,
+    CheckFiles,
+    ManifestPath,
+    Name,
+    New,
+    NumberedPictures,
+    Priority,
+    RecipeName,
+    SegmentFrames,
+    SourceRoots,
+    Strict,
+)
 from orchestrator.cli.places import check_workplaces
 from orchestrator.cli.terminal import CELL_CHARS, Terminal
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
+from orchestrator.processes.spawning import SpareWorker
 from orchestrator.results.export import ExportSummary, check_folder, export
 from orchestrator.results.report import Report, write_report
 from orchestrator.submit import Submission, SubmitOptions
@@ -35,69 +47,6 @@ from orchestrator.wording import format_duration, format_size, pluralize, progre
 SHOWN_PROBLEMS = 50
 """Rows of problems or failures that a person is shown; ``--json`` gives more."""
 _Outcome = TypeVar("_Outcome")
-
-_MANIFEST_HELP = "A manifest (docs/manifests lists the forms), a folder, one film or photo, or s3://BUCKET/PREFIX."
-ManifestPath = Annotated[str, typer.Argument(help=_MANIFEST_HELP)]
-OutFolder = Annotated[Path | None, typer.Option(help="Folder for the results; if omitted, results/job-N in the home.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole manifest if any line is bad.")]
-New = Annotated[bool, typer.Option("--new", help="Submit this manifest again even if it is a job already.")]
-Name = Annotated[str, typer.Option(help="Name of the job; if omitted, that of the manifest.")]
-Priority = Annotated[int, typer.Option(help="Jobs with a higher number go first.")]
-AllowFetch = Annotated[
-    bool, typer.Option("--allow-fetch", help="Accept an incomplete bag, with those files that are there.")
-]
-CheckFiles = Annotated[
-    bool,
-    typer.Option("--check-files/--no-check-files", help="Whether to look at the files while reading the manifest."),
-]
-SegmentFrames = Annotated[
-    int | None, typer.Option(min=1, help="Number of frames in one restore task of a reel; if omitted, the setting.")
-]
-
-
-def run(
-    context: typer.Context,
-    manifest: Annotated[str | None, typer.Argument(help=_MANIFEST_HELP)] = None,
-    job: Annotated[int | None, typer.Option(help="Continue this job instead of reading a manifest.")] = None,
-    recipe: RecipeName = None,
-    out: OutFolder = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of worker processes; if omitted, one per GPU, or one per core without a GPU."),
-    ] = None,
-    segment_frames: SegmentFrames = None,
-    strict: Strict = False,
-    new: New = False,
-    name: Name = "",
-    priority: Priority = 0,
-    source_root: SourceRoots = None,
-    allow_fetch: AllowFetch = False,
-    check_files: CheckFiles = True,
-    numbered: NumberedPictures = None,
-) -> None:
-    """Restore a manifest or folder here and now.
-
-    Submits it, works until the job ends, copies the results into a folder and writes a report. Run again, it
-    continues where it stopped.
-    """
-    if (manifest is None) == (job is None):
-        raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")
-    require_worker_extra()
-    cli = cli_context(context)
-    settings = cli.settings(slots=workers, source_roots=source_root, allow_fetch=allow_fetch or None, numbered=numbered)
-    if out:
-        check_writable(out, "--out")
-    options = SubmitOptions(recipe, name, strict, new, check_files, segment_frames, priority)
-    with cli.open_database(settings, make=True) as database:
-        check_workplaces(settings)
-        submission = (
-            _submit_manifest(cli.terminal, settings, database, manifest, options) if manifest is not None else None
-        )
-        job_id = submission.job_id if submission else int(job or 0)
-        folder = out or settings.results(job_id)
-        check_folder(folder, progress.job(database, job_id), settings.home)
-        pace = _run_job(cli, settings, database, job_id)
-        finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home, pace)
 
 
 def submit(
@@ -166,6 +115,26 @@ def plan(
     cli.terminal.document({**vars(report), "wall_seconds": report.wall_seconds})
     if report.problem_count:
         raise typer.Exit(1)
+
+
+def restore(
+    cli: CliContext,
+    settings: Settings,
+    spare: SpareWorker,
+    submitted: tuple[str, SubmitOptions] | int,
+    out: Path | None,
+) -> None:
+    """Do a job here and now, and put its results out; ``submitted`` is a manifest, or the number of a job."""
+    with cli.open_database(settings, make=True) as database:
+        check_workplaces(settings)
+        if isinstance(submitted, int):
+            job_id = submitted
+        else:
+            job_id = _submit_manifest(cli.terminal, settings, database, *submitted).job_id
+        folder = out or settings.results(job_id)
+        check_folder(folder, progress.job(database, job_id), settings.home)
+        pace = _run_job(cli, settings, database, job_id, spare)
+        finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home, pace)
 
 
 def finish(
@@ -259,13 +228,14 @@ def _submit_manifest(
     return submission
 
 
-def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: int) -> str:
+def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: int, spare: SpareWorker) -> str:
     """Work until the job is over or paused; returns how fast that went."""
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
     with log_to_home(settings), cli.terminal.show_progress() as follow:
         wake = webhook_waker(settings, database)
-        embedded.run_job(settings, database, open_store(settings), job_id, on_progress=follow, on_upkeep=wake)
+        store = open_store(settings)
+        embedded.run_job(settings, database, store, job_id, on_progress=follow, on_upkeep=wake, spare=spare)
     return follow.pace()
 
 

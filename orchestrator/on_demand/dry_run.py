@@ -25,8 +25,8 @@ from orchestrator import manifest as manifests
 from orchestrator import submit, weight_pins
 from orchestrator.manifest import Line, Manifest, Problem
 from orchestrator.manifest.lines import problem
+from orchestrator.processes.errands import WorkerProcess
 from orchestrator.submit import Registered
-from orchestrator.supervise import WorkerProcess
 
 MAX_PROBLEMS = 10_000
 """Problems that are kept; the others are only counted."""

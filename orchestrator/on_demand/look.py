@@ -20,7 +20,7 @@ from db.session import Database
 from db.settings import Settings
 from db.store.base import Store
 from orchestrator.on_demand.worker_process import check_answer
-from orchestrator.supervise import WorkerProcess
+from orchestrator.processes.errands import WorkerProcess
 
 LOOK_SECONDS = 30.0
 """A look that takes longer is given up, and so is waiting for the looks before it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from db.errors import CODES, InputError, WorkError
 from db.settings import Settings
-from orchestrator import supervise
+from orchestrator.processes import errands
 
 
 def run(
@@ -30,7 +30,7 @@ def run(
         WorkError: The process died.
     """
     answer: dict[str, Any] = {}
-    with supervise.start_errand(settings, errand) as child:
+    with errands.start_errand(settings, errand) as child:
         child.tell(order, last=True)
         for answer in child.stream():
             if answer.keys() == {"done", "of"}:

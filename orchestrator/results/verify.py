@@ -19,9 +19,9 @@ from db.session import Database
 from db.settings import Settings
 from db.states import ItemKind, ItemState
 from db.store.base import Store
+from orchestrator.processes.errands import WorkerProcess
 from orchestrator.results import bag, sequence_tar, signing
 from orchestrator.results.export import ExportItem, OutputFile, export_items
-from orchestrator.supervise import WorkerProcess
 
 FRAMES = 32
 """Frames of each reel that are restored again unless another number is asked for."""

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from db import progress
 from db.errors import OutageError
 from db.tables import Worker
-from orchestrator.supervise import Fleet
+from orchestrator.processes.fleet import Fleet
 from tests.journeys.house import House
 from tests.support.servers import wait_until
 

@@ -14,7 +14,7 @@ from db.settings import Settings
 from db.store import open_store
 from db.store.base import Store
 from db.tables import Item
-from orchestrator import supervise
+from orchestrator.processes import errands
 from orchestrator.results import verify as verifying
 from orchestrator.results.export import export
 from orchestrator.results.verify import Finding, Scope
@@ -109,8 +109,8 @@ def test_a_process_that_dies_is_a_failure_and_the_next_order_gets_another(
         script = f"import os, sys\nif 'good' not in sys.stdin.readline(): {end}\nprint('{{}}', flush=True)"
         return ChildProcess(["-c", script])
 
-    monkeypatch.setattr(supervise, "start_errand", start)
-    with supervise.WorkerProcess(settings, "verify") as worker:
+    monkeypatch.setattr(errands, "start_errand", start)
+    with errands.WorkerProcess(settings, "verify") as worker:
         assert verifying._ask(worker, {})["code"] == code
         assert verifying._ask(worker, {"good": 1}) == {}
     assert started == ["verify", "verify"]
