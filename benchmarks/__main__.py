@@ -19,7 +19,7 @@ from benchmarks.rows import ResultRow, missed, table
 
 NAMES = (
     "dispatch", "progress", "pages", "web", "ingest", "study_intervals", "restore", "feed", "jobs", "stills",
-    "operators", "models",
+    "operators", "models", "years",
 )  # fmt: skip
 SHORT = {
     "dispatch": "what loop, doorbells and leases cost; it takes seconds as it is",

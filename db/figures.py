@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from db.ledger.sharing import held_tasks, share_of, stored_bytes
 from db.session import Database
 from db.settings import TenantShare
-from db.states import JOB_OVER, TaskState
+from db.states import JOB_OVER, TaskState, WorkerState
 from db.tables import COUNTERS, Attempt, CounterDelta, Delivery, Item, Job, JobProgress, Task, Worker
 
 LIVE = (TaskState.WAITING, TaskState.READY, TaskState.QUEUED, TaskState.RUNNING)
@@ -65,13 +65,13 @@ def figures(db: Database, lease_seconds: float) -> InstallationSums:
     """Return the sums as they are now; workers count as live for a lease after their last beat."""
     with db.read() as connection:
         counts = _Counts(connection)
-        live = (Worker.state == "live", Worker.heartbeat_at > db.now - lease_seconds)
+        live = (Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - lease_seconds)
         oldest = connection.scalar(select(db.now - func.min(Task.queued_at)).where(Task.state == TaskState.QUEUED))
         newest = select(Attempt.outcome).order_by(Attempt.id.desc()).limit(RECENT_ATTEMPTS).subquery()
         return InstallationSums(
             jobs=counts.by(Job.state),
             counters=_counters(connection),
-            tasks=counts.by_two(Task.queue, Task.state, Task.state.in_(LIVE)),
+            tasks=counts.live_tasks(),
             oldest_ready_seconds=max(0.0, float(oldest or 0)),
             workers=counts.by_two(Worker.device, Worker.signature, *live),
             recent_attempts=counts.by(newest.c.outcome),
@@ -99,6 +99,11 @@ class _Counts:
         """By two columns."""
         wanted = select(first, second, func.count()).where(*conditions).group_by(first, second)
         return {(str(one), str(two)): int(count) for one, two, count in self._connection.execute(wanted)}
+
+    def live_tasks(self) -> dict[tuple[str, str], int]:
+        """By queue and state. One state after the other: each has an index, and all together have none."""
+        states = (self.by_two(Task.queue, Task.state, Task.state == state) for state in LIVE)
+        return {names: count for counted in states for names, count in counted.items()}
 
 
 def _counters(connection: Connection) -> dict[str, int]:

@@ -5,17 +5,18 @@ Rows may point to more: what finished tasks left is folded into a reel's results
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Executable, and_, func, literal, select
+from sqlalchemy import Connection, Executable, literal, select
 
 from db.errors import InputError
+from db.selection import newest_generation
 from db.states import ITEM_LIVE, ItemState, TaskState
+from db.store.keys import item_folder
 from db.tables import Item, Job, Result, Task, Trial, Weights
 
 ROWS_AT_ONCE = 1000
@@ -52,23 +53,26 @@ class Need:
     """Which row needs it, for people."""
 
 
-def digest(key: str) -> bytes:
-    """Return 16 bytes that stand for a key where millions of them are remembered."""
-    return hashlib.blake2b(key.encode(), digest_size=16).digest()
-
-
-def needs(connection: Connection, job_id: int | None = None) -> Iterator[Need]:
+def needs(
+    connection: Connection, job_id: int | None = None, *, earlier: bool = True, mezzanines: bool = True
+) -> Iterator[Need]:
     """Yield all blobs that are needed, or those of one job; the same one as often as rows point to it.
+
+    Args:
+        connection: Of a reading transaction.
+        job_id: Which job's; none means of all, and what belongs to none.
+        earlier: Whether those of earlier results count; without them it is as if they had been pruned.
+        mezzanines: Whether those of finished reels count, likewise.
 
     Raises:
         InputError: ``RECORD_UNREADABLE``.
     """
     streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
-    for name, statement in _of_jobs(job_id):
+    for name, statement in _of_jobs(job_id, earlier):
         with streaming.execute(statement) as rows:
             for use, number, *texts in rows:
                 for text in texts:
-                    yield from _in_text(Use(use), text, name.format(number))
+                    yield from _in_text(Use(use), text, name.format(number), mezzanines)
     if job_id is not None:
         return
     with streaming.execute(select(Weights.card, Weights.files_json)) as rows:
@@ -80,12 +84,16 @@ def needs(connection: Connection, job_id: int | None = None) -> Iterator[Need]:
                 yield Need(Use.STUDIES, key, "", -1, f"trial {number}'s picture")
 
 
-def live_items(connection: Connection, job_id: int) -> frozenset[int]:
-    """Return the items of a job that somebody works on or will: what lies in their folders may be needed soon."""
-    return frozenset(connection.scalars(select(Item.id).where(Item.job_id == job_id, Item.state.in_(ITEM_LIVE))))
+def live_folders(connection: Connection, job_id: int | None = None) -> Iterator[str]:
+    """Yield where the blobs lie of items that somebody works on or will: any there may be needed soon."""
+    live = select(Item.job_id, Item.id).where(Item.state.in_(ITEM_LIVE))
+    streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
+    with streaming.execute(live if job_id is None else live.where(Item.job_id == job_id)) as rows:
+        for row in rows:
+            yield item_folder(row.job_id, row.id)
 
 
-def _of_jobs(job_id: int | None) -> Iterator[tuple[str, Executable]]:
+def _of_jobs(job_id: int | None, earlier: bool) -> Iterator[tuple[str, Executable]]:
     """Yield how a row is called, and a selection of the use, the row's number and columns that hold blobs."""
     of_job = () if job_id is None else (Item.job_id == job_id,)
     live = Item.state.in_(ITEM_LIVE)
@@ -98,29 +106,31 @@ def _of_jobs(job_id: int | None) -> Iterator[tuple[str, Executable]]:
     yield "item {}'s reel", known.where(*of_job, Item.state.in_((*ITEM_LIVE, ItemState.DONE)))
     base = select(literal(Use.EARLIER_RESULTS.value), Item.id, Item.base_json)
     yield "item {}'s earlier result", base.where(*of_job, live)
-    under_way = and_(
-        Task.state == TaskState.DONE, Task.dropped.is_(False), live, Task.generation == Item.generation
-    )  # fmt: skip
-    tasks = select(literal(Use.WORK.value), Task.id, Task.result_json).join(Item, Item.id == Task.item_id)
-    yield "task {}'s outputs", tasks.where(*of_job, under_way)
-    newest = select(Result.item_id, func.max(Result.generation).label("generation")).group_by(Result.item_id).subquery()
+    # Found by item: few items of a job that is nearly over are live, and very many tasks of others are done.
+    under_way = select(Item.id).where(*of_job, live)
+    tasks = select(literal(Use.WORK.value), Task.id, Task.result_json).where(Task.item_id.in_(under_way))
+    of_now = Task.generation == select(Item.generation).where(Item.id == Task.item_id).scalar_subquery()
+    yield "task {}'s outputs", tasks.where(Task.state == TaskState.DONE, Task.dropped.is_(False), of_now)
+    newest = newest_generation(Result.item_id)
     for use, which in (
-        (Use.RESULTS, Result.generation == newest.c.generation),
-        (Use.EARLIER_RESULTS, Result.generation < newest.c.generation),
+        (Use.RESULTS, Result.generation == newest),
+        (Use.EARLIER_RESULTS, Result.generation < newest),
     ):
-        results = select(literal(use.value), Result.id, Result.result_json)
-        joined = results.join(newest, newest.c.item_id == Result.item_id).join(Item, Item.id == Result.item_id)
-        yield "result {}'s outputs", joined.where(*of_job, which)
+        if earlier or use is Use.RESULTS:
+            results = select(literal(use.value), Result.id, Result.result_json).join(Item, Item.id == Result.item_id)
+            yield "result {}'s outputs", results.where(*of_job, which)
 
 
-def _in_text(use: Use, text: str | None, row: str) -> Iterator[Need]:
+def _in_text(use: Use, text: str | None, row: str, mezzanines: bool = True) -> Iterator[Need]:
     if text is None or '"sha256"' not in text:
         return
     try:
         record = json.loads(text)
+        if use is Use.REELS and not mezzanines:
+            record.pop("mezzanine", None)
         # A result's facts tell of the reel as it was found; what of that is still needed stands with the item.
         yield from _in_value(use, record["outputs"] if use in _OF_RESULTS else record, row)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{row} cannot be read: {error}", code="RECORD_UNREADABLE") from error
 
 

@@ -17,8 +17,9 @@ from db.errors import InputError
 from db.local_paths import FILE, disk_path
 from db.recipe import Pin, PinnedFile, Recipe
 from db.records import Blob, ItemResult, Record, read_column, read_object, read_word
+from db.selection import newest_generation
 from db.session import Database
-from db.states import TASK_LIVE, ItemState, JobState, Outcome, TaskState
+from db.states import TASK_LIVE, ItemState, JobState, Outcome, TaskState, WorkerState
 from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Weights, Worker
 
 LATEST_ATTEMPTS = 100
@@ -114,7 +115,7 @@ class WorkerRow:
     pid: int
     device: str
     signature: str
-    state: str
+    state: WorkerState
     heartbeat_age_seconds: float
     release: str = ""
     """Of Reelwright, as it says itself."""
@@ -238,12 +239,9 @@ def results(
     db: Database, job_id: int, *, external_ids: Sequence[str] = ()
 ) -> Iterator[tuple[ItemRow, ResultRow | None]]:
     """Items in manifest order, each with its newest accepted result, or none."""
-    newest = select(Result.item_id, func.max(Result.generation).label("generation")).group_by(Result.item_id).subquery()
-    statement = (
-        select(Item.__table__, Result.result_json, Result.generation.label("result_generation"))
-        .outerjoin(newest, newest.c.item_id == Item.id)
-        .outerjoin(Result, (Result.item_id == Item.id) & (Result.generation == newest.c.generation))
-    )
+    newest = (Result.item_id == Item.id) & (Result.generation == newest_generation(Item.id))
+    statement = select(Item.__table__, Result.result_json, Result.generation.label("result_generation"))
+    statement = statement.outerjoin(Result, newest)
     if external_ids:
         statement = statement.where(Item.external_id.in_(external_ids))
     for row in _stream_rows(db, job_id, statement):
@@ -290,7 +288,7 @@ def workers(db: Database) -> list[WorkerRow]:
                 row.pid,
                 row.device,
                 row.signature,
-                row.state,
+                read_word(WorkerState, row.state, f"worker {row.boot_id}"),
                 row.age,
                 str(read_object(row.versions_json, f"worker {row.boot_id}").get("reelwright", "")),
             )
@@ -300,13 +298,16 @@ def workers(db: Database) -> list[WorkerRow]:
 
 def useful_workers(db: Database) -> int:
     """Return how many workers open tasks could keep busy: one a bundle of stills, any number where there is a reel."""
-    live = select(Task.item_id).join(Job, Job.id == Task.job_id)
-    live = live.where(Task.state.in_(TASK_LIVE), Job.state.in_((JobState.INGESTING, JobState.READY, JobState.RUNNING)))
+    open_jobs = Job.state.in_((JobState.INGESTING, JobState.READY, JobState.RUNNING))
+    live = select(Task.item_id).join(Job, Job.id == Task.job_id).where(open_jobs).limit(MOST_WORKERS)
+    count = 0
     with db.read() as connection:
-        if connection.execute(live.where(Task.item_id.is_not(None)).limit(1)).first() is not None:
-            return MOST_WORKERS
-        rows = connection.execute(live.limit(MOST_WORKERS)).all()
-    return max(1, len(rows))
+        for state in TASK_LIVE:  # one by one: each has an index, and all together have none
+            of_state = live.where(Task.state == state)
+            if connection.execute(of_state.where(Task.item_id.is_not(None)).limit(1)).first() is not None:
+                return MOST_WORKERS
+            count += len(connection.execute(of_state).all())
+    return min(max(1, count), MOST_WORKERS)
 
 
 def outage(db: Database, job_id: int) -> str:

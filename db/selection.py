@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from db.bounds import ScoreBound
 from db.states import ITEM_OVER, ItemState
-from db.tables import Item, ItemScore
+from db.tables import Item, ItemScore, Result
+
+_OTHER = aliased(Result)
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,11 @@ def score_condition(bound: ScoreBound) -> ColumnElement[bool]:
     """Return a bound as what must hold of a row of scores."""
     compared: ColumnElement[bool] = bound.is_met_by(ItemScore.value)
     return (ItemScore.metric == bound.metric) & compared
+
+
+def newest_generation(item_id: InstrumentedAttribute[int]) -> ScalarSelect[int]:
+    """Return the newest generation of which an item has a result, for a statement in which ``item_id`` stands.
+
+    An index leads there, item by item. A list of all items' newest would be made for every page of one job.
+    """
+    return select(func.max(_OTHER.generation)).where(_OTHER.item_id == item_id).scalar_subquery()

@@ -74,6 +74,16 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
+class WorkerState(StrEnum):
+    """Where one worker process stands."""
+
+    LIVE = "live"
+    LEFT = "left"
+    """It ended in order, or was found dead."""
+    DRAINED = "drained"
+    """It failed at what others finished, and is given nothing more."""
+
+
 class Role(StrEnum):
     """What somebody may do, from least to most; compared by that, not by the alphabet."""
 

@@ -233,7 +233,7 @@ class Worker(Base):
     signature: Mapped[str] = mapped_column(String(32))
     versions_json: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(10))
-    """``live``, ``left``, or ``drained``: it failed at what others finished, and is given nothing more."""
+    """A ``db.states.WorkerState``."""
     started_at: Mapped[float] = mapped_column(Float)
     heartbeat_at: Mapped[float] = mapped_column(Float)
 

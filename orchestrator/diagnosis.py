@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.errors import ReelwrightError
+from db.states import WorkerState
 
 if TYPE_CHECKING:
     from db.settings import Settings
@@ -90,7 +91,7 @@ def _check_workers(settings: Settings) -> Diagnosis:
         return Diagnosis("workers", False, "none", needed=False)
     with session.open_database(settings) as database:
         session.check(database)
-        rows = [row for row in progress.workers(database) if row.state == "live"]
+        rows = [row for row in progress.workers(database) if row.state == WorkerState.LIVE]
         alive = [row for row in rows if row.heartbeat_age_seconds < settings.lease_seconds]
     devices = ", ".join(sorted({row.device for row in alive}))
     return Diagnosis("workers", bool(alive), f"{len(alive)} alive {devices}".strip(), needed=False)

@@ -15,7 +15,7 @@ from db.errors import InputError, OutageError
 from db.progress import ProgressRow
 from db.session import Database
 from db.settings import Settings, make_home
-from db.states import JOB_OVER, JobState
+from db.states import JOB_OVER, JobState, WorkerState
 from db.store.base import Store
 from orchestrator.loop import BUSY_SECONDS, Loop
 from orchestrator.processes.fleet import Fleet
@@ -174,7 +174,7 @@ def _is_over(database: Database, job_id: int) -> bool:
 def _release_dead_workers(database: Database) -> None:
     """Free what an earlier run left: this home is ours alone now, so every worker of its records is gone."""
     for worker in progress.workers(database):
-        if worker.state == "live":
+        if worker.state == WorkerState.LIVE:
             ledger.release_dead_worker(database, worker.boot_id, forgive=True)
 
 

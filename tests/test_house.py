@@ -95,6 +95,7 @@ ACROSS_MODULES = {
     "orchestrator": {"cli", "messages"},
     "orchestrator/manifest": {"examples", "fuzz"},
     "orchestrator/on_demand": {"own_weights"},
+    "orchestrator/upkeep": {"years"},
     "reelwright": {"face"},
     "workers/media": {"exactness"},
     "workers/media/film": {"mutated_films"},

@@ -57,7 +57,7 @@ from db.ledger.maintenance import (
     running_tasks,
 )
 from db.ledger.planning import NewTask, ReelPlan, ReelView, add_tasks, due_reels, replan_stranded
-from db.ledger.pruning import PrunedRows, PruneRules, jobs_to_prune, prune_installation, prune_job
+from db.ledger.pruning import PrunedRows, PruneRules, is_over, jobs_to_prune, prune_installation, prune_job
 from db.ledger.reviewing import decide
 from db.ledger.studying import (
     NewStudy,
@@ -162,6 +162,7 @@ __all__ = [
     "hold_leases",
     "is_drained",
     "is_empty",
+    "is_over",
     "jobs_to_prune",
     "lead",
     "lease",

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Table, func, insert, select, text, updat
 from sqlalchemy.engine import CursorResult
 
 from db.session import Database
-from db.states import Outcome, TaskState
+from db.states import Outcome, TaskState, WorkerState
 from db.tables import Attempt, Base, BrowserSession, Leader, Look, Sweep, Task, Worker
 
 _LEFT_BEHIND = frozenset(each.__table__ for each in (Leader, Look, Sweep, BrowserSession))
@@ -102,7 +102,7 @@ def _hand_back(connection: Connection) -> None:
         .values(state=TaskState.READY, worker=None, lease_until=None, lost_count=Task.lost_count - 1, frames_done=0)
     )
     connection.execute(update(Task).where(Task.state == TaskState.QUEUED).values(state=TaskState.READY, queued_at=None))
-    connection.execute(update(Worker).values(state="left"))
+    connection.execute(update(Worker).values(state=WorkerState.LEFT))
 
 
 def _count_on(connection: Connection) -> None:

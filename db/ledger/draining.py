@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from db.ledger.auditing import note
 from db.session import Database
-from db.states import Outcome
+from db.states import Outcome, WorkerState
 from db.tables import Attempt, Worker
 
 FAILURES_IN_A_ROW = 5
@@ -38,7 +38,10 @@ def drain_failing(db: Database) -> tuple[DrainedWorker, ...]:
     with db.read() as connection:
         newest = select(Attempt.__table__).where(Attempt.outcome.is_not(None), Attempt.outcome != Outcome.RELEASED)
         rows = connection.execute(newest.order_by(Attempt.id.desc()).limit(RECENT_ATTEMPTS)).all()
-        live = {row.boot_id: row for row in connection.execute(select(Worker.__table__).where(Worker.state == "live"))}
+        live = {
+            row.boot_id: row
+            for row in connection.execute(select(Worker.__table__).where(Worker.state == WorkerState.LIVE))
+        }
     finishers: defaultdict[int, set[str]] = defaultdict(set)
     latest: defaultdict[str, list[tuple[int, str, str | None, str | None]]] = defaultdict(list)
     for row in rows:
@@ -63,7 +66,9 @@ def _drain(db: Database, worker: DrainedWorker) -> None:
     told = {"device": worker.device, "code": worker.code, "message": worker.message[:500]}
     with db.write() as connection:
         connection.execute(
-            update(Worker).where(Worker.boot_id == worker.boot_id, Worker.state == "live").values(state="drained")
+            update(Worker)
+            .where(Worker.boot_id == worker.boot_id, Worker.state == WorkerState.LIVE)
+            .values(state=WorkerState.DRAINED)
         )
         note(db, "orchestrator", "drain", f"worker {worker.boot_id} on {worker.host}", told, within=connection)
 
@@ -71,4 +76,4 @@ def _drain(db: Database, worker: DrainedWorker) -> None:
 def is_drained(db: Database, boot_id: str) -> bool:
     """Whether a worker is given nothing more."""
     with db.read() as connection:
-        return connection.scalar(select(Worker.state).where(Worker.boot_id == boot_id)) == "drained"
+        return connection.scalar(select(Worker.state).where(Worker.boot_id == boot_id)) == WorkerState.DRAINED

@@ -9,7 +9,7 @@ from sqlalchemy import case, insert, or_, select, update
 from db.ledger.counting import move_items
 from db.ledger.fencing import Lease, end_attempt, fence, lock_lease_task, sweep_attempt
 from db.session import Database
-from db.states import ItemState, JobState, Outcome, TaskState
+from db.states import ItemState, JobState, Outcome, TaskState, WorkerState
 from db.tables import Attempt, Item, Job, Task, Worker
 
 
@@ -41,7 +41,7 @@ def lease(db: Database, task_id: int, epoch: int, boot_id: str, signature: str, 
             Task.dispatch_epoch == epoch,
             Task.job_epoch == job_epoch,
             or_(Task.signature.is_(None), Task.signature == signature),
-            ~select(Worker.boot_id).where(Worker.boot_id == boot_id, Worker.state == "drained").exists(),
+            ~select(Worker.boot_id).where(Worker.boot_id == boot_id, Worker.state == WorkerState.DRAINED).exists(),
         )
         .values(
             state=TaskState.RUNNING,
@@ -75,9 +75,9 @@ def heartbeat(
 ) -> Renewal | None:
     """Say that a worker lives and, when it holds a lease, renew it. Returns none when it holds none and may go on."""
     with db.write() as connection:
-        state = case((Worker.state == "drained", Worker.state), else_="live")
+        state = case((Worker.state == WorkerState.DRAINED, Worker.state), else_=WorkerState.LIVE)
         beat = update(Worker).where(Worker.boot_id == boot_id).values(heartbeat_at=db.now, state=state)
-        drained = connection.scalar(beat.returning(Worker.state)) == "drained"
+        drained = connection.scalar(beat.returning(Worker.state)) == WorkerState.DRAINED
         if current_lease is None:
             return Renewal(held=False, stop=True, drained=True) if drained else None
         row = connection.execute(

@@ -17,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from db.ledger.job_states import lock_job, move_job
 from db.ledger.webhooks import PAUSES_SECONDS
 from db.session import Database
-from db.states import ITEM_LIVE, DeliveryState, ItemState, JobState, TaskState
+from db.states import ITEM_LIVE, DeliveryState, ItemState, JobState, TaskState, WorkerState
 from db.tables import COUNTERS, Base, CounterDelta, Delivery, Item, Job, JobProgress, Leader, Look, Sweep, Task, Worker
 
 SWEEP_AFTER_SECONDS = 120.0
@@ -80,7 +80,7 @@ def disbelieve_future(db: Database, lease_seconds: float, pause_seconds: float) 
         (Task, Task.not_before, pause_seconds, Task.state == TaskState.READY),
         (Task, Task.queued_at, 0.0, Task.state == TaskState.QUEUED),
         (Item, Item.plan_due_at, 0.0, Item.plan_due_at.is_not(None)),
-        (Worker, Worker.heartbeat_at, 0.0, Worker.state == "live"),
+        (Worker, Worker.heartbeat_at, 0.0, Worker.state == WorkerState.LIVE),
         (JobProgress, JobProgress.rated_at, 0.0, true()),
         (Delivery, Delivery.next_at, PAUSES_SECONDS[-1], Delivery.state == DeliveryState.PENDING),
         (Sweep, Sweep.due_at, SWEEP_AFTER_SECONDS, true()),

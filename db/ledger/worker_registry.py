@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select, update
 
 from db.session import Database
+from db.states import WorkerState
 from db.tables import Worker
 
 
@@ -34,7 +35,7 @@ def register_worker(db: Database, card: WorkerIdentity) -> None:
                 device=card.device[:100],
                 signature=card.signature,
                 versions_json=json.dumps(card.versions),
-                state="live",
+                state=WorkerState.LIVE,
                 started_at=db.now,
                 heartbeat_at=db.now,
             )
@@ -49,7 +50,9 @@ def sign_off_worker(db: Database, boot_id: str) -> None:
 
 def leave(connection: Connection, boot_id: str) -> None:
     """Write down that a worker process is no more; one that was drained stays known as that."""
-    connection.execute(update(Worker).where(Worker.boot_id == boot_id, Worker.state == "live").values(state="left"))
+    connection.execute(
+        update(Worker).where(Worker.boot_id == boot_id, Worker.state == WorkerState.LIVE).values(state=WorkerState.LEFT)
+    )
 
 
 def slots(db: Database, lease_seconds: float) -> dict[str, int]:
@@ -62,7 +65,7 @@ def live_slots(db: Database, connection: Connection, lease_seconds: float) -> di
     """Count live workers by compute signature, inside a transaction."""
     rows = connection.execute(
         select(Worker.signature, func.count())
-        .where(Worker.state == "live", Worker.heartbeat_at > db.now - lease_seconds)
+        .where(Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - lease_seconds)
         .group_by(Worker.signature)
     )
     return dict(rows.all())

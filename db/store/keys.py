@@ -25,9 +25,14 @@ def check(key: str) -> str:
     return key
 
 
+def item_folder(job_id: int, item_id: int) -> str:
+    """Return the prefix of all that an item left, without a trailing slash."""
+    return check(f"jobs/{job_id}/items/{item_id}")
+
+
 def item_prefix(job_id: int, item_id: int, generation: int) -> str:
     """Return the prefix of all that one generation of an item left, without a trailing slash."""
-    return check(f"jobs/{job_id}/items/{item_id}/g{generation}")
+    return check(f"{item_folder(job_id, item_id)}/g{generation}")
 
 
 def attempt_prefix(

@@ -89,17 +89,21 @@ class LocalStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See :class:`db.store.base.Store`."""
-        for folder, _, names in os.walk(self.folder / prefix.rpartition("/")[0]):
-            for name in names:
-                key = str((Path(folder) / name).relative_to(self.folder))
-                if key.startswith(prefix) and not name.startswith("."):
-                    yield key
+        for key, _ in self._entries(prefix):
+            yield key
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """See :class:`db.store.base.Store`."""
-        for key in self.keys(prefix):
+        for key, entry in self._entries(prefix):
             with suppress(FileNotFoundError):  # removed meanwhile
-                yield key, (self.folder / key).stat().st_size
+                yield key, entry.stat().st_size
+
+    def _entries(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        start = len(f"{self.folder}/")
+        for entry in _files(str(self.folder / prefix.rpartition("/")[0])):
+            key = entry.path[start:]
+            if key.startswith(prefix) and not entry.name.startswith("."):
+                yield key, entry
 
     def delete(self, prefix: str) -> int:
         """See :class:`db.store.base.Store`."""
@@ -141,6 +145,16 @@ class LocalStore:
                 part.unlink(missing_ok=True)
                 raise
         return Blob(key=key, sha256=digest, bytes=path.stat().st_size)
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield all files below a folder, one by one: `os.walk` makes a list of a job's million folders first."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            else:
+                yield entry
 
 
 def copy_and_digest(source: BinaryIO, sink: BinaryIO, moved: Moved | None) -> str:

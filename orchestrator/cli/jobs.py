@@ -21,7 +21,7 @@ from db.recipe import resolve
 from db.selection import Selection
 from db.session import Database
 from db.settings import Settings
-from db.states import JOB_OVER, ItemState, JobState
+from db.states import JOB_OVER, ItemState, JobState, WorkerState
 from db.store import open_store
 from orchestrator.cli.context import CliContext, cli_context, job_or_newest
 from orchestrator.cli.options import ItemIds, JobId, NewestJobId, RecipeName
@@ -254,7 +254,7 @@ def _show_job(
         behind = page.rows[-1].seq if page.searched_to is None else page.searched_to
         terminal.say(f"… looked at {behind + 1} of {counts.items_total} items; --after {behind + 1} goes on")
     workers = progress.workers(database)
-    releases = Counter(row.release for row in workers if row.state == "live")
+    releases = Counter(row.release for row in workers if row.state == WorkerState.LIVE)
     if len(releases) > 1:
         told = ", ".join(f"{count} of {release or 'none that is known'}" for release, count in sorted(releases.items()))
         terminal.say(f"Workers of several releases: {told}. Each reel stays with workers that give the same bits.")

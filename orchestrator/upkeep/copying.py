@@ -25,6 +25,7 @@ from db.records import Blob
 from db.session import Database
 from db.store.base import Store
 from db.store.local import LocalStore
+from orchestrator.upkeep.known_keys import remember_keys
 
 BACKUP_FILE = "backup.db"
 """All rows, in the folder of a backup. Not the name of a home's: nobody shall work in a backup by mistake."""
@@ -179,25 +180,16 @@ def copy_blobs(taken: Database, store: Store, target: Store, check: bool, told: 
         tempfile.TemporaryDirectory(prefix="reelwright-copy-") as folder,
         taken.freeze() as connection,
         ThreadPoolExecutor(COPIES_AT_ONCE) as pool,
+        remember_keys() as seen,
     ):
         copy = partial(_copy_blob, store=store, target=target, folder=Path(folder), check=check)
-        left = _once(needed.needs(connection))
+        left = (need for need in needed.needs(connection) if seen.add(need.key))
         while some := list(islice(left, COPIES_AT_ONCE * 8)):
             for need, (state, size) in zip(some, pool.map(copy, some), strict=True):
                 _count(count, need, state, size)
             looked += len(some)
             told(looked)
     return count
-
-
-def _once(needs: Iterator[Need]) -> Iterator[Need]:
-    """Leave out what several rows need, but for the first time."""
-    seen = set[bytes]()
-    for need in needs:
-        digest = needed.digest(need.key)
-        if digest not in seen:
-            seen.add(digest)
-            yield need
 
 
 def _count(count: BlobCount, need: Need, state: str, size: int) -> None:

@@ -6,18 +6,18 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import Connection
-
 from db import ledger, needed
-from db.needed import Use
+from db.needed import Need, Use
 from db.session import Database
 from db.store.base import Store
+from orchestrator.upkeep.known_keys import KnownKeys, remember_keys
 
-_ITEM = re.compile(r"jobs/(\d+)/items/(\d+)/")
+_ITEM = re.compile(r"(jobs/\d+/items/\d+)/")
 NOBODYS = "nobody's"
 """Blobs that no row needs, of items that are over: what attempts left that died."""
 UNDER_WAY = "attempts under way"
@@ -56,7 +56,7 @@ def prune(
     db: Database, store: Store, logs: Path, rules: ledger.PruneRules, *, dry_run: bool,
     told: Callable[[int], None] = lambda _: None,
 ) -> PruneReport:  # fmt: skip
-    """Let go of what jobs that have long been over do not need; safe beside running ones.
+    """Let go of what jobs that have long been over do not need; safe beside running ones, and beside itself.
 
     Args:
         db: The database.
@@ -83,14 +83,14 @@ def prune(
 def rooms(db: Database, store: Store) -> dict[str, Room]:
     """Return what takes room in the store, by what it is needed for."""
     found: dict[str, Room] = {}
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as listing:
-        _list(store, "", listing)
+    with _listing(store, "") as listing, remember_keys() as known:
         with db.freeze() as connection:
-            uses = {needed.digest(need.key): _use(need) for need in needed.needs(connection)}
-            live: dict[int, frozenset[int]] = {}
-            for key, size in _listed(listing):
-                use = uses.get(needed.digest(key)) or _unneeded(connection, key, live)
-                found.setdefault(use, Room()).add(size)
+            for need in needed.needs(connection):
+                known.add(need.key, _use(need))
+            for folder in needed.live_folders(connection):
+                known.add(folder, UNDER_WAY)
+        for key, size in _listed(listing):
+            found.setdefault(known.word(key) or _unneeded(key, known), Room()).add(size)
     return dict(sorted(found.items(), key=lambda entry: -entry[1].bytes))
 
 
@@ -98,32 +98,30 @@ def _prune_job(
     db: Database, store: Store, job_id: int, rules: ledger.PruneRules, report: PruneReport, dry_run: bool
 ) -> None:
     """Prune one job. Its blobs are listed first: what is stored later is not looked at, and cannot be taken for old."""
-    orphans: list[tuple[str, int]] = []
+    with _listing(store, f"jobs/{job_id}/") as listing, remember_keys() as known:
+        report.add(ledger.prune_job(db, job_id, rules, dry_run=dry_run))
+        with db.freeze() as connection:
+            if not ledger.is_over(connection, job_id):
+                return
+            report.jobs += 1
+            # What nothing points to now, nothing ever will: whoever begins anew writes keys of its own.
+            earlier = not (dry_run and rules.keep_latest_generation)
+            for need in needed.needs(connection, job_id, earlier=earlier, mezzanines=not dry_run):
+                known.add(need.key)
+        for key, size in _listed(listing):
+            if _ITEM.match(key) and known.word(key) is None:
+                if not dry_run:
+                    store.remove(key)
+                report.blobs.add(size)
+
+
+@contextmanager
+def _listing(store: Store, prefix: str) -> Iterator[IO[str]]:
+    """Write keys and sizes into a temporary file."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as listing:
-        _list(store, f"jobs/{job_id}/", listing)
-
-        def find_orphans(connection: Connection) -> None:
-            kept = {needed.digest(need.key) for need in needed.needs(connection, job_id)}
-            live = needed.live_items(connection, job_id)
-            for key, size in _listed(listing):
-                item = _ITEM.match(key)
-                if item and int(item[2]) not in live and needed.digest(key) not in kept:
-                    orphans.append((key, size))
-
-        rows = ledger.prune_job(db, job_id, rules, dry_run=dry_run, look=find_orphans)
-    if rows is None:
-        return
-    report.jobs += 1
-    report.add(rows)
-    for key, size in orphans:
-        if not dry_run:
-            store.remove(key)
-        report.blobs.add(size)
-
-
-def _list(store: Store, prefix: str, listing: IO[str]) -> None:
-    for key, size in store.sizes(prefix):
-        print(size, key, file=listing)
+        for key, size in store.sizes(prefix):
+            print(size, key, file=listing)
+        yield listing
 
 
 def _listed(listing: IO[str]) -> Iterator[tuple[str, int]]:
@@ -133,16 +131,11 @@ def _listed(listing: IO[str]) -> Iterator[tuple[str, int]]:
         yield key, int(size)
 
 
-def _use(need: needed.Need) -> str:
+def _use(need: Need) -> str:
     return Use.WEIGHTS if need.key.startswith("weights/") else need.use
 
 
-def _unneeded(connection: Connection, key: str, live: dict[int, frozenset[int]]) -> str:
+def _unneeded(key: str, known: KnownKeys) -> str:
     """Say of what no row needs whether it may be of an attempt that goes on."""
     item = _ITEM.match(key)
-    if not item:
-        return key.partition("/")[0]
-    job_id = int(item[1])
-    if job_id not in live:
-        live[job_id] = needed.live_items(connection, job_id)
-    return UNDER_WAY if int(item[2]) in live[job_id] else NOBODYS
+    return known.word(item[1]) or NOBODYS if item else key.partition("/")[0]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import func, insert, select
 
 from db import ledger, progress
 from db.ledger import PrunedRows, PruneRules
@@ -14,10 +12,6 @@ from db.tables import Attempt, BrowserSession, CounterDelta, Delivery, Webhook
 from tests.db.desk import Desk, blob, still
 
 NOW = PruneRules(0.0)
-
-
-def _look(connection: Connection) -> None:
-    assert connection.in_transaction()
 
 
 def _finish(desk: Desk, name: str = "still") -> None:
@@ -45,22 +39,27 @@ def _outcomes(database: Database) -> list[str | None]:
         return list(connection.scalars(select(Attempt.outcome).order_by(Attempt.id)))
 
 
-def _prune(database: Database, job_id: int, rules: PruneRules, **more: Any) -> PrunedRows | None:
-    return ledger.prune_job(database, job_id, rules, look=_look, **({"dry_run": False} | more))
+def _prune(database: Database, job_id: int, rules: PruneRules, *, dry_run: bool = False) -> PrunedRows:
+    return ledger.prune_job(database, job_id, rules, dry_run=dry_run)
 
 
 def test_attempts_that_came_to_nothing_go_and_others_stay(database: Database) -> None:
-    _, job_id = _twice_done(database)
-    assert _outcomes(database) == ["released", "done", "done"]
+    desk, _ = _twice_done(database)
+    young = PruneRules(60.0)
+    assert ledger.prune_installation(database, young, dry_run=False) == PrunedRows()
     for dry_run in (True, False):
-        assert _prune(database, job_id, NOW, dry_run=dry_run) == PrunedRows(attempts=1)
+        assert ledger.prune_installation(database, NOW, dry_run=dry_run) == PrunedRows(attempts=1)
     assert _outcomes(database) == ["done", "done"]
+    desk.submit([still(0)], key="o")
+    ledger.release(database, desk.next_lease())
+    assert ledger.prune_installation(database, NOW, dry_run=False) == PrunedRows()
 
 
 def test_of_earlier_generations_the_outputs_go_and_what_is_said_stays(database: Database) -> None:
     desk, job_id = _twice_done(database)
-    assert _prune(database, job_id, NOW) == PrunedRows(attempts=1)
+    assert _prune(database, job_id, NOW) == PrunedRows()
     rules = PruneRules(0.0, keep_latest_generation=True)
+    assert _prune(database, job_id, rules, dry_run=True) == PrunedRows(generations=1)
     for count in (1, 0):
         assert _prune(database, job_id, rules) == PrunedRows(generations=count)
     first, second = (ItemResult.model_validate_json(row.result_json) for row in desk.results())
@@ -75,12 +74,14 @@ def test_of_earlier_generations_the_outputs_go_and_what_is_said_stays(database: 
 
 def test_a_job_that_is_not_over_is_left_alone(database: Database) -> None:
     desk, job_id = _twice_done(database)
-    other = desk.submit([still(0)], key="o")
+    ledger.rerun(database, job_id, ledger.Selection(external_ids=("still0",)))
+    assert _prune(database, job_id, PruneRules(0.0, keep_latest_generation=True)) == PrunedRows()
+    assert ledger.jobs_to_prune(database, NOW) == ()
+    _finish(desk, "third")
     assert ledger.jobs_to_prune(database, NOW) == (job_id,)
     assert ledger.jobs_to_prune(database, PruneRules(60.0)) == ()
     assert ledger.jobs_to_prune(desk.later(61).db, PruneRules(60.0)) == (job_id,)
     assert ledger.jobs_to_prune(database, PruneRules(0.0, states=("cancelled",))) == ()  # type: ignore[arg-type]
-    assert _prune(database, other, NOW) is None
 
 
 def test_messages_that_were_delivered_and_sessions_that_ran_out_go(database: Database) -> None:
@@ -98,7 +99,9 @@ def test_messages_that_were_delivered_and_sessions_that_ran_out_go(database: Dat
             session = {"sha256": str(number), "name": "n", "role": "viewer", "created_at": 0.0, "expires_at": until}
             connection.execute(insert(BrowserSession).values(session))
     for dry_run in (True, False):
-        assert ledger.prune_installation(database, NOW, dry_run=dry_run) == PrunedRows(deliveries=2, sessions=1)
+        assert ledger.prune_installation(database, NOW, dry_run=dry_run) == PrunedRows(
+            attempts=1, deliveries=2, sessions=1
+        )
     with database.read() as connection:
         assert list(connection.scalars(select(Delivery.state))) == ["pending"]
         assert connection.scalar(select(func.count()).select_from(CounterDelta)) == 0
