@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
+from db.session import open_database, upgrade
 from db.settings import PREFIX, Settings
-from db.states import TaskState
 from orchestrator.processes import fleet
 from orchestrator.web import serving
+from orchestrator.web.figures import InstallationFigures, Requests, exposition
+from tests.db.desk import Desk, still
 from tests.test_docker import SERVICES, assert_is_a_command
 
 ROOT = Path(__file__).parents[1]
@@ -236,12 +240,23 @@ def test_workers_on_gpus_have_one_and_workers_on_cores_none() -> None:
     assert [variables(name)[f"{PREFIX}DEVICE"] for name in WORKERS] == ["cpu", "cuda"]
 
 
+def told_late(name: str) -> int:
+    """Seconds that a pod goes on before it is told to end."""
+    words = BOXES[name].get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
+    assert words[0] == "sleep"
+    return int(words[1])
+
+
+def test_only_the_server_goes_on_while_its_address_is_still_known() -> None:
+    assert [name for name in PODS if told_late(name)] == ["serve"]
+
+
 def test_there_is_time_to_stop_in_order() -> None:
     for name, service, least in (
         ("orchestrator", "orchestrator", 0.0), ("serve", "web", serving.GRACE_SECONDS),
         *((name, "worker", fleet.GRACE_SECONDS) for name in WORKERS),
     ):  # fmt: skip
-        given = PODS[name]["terminationGracePeriodSeconds"]
+        given = PODS[name]["terminationGracePeriodSeconds"] - told_late(name)
         assert given == seconds(SERVICES[service]["stop_grace_period"])
         assert given >= least + 10, "leases are given back after that"
 
@@ -253,6 +268,13 @@ def test_budgets_and_selectors_choose_the_pods_that_they_are_named_after() -> No
             assert each["spec"]["selector"]["matchLabels"] == labels
     assert {name for kind, name in BY_KIND_AND_NAME if kind == "PodDisruptionBudget"} == {"orchestrator", *WORKERS}
     assert WORKLOADS["orchestrator"]["spec"]["replicas"] == 2
+
+
+def test_the_two_loops_are_spread_over_nodes_where_there_are_two() -> None:
+    (spread,) = PODS["orchestrator"]["topologySpreadConstraints"]
+    assert spread["labelSelector"] == WORKLOADS["orchestrator"]["spec"]["selector"]
+    assert (spread["topologyKey"], spread["maxSkew"]) == ("kubernetes.io/hostname", 1)
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway", "on a single node both must run too"
 
 
 def test_pods_may_reach_what_their_settings_name() -> None:
@@ -279,15 +301,36 @@ def test_scaling_has_the_fields_of_a_scaled_object() -> None:
             assert all(isinstance(value, str) for value in trigger["metadata"].values())
 
 
-def test_scaling_asks_for_a_figure_that_there_is_and_sets_replicas_alone() -> None:
-    shown = (ROOT / "orchestrator" / "web" / "figures.py").read_text(encoding="utf-8")
+def test_scaling_sets_replicas_alone() -> None:
     assert {each["spec"]["scaleTargetRef"]["name"] for each in scaled()} == set(WORKERS)
     for each in scaled():
-        query = each["spec"]["triggers"][0]["metadata"]["query"]
-        figure, states = re.fullmatch(r'sum\((\w+)\{state=~"([\w|]+)"\}\)', query).groups()  # type: ignore[union-attr]
-        assert f'"{figure}"' in shown
-        assert set(states.split("|")) == {TaskState.READY, TaskState.QUEUED, TaskState.RUNNING}
         assert "replicas" not in WORKLOADS[each["spec"]["scaleTargetRef"]["name"]]["spec"]
+
+
+def test_scaling_counts_what_waits_for_workers_and_is_at_work_in_the_figures_as_prometheus_reads_them(
+    tmp_path: Path,
+) -> None:
+    with open_database(Settings(home=tmp_path)) as database:
+        upgrade(database)
+        desk = Desk(database)
+        desk.submit([still(number) for number in range(6)], bundle=1)
+        desk.hire()
+        desk.next_lease()
+        desk.set_state(desk.tasks(state="ready")[0].id, "waiting")
+        assert Counter(task.state for task in desk.tasks()) == {"waiting": 1, "ready": 3, "queued": 1, "running": 1}
+        shown, _ = exposition(InstallationFigures(database, 60.0, Requests()))
+    samples = [
+        sample for family in text_string_to_metric_families(shown.decode()) for sample in family.samples
+        if sample.name == "reelwright_tasks"
+    ]  # fmt: skip
+    assert sum(each.value for each in samples) == 6
+    for wanted in scaled():
+        query = wanted["spec"]["triggers"][0]["metadata"]["query"]
+        figure, states = re.fullmatch(r'sum\((\w+)\{state=~"([\w|]+)"\}\)', query).groups()  # type: ignore[union-attr]
+        chosen = [
+            sample for sample in samples if sample.name == figure and re.fullmatch(states, sample.labels["state"])
+        ]
+        assert sum(sample.value for sample in chosen) == 5
 
 
 def test_the_secret_is_an_example_and_no_secret() -> None:

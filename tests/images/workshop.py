@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,17 +22,25 @@ from urllib.parse import urlsplit
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ("debootstrap", "buildah")
+TOOLS = {"debootstrap": "debootstrap", "buildah": "buildah", "ip": "iproute2", "nsenter": "util-linux"}
+"""Programs that are needed, and Debian's packages with them."""
 PACKAGES = "python3,python3-venv,ca-certificates"
 """What the files ask of a base image: Python and its venv module."""
+SERVERS = "localhost/servers"
+SERVERS_RELEASE, SERVERS_PACKAGES = "trixie", "postgresql-17,redis-server,netcat-openbsd"
+"""The Debian release with PostgreSQL and Redis of the major versions that compose.yml names."""
 NEEDED_BYTES = 35 * 10**9
 """While the worker's image is built its layers lie there several times, each with CUDA's libraries."""
 USER = 10001
+PLAIN_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+"""What an image has that says nothing of it."""
 
 
 def check_machine(folder: Path) -> None:
     """Fail where the images cannot be built; nothing is skipped, since whoever asks for these tests wants them."""
-    missing = [tool for tool in TOOLS if not shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin")]
+    missing = [
+        package for tool, package in TOOLS.items() if not shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin")
+    ]
     if missing:
         pytest.fail(f"To build the images install {' and '.join(missing)}: apt-get install {' '.join(missing)}")
     if os.geteuid():
@@ -70,11 +78,19 @@ class Workshop:
 
     def make_base(self) -> str:
         """Make a base image of the Debian release that the files name."""
-        image, tree = "localhost/base", self.folder / "base"
+        release = re.search(r"BASE_IMAGE=python:\S+-slim-(\w+)", _dockerfile("worker").read_text("utf-8"))
+        assert release
+        return self._bootstrap("localhost/base", release[1], PACKAGES)
+
+    def make_servers(self) -> str:
+        """Make an image with PostgreSQL and Redis out of Debian's packages."""
+        return self._bootstrap(SERVERS, SERVERS_RELEASE, SERVERS_PACKAGES)
+
+    def _bootstrap(self, image: str, release: str, packages: str) -> str:
+        """Make an image of a Debian release with some packages, and return its name."""
+        tree = self.folder / "tree"
         if not self.has(image):
-            release = re.search(r"BASE_IMAGE=python:\S+-slim-(\w+)", _dockerfile("worker").read_text("utf-8"))
-            assert release
-            words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", release[1], str(tree)]
+            words = ["debootstrap", "--variant=minbase", f"--include={packages}", release, str(tree)]
             words += [os.environ["DEBIAN_MIRROR"]] if "DEBIAN_MIRROR" in os.environ else []
             path = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
             done = subprocess.run(words, capture_output=True, text=True, env=os.environ | path)
@@ -104,23 +120,32 @@ class Workshop:
         found: dict[str, Any] = json.loads(self.buildah("inspect", "--type", "image", image))["Docker"]["config"]
         return found
 
+    def environment(self, image: str) -> dict[str, str]:
+        """Return the variables that an image has of itself."""
+        return PLAIN_PATH | dict(each.split("=", 1) for each in self.facts(image).get("Env") or ())
+
+    def container(self, image: str, *hosts: str) -> str:
+        """Make a container, in which hosts of these names are found at loopback, and return its name."""
+        return self.buildah("from", "--pull-never", *(f"--add-host={host}:127.0.0.1" for host in hosts), image)
+
     def start(
         self,
-        image: str,
+        container: str,
         *words: str,
+        door: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         mounts: Mapping[str, str] | None = None,
         **options: Any,
     ) -> subprocess.Popen[str]:
-        """Start a command in a container of its own, as the image's user, in a process group of its own."""
-        container = self.buildah("from", "--pull-never", image)
+        """Start a command in a container, as its image's user, in a process group of its own."""
         variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
-        command = self.command("run", *variables, *_volumes(mounts or {}), container, "--", *words)
+        command = [*door, *self.command("run", *variables, *_volumes(mounts or {}), container, "--", *words)]
         return subprocess.Popen(command, text=True, start_new_session=True, env=self._environment(), **options)
 
     def run(self, image: str, *words: str, **options: Any) -> str:
-        """Run a command to its end and return what it printed."""
-        with self.start(image, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        """Run a command to its end in a container of its own, and return what it printed."""
+        container = self.container(image)
+        with self.start(container, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
             out, err = process.communicate()
         assert process.returncode == 0, f"{' '.join(words)}: {process.returncode}\n{out[-2000:]}\n{err[-3000:]}"
         return out
