@@ -33,11 +33,14 @@ from db.store.base import Store
 from db.tables import Item, Result, Task
 from orchestrator import weight_pins
 from orchestrator.loop import Loop, serve
+from tests.support.forked import ForkedWorker
 from tests.support.recount import recount
 from tests.support.servers import wait_until
 
 SIZE = (48, 64)
 """Height and width of the pictures that journeys restore."""
+
+AnyWorker = ForkedWorker | subprocess.Popen[bytes]
 
 
 @dataclass
@@ -47,22 +50,19 @@ class House:
     settings: Settings
     database: Database
     store: Store
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[AnyWorker] = field(default_factory=list)
     boots: dict[int, str] = field(default_factory=dict)
     loops: list[tuple[threading.Thread, threading.Event]] = field(default_factory=list)
 
     # -- people ---------------------------------------------------------------------------------------------------
 
-    def hire(self, count: int = 1) -> None:
-        """Start workers and wait until they are ready."""
+    def hire(self, count: int = 1, *, forked: bool = True) -> None:
+        """Start workers, ``forked`` or by the command, and wait until they are ready."""
         for _ in range(count):
             boot_id = uuid.uuid4().hex[:12]
-            variables = os.environ | environment(self.settings)
-            variables |= {"REELWRIGHT_BOOT_ID": boot_id, "REELWRIGHT_PARENT_PID": str(os.getpid())}
-            with (self.settings.home / f"{boot_id}.log").open("wb") as log:
-                worker = subprocess.Popen(
-                    [sys.executable, "-m", "workers"], env=variables, stdout=log, stderr=log, start_new_session=True
-                )
+            variables = os.environ | environment(self.settings) | {"REELWRIGHT_BOOT_ID": boot_id}
+            log = self.settings.home / f"{boot_id}.log"
+            worker = ForkedWorker(variables, log) if forked else _worker_of_its_own(variables, log)
             self.workers.append(worker)
             self.boots[worker.pid] = boot_id
         alive = {self.boots[worker.pid] for worker in self.workers if worker.poll() is None}
@@ -79,11 +79,11 @@ class House:
         with session.open_database(self.settings) as database:
             serve(self.settings, database, stop=stop)
 
-    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+    def kill(self, worker: AnyWorker) -> None:
         worker.kill()
         worker.wait()
 
-    def freeze(self, worker: subprocess.Popen[bytes]) -> None:
+    def freeze(self, worker: AnyWorker) -> None:
         """Stop a worker while it writes nothing: with SQLite's one lock in its hands it would stop everybody."""
         with self.database.write():
             worker.send_signal(signal.SIGSTOP)
@@ -131,7 +131,7 @@ class House:
         wait_until(lambda: self.tasks(kind=kind, state="running"), seconds, f"a {kind} task runs")
         return self.tasks(kind=kind, state="running")[0]
 
-    def worker_of(self, task: Any) -> subprocess.Popen[bytes]:
+    def worker_of(self, task: Any) -> AnyWorker:
         """The process that holds a task."""
         return next(worker for worker in self.workers if self.boots[worker.pid] == task.worker)
 
@@ -194,6 +194,14 @@ class House:
             return [_md5(frame) for frame in film.decode(video=0)]
 
 
+def _worker_of_its_own(variables: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "workers"], env=variables | {"REELWRIGHT_PARENT_PID": str(os.getpid())},
+            stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+
+
 def _md5(frame: av.VideoFrame) -> str:
     """Digest of a decoded frame's samples; 8-bit RGB, which FFV1 keeps as BGR0, is unpacked for it."""
     known = frame.reformat(format="rgb24") if frame.format.name == "bgr0" else frame
@@ -231,7 +239,8 @@ def restored_in(
     with embedded(home, segment_frames=segment_frames) as house:
         prepare(house)
         house.lead()
-        house.hire(workers)
+        # Texts hash otherwise in every process that was not forked: no result may depend on it.
+        house.hire(workers, forked=workers > 1)
         job_id = house.submit({"reel": source}, recipe)
         if dies is not None:
             wait_until(dies.exists, 60, "a worker dies in the middle of a segment")

@@ -29,10 +29,18 @@ def half_done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House,
         house.lead()
         house.hire(1)
         job_id = house.submit({"photo": photo(folder / "p.png"), "reel": film(folder / "reel.mkv", 64)}, RECIPE)
-        wait_until(lambda: house.tasks(kind="restore", state="done"), 60, "a segment is done")
-        house.kill(house.workers[0])
+        wait_until(lambda: _kill_at_work(house), 60, "a segment is done and another one begun")
         _stop_leading(house)
         yield house, job_id
+
+
+def _kill_at_work(house: House) -> bool:
+    """Kill the worker if a segment is done and it is at another one, which it cannot finish meanwhile."""
+    with house.database.write():
+        at_work = all(house.tasks(kind="restore", state=state) for state in ("done", "running"))
+        if at_work:
+            house.kill(house.workers[0])
+    return at_work
 
 
 def _stop_leading(house: House) -> None:

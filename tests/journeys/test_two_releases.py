@@ -29,7 +29,7 @@ def _hire_earlier(house: House, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     (folder / "sitecustomize.py").write_text(EARLIER)
     with monkeypatch.context() as patched:
         patched.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
-        house.hire()
+        house.hire(forked=False)
 
 
 def _signatures(house: House, kind: str) -> dict[int, set[str]]:
