@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, insert, select, text, update
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import IntegrityError
 
+from db.errors import InputError
 from db.session import Database
 from db.states import Outcome, TaskState, WorkerState
 from db.tables import Attempt, Base, BrowserSession, Leader, Look, Sweep, Task, Worker
@@ -59,8 +62,11 @@ def copy_rows(source: Connection, target: Database) -> Mapping[str, TableSum]:
     Args:
         source: A transaction of :meth:`Database.freeze`.
         target: A database of this release's schema.
+
+    Raises:
+        InputError: ``TARGET_IN_USE`` where somebody else has put rows into it.
     """
-    with target.write() as connection:
+    with _refuse_company(), target.write() as connection:
         for table in copied_tables():
             with _rows(source, table) as rows:
                 for part in rows.partitions(ROWS_AT_ONCE):
@@ -69,6 +75,14 @@ def copy_rows(source: Connection, target: Database) -> Mapping[str, TableSum]:
         if not target.is_sqlite:
             _count_on(connection)
         return table_sums(connection)
+
+
+@contextmanager
+def _refuse_company() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise InputError("Others have put rows into the database meanwhile", code="TARGET_IN_USE") from error
 
 
 def _rows(connection: Connection, table: Table) -> CursorResult[Any]:

@@ -46,6 +46,10 @@ def copy(
     cli = cli_context(context)
     settings = cli.settings()
     target = _target_settings(cli, to, store or (settings.store if "://" in to else None))
+    if _place(target) == _place(settings):
+        raise InputError("The installation would be copied into itself", code="TARGET_IN_USE")
+    check_home(target)
+    check_workplaces(target)
     with (
         cli.open_database(settings) as database,
         _nobody_works(settings, database),
@@ -70,9 +74,11 @@ def backup(
     """
     cli = cli_context(context)
     settings = cli.settings()
-    check_writable(folder, "FOLDER")
     with cli.open_database(settings) as database, cli.terminal.show_count("blobs") as count:
-        report = copying.back_up(database, open_store(settings), folder, check=check, told=count)
+        store = open_store(settings)
+        copying.check_backup_place(folder, settings.home, store)
+        check_writable(folder, "FOLDER")
+        report = copying.back_up(database, store, folder, check=check, told=count)
     _tell(cli, report, "Backed up")
     if report.blobs.lacking:
         raise typer.Exit(1)
@@ -103,10 +109,18 @@ def _target_settings(cli: CliContext, to: str, store: str | None) -> Settings:
     return settings.model_copy(update={"database_url": "", "broker_url": "", "store_uri": store or "", "scratch": None})
 
 
+def _place(settings: Settings) -> tuple[object, str]:
+    """Where an installation is: its database and its store."""
+    return settings.database_url or settings.home.resolve(), settings.store
+
+
 @contextmanager
 def _open_target(settings: Settings) -> Iterator[Database]:
+    """Open what is copied into; nobody else works in it, or copies into it, until the block ends."""
     check_home(settings)
-    with session.open_database(settings) as database:
+    with session.open_database(settings) as database, ExitStack() as stack:
+        if settings.embedded:
+            stack.enter_context(lock_home(settings.home))
         session.upgrade(database)
         yield database
 

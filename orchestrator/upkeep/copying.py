@@ -6,23 +6,26 @@ a copy that has rows is whole. What is cut short goes on where it was when it is
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from db import ledger, needed, session
-from db.errors import InputError
+from db.errors import DiskFull, InputError, lacks_room
 from db.needed import Need
 from db.records import Blob
+from db.scratch import scratch_folder, sweep
 from db.session import Database
+from db.settings import DATABASE_FILE
 from db.store.base import Store
 from db.store.local import LocalStore
 from orchestrator.upkeep.known_keys import remember_keys
@@ -76,16 +79,33 @@ def back_up(
     Raises:
         InputError: ``PATH_UNUSABLE`` where the folder holds other things.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / BACKUP_STORE).is_dir():
+    if folder.exists() and any(folder.iterdir()) and not _holds_backup(folder):
         raise InputError(
             f"{str(folder)!r:.300} holds other things, and no backup", code="PATH_UNUSABLE",
             remedy="Name a new or empty folder, or one that an earlier backup was made in.",
         )  # fmt: skip
     (folder / BACKUP_STORE).mkdir(parents=True, exist_ok=True)
-    part = folder / f".{BACKUP_FILE}.part"
-    report = _take_and_copy(db, store, part, LocalStore(folder / BACKUP_STORE), check, told)
-    os.replace(part, folder / BACKUP_FILE)
+    with _lock_backup(folder), _scratch(folder) as scratch:
+        report = _take_and_copy(db, store, scratch, LocalStore(folder / BACKUP_STORE), check, told)
+        os.replace(scratch / BACKUP_FILE, folder / BACKUP_FILE)
     return report
+
+
+def check_backup_place(folder: Path, home: Path, store: Store) -> None:
+    """Make sure that a backup lies outside of what it is a backup of: it would be lost, or removed, with that.
+
+    Raises:
+        InputError: ``PATH_UNUSABLE``.
+    """
+    place, kept = folder.resolve(), {"home": home.resolve()}
+    if isinstance(store, LocalStore):
+        kept["store"] = store.folder
+    for name, path in kept.items():
+        if place.is_relative_to(path) or path.is_relative_to(place / BACKUP_STORE):
+            raise InputError(
+                f"{str(folder)!r:.300} lies in the {name} that it would be a backup of", code="PATH_UNUSABLE",
+                remedy="Name a folder elsewhere, best on another disk.",
+            )  # fmt: skip
 
 
 def copy_installation(
@@ -106,12 +126,11 @@ def copy_installation(
     Raises:
         InputError: ``TARGET_IN_USE``; ``BLOB_MISSING`` where blobs cannot be copied, and then no row is.
     """
-    with tempfile.TemporaryDirectory(prefix="copy-", dir=scratch) as folder:
-        part = Path(folder) / BACKUP_FILE
-        report = _take_and_copy(db, store, part, None if store.uri == target_store.uri else target_store, check, told)
+    with _scratch(scratch) as folder:
+        report = _take_and_copy(db, store, folder, None if store.uri == target_store.uri else target_store, check, told)
         if report.blobs.lacking:
             _refuse_lacking(report.blobs.lacking)
-        put_rows(part, target)
+        put_rows(folder / BACKUP_FILE, target)
     return report
 
 
@@ -128,13 +147,22 @@ def restore(
             f"{str(folder)!r:.300} holds no backup", code="FILE_MISSING",
             remedy="Name the folder that `reelwright backup` wrote.",
         )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="restore-", dir=scratch) as temporary:
-        rows = Path(temporary) / BACKUP_FILE
-        shutil.copyfile(folder / BACKUP_FILE, rows)
+    with _scratch(scratch) as temporary:
+        rows = temporary / BACKUP_FILE
+        _copy_file(folder / BACKUP_FILE, rows)
         with _open_file(rows) as backup:
             session.upgrade(backup)
             store = LocalStore(folder / BACKUP_STORE)
             return copy_installation(backup, store, target, target_store, scratch, told=told)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        if lacks_room(error):  # the error names the source
+            raise DiskFull(f"There is no room in {str(target.parent)!r:.300} for the rows") from error
+        raise
 
 
 def put_rows(part: Path, target: Database) -> None:
@@ -154,35 +182,41 @@ def put_rows(part: Path, target: Database) -> None:
             raise InputError("The rows were copied and are not the same in the other database", code="RECORD_DIFFERS")
 
 
-def _take_and_copy(db: Database, store: Store, part: Path, target: Store | None, check: bool, told: Told) -> CopyReport:
-    """Take the rows into a file, and copy what they need; again where blobs were removed before they could be copied.
+def _take_and_copy(
+    db: Database, store: Store, scratch: Path, target: Store | None, check: bool, told: Told
+) -> CopyReport:
+    """Take the rows into a file in ``scratch``, and copy what they need; again where blobs went before they were.
 
     Blobs are removed two minutes after the last row let go of them, so later rounds, which copy little, find them all.
     """
-    lacking: set[str] = set()
+    lacking, part = set[str](), scratch / BACKUP_FILE
     for number in range(MOST_ROUNDS):
         part.unlink(missing_ok=True)
         with _open_file(part) as taken:
             session.upgrade(taken)
             with db.freeze() as connection:
                 tables = ledger.copy_rows(connection, taken)
-            blobs = copy_blobs(taken, store, target, check and number == 0, told) if target else BlobCount()
+            blobs = BlobCount()
+            if target:
+                blobs = copy_blobs(taken, store, target, scratch, check and number == 0, told)
         if not blobs.lacking or set(blobs.lacking) == lacking:
             break
         lacking = set(blobs.lacking)
     return CopyReport(tables, blobs)
 
 
-def copy_blobs(taken: Database, store: Store, target: Store, check: bool, told: Told) -> BlobCount:
-    """Copy all blobs that rows need from one store to another; each digest is compared while its blob is written."""
+def copy_blobs(taken: Database, store: Store, target: Store, scratch: Path, check: bool, told: Told) -> BlobCount:
+    """Copy all blobs that rows need from one store to another; each digest is compared while its blob is written.
+
+    ``scratch`` is where those of a server lie until they are whole.
+    """
     count, looked = BlobCount(), 0
     with (
-        tempfile.TemporaryDirectory(prefix="reelwright-copy-") as folder,
         taken.freeze() as connection,
         ThreadPoolExecutor(COPIES_AT_ONCE) as pool,
         remember_keys() as seen,
     ):
-        copy = partial(_copy_blob, store=store, target=target, folder=Path(folder), check=check)
+        copy = partial(_copy_blob, store=store, target=target, folder=scratch, check=check)
         left = (need for need in needed.needs(connection) if seen.add(need.key))
         while some := list(islice(left, COPIES_AT_ONCE * 8)):
             for need, (state, size) in zip(some, pool.map(copy, some), strict=True):
@@ -249,6 +283,37 @@ def _put(blob: Blob, store: Store, target: Store, folder: Path) -> Blob:
 def _refuse_lacking(lacking: Mapping[str, str]) -> None:
     some = "; ".join(list(lacking.values())[:5])
     raise InputError(f"{len(lacking)} blobs cannot be copied, so no row was: {some}", code="BLOB_MISSING")
+
+
+def _holds_backup(folder: Path) -> bool:
+    """Whether an earlier backup was made, or begun, in a folder; a home has a store as well."""
+    return (folder / BACKUP_STORE).is_dir() and not (folder / DATABASE_FILE).exists()
+
+
+@contextmanager
+def _lock_backup(folder: Path) -> Iterator[None]:
+    """Hold a backup's folder: of two at once, each would take the other's rows away. Not where disks know no locks."""
+    number = os.open(folder / BACKUP_STORE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"Another backup is being made in {str(folder)!r:.300}", code="TARGET_IN_USE",
+                    remedy="Wait until it is done, or name another folder.",
+                ) from error  # fmt: skip
+        yield
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def _scratch(place: Path) -> Iterator[Path]:
+    """Give a folder for temporary files; what copies left that were killed is removed."""
+    sweep(place)
+    with scratch_folder(place, "copy") as folder:
+        yield folder
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Boolean, Float, Integer, Table, insert, select
 
 from db import ledger, progress, session
+from db.errors import InputError
 from db.session import Database
 from db.tables import Attempt, Base
 from tests.db.desk import SIGNATURE, Desk, reel, still
@@ -104,3 +105,14 @@ def test_what_ran_or_was_rung_for_is_free_and_nothing_is_held_against_it(databas
     assert all(ledger.lease(other, bell.task_id, bell.epoch, "w2", SIGNATURE, 60.0) for bell in bells)
     assert len(bells) > 0
     assert [task.state for task in desk.tasks()].count("running") == 1  # where it came from, nothing changed
+
+
+def test_rows_are_not_put_between_those_of_others(database: Database, other: Database) -> None:
+    _fill(other)
+    with other.freeze() as connection:
+        sums = ledger.copy_rows(connection, database)
+        with pytest.raises(InputError) as caught:
+            ledger.copy_rows(connection, database)
+    assert caught.value.code == "TARGET_IN_USE"
+    with database.freeze() as connection:
+        assert ledger.table_sums(connection) == sums

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from db import session
+from db.scratch import scratch_folder
 from db.settings import Settings
 from db.store import open_store
 from orchestrator import cli
@@ -96,6 +99,10 @@ def test_a_home_that_is_worked_in_is_not_copied_but_backed_up(
         ("db copy --to mysql://x/y", "BAD_SETTING"),
         ("db copy --to /proc/new", "PATH_UNUSABLE"),
         ("backup /proc/backup", "PATH_UNUSABLE"),
+        ("backup {folder}/home", "PATH_UNUSABLE"),
+        ("backup {folder}/home/backup", "PATH_UNUSABLE"),
+        ("backup {folder}/link/store/backup", "PATH_UNUSABLE"),
+        ("backup {folder}/other", "PATH_UNUSABLE"),
         ("restore {folder}", "FILE_MISSING"),
         ("restore {folder}/none", "FILE_MISSING"),
     ],
@@ -104,5 +111,54 @@ def test_bad_places_are_refused(
     words: str, code: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = tmp_path / "new" if words.startswith("restore") else home
+    (tmp_path / "link").symlink_to(home)
+    open_store(Settings(home=tmp_path / "other")).put_bytes("jobs/1/a", b"a")
+    with session.open_database(Settings(home=tmp_path / "other")) as other:
+        session.upgrade(other)
     exit_code, said = say(capsys, "--home", where, *words.format(folder=tmp_path).split())
     assert (exit_code, said["error"]["code"]) == (BAD_INPUT, code)
+
+
+def test_nothing_is_copied_into_itself(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = say(capsys, "--home", home, "db", "copy", "--to", f"{home}/../{home.name}")
+    assert (code, said["error"]["code"]) == (REFUSED, "TARGET_IN_USE")
+
+
+def test_two_backups_are_not_made_in_one_folder_at_once(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = say(capsys, "--home", home, "backup", tmp_path / "b")
+    held = os.open(tmp_path / "b" / "store", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    before = (tmp_path / "b" / "backup.db").read_bytes()
+    code, said = say(capsys, "--home", home, "backup", tmp_path / "b")
+    assert (code, said["error"]["code"]) == (REFUSED, "TARGET_IN_USE")
+    assert (tmp_path / "b" / "backup.db").read_bytes() == before
+    os.close(held)
+    assert say(capsys, "--home", home, "backup", tmp_path / "b")[0] == first[0]
+
+
+def test_nothing_is_restored_into_a_home_that_is_worked_in(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(capsys, "--home", home, "backup", tmp_path / "b")
+    (tmp_path / "new").mkdir()
+    with lock_home(tmp_path / "new"):
+        code, said = say(capsys, "--home", tmp_path / "new", "restore", tmp_path / "b")
+    assert (code, said["error"]["code"]) == (REFUSED, "HOME_IN_USE")
+    assert say(capsys, "--home", tmp_path / "new", "restore", tmp_path / "b")[0] == OK
+
+
+def test_what_killed_ones_left_is_removed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    backup, new = tmp_path / "b", tmp_path / "new"
+    for place, words in (
+        (backup, ("--home", home, "backup", backup)),
+        (new / "scratch", ("--home", new, "restore", backup)),
+    ):
+        say(capsys, *words)
+        with scratch_folder(place, "copy") as folder:
+            pass
+        folder.mkdir()  # nobody holds it
+        (folder / "backup.db").write_bytes(b"rows")
+        assert say(capsys, *words)[0] == OK
+        assert not folder.exists()

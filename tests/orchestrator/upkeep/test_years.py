@@ -45,7 +45,7 @@ def _prune(installation: Installation, rules: PruneRules = RULES, *, dry_run: bo
 
 def _look_at_store(installation: Installation) -> None:
     store = open_store(installation.settings)
-    copying.copy_blobs(installation.database, store, store, check=False, told=lambda _: None)
+    copying.copy_blobs(installation.database, store, store, installation.settings.home, False, lambda _: None)
 
 
 WORK: dict[str, Callable[[Installation], object]] = {
