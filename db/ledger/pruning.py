@@ -92,10 +92,11 @@ def prune_job(db: Database, job_id: int, rules: PruneRules, *, dry_run: bool) ->
 
 def prune_installation(db: Database, rules: PruneRules, *, dry_run: bool) -> PrunedRows:
     """Let go of rows that no job shows, or only count them, and fold counters that nobody has folded."""
-    of_old = Attempt.task_id.in_(select(Task.id).join(Job, Job.id == Task.job_id).where(_is_old(db, rules)))
+    # By attempt: a list of all old tasks would be made anew for every stretch.
+    of_old = select(Task.id).join(Job, Job.id == Task.job_id).where(Task.id == Attempt.task_id, _is_old(db, rules))
     told = (Delivery.state != DeliveryState.PENDING, Delivery.created_at < db.now - rules.older_than_seconds)
     count = PrunedRows(
-        attempts=_delete(db, Attempt, of_old, Attempt.outcome != Outcome.DONE, dry_run=dry_run),
+        attempts=_delete(db, Attempt, of_old.exists(), Attempt.outcome != Outcome.DONE, dry_run=dry_run),
         deliveries=_delete(db, Delivery, *told, dry_run=dry_run),
         sessions=_delete(db, BrowserSession, BrowserSession.expires_at < db.now, dry_run=dry_run),
     )

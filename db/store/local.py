@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from db.store.base import Moved
 from db.store.keys import check
 
 CHUNK_BYTES = 1 << 20
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+"""What a blob is called until it is whole."""
 ROTTEN = CODES["BLOB_MISSING"].remedy
 """What to do about a blob that is not what its record says: the same as about one that is gone."""
 
@@ -120,6 +123,12 @@ class LocalStore:
         with suppress(OSError):  # folders are left that hold more
             for folder in path.parents[: key.count("/")]:
                 folder.rmdir()
+
+    def remove_parts(self) -> None:
+        """Remove what writers left that were killed; nobody may be writing."""
+        for entry in _files(str(self.folder)):
+            if _PART.fullmatch(entry.name):
+                os.unlink(entry.path)
 
     def local_path(self, key: str) -> Path | None:
         """See :class:`db.store.base.Store`."""

@@ -85,8 +85,9 @@ def back_up(
             remedy="Name a new or empty folder, or one that an earlier backup was made in.",
         )  # fmt: skip
     (folder / BACKUP_STORE).mkdir(parents=True, exist_ok=True)
-    with _lock_backup(folder), _scratch(folder) as scratch:
-        report = _take_and_copy(db, store, scratch, LocalStore(folder / BACKUP_STORE), check, told)
+    target = LocalStore(folder / BACKUP_STORE)
+    with _lock_backup(folder), _scratch(folder, target) as scratch:
+        report = _take_and_copy(db, store, scratch, target, check, told)
         os.replace(scratch / BACKUP_FILE, folder / BACKUP_FILE)
     return report
 
@@ -126,8 +127,9 @@ def copy_installation(
     Raises:
         InputError: ``TARGET_IN_USE``; ``BLOB_MISSING`` where blobs cannot be copied, and then no row is.
     """
-    with _scratch(scratch) as folder:
-        report = _take_and_copy(db, store, folder, None if store.uri == target_store.uri else target_store, check, told)
+    other_store = None if store.uri == target_store.uri else target_store
+    with _scratch(scratch, other_store) as folder:
+        report = _take_and_copy(db, store, folder, other_store, check, told)
         if report.blobs.lacking:
             _refuse_lacking(report.blobs.lacking)
         put_rows(folder / BACKUP_FILE, target)
@@ -147,7 +149,7 @@ def restore(
             f"{str(folder)!r:.300} holds no backup", code="FILE_MISSING",
             remedy="Name the folder that `reelwright backup` wrote.",
         )  # fmt: skip
-    with _scratch(scratch) as temporary:
+    with scratch_folder(scratch, "restore") as temporary:
         rows = temporary / BACKUP_FILE
         _copy_file(folder / BACKUP_FILE, rows)
         with _open_file(rows) as backup:
@@ -309,9 +311,10 @@ def _lock_backup(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _scratch(place: Path) -> Iterator[Path]:
-    """Give a folder for temporary files; what copies left that were killed is removed."""
-    sweep(place)
+def _scratch(place: Path, target: Store | None) -> Iterator[Path]:
+    """Give a folder for temporary files; what copies left that were killed is removed, there and in the target."""
+    if sweep(place) and isinstance(target, LocalStore):
+        target.remove_parts()
     with scratch_folder(place, "copy") as folder:
         yield folder
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from db.errors import DiskFull
 
-_CACHE_KIB = 16_384
-
 
 class KnownKeys:
     """Keys, and a word for each. Opened by :func:`remember_keys`."""
@@ -37,7 +35,6 @@ def remember_keys() -> Iterator[KnownKeys]:
     # Without a name it is a file that nobody else sees, and that is gone with whoever has it open.
     file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     try:
-        file.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         file.execute("PRAGMA journal_mode = OFF")
         file.execute("PRAGMA synchronous = OFF")
         file.execute("CREATE TABLE known (key TEXT PRIMARY KEY, word TEXT) WITHOUT ROWID")

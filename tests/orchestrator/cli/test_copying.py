@@ -151,14 +151,17 @@ def test_nothing_is_restored_into_a_home_that_is_worked_in(
 
 def test_what_killed_ones_left_is_removed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     backup, new = tmp_path / "b", tmp_path / "new"
-    for place, words in (
-        (backup, ("--home", home, "backup", backup)),
-        (new / "scratch", ("--home", new, "restore", backup)),
+    for place, store, words in (
+        (backup, backup / "store", ("--home", home, "backup", backup)),
+        (new / "scratch", new / "store", ("--home", new, "restore", backup)),
     ):
         say(capsys, *words)
         with scratch_folder(place, "copy") as folder:
             pass
         folder.mkdir()  # nobody holds it
         (folder / "backup.db").write_bytes(b"rows")
+        part = store / "jobs" / ".0123456789abcdef.part"
+        part.write_bytes(b"half a bl")
         assert say(capsys, *words)[0] == OK
         assert not folder.exists()
+        assert not part.exists()

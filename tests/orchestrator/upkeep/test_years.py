@@ -117,6 +117,17 @@ def test_a_round_costs_the_same_beside_many_finished_tasks(tmp_path: Path, work:
     assert counts[1] < 1.1 * counts[0] + 100
 
 
+def test_looking_for_vain_attempts_takes_so_much_for_each(
+    sizes: dict[int, Installation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 20)
+    small, large = (
+        count_instructions(each.database, partial(ledger.prune_installation, each.database, RULES, dry_run=True))
+        for each in sizes.values()
+    )
+    assert large < 1.5 * small * LARGE / SMALL
+
+
 def test_pruning_goes_in_steps_that_hold_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "ITEMS_AT_ONCE", 50)
     monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 50)
