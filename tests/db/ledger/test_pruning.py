@@ -48,11 +48,11 @@ def test_attempts_that_came_to_nothing_go_and_others_stay(database: Database) ->
     young = PruneRules(60.0)
     assert ledger.prune_installation(database, young, dry_run=False) == PrunedRows()
     for dry_run in (True, False):
-        assert ledger.prune_installation(database, NOW, dry_run=dry_run) == PrunedRows(attempts=1)
+        assert ledger.prune_installation(desk.later(1).db, NOW, dry_run=dry_run) == PrunedRows(attempts=1)
     assert _outcomes(database) == ["done", "done"]
     desk.submit([still(0)], key="o")
     ledger.release(database, desk.next_lease())
-    assert ledger.prune_installation(database, NOW, dry_run=False) == PrunedRows()
+    assert ledger.prune_installation(desk.later(1).db, NOW, dry_run=False) == PrunedRows()
 
 
 def test_of_earlier_generations_the_outputs_go_and_what_is_said_stays(database: Database) -> None:
@@ -78,7 +78,7 @@ def test_a_job_that_is_not_over_is_left_alone(database: Database) -> None:
     assert _prune(database, job_id, PruneRules(0.0, keep_latest_generation=True)) == PrunedRows()
     assert ledger.jobs_to_prune(database, NOW) == ()
     _finish(desk, "third")
-    assert ledger.jobs_to_prune(database, NOW) == (job_id,)
+    assert ledger.jobs_to_prune(desk.later(1).db, NOW) == (job_id,)
     assert ledger.jobs_to_prune(database, PruneRules(60.0)) == ()
     assert ledger.jobs_to_prune(desk.later(61).db, PruneRules(60.0)) == (job_id,)
     assert ledger.jobs_to_prune(database, PruneRules(0.0, states=("cancelled",))) == ()  # type: ignore[arg-type]
@@ -99,9 +99,8 @@ def test_messages_that_were_delivered_and_sessions_that_ran_out_go(database: Dat
             session = {"sha256": str(number), "name": "n", "role": "viewer", "created_at": 0.0, "expires_at": until}
             connection.execute(insert(BrowserSession).values(session))
     for dry_run in (True, False):
-        assert ledger.prune_installation(database, NOW, dry_run=dry_run) == PrunedRows(
-            attempts=1, deliveries=2, sessions=1
-        )
+        went = ledger.prune_installation(desk.later(1).db, NOW, dry_run=dry_run)
+        assert went == PrunedRows(attempts=1, deliveries=2, sessions=1)
     with database.read() as connection:
         assert list(connection.scalars(select(Delivery.state))) == ["pending"]
         assert connection.scalar(select(func.count()).select_from(CounterDelta)) == 0

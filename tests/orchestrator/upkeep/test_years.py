@@ -24,12 +24,12 @@ from orchestrator.upkeep.pruning import prune, rooms
 from tests.support.effort import count_instructions
 
 RULES = PruneRules(0.0, keep_latest_generation=True)
-SMALL, LARGE = 200, 1_000
+SMALL, LARGE = 200, 1_600
 
 
 @pytest.fixture(scope="module")
 def sizes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Installation]]:
-    """Two installations after years, of which one had five times as much to do."""
+    """Two installations after years, of which one had eight times as much to do."""
     with ExitStack() as stack:
         made = {}
         for items in (SMALL, LARGE):
@@ -61,23 +61,27 @@ def test_memory_does_not_grow_with_what_there_is(
 ) -> None:
     monkeypatch.setattr(needed, "ROWS_AT_ONCE", 20)
     monkeypatch.setattr(pruning, "ITEMS_AT_ONCE", 20)
-    peaks = {items: _peak_bytes(partial(WORK[name], installation)) for items, installation in sizes.items()}
+    peaks = {items: _peak_bytes(installation, WORK[name]) for items, installation in sizes.items()}
     assert peaks[LARGE] - peaks[SMALL] < 60 * (LARGE - SMALL)
 
 
-def _peak_bytes(work: Callable[[], object]) -> int:
-    work()  # what is loaded and prepared once is no part of it
-    thresholds = gc.get_threshold()
+def _peak_bytes(installation: Installation, work: Callable[[Installation], object]) -> int:
+    """Return what ``work`` takes, without what is prepared once, and without what waits to be collected."""
+    work(installation)
     gc.freeze()
-    gc.set_threshold(200, 1, 1)  # what waits to be collected is none either
+    event.listen(installation.database.engine, "commit", _collect)
     tracemalloc.start()
     try:
-        work()
+        work(installation)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-        gc.set_threshold(*thresholds)
+        event.remove(installation.database.engine, "commit", _collect)
         gc.unfreeze()
+
+
+def _collect(_: Connection) -> None:
+    gc.collect()
 
 
 def test_a_job_is_pruned_without_looking_at_others(sizes: dict[int, Installation]) -> None:
