@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 def test_what_a_course_teaches_is_learnt(network: str, tmp_path: Path) -> None:
     found = photos.open_photos(album.folder(tmp_path / "photos", 6, height=144, width=144))
     losses: list[float] = []
-    plan = TrainingPlan(steps=24, batch=4, rate=2e-3, look_every=1000, looked_at=1, save_every=1000)
+    plan = TrainingPlan(steps=12, batch=2, rate=2e-3, look_every=1000, looked_at=1, save_every=1000)
     course = tasks.training_task(network)
     run = Trainer(
         course,
