@@ -171,6 +171,11 @@ class Recipe(BaseModel):
         return known if len(known) == len(radii) else None
 
     @property
+    def needs_weights(self) -> bool:
+        """Whether any step runs a network."""
+        return any(step.cards() for step in self.steps)
+
+    @property
     def reel_needs(self) -> frozenset[str]:
         """What must be known of a whole reel first: kinds of ``workers.profiles``; a window in time implies cuts."""
         needs: set[str] = set()

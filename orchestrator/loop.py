@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -170,12 +170,12 @@ class Loop:
 
     def _plan_reels(self) -> int:
         views = ledger.due_reels(self.database, refuse=self._fail_reel)
-        signature = plan.choose_signature(ledger.slots(self.database, self.settings.lease_seconds)) if views else None
-        return sum(self._plan_reel(view, signature) for view in views)
+        kinds = ledger.worker_kinds(self.database, self.settings.lease_seconds) if views else ()
+        return sum(self._plan_reel(view, kinds) for view in views)
 
-    def _plan_reel(self, view: ledger.ReelView, signature: str | None) -> bool:
+    def _plan_reel(self, view: ledger.ReelView, kinds: Sequence[ledger.WorkerKind]) -> bool:
         try:
-            next_plan = plan.next_tasks(view, self.settings, signature)
+            next_plan = plan.next_tasks(view, self.settings, plan.choose_signature(kinds, view.item.recipe))
         except Exception as error:  # whatever a row holds costs its own reel, and not the loop
             message = f"The row of item {view.item.id} cannot be planned by: {type(error).__name__}: {error}"
             self._fail_reel(view.item.id, InputError(message[:500], code="RECORD_UNREADABLE"))

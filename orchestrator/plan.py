@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from db.ledger import NewTask, ReelPlan, ReelView
+from db.ledger import NewTask, ReelPlan, ReelView, WorkerKind
 from db.recipe import Recipe
 from db.records import BLOCK_FRAMES
 from db.settings import Settings
@@ -88,6 +89,11 @@ def handles(recipe: Recipe, batch_frames: int) -> int:
     return sum(-(-radius // batch_frames) * batch_frames for radius in radii)
 
 
-def choose_signature(slots: dict[str, int]) -> str | None:
-    """The compute signature that most live workers share; the smaller name among equals, so that all choose alike."""
-    return min(slots, key=lambda name: (-slots[name], name)) if slots else None
+def choose_signature(kinds: Sequence[WorkerKind], recipe: Recipe) -> str | None:
+    """The compute signature that a reel is bound to; the smaller name among equals, so that all choose alike.
+
+    That which most live workers share; where a network is run, one of those on accelerators, if there are any: a few
+    of them are sooner done than many cores.
+    """
+    suits = [kind for kind in kinds if kind.accelerated] if recipe.needs_weights else []
+    return min(((-kind.count, kind.signature) for kind in suits or kinds), default=(0, None))[1]

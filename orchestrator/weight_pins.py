@@ -25,25 +25,20 @@ from db.store import open_store
 from db.store.base import Store
 
 
-def needs_weights(recipe: Recipe) -> bool:
-    """Whether any step runs with weights."""
-    return any(step.cards() for step in recipe.steps)
-
-
 def pin_weights(recipe: Recipe, registered: Mapping[str, WeightsRow]) -> Recipe:
     """Return the recipe with the files of all weights that its steps need.
 
     Raises:
         RecipeError: ``MODEL_MISSING`` when some are not registered.
     """
-    if not needs_weights(recipe):
+    if not recipe.needs_weights:
         return recipe
     return recipe.model_copy(update={"steps": tuple(_pin_step(step, registered, recipe.name) for step in recipe.steps)})
 
 
 def available_weights(recipe: Recipe, database: Database) -> dict[str, WeightsRow]:
     """Return what is shipped or registered; nothing is asked where the recipe needs nothing."""
-    return progress.weights_at_hand(database) if needs_weights(recipe) else {}
+    return progress.weights_at_hand(database) if recipe.needs_weights else {}
 
 
 class Deposits:

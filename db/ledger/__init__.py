@@ -93,7 +93,14 @@ from db.ledger.webhooks import (
     switch_webhook,
 )
 from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_in_use
-from db.ledger.worker_registry import WorkerIdentity, register_worker, sign_off_worker, slots
+from db.ledger.worker_registry import (
+    WorkerIdentity,
+    WorkerKind,
+    register_worker,
+    sign_off_worker,
+    slots,
+    worker_kinds,
+)
 from db.selection import Selection
 
 __all__ = [
@@ -124,6 +131,7 @@ __all__ = [
     "StudyVariant",
     "TableSum",
     "WorkerIdentity",
+    "WorkerKind",
     "add_lines",
     "add_tasks",
     "add_token",
@@ -208,4 +216,5 @@ __all__ = [
     "vote",
     "waiting_trial",
     "weights_in_use",
+    "worker_kinds",
 ]  # fmt: skip

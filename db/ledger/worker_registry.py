@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
 
 from db.session import Database
 from db.states import WorkerState
@@ -55,6 +55,29 @@ def leave(connection: Connection, boot_id: str) -> None:
     )
 
 
+@dataclass(frozen=True)
+class WorkerKind:
+    """Live workers that give the same bits."""
+
+    signature: str
+    count: int
+    accelerated: bool
+    """Whether they compute on anything but a processor's cores."""
+
+
+def worker_kinds(db: Database, lease_seconds: float) -> tuple[WorkerKind, ...]:
+    """Return the kinds of live workers, in the order of their signatures."""
+    on_cores = func.min(case((Worker.device == "cpu", 1), else_=0))
+    with db.read() as connection:
+        rows = connection.execute(
+            select(Worker.signature, func.count(), on_cores)
+            .where(*_live(db, lease_seconds))
+            .group_by(Worker.signature)
+            .order_by(Worker.signature)
+        )
+        return tuple(WorkerKind(signature, count, not cores) for signature, count, cores in rows)
+
+
 def slots(db: Database, lease_seconds: float) -> dict[str, int]:
     """Count live workers by compute signature."""
     with db.read() as connection:
@@ -64,8 +87,10 @@ def slots(db: Database, lease_seconds: float) -> dict[str, int]:
 def live_slots(db: Database, connection: Connection, lease_seconds: float) -> dict[str, int]:
     """Count live workers by compute signature, inside a transaction."""
     rows = connection.execute(
-        select(Worker.signature, func.count())
-        .where(Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - lease_seconds)
-        .group_by(Worker.signature)
+        select(Worker.signature, func.count()).where(*_live(db, lease_seconds)).group_by(Worker.signature)
     )
     return dict(rows.all())
+
+
+def _live(db: Database, lease_seconds: float) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - lease_seconds

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.ledger import NewTask, ReelView
+from db.ledger import NewTask, ReelView, WorkerKind
 from db.recipe import Recipe, parse
 from db.records import ItemView, ReelFacts, Source
 from db.settings import Settings
@@ -107,9 +107,27 @@ def test_a_step_of_no_strength_needs_no_profile() -> None:
     assert not parse("- deflicker: {strength: 0}", "r").reel_needs
 
 
-def test_the_commonest_signature_is_chosen() -> None:
-    assert plan.choose_signature({"b": 2, "a": 2, "c": 1}) == "a"
-    assert plan.choose_signature({}) is None
+CORES = (WorkerKind("b", 8, accelerated=False), WorkerKind("c", 1, accelerated=False))
+GPUS = (WorkerKind("d", 1, accelerated=True), WorkerKind("e", 2, accelerated=True))
+NETWORK = parse("- denoise: {method: network}", "network")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "recipe", "signature"),
+    [
+        ((), PLAIN, None),
+        ((), NETWORK, None),
+        ((*CORES, WorkerKind("a", 8, accelerated=False)), PLAIN, "a"),
+        ((*CORES, *GPUS), PLAIN, "b"),
+        ((*CORES, *GPUS), NETWORK, "e"),
+        (CORES, NETWORK, "b"),
+        (GPUS, PLAIN, "e"),
+    ],
+)
+def test_a_reel_goes_to_the_most_workers_and_with_a_network_to_those_on_gpus(
+    kinds: tuple[WorkerKind, ...], recipe: Recipe, signature: str | None
+) -> None:
+    assert plan.choose_signature(kinds, recipe) == signature
 
 
 @pytest.mark.parametrize("segment_frames", [8, 64, 1000])
