@@ -12,9 +12,11 @@ import pytest
 
 from db import ledger, progress
 from db.errors import InputError
+from db.ledger import PruneRules
 from db.store.local import LocalStore
 from orchestrator.upkeep import copying
 from orchestrator.upkeep.copying import BACKUP_FILE, BACKUP_STORE, CopyReport
+from orchestrator.upkeep.pruning import prune
 from tests.journeys.house import House, embedded, film, photo, restored_in
 from tests.support.servers import wait_until
 
@@ -99,12 +101,15 @@ def test_a_backup_of_unfinished_work_goes_on_elsewhere_to_the_same_bits(
         assert sum(task.attempt > 1 for task in other.tasks(kind="restore")) <= 1
 
 
-def test_a_backup_while_workers_work_holds_everything_that_it_names(house: House, tmp_path: Path) -> None:
+def test_a_backup_while_workers_work_and_others_prune_holds_everything_that_it_names(
+    house: House, tmp_path: Path
+) -> None:
     house.lead()
     house.hire(2)
     job_id = house.submit({"reel": film(tmp_path / "reel.mkv", 64)}, RECIPE)
     folder, rounds = tmp_path / "backup", 0
     while progress.job(house.database, job_id).state != "done":
+        prune(house.database, house.store, house.settings.logs, PruneRules(0.0), dry_run=False)
         assert copying.back_up(house.database, house.store, folder).blobs.lacking == {}
         rounds += 1
     assert rounds > 0
