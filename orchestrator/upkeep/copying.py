@@ -77,7 +77,8 @@ def back_up(
         told: See :data:`Told`.
 
     Raises:
-        InputError: ``PATH_UNUSABLE`` where the folder holds other things.
+        InputError: ``PATH_UNUSABLE`` where the folder holds other things; ``TARGET_IN_USE`` where another backup is
+            being made in it.
     """
     if folder.exists() and any(folder.iterdir()) and not _holds_backup(folder):
         raise InputError(
