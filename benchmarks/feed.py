@@ -34,6 +34,7 @@ from db.records import Assignment, ItemView, Part, Source, TaskResult
 from db.settings import Settings
 from db.states import ItemKind, TaskKind
 from db.store import open_store
+from orchestrator.processes.shares import worker_memory_mb
 from workers import device, malloc
 from workers.frames import Clip
 from workers.media import planes, reel
@@ -225,7 +226,7 @@ def watch_threads() -> Iterator[dict[str, int]]:
 
 
 def measure(part: str, film: Path, threads: int) -> dict[str, float]:
-    malloc.keep_buffers()
+    malloc.keep_buffers(worker_memory_mb(Settings()) * 10**6)
     device.make_deterministic("cpu")
     register_stage()
     with tempfile.TemporaryDirectory() as home:

@@ -36,6 +36,7 @@ from db.catalog.weights import card
 from db.recipe import Pin, PinnedFile, Recipe, parse
 from db.settings import Settings
 from db.store import open_store
+from orchestrator.processes.shares import worker_memory_mb
 from workers import device, malloc, models
 from workers.models.checkpoints import registered
 
@@ -140,7 +141,7 @@ def main() -> int:
         )
         return 2
     sizes, machine = SHORT if options.short else WHOLE, Machine(options.device, time.monotonic())
-    malloc.keep_buffers()
+    malloc.keep_buffers(worker_memory_mb(Settings()) * 10**6)
     device.make_deterministic(machine.name)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory(prefix="bench-gpu-") as folder:

@@ -20,7 +20,7 @@ PLUGIN = str(Path(__file__).parent / "support" / "plugin")
 sys.path.insert(0, PLUGIN)
 # Processes that tests start run this checkout's code, wherever the package is installed from.
 os.environ["PYTHONPATH"] = os.pathsep.join([PLUGIN, str(Path(__file__).parents[1])])
-# Nor does each compile it anew, whatever the surroundings say: that takes a quarter of a short command.
+# Nor does each compile it anew, whatever the surroundings say.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that; tests interrupt commands.

@@ -31,7 +31,7 @@ def main() -> int:
         settings = settings_module.load()
         log_to(sys.stderr, settings.log_level, libraries=True)
         memory.keep_to_limit(settings)
-        malloc.keep_buffers()
+        malloc.keep_buffers(settings.worker_memory_mb * 10**6)
         if command in _LINE_BY_LINE or command in _SINGLE_ORDER:
             _reserve_stdout()
         if command in _LINE_BY_LINE:
