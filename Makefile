@@ -32,7 +32,7 @@ test-shared: setup ## Run the tests that need the shared media folder
 	$(BIN)/pytest -m shared
 
 # As root, with debootstrap and buildah; tests/images/workshop.py names the variables.
-test-images: setup ## Build the images without Docker, and restore in them: 20 minutes, 35 GB
+test-images: setup ## Build the images without Docker, and restore in them: 10 to 20 minutes, 35 GB
 	$(BIN)/pytest -m images tests/images
 
 chaos: setup ## Restore for MINUTES (60) while everything that may go wrong does
