@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from db.ledger.sharing import held_tasks, share_of, stored_bytes
+from db.selection import lives
 from db.session import Database
 from db.settings import TenantShare
-from db.states import JOB_OVER, TaskState, WorkerState
+from db.states import JOB_OVER, TaskState
 from db.tables import COUNTERS, Attempt, CounterDelta, Delivery, Item, Job, JobProgress, Task, Worker
 
 LIVE = (TaskState.WAITING, TaskState.READY, TaskState.QUEUED, TaskState.RUNNING)
@@ -65,7 +66,6 @@ def figures(db: Database, lease_seconds: float) -> InstallationSums:
     """Return the sums as they are now; workers count as live for a lease after their last beat."""
     with db.read() as connection:
         counts = _Counts(connection)
-        live = (Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - lease_seconds)
         oldest = connection.scalar(select(db.now - func.min(Task.queued_at)).where(Task.state == TaskState.QUEUED))
         newest = select(Attempt.outcome).order_by(Attempt.id.desc()).limit(RECENT_ATTEMPTS).subquery()
         return InstallationSums(
@@ -73,7 +73,7 @@ def figures(db: Database, lease_seconds: float) -> InstallationSums:
             counters=_counters(connection),
             tasks=counts.live_tasks(),
             oldest_ready_seconds=max(0.0, float(oldest or 0)),
-            workers=counts.by_two(Worker.device, Worker.signature, *live),
+            workers=counts.by_two(Worker.device, Worker.signature, lives(db.now, lease_seconds)),
             recent_attempts=counts.by(newest.c.outcome),
             failures=counts.by(Item.error_code, Item.error_code.is_not(None)),
             deliveries=counts.by(Delivery.state),

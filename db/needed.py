@@ -84,11 +84,11 @@ def needs(
                 yield Need(Use.STUDIES, key, "", -1, f"trial {number}'s picture")
 
 
-def live_folders(connection: Connection, job_id: int | None = None) -> Iterator[str]:
+def live_folders(connection: Connection) -> Iterator[str]:
     """Yield where the blobs lie of items that somebody works on or will: any there may be needed soon."""
     live = select(Item.job_id, Item.id).where(Item.state.in_(ITEM_LIVE))
     streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
-    with streaming.execute(live if job_id is None else live.where(Item.job_id == job_id)) as rows:
+    with streaming.execute(live) as rows:
         for row in rows:
             yield item_folder(row.job_id, row.id)
 

@@ -16,9 +16,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 from db.bounds import ScoreBound
 from db.errors import InputError
 from db.progress import ItemRow, JobRow, item_row, job_row
-from db.selection import Selection, score_condition
+from db.selection import Selection, lives, score_condition
 from db.session import Database
-from db.states import TaskState, WorkerState
+from db.states import TaskState
 from db.tables import Item, ItemScore, Job, Task, Worker
 
 WINDOW = 12_000
@@ -76,9 +76,7 @@ def tasks_in_hand(db: Database) -> tuple[TaskInHand, ...]:
 
 def stranded_tasks(db: Database, silent_seconds: float) -> dict[str, int]:
     """Return how many tasks wait for a compute signature that no worker has shown for so long, by signature."""
-    shown = select(Worker.signature).where(
-        Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - silent_seconds
-    )
+    shown = select(Worker.signature).where(lives(db.now, silent_seconds))
     waits = Task.state.in_((TaskState.READY, TaskState.QUEUED))
     statement = select(Task.signature, func.count()).where(waits, Task.signature.is_not(None))
     statement = statement.where(Task.signature.not_in(shown)).group_by(Task.signature).order_by(Task.signature)

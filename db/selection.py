@@ -1,4 +1,7 @@
-"""Which items are meant: the one form of "all that match", for pages that show them and for what is done to them."""
+"""Which items are meant: the one form of "all that match", for pages that show them and for what is done to them.
+
+And what a statement asks for that several rooms ask alike: the newest result, workers that live.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from db.bounds import ScoreBound
-from db.states import ITEM_OVER, ItemState
-from db.tables import Item, ItemScore, Result
+from db.states import ITEM_OVER, ItemState, WorkerState
+from db.tables import Item, ItemScore, Result, Worker
 
 _OTHER = aliased(Result)
 
@@ -66,3 +69,8 @@ def newest_generation(item_id: InstrumentedAttribute[int]) -> ScalarSelect[int]:
     An index leads there, item by item. A list of all items' newest would be made for every page of one job.
     """
     return select(func.max(_OTHER.generation)).where(_OTHER.item_id == item_id).scalar_subquery()
+
+
+def lives(now: ColumnElement[float], silent_seconds: float) -> ColumnElement[bool]:
+    """Return that a worker lives: it has not left, and has beaten within so many seconds before ``now``."""
+    return (Worker.state == WorkerState.LIVE) & (Worker.heartbeat_at > now - silent_seconds)

@@ -15,8 +15,9 @@ from db.ledger.fencing import CHUNK, cancel_tasks, lock_tasks, prefix_of
 from db.ledger.maintenance import add_sweep
 from db.queues import FINISH, restore_queue
 from db.records import ItemView, read_word
+from db.selection import lives
 from db.session import Database
-from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState, WorkerState
+from db.states import TASK_LIVE, ItemState, JobState, TaskKind, TaskState
 from db.tables import Item, Job, Task, Worker
 
 _BOUND = frozenset({TaskKind.INSPECT, TaskKind.RESTORE, TaskKind.READ_BACK})
@@ -179,7 +180,7 @@ def replan_stranded(db: Database, wait_seconds: float) -> int:
     back as they were.
     """
     recent = select(Worker.signature).where(Worker.heartbeat_at > db.now - wait_seconds)
-    live = select(Worker.signature).where(Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - wait_seconds)
+    live = select(Worker.signature).where(lives(db.now, wait_seconds))
     missing = select(Worker.signature).where(Worker.signature.not_in(recent)).distinct()
     with db.write() as connection:
         queues = [restore_queue(signature) for signature in connection.scalars(missing)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
+from db.selection import lives
 from db.session import Database
 from db.states import WorkerState
 from db.tables import Worker
@@ -71,7 +72,7 @@ def worker_kinds(db: Database, lease_seconds: float) -> tuple[WorkerKind, ...]:
     with db.read() as connection:
         rows = connection.execute(
             select(Worker.signature, func.count(), on_cores)
-            .where(*_live(db, lease_seconds))
+            .where(lives(db.now, lease_seconds))
             .group_by(Worker.signature)
             .order_by(Worker.signature)
         )
@@ -87,10 +88,6 @@ def slots(db: Database, lease_seconds: float) -> dict[str, int]:
 def live_slots(db: Database, connection: Connection, lease_seconds: float) -> dict[str, int]:
     """Count live workers by compute signature, inside a transaction."""
     rows = connection.execute(
-        select(Worker.signature, func.count()).where(*_live(db, lease_seconds)).group_by(Worker.signature)
+        select(Worker.signature, func.count()).where(lives(db.now, lease_seconds)).group_by(Worker.signature)
     )
     return dict(rows.all())
-
-
-def _live(db: Database, lease_seconds: float) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return Worker.state == WorkerState.LIVE, Worker.heartbeat_at > db.now - lease_seconds
