@@ -23,27 +23,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.feed import House, restore_all
+from benchmarks.feed import CELL_FRAMES, House, restore_all
 from benchmarks.jobs import Film, make_film
 from benchmarks.models import NETWORKS, settle_spectral_norms
-from benchmarks.rows import ResultRow, missed, table
+from benchmarks.rows import ResultRow, at_most, missed, table
 from db.catalog.weights import card
 from db.recipe import Pin, PinnedFile, Recipe, parse
 from db.settings import Settings
 from db.store import open_store
 from orchestrator.processes.shares import worker_memory_mb
 from workers import device, malloc, models
+from workers.background import ALONE
+from workers.media import reel
 from workers.models.checkpoints import registered
+from workers.tasks.frame_ends import CoreEnds, DeviceEnds
 
 MOST_SECONDS = 540.0
 """After so long nothing new is begun."""
 SAME = 1e-3
 """How far apart, of the largest number, two devices may be in float32: sums are taken in another order."""
+DARKER = 0.75
 _LOOK_SECONDS = 0.002
 
 
@@ -61,6 +66,7 @@ class Sizes:
     backend: str
     """Of ``torch.compile``."""
     film: Film
+    colored: Film
     colorizer: str
     input_size: int
 
@@ -68,11 +74,13 @@ class Sizes:
 WHOLE = Sizes(
     tuple(NETWORKS), ("reelwright-denoise", "reelwright-upscale-x2", "dncnn", "dctlsa-x2"),
     {"ddcolor-large": 512, "ddcolor-tiny": 512, "dctlsa-x2": 256}, (1, 2, 4, 8, 16, 32, 64), 10, 8192, "inductor",
-    Film("1080p", (1080, 1920), "gray", "ffv1", 256), "ddcolor-large", 512,
+    Film("1080p", (1080, 1920), "gray", "ffv1", 256), Film("1080p 4:2:0", (1080, 1920), "yuv420p", "libx264", 64),
+    "ddcolor-large", 512,
 )  # fmt: skip
 SHORT = Sizes(
     ("ddcolor-tiny",), ("reelwright-upscale-x2",), {"reelwright-upscale-x2": 32}, (1, 2), 1, 64, "eager",
-    Film("tiny", (48, 64), "gray", "ffv1", 16), "ddcolor-tiny", 64,
+    Film("tiny", (48, 64), "gray", "ffv1", 16), Film("tiny 4:2:0", (48, 64), "yuv420p", "libx264", 16),
+    "ddcolor-tiny", 64,
 )  # fmt: skip
 
 
@@ -147,7 +155,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-gpu-") as folder:
         rows = []
         # What a compiler may take too long for, or fail at, comes last.
-        for part in (parity_rows(machine, sizes), reel_rows(machine, sizes, Path(folder)), cost_rows(machine, sizes)):
+        parts = (
+            parity_rows(machine, sizes),
+            ends_rows(machine, sizes, Path(folder)),
+            reel_rows(machine, sizes, Path(folder)),
+            cost_rows(machine, sizes),
+        )
+        for part in parts:
             for row in part:
                 print(f"… {row.what}: {row.measured}", file=sys.stderr, flush=True)
                 rows.append(row)
@@ -262,6 +276,25 @@ def first_tensor(output: Any) -> Tensor:
 
 
 # -- a reel
+
+
+def ends_rows(machine: Machine, sizes: Sizes, folder: Path) -> Iterator[ResultRow]:
+    """Compare samples and scores that the device makes of frames, darkened a little, with those of the cores."""
+    for film in (sizes.film, sizes.colored):
+        house = House(folder / f"ends-{film.codec}", make_film(folder, film), parse("recipe: []", "gpu"), 1)
+        source = reel.open_reel(house.item, house.bench())
+        finished = []
+        for kind, where in ((CoreEnds, "cpu"), (DeviceEnds, machine.name)):
+            ends = kind(source, source.layout, False, where)
+            cell = next(ends.cells((0, CELL_FRAMES), CELL_FRAMES, ALONE, lambda: None))
+            finished.append([end(frame * DARKER) for end, frame in zip(cell.finish, cell.frames, strict=True)])
+        unlike, apart = 0, 0.0
+        for one, other in zip(*finished, strict=True):
+            unlike += sum(np.count_nonzero(a != b) for a, b in zip(one.samples, other.samples, strict=True))
+            apart = max(apart, *(abs(one.scores[name] - other.scores[name]) for name in one.scores))
+        what = f"{film.name} film, made on the device"
+        yield at_most(f"{what}: samples unlike those of the cores", unlike, 0)
+        yield ResultRow(f"{what}: furthest score", f"{apart:.0e}", f"≤ {SAME:.0e}", apart <= SAME)
 
 
 def reel_rows(machine: Machine, sizes: Sizes, folder: Path) -> Iterator[ResultRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import rows
+from benchmarks import jobs, rows
 from benchmarks.__main__ import NAMES, SHORT, main, read_arguments, report
 
 MET, MISSED = rows.at_least("quick enough", 2, 1), rows.at_most("memory of it", 20, 16, " MB")
@@ -66,6 +67,16 @@ def test_what_is_measured_on_a_gpu_runs_on_a_cpu() -> None:
     for what in ("furthest from the CPU", "share of peak", "compiled ÷ eager", "colorize with", "upscale with"):
         assert what in told
     assert all(row[-1] in {"yes |", "– |"} and "not measured" not in row[1] for row in rows)
+
+
+def test_a_stand_in_for_a_device_is_fed(tmp_path: Path) -> None:
+    path = jobs.make_film(tmp_path, jobs.Film("tiny", (180, 240), "yuv420p", "libx264", 16))
+    for part in ("house", "codecs"):
+        done = run_module("benchmarks.feed", part, str(path), "2")
+        assert done.returncode == 0, done.stderr
+        figures = json.loads(done.stdout)
+        assert 0 < figures["busiest"] <= figures["cpu"]
+        assert figures["wall"] > 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

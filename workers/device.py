@@ -67,6 +67,12 @@ def upload(array: NDArray[Any], device: str) -> torch.Tensor:
     return there
 
 
+def download(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return a tensor as an array in main memory, which it shares where it lies there already."""
+    array: NDArray[Any] = tensor.cpu().numpy()
+    return array
+
+
 def versions() -> dict[str, str]:
     """Return the installed release of every library that can change a bit of the output."""
     # torch's own version also names the build, and builds differ in their kernels.

@@ -80,14 +80,14 @@ class Layout:
 
 def to_picture(planes: Planes, layout: Layout) -> Picture:
     """Turn samples into a ``(C, H, W)`` picture; chroma is enlarged bilinearly by its siting."""
-    low, span = _luma_scale(layout)
+    low, span = luma_scale(layout)
     out = np.empty((layout.channels, *planes[0].shape), np.float32)
     if layout.model != "yuv":
         for channel, plane in zip(out, planes, strict=True):
             _to_display(plane, low, span, layout, channel)
         return out
     blue, red = (_upsample_chroma(plane, layout, out.shape[1:]) for plane in planes[1:])
-    middle, chroma_span = _chroma_scale(layout)
+    middle, chroma_span = chroma_scale(layout)
     for chroma in (blue, red):
         chroma -= middle
         chroma /= chroma_span
@@ -101,14 +101,14 @@ def to_planes(picture: Picture, layout: Layout) -> Planes:
     A chroma sample that lies between luma samples is the mean of those that it stands for; one that lies on a luma
     column is weighted as a triangle over the columns around it (1, 2, 1 where chroma has half the width).
     """
-    low, span = _luma_scale(layout)
+    low, span = luma_scale(layout)
     picture = transfer.from_display(picture, layout.transfer)
     if layout.floating:
         return tuple(_to_float_samples(channel, layout) for channel in picture)
     if layout.model != "yuv":
         return tuple(_quantize(channel, low, span, layout) for channel in picture)
     luma, *chroma = _split_luma(picture, layout)
-    middle, chroma_span = _chroma_scale(layout)
+    middle, chroma_span = chroma_scale(layout)
     thin = (_thin_chroma(difference, layout) for difference in chroma)
     return _quantize(luma, low, span, layout), *(_quantize(plane, middle, chroma_span, layout) for plane in thin)
 
@@ -127,10 +127,10 @@ def change_planes(planes: Planes, before: Picture, after: Picture, layout: Layou
         layout: Of the samples; ``yuv``.
     """
     old, new = (_split_luma(transfer.from_display(side, layout.transfer), layout) for side in (before, after))
-    low, span = _luma_scale(layout)
+    low, span = luma_scale(layout)
     same = (before == after).all(axis=0)
     luma = np.where(same, planes[0], _quantize(new[0], low, span, layout))
-    _, chroma_span = _chroma_scale(layout)
+    _, chroma_span = chroma_scale(layout)
     moved = (_thin_chroma(to - from_, layout) for from_, to in zip(old[1:], new[1:], strict=True))
     chroma = (_quantize_sum(plane, move, chroma_span, layout) for plane, move in zip(planes[1:], moved, strict=True))
     return luma, *chroma
@@ -201,7 +201,8 @@ def _powers(place: NDArray[np.float64]) -> NDArray[np.float64]:
     return powers
 
 
-def _luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
+def luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
+    """Return the sample of black, and by how much that of white lies above it; of grey, of R, G and B, and of luma."""
     if layout.floating:
         return np.float32(0), np.float32(1)
     if layout.full_range:
@@ -210,7 +211,8 @@ def _luma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
     return np.float32(16 * unit), np.float32(219 * unit)
 
 
-def _chroma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
+def chroma_scale(layout: Layout) -> tuple[np.float32, np.float32]:
+    """Return the chroma sample of grey, and how many samples a colour difference of 1 is."""
     middle = np.float32(2 ** (layout.depth_bits - 1))
     span = 2**layout.depth_bits - 1 if layout.full_range else 224 * 2 ** (layout.depth_bits - 8)
     return middle, np.float32(span)
@@ -283,14 +285,20 @@ def _thin_chroma(values: Picture, layout: Layout) -> Picture:
     return _thin_axis(_thin_axis(values, 1, across, layout.centered), 0, down, True)
 
 
+def thinning_weights(factor: int, centered: bool) -> tuple[int, list[float]]:
+    """Return the weights of the samples that become one, and how far the first lies from ``factor`` times its place."""
+    if centered:
+        return 0, [1.0] * factor
+    return 1 - factor, [float(factor - abs(at)) for at in range(1 - factor, factor)]
+
+
 def _thin_axis(values: Picture, axis: int, factor: int, centered: bool) -> Picture:
     """Make one axis ``factor`` times shorter, edge samples held beyond the edge."""
     if factor == 1:
         return values
     length = values.shape[axis]
     count = -(-length // factor)
-    weights = [1.0] * factor if centered else [float(factor - abs(at)) for at in range(1 - factor, factor)]
-    first = 0 if centered else 1 - factor
+    first, weights = thinning_weights(factor, centered)
     total = np.zeros((count, values.shape[1]) if axis == 0 else (values.shape[0], count), np.float32)
     for offset, weight in enumerate(weights, start=first):
         begin = int(offset < 0)

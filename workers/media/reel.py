@@ -115,21 +115,46 @@ class ShownFrame:
     """What the picture was made of, as stored; none of black, and where pictures are turned."""
 
 
+@dataclass(frozen=True)
+class StoredFrame:
+    """What is stored of what is shown at one place of a reel."""
+
+    source: int
+    """As in :class:`ShownFrame`."""
+    samples: Planes | None
+    """None of black."""
+
+
 def read_frames(reel: IndexedReel, start: int, stop: int, crew: Crew = ALONE) -> Iterator[ShownFrame]:
     """Read the frames ``[start, stop)`` in order; a crew looks at several at once.
 
     Raises:
         InputError: ``CHANGED_DURING_WORK`` when a frame is not the one that the probe saw.
     """
+    for frame in _read_shown(reel, start, stop, partial(_show_frame, reel), crew):
+        yield frame or ShownFrame(BLACK, black(reel.layout, reel.size), None)
+
+
+def read_stored(reel: IndexedReel, start: int, stop: int, crew: Crew = ALONE) -> Iterator[StoredFrame]:
+    """Read what :func:`read_frames` does, but make no pictures of it: a device may."""
+    for frame in _read_shown(reel, start, stop, StoredFrame, crew):
+        yield frame or StoredFrame(BLACK, None)
+
+
+def _read_shown(
+    reel: IndexedReel, start: int, stop: int, take: Callable[[int, Planes], T], crew: Crew
+) -> Iterator[T | None]:  # fmt: skip
+    """Yield what ``take`` makes of the frame that is shown at each place; of black, none."""
     sources = [reel.source_frame(number) for number in range(start, stop)]
     last_use = {source: position for position, source in enumerate(sources)}
-    incoming = _read_frames(reel, sorted(set(sources) - {BLACK}), partial(_show_frame, reel), crew)
-    buffer: dict[int, ShownFrame] = {}
+    wanted = sorted(set(sources) - {BLACK})
+    incoming = zip(wanted, _read_frames(reel, wanted, take, crew), strict=True)
+    buffer: dict[int, T] = {}
     for position, source in enumerate(sources):
         while source != BLACK and source not in buffer:
-            frame = next(incoming)
-            buffer[frame.source] = frame
-        yield ShownFrame(BLACK, black(reel.layout, reel.size), None) if source == BLACK else buffer[source]
+            number, frame = next(incoming)
+            buffer[number] = frame
+        yield None if source == BLACK else buffer[source]
         if last_use[source] == position:
             buffer.pop(source, None)
 

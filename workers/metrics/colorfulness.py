@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from workers.ops import colorfulness
 from workers.ops.planes import Planes
@@ -20,6 +21,11 @@ def update(picture: Planes) -> float:
 def row_values(picture: Planes, *, size: Size) -> RowValues:
     """Return the sums of both axes of each row, and those of their squares."""
     return colorfulness.signed_rows(picture)
+
+
+def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
+    """Return the sums of both axes of each row, and those of their squares, where the picture lies."""
+    return colorfulness.signed_device_rows(picture)
 
 
 def from_rows(values: RowValues, size: Size) -> float:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from workers.ops import planes, rows
+from workers.ops import device_rows, planes, rows
 from workers.ops.planes import Planes
 from workers.ops.rows import RowValues, Size
 
@@ -27,6 +28,11 @@ def update(picture: Planes) -> float:
 def row_values(picture: Planes, *, size: Size) -> RowValues:
     """Return the luma of each row."""
     return rows.sums(planes.luma(picture))[:, None]
+
+
+def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
+    """Return the luma of each row, where the picture lies."""
+    return device_rows.sums(picture[0])[:, None]
 
 
 def from_rows(values: RowValues, size: Size) -> float:

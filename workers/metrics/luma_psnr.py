@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from workers.ops import planes, rows
+from workers.ops import device_rows, planes, rows
 from workers.ops.planes import Planes
 from workers.ops.rows import RowValues, Size
 
@@ -26,6 +27,11 @@ def row_values(picture: Planes, source: Planes, *, size: Size) -> RowValues:
     one, other = planes.luma(picture), planes.luma(source)
     difference = one - other
     return rows.sums(np.multiply(difference, difference, out=difference))[:, None]
+
+
+def device_row_values(picture: Tensor, source: Tensor, *, size: Size) -> Tensor:
+    """Return the squared differences of each row, where the picture lies."""
+    return device_rows.sums((picture[0] - source[0]).square_())[:, None]
 
 
 def from_rows(values: RowValues, size: Size) -> float:

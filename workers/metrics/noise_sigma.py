@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from workers.ops import noise, planes, rows
+from workers.ops import device_rows, noise, planes, rows
 from workers.ops.planes import Planes
 from workers.ops.rows import RowValues, Size
 
@@ -24,6 +25,11 @@ def update(picture: Planes) -> float:
 def row_values(picture: Planes, *, size: Size) -> RowValues:
     """Return how much of each row looks like noise."""
     return rows.sums(noise.response(planes.luma(picture)))[:, None]
+
+
+def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
+    """Return how much of each row looks like noise, where the picture lies."""
+    return device_rows.sums(device_rows.noise_response(picture[0]))[:, None]
 
 
 def from_rows(values: RowValues, size: Size) -> float:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from workers.ops import planes, rows
+from workers.ops import device_rows, planes, rows
 from workers.ops.planes import Planes
 from workers.ops.rows import RowValues, Size
 
@@ -23,6 +25,12 @@ def row_values(picture: Planes, *, size: Size) -> RowValues:
     """Return the sum of detail in each row, and that of its squares."""
     detail = cv2.Laplacian(planes.luma(picture), cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REFLECT_101)
     return np.stack([rows.sums(detail), rows.square_sums(detail)], axis=1)
+
+
+def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
+    """Return the sum of detail in each row, and that of its squares, where the picture lies."""
+    detail = device_rows.laplacian(picture[0])
+    return torch.stack([device_rows.sums(detail), device_rows.square_sums(detail)], dim=1)
 
 
 def from_rows(values: RowValues, size: Size) -> float:

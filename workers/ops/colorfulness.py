@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 
-from workers.ops import rows
+from workers.ops import device_rows, rows
 from workers.ops.planes import Plane, Planes
 from workers.ops.rows import RowValues
 
@@ -33,6 +34,16 @@ def absolute(picture: Planes) -> float:
 def signed_rows(picture: Planes) -> RowValues:
     """Return the sums of both axes of each row, and those of their squares; none of grey."""
     return np.zeros((picture.shape[1], 4)) if len(picture) == 1 else _rows(*_opponents(picture))
+
+
+def signed_device_rows(picture: torch.Tensor) -> torch.Tensor:
+    """Return what :func:`signed_rows` does, ``(H, 4)`` float64, of a picture on a device."""
+    if len(picture) == 1:
+        return torch.zeros(picture.shape[1], 4, dtype=torch.float64, device=picture.device)
+    red, green, blue = picture
+    axes = (red - green, (red * 0.5 + green * 0.5).sub_(blue))
+    summed = [work(axis) for axis in axes for work in (device_rows.sums, device_rows.square_sums)]
+    return torch.stack(summed, dim=1)
 
 
 def from_rows(values: RowValues, pixels: int) -> float:

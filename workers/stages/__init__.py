@@ -19,7 +19,9 @@ and ``restore`` finds that in ``window.memo.once(MEASURED, (number,), work)``; `
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import groupby
 from types import ModuleType
@@ -38,6 +40,9 @@ from workers.frames import MEASURED, STILL, Clip, Memo, Reel, Repaired, StillRow
 from workers.models.checkpoints import registered
 from workers.ops import luma, planes
 from workers.workbench import Workbench
+
+_NETWORKS = threading.Lock()
+"""One network computes at a time: two steps may share one, and a device does one thing at a time anyway."""
 
 
 def apply(step: Step, window: Clip, start: int, stop: int, reel: Reel, bench: Workbench | None = None) -> torch.Tensor:
@@ -69,8 +74,9 @@ def repair(
     if not step.has_effect:
         return window.part(start, stop).frames, None
     # A reel whose stage uses its network on stills alone needs none.
-    networks = _load_networks(step, spec, bench) if _uses_weights(step, spec, reel.frame_count) else []
-    with device.translate_memory_errors():
+    uses_weights = _uses_weights(step, spec, reel.frame_count)
+    with _NETWORKS if uses_weights else nullcontext(), device.translate_memory_errors():
+        networks = _load_networks(step, spec, bench) if uses_weights else []
         parts = [
             _run_stage(spec, chosen, window, first, last, reel, networks)
             if chosen is not None

@@ -2,9 +2,9 @@
 
 A segment streams: decoding runs in one thread, computing in the calling one, encoding in a third, with short queues
 between, so memory does not grow with the segment. What is done to single frames before and after (hashes, conversions,
-scores) a crew of threads does beside them, where the worker has more than one core. Every step works on whole cells of
-the reel's batch grid and sees exactly the frames within its temporal radius, clamped at the reel's ends; so no output
-frame depends on where the reel was cut.
+scores) a crew of threads does beside them, where the worker has more than one core, or the device does it
+(``workers.tasks.frame_ends``). Every step works on whole cells of the reel's batch grid and sees exactly the frames
+within its temporal radius, clamped at the reel's ends; so no output frame depends on where the reel was cut.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from db.errors import WorkError
 from db.recipe import Step
 from db.records import Assignment, ItemView, TaskResult
 from workers import background, device, profiles, stages
@@ -30,15 +27,13 @@ from workers.background import ALONE, Crew
 from workers.frames import Clip, Memo, Reel
 from workers.media import given_mask, index, reel
 from workers.media.film import ffv1
-from workers.media.pixels import WEIGHTS, Layout, Picture, Planes, change_planes, to_planes
-from workers.media.reel import ShownFrame
+from workers.media.pixels import WEIGHTS
 from workers.media.sequences import write as sequence_write
-from workers.ops import luma, planes
-from workers.tasks import ai_marking, repair_masks, scoring, step_changes, taking_over
+from workers.ops import luma
+from workers.tasks import ai_marking, frame_ends, repair_masks, scoring, step_changes, taking_over
+from workers.tasks.frame_ends import Finish, FinishedFrame, FrameEnds, SourceCell, Span
 from workers.workbench import Workbench
 
-Span = tuple[int, int]
-"""Half-open range of absolute frame numbers."""
 Note = Callable[[Clip, torch.Tensor, torch.Tensor | None], None]
 """Told the frames of a cell before a step and after it, and the mask of what was repaired."""
 _CELLS_UNFINISHED = 2
@@ -74,7 +69,7 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
         write = stack.enter_context(ffv1.open_writer(path, layout, size, item.facts.rate, item.facts, threads))
         add_to_archive = stack.enter_context(_open_archive(archive, source_reel, item, bench)) if archive else None
 
-        def encode(entry: tuple[int, Callable[[], _FinishedFrame]]) -> None:
+        def encode(entry: tuple[int, Callable[[], FinishedFrame]]) -> None:
             number, finished = entry[0], entry[1]()
             write(finished.samples)
             rows.append(finished.scores)
@@ -82,11 +77,11 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
                 add_to_archive(number, finished.picture)
             bench.advance(1)
 
-        finish = partial(_finish_frame, layouts=(source_reel.layout, layout), keeps_picture=archive is not None)
+        ends = frame_ends.open_ends(source_reel, layout, archive is not None, bench.device)
         with background.write_behind(encode, item.batch_frames) as put:
-            for restored, shown in _restore_cells(source_reel, item, span, recorder, masks, crew, bench):
-                for number, (frame, source) in enumerate(zip(restored.frames, shown, strict=True), restored.start):
-                    put((number, crew.begin(finish, frame, source)))
+            for restored, finish in _restore_cells(ends, item, span, recorder, masks, crew, bench):
+                for number, (frame, end) in enumerate(zip(restored.frames, finish, strict=True), restored.start):
+                    put((number, crew.begin(end, frame)))
                 bench.advance()
     columns = scoring.join(rows) | recorder.values()
     outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**columns))}
@@ -105,10 +100,11 @@ def touch_frames(assignment: Assignment, bench: Workbench) -> Iterator[int]:
     item, span = assignment.reel, (assignment.start_frame, assignment.stop_frame)
     source_reel = reel.open_reel(item, bench)
     context = reel_context(source_reel, item)
+    ends = frame_ends.open_ends(source_reel, source_reel.layout, False, bench.device)
     first, last = step_spans(item, span)[0]
     for number in range(first, last):
         yield source_reel.source_frame(number) if source_reel.source_frame(number) >= 0 else number
-        clip = next(_read_cells(source_reel, (number, number + 1), 1, bench)).clip
+        clip, _ = next(_read_cells(ends, (number, number + 1), 1, bench))
         # A shot of its own: then no stage looks for frames beside it.
         alone = replace(context, shots=((number, number + 1),))
         for step in item.recipe.steps:
@@ -142,23 +138,24 @@ def _open_archive(
 
 
 def _restore_cells(
-    source_reel: reel.IndexedReel, item: ItemView, span: Span, recorder: step_changes.ChangeRecorder,
+    ends: FrameEnds, item: ItemView, span: Span, recorder: step_changes.ChangeRecorder,
     masks: repair_masks.MaskChunks, crew: Crew, bench: Workbench,
-) -> Iterator[tuple[Clip, tuple[ShownFrame, ...]]]:  # fmt: skip
-    """Restore cell by cell; yields each cell restored, and its frames as they came in."""
+) -> Iterator[tuple[Clip, tuple[Finish, ...]]]:  # fmt: skip
+    """Restore cell by cell; yields each cell restored, and what makes the end of its frames."""
+    source_reel = ends.source
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
     context, input_spans = reel_context(source_reel, item, profile), step_spans(item, span)
-    originals: deque[tuple[ShownFrame, ...]] = deque()
+    finishes: deque[tuple[Finish, ...]] = deque()
 
-    def keep_originals(cells: Iterator[_SourceCell]) -> Iterator[Clip]:
-        for cell in cells:
-            if span[0] <= cell.clip.start < span[1]:
-                originals.append(cell.shown)
-            yield cell.clip
+    def keep_finishes(cells: Iterator[tuple[Clip, SourceCell]]) -> Iterator[Clip]:
+        for clip, cell in cells:
+            if span[0] <= clip.start < span[1]:
+                finishes.append(cell.finish)
+            yield clip
 
-    incoming = _read_cells(source_reel, input_spans[0], item.batch_frames, bench, crew)
-    with background.read_ahead(incoming, 1) as sources:
-        cells = keep_originals(sources)
+    incoming = _read_cells(ends, input_spans[0], item.batch_frames, bench, crew)
+    with ExitStack() as stack:
+        cells = keep_finishes(stack.enter_context(background.read_ahead(incoming, 1)))
         for number, (step, target) in enumerate(zip(item.recipe.steps, input_spans[1:], strict=True)):
 
             def note(before: Clip, after: torch.Tensor, mask: torch.Tensor | None, number: int = number) -> None:
@@ -167,16 +164,11 @@ def _restore_cells(
                     masks.add(number, mask)
 
             cells = _apply_step(step, cells, target, item.batch_frames, context, note, bench)
+            # A GPU that waits for a step that the cores do could as well be at the next cell.
+            if ends.on_device and crew.has_threads:
+                cells = stack.enter_context(background.read_ahead(cells, 1))
         for cell in cells:
-            yield cell, originals.popleft()
-
-
-@dataclass(frozen=True)
-class _SourceCell:
-    """Frames of a cell as they came in."""
-
-    clip: Clip
-    shown: tuple[ShownFrame, ...]
+            yield cell, finishes.popleft()
 
 
 def _note_changes(
@@ -191,28 +183,15 @@ def _note_changes(
 
 
 def _read_cells(
-    source_reel: reel.IndexedReel, span: Span, cell_frames: int, bench: Workbench, crew: Crew = ALONE
-) -> Iterator[_SourceCell]:
-    """Decode cell by cell."""
-    incoming = reel.read_frames(source_reel, *span, crew)
-    masks = given_mask.read_masks(source_reel.mask, span)
-    for start in range(span[0], span[1], cell_frames):
-        count = min(start + cell_frames, span[1]) - start
-        pictures = np.empty((count, source_reel.layout.channels, *source_reel.size), np.float32)
-        shown = []
-        for frame in crew.map(partial(_place, pictures), enumerate(islice(incoming, count))):
-            shown.append(frame)
-            bench.advance()
-        frames = device.upload(pictures, bench.device)
+    ends: FrameEnds, span: Span, cell_frames: int, bench: Workbench, crew: Crew = ALONE
+) -> Iterator[tuple[Clip, SourceCell]]:  # fmt: skip
+    """Decode cell by cell, with what the manifest's mask marks."""
+    masks, start = given_mask.read_masks(ends.source.mask, span), span[0]
+    for cell in ends.cells(span, cell_frames, crew, bench.advance):
+        count = len(cell.sources)
         mask = device.upload(np.stack(list(islice(masks, count)))[:, None], bench.device) if masks else None
-        yield _SourceCell(Clip(frames, start, tuple(frame.source for frame in shown), mask), tuple(shown))
-
-
-def _place(cell: NDArray[np.float32], entry: tuple[int, ShownFrame]) -> ShownFrame:
-    """Copy a frame's picture to its place in a cell ``(T, C, H, W)``, where alone it lies from then on."""
-    at, frame = entry
-    cell[at] = frame.picture
-    return replace(frame, picture=cell[at])
+        yield Clip(cell.frames, start, cell.sources, mask), cell
+        start += count
 
 
 def _apply_step(
@@ -240,34 +219,3 @@ def _concatenate(first: Clip, second: Clip) -> Clip:
     frames = torch.cat([clip.frames.expand(-1, channels, -1, -1) for clip in (first, second)])
     mask = None if first.mask is None or second.mask is None else torch.cat([first.mask, second.mask])
     return Clip(frames, first.start, first.sources + second.sources, mask)
-
-
-class _FinishedFrame(NamedTuple):
-    """A restored frame as it is written."""
-
-    samples: Planes
-    picture: Picture | None
-    """Where somebody asks for it: what waits to be written holds no more than it must."""
-    scores: dict[str, float]
-
-
-def _finish_frame(
-    frame: torch.Tensor, shown: ShownFrame, *, layouts: tuple[Layout, Layout], keeps_picture: bool
-) -> _FinishedFrame:
-    """Score a restored frame ``(C, H, W)`` beside what was shown, and make a master's samples of it.
-
-    Layouts are the source's and the master's. Grey is spread over three channels where the reel has colour.
-    """
-    restored, (before, layout) = planes.from_frame(frame), layouts
-    if len(restored) > layout.channels:
-        raise WorkError(f"A step made {len(restored)} channels of a grey reel and does not say so", code="WORKER_FAULT")
-    picture = np.broadcast_to(restored, (layout.channels, *restored.shape[1:]))
-    samples = _to_samples(picture, shown, layout, before)
-    return _FinishedFrame(samples, picture if keeps_picture else None, scoring.score_frame(restored, shown.picture))
-
-
-def _to_samples(picture: Picture, shown: ShownFrame, layout: Layout, source: Layout) -> Planes:
-    """Return a master's samples: the source's own where nothing changed and the layout is the source's."""
-    if shown.samples is None or layout != source or layout.model != "yuv":
-        return to_planes(picture, layout)
-    return change_planes(shown.samples, shown.picture, picture, layout)

@@ -12,12 +12,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from db.catalog.metrics import METRICS, MetricSpec
 from db.errors import WorkError
+from workers import device
 from workers.frames import Clip
-from workers.ops import planes
+from workers.ops import luma, planes
 from workers.ops.planes import Planes
 from workers.tasks.row_scores import RowScores, is_taken_by_rows
 
@@ -61,6 +64,32 @@ def score_frame(restored: Planes, source: Planes) -> dict[str, float]:
     small = planes.resize_area(restored, *source.shape[1:])
     with np.errstate(over="ignore", invalid="ignore"):  # floats of a scan may lie beyond all light: it is no score then
         return _frame_values(restored, small, source)
+
+
+def score_frame_on_device(restored: torch.Tensor, source: torch.Tensor) -> dict[str, float]:
+    """Return what :func:`score_frame` does of tensors ``(C, H, W)`` where they lie; both sides at least 12 pixels.
+
+    Metrics that cannot be taken there are taken of copies in main memory. A value differs from that of the cores by
+    rounding alone.
+    """
+    small = _shrink_to(restored, source)
+    views = {"none": (restored,), "source": (small, source)}
+    lumas = {compares: tuple(luma.of(each[None], luma.BT601)[0] for each in view) for compares, view in views.items()}
+    there, row = list[tuple[MetricSpec, ModuleType, torch.Tensor]](), dict[str, float]()
+    for spec, module in _frame_metrics():
+        view = (lumas if getattr(module, "LUMA_ONLY", False) else views)[spec.compares]
+        if hasattr(module, "device_row_values"):
+            there.append((spec, module, module.device_row_values(*view, size=view[0].shape[1:])))
+        else:
+            row[_name(spec)] = value_or_nan(module.update, *map(planes.from_frame, view))
+    # One copy for all: each waits for what the device is at.
+    found = device.download(torch.cat([values.flatten() for *_, values in there]))
+    for spec, module, values in there:
+        rows, found = found[: values.numel()].reshape(values.shape), found[values.numel() :]
+        size = views[spec.compares][0].shape[1:]
+        with np.errstate(over="ignore", invalid="ignore"):
+            row[_name(spec)] = float(module.from_rows(rows, size))
+    return row
 
 
 def join(rows: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
@@ -185,6 +214,17 @@ def _frame_values(restored: Planes, small: Planes, source: Planes) -> dict[str, 
             given = map(_luma, whole) if getattr(module, "LUMA_ONLY", False) else whole
             row[_name(spec)] = value_or_nan(module.update, *given)
     return row
+
+
+def _shrink_to(restored: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Return a frame at the source's size, each pixel the mean of the area that it covers."""
+    if restored.shape[1:] == source.shape[1:]:
+        return restored
+    scale, rest = divmod(restored.shape[1], source.shape[1])
+    if rest == 0 and restored.shape[2] == scale * source.shape[2]:
+        return functional.avg_pool2d(restored[None], scale)[0]
+    small = planes.resize_area(planes.from_frame(restored), *source.shape[1:])
+    return torch.from_numpy(small).to(source.device)
 
 
 def _luma(picture: Planes) -> Planes:

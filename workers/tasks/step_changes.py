@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from db.catalog.stages import STAGES
 from db.recipe import Recipe, Step
-from workers import stages
+from workers import device, stages
 from workers.ops import rows
 from workers.tasks import repair_masks
 
@@ -214,8 +214,8 @@ def _count_on_device(before: torch.Tensor, after: torch.Tensor, threshold: float
     """Count where the frame lies, and bring back a number a row."""
     difference = torch.sub(after, before).abs_()
     # Not in float64, which not every device has; rows first, so that float32 loses nothing that could be shown.
-    moved = difference.sum(-1).sum(0).cpu().numpy().astype(np.float64)
-    return int((difference.amax(0) > threshold).sum()), moved
+    moved = device.download(difference.sum(-1).sum(0)).astype(np.float64)
+    return int(device.download((difference.amax(0) > threshold).sum())), moved
 
 
 def _count_in_strips(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:

@@ -106,3 +106,31 @@ def test_no_value_of_far_clip_makes_a_score_that_is_no_number() -> None:
     assert all(np.isfinite(value) for value in scores.values())
     left_out = {spec for spec in values if not np.isfinite(values[spec]).all()}
     assert left_out == {note.partition(" ")[0] for note in scoring.notes(values, scores)}
+
+
+@pytest.mark.parametrize(("channels", "larger"), [(1, 1), (3, 1), (3, 2), (1, 1.5)])
+def test_tensors_are_scored_as_pictures_are(channels: int, larger: float) -> None:
+    source = film(1, 30, 44, channels=channels)
+    changed = with_grain(source, 0.05)
+    changed[..., :20, :] = source[..., :20, :]
+    size = (round(30 * larger), round(44 * larger))
+    restored = torch.nn.functional.interpolate(changed, size=size, mode="nearest") if larger > 1 else changed
+    expected = scoring.score_frame(restored[0].numpy(), source[0].numpy())
+    found = scoring.score_frame_on_device(restored[0], source[0])
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
+
+
+def test_tensors_that_did_not_change_have_the_full_score() -> None:
+    source = film(1, 30, 44)[0]
+    found = scoring.score_frame_on_device(source.clone(), source)
+    assert (found["luma_psnr"], found["luma_ssim"]) == (100, 1)
+
+
+def test_a_metric_that_knows_no_tensors_is_given_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, restored = film(1, 30, 44)[0], with_grain(film(1, 30, 44), 0.05)[0]
+    expected = scoring.score_frame_on_device(restored, source)
+    monkeypatch.delattr(sharpness, "device_row_values")
+    monkeypatch.delattr(luma_psnr, "device_row_values")
+    assert scoring.score_frame_on_device(restored, source) == pytest.approx(expected, rel=1e-5)
