@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from db import ledger, progress, session
 from db.recipe import Recipe
-from db.records import Source
+from db.records import Blob, ReelFacts, Source
 from db.session import Database
 from db.settings import Settings
 from db.states import ItemKind, JobState
@@ -22,6 +22,11 @@ from orchestrator.embedded import run_job
 
 SIZE, FRAMES = (480, 640), 512
 """Height, width and length of the film that is restored."""
+FACTS = ReelFacts(
+    frame_count=FRAMES, rate="24", width=SIZE[1], height=SIZE[0], depth_bits=8, pixel_format="gray", mono=True,
+    bytes=1, sha256="0", index=Blob(key="none", sha256="0", bytes=0),
+)  # fmt: skip
+"""What a writer asks of any film, which is not its size: no tags of colour, no fields."""
 
 
 @dataclass

@@ -3,16 +3,19 @@
 Tasks that only one worker can do at a time (probe, merge, assemble) are serial: by Amdahl's law their share of all task
 seconds says how much faster many workers make one reel. Beside it the same two films are made of the same source by
 ``ffmpeg``, where it is installed, else by a plain script with the same libraries; either checks, scores and remembers
-nothing.
+nothing. How near all this can come to its bars is measured in the same run: what two cores are to one on this machine,
+and what the codecs cost that a job must run.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -20,18 +23,22 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.codec.context import ThreadType
 from PIL import Image
 
+from benchmarks import restore
 from benchmarks.house import open_installation
+from benchmarks.peer import SCRIPT, CodecCosts, run_codecs, time_peer
 from benchmarks.rows import ResultRow, at_least, at_most, told
-from db.recipe import ACCESS_CRF, ACCESS_PRESET, Recipe, parse, resolve
+from db.recipe import Recipe, parse, resolve
 from db.states import TaskKind
 
 SERIAL = ("probe", "merge", "assemble")
 MANY_WORKERS = 16
 RECIPES = {"[]": "recipe: []", "[deflicker]": "recipe: [deflicker]"}
 LIBRARIES = "torch, cv2, av, sqlalchemy.orm, pydantic_settings, celery.apps.worker, PIL.Image"
+BOUND_RECIPE = "[deflicker]"
+"""Its compute alone is measured, by ``restore``."""
+WORKERS = 2
 WHOLE_RECIPES = ("conservation", "silent-film")
 """Their stages take so long that what is serial hardly counts; few frames of HD say by how much."""
 
@@ -63,6 +70,8 @@ class JobTimes:
     """From the first lease to the last end."""
     kinds: dict[str, float]
     """Of all tasks of a kind together."""
+    cpu: float
+    """CPU seconds of the worker processes, from their start."""
 
     @property
     def total(self) -> float:
@@ -77,6 +86,18 @@ class JobTimes:
         return row(f"{what}: serial share of task time", 100 * self.serial / self.total, detail=f"ms a frame: {each}")
 
 
+@dataclass(frozen=True)
+class FilmJobs:
+    """The same job over one film with more and fewer workers and cores."""
+
+    single: JobTimes
+    """Of one worker confined to one core, where the system can."""
+    one: JobTimes
+    """Of one worker on two cores."""
+    two: JobTimes
+    """Of two workers on two cores."""
+
+
 def run(folder: Path) -> list[ResultRow]:
     return [
         *measure_film(folder, GREY, RECIPES),
@@ -88,26 +109,132 @@ def run(folder: Path) -> list[ResultRow]:
 
 
 def run_short(folder: Path) -> list[ResultRow]:
-    """Measure the small film with the recipe that needs a profile, so that every kind of task is there."""
-    return [*measure_film(folder, GREY, {"[deflicker]": RECIPES["[deflicker]"]}), measure_start(folder, rounds=2)]
+    """Measure half of the small film with the recipe that needs a profile, so that every kind of task is there."""
+    film, recipes = replace(GREY, frames=GREY.frames // 2), {BOUND_RECIPE: RECIPES[BOUND_RECIPE]}
+    return [*measure_film(folder, film, recipes, rounds=1), measure_start(folder, rounds=2)]
 
 
-def measure_film(folder: Path, film: Film, recipes: Mapping[str, str]) -> list[ResultRow]:
-    path = make_film(folder, film)
-    peer, peer_seconds = time_peer(path, folder, film)
-    rows = []
-    for name, text in recipes.items():
-        home, recipe = folder / f"{path.stem}-{len(name)}", parse(text, "bench")
-        one, two = (run_job(home / str(slots), path, recipe, slots) for slots in (1, 2))
-        many = one.total / (one.serial + (one.total - one.serial) / MANY_WORKERS)
-        what = f"{film.name}, {name}"
-        rows += [
-            one.serial_row(what, film.frames, partial(at_most, bar=6, unit=" %")),
-            at_least(f"{what}: one worker ÷ two, first lease to last end", one.span / two.span, 1.85),
-            at_least(f"{what}: {MANY_WORKERS} workers by Amdahl", many, 10),
-            at_most(f"{what}: two workers, from submission ÷ {peer} with two threads", two.wall / peer_seconds, 1.35),
-        ]
+def measure_film(folder: Path, film: Film, recipes: Mapping[str, str], rounds: int = 2) -> list[ResultRow]:
+    """Measure whole jobs and all that bounds them, on two cores of however many there are.
+
+    The codecs alone are measured before the jobs and, in a second round, after them.
+    """
+    with confined(WORKERS):
+        path = make_film(folder, film)
+        peer, peer_seconds = time_peer(path, folder)
+        codecs = [measure_codecs(path, folder, film)]
+        jobs = {name: run_jobs(folder, path, parse(text, "bench")) for name, text in recipes.items()}
+        codecs += [measure_codecs(path, folder, film) for _ in range(1, rounds)]
+        alone, beside = zip(*codecs, strict=True)
+        cpu_ms = alone[0].cpu_ms
+        scaling = WORKERS * min(costs.wall for costs in alone) / min(costs.wall for costs in beside)
+        rows = [told(f"{film.name}: two processes that decode and encode ÷ one", scaling)]
+        for name, times in jobs.items():
+            what, wall = f"{film.name}, {name}", times.two.wall
+            rows += [*scaling_rows(what, film, times), core_row(what, times, scaling)]
+            rows.append(
+                at_most(f"{what}: two workers, from submission ÷ {peer} with two threads", wall / peer_seconds, 1.35)
+            )
+            rows += floor_rows(what, film.frames, times.single, cpu_ms)
+            if name == BOUND_RECIPE:
+                rows.append(measure_bound(what, folder, film, times.two, cpu_ms))
     return rows
+
+
+def measure_codecs(path: Path, folder: Path, film: Film) -> tuple[CodecCosts, CodecCosts]:
+    """Return what codecs cost in one process, those of the house too, and the script's in two side by side."""
+    one = run_codecs(path, folder, film.frames // 4, 1, wants_house=True)
+    return one, run_codecs(path, folder, film.frames // 4, WORKERS)
+
+
+def run_jobs(folder: Path, film: Path, recipe: Recipe) -> FilmJobs:
+    home = folder / f"{film.stem}-{recipe.fingerprint()[:8]}"
+    with confined(1):
+        single = run_job(home / "single", film, recipe, 1)
+    return FilmJobs(single, *(run_job(home / str(slots), film, recipe, slots) for slots in (1, WORKERS)))
+
+
+def scaling_rows(what: str, film: Film, jobs: FilmJobs) -> list[ResultRow]:
+    """Return what more workers come to; of few frames a probe's half second is too much of a job to tell of many."""
+    one, two = jobs.one, jobs.two
+    many = one.total / (one.serial + (one.total - one.serial) / MANY_WORKERS)
+    return [
+        one.serial_row(what, film.frames, partial(at_most, bar=6, unit=" %")),
+        at_least(f"{what}: one worker ÷ two, first lease to last end", one.span / two.span, 1.85),
+        *([at_least(f"{what}: {MANY_WORKERS} workers by Amdahl", many, 10)] if film in (GREY, HD) else []),
+    ]
+
+
+def core_row(what: str, jobs: FilmJobs, scaling: float) -> ResultRow:
+    """Return what two cores come to: one worker's own threads keep more than one core busy, where there is one more."""
+    what = f"{what}: one worker on one core ÷ two on two, first lease to last end"
+    if len(cores()) < WORKERS:
+        return ResultRow(what, "not measured: it needs Linux and two cores", "–", True)
+    ratio = jobs.single.span / jobs.two.span
+    detail = f"{100 * ratio / scaling:.0f} % of two processes that decode and encode ÷ one"
+    return at_least(what, ratio, 1.85, detail=detail)
+
+
+def floor_rows(what: str, frames: int, single: JobTimes, cpu_ms: Mapping[str, float]) -> list[ResultRow]:
+    """Return what the codecs that a job must run cost beside those of the script, and all that it does beside both.
+
+    Either is of one core while the other one rests; of the job, all that the core did from first lease to last end.
+    """
+    ours = {codec: cpu_ms[codec] for codec in ("decode", "master", "access")} | promised_decodes(single, cpu_ms)
+    theirs = {codec: cpu_ms[codec] for codec in SCRIPT}
+    floor, house = sum(ours.values()), 1000 * single.span / frames
+    detail = f"CPU ms a frame: {listed(ours)}; the script: {listed(theirs)}"
+    rows = [told(f"{what}: codecs that a job must run ÷ those of a script", floor / sum(theirs.values()), "", detail)]
+    if cores():
+        detail = f"{house:.1f} ms of one core a frame beside {floor:.1f}; CPU of the worker, start included, "
+        detail += f"{1000 * single.cpu / frames:.1f}"
+        rows.append(
+            told(f"{what}: all that one core does for a job ÷ codecs that it must run", house / floor, "", detail)
+        )
+    return rows
+
+
+def promised_decodes(job: JobTimes, cpu_ms: Mapping[str, float]) -> dict[str, float]:
+    """Return CPU ms a frame of what a job decodes beyond its source for restoring."""
+    survey = {"survey": cpu_ms["decode"]} if TaskKind.INSPECT in job.kinds else {}
+    return survey | {"read back": cpu_ms["read back"]}
+
+
+def measure_bound(what: str, folder: Path, film: Film, job: JobTimes, cpu_ms: Mapping[str, float]) -> ResultRow:
+    """Measure one decode, compute and one encode of either film beside a whole job on as many cores."""
+    few = replace(film, frames=film.frames // 8)  # of all its pictures in memory, several times over
+    seconds = restore.side_by_side(restore.ALONE, make_film(folder, few), WORKERS)
+    parts = {part: 1000 * value / few.frames for part, value in seconds.items()} | {"access": cpu_ms["access"]}
+    every, job_ms = sum(parts.values()), 1000 * job.span / film.frames
+    most = every / (every + sum(promised_decodes(job, cpu_ms).values()))
+    return at_least(
+        f"{what}: bound of one decode, compute, one encode of each output ÷ two workers, first lease to last end",
+        every / WORKERS / job_ms, 0.85,
+        detail=f"CPU ms a frame: {listed(parts)}; the job {job_ms:.1f} ms on two cores; what it decodes besides leaves "
+        f"{most:.2f} at most",
+    )  # fmt: skip
+
+
+def listed(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in values.items())
+
+
+def cores() -> set[int]:
+    """Return the cores that may be used, as far as the system can tell and confine; none where it cannot."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+@contextmanager
+def confined(count: int) -> Iterator[None]:
+    """Confine this thread, and every process that it starts, to so many cores, where the system can."""
+    every = cores()
+    if every:
+        os.sched_setaffinity(0, sorted(every)[:count])
+    try:
+        yield
+    finally:
+        if every:
+            os.sched_setaffinity(0, every)
 
 
 def measure_whole_recipes(folder: Path, film: Film) -> list[ResultRow]:
@@ -154,6 +281,12 @@ def measure_photo(folder: Path) -> ResultRow:
     )
 
 
+def children_cpu() -> float:
+    """Return the CPU seconds of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _time_command(command: list[str]) -> float:
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
@@ -162,13 +295,13 @@ def _time_command(command: list[str]) -> float:
 
 def run_job(home: Path, film: Path, recipe: Recipe, workers: int) -> JobTimes:
     with open_installation(home, slots=workers, codec_threads=1) as installation:
-        started = time.perf_counter()
+        before, started = children_cpu(), time.perf_counter()
         installation.run(installation.submit([film], recipe))
-        wall = time.perf_counter() - started
+        wall, cpu = time.perf_counter() - started, children_cpu() - before
         attempts = {kind.value: installation.attempts(kind) for kind in TaskKind}
     times = [(row.started_at, row.ended_at) for rows in attempts.values() for row in rows]
     kinds = {kind: sum(row.ended_at - row.started_at for row in rows) for kind, rows in attempts.items() if rows}
-    return JobTimes(wall, max(end for _, end in times) - min(start for start, _ in times), kinds)
+    return JobTimes(wall, max(end for _, end in times) - min(start for start, _ in times), kinds, cpu)
 
 
 def make_film(folder: Path, film: Film) -> Path:
@@ -192,56 +325,3 @@ def make_film(folder: Path, film: Film) -> Path:
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path
-
-
-def time_peer(path: Path, folder: Path, film: Film) -> tuple[str, float]:
-    """Return what makes the same films without us, ``ffmpeg`` or a script, and the seconds that it takes."""
-    program = shutil.which("ffmpeg")
-    return ("ffmpeg", time_ffmpeg(program, path, folder)) if program else ("a script", time_script(path, folder, film))
-
-
-def time_ffmpeg(program: str, path: Path, folder: Path) -> float:
-    master = ["-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1", "-slices", "16", "-threads", "2"]
-    access = [
-        "-c:v",
-        "libx264",
-        "-crf",
-        str(ACCESS_CRF),
-        "-preset",
-        ACCESS_PRESET,
-        "-pix_fmt",
-        "yuv420p",
-        "-threads",
-        "2",
-    ]
-    command = [program, "-v", "error", "-nostdin", "-y", "-threads", "2", "-i", str(path)]
-    command += [*master, str(folder / "ffmpeg.mkv"), *access, str(folder / "ffmpeg.mp4")]
-    started = time.perf_counter()
-    subprocess.run(command, check=True)
-    return time.perf_counter() - started
-
-
-def time_script(path: Path, folder: Path, film: Film) -> float:
-    """Return the seconds that decoding once and encoding both films takes, each codec with two threads."""
-    started = time.perf_counter()
-    with (
-        av.open(str(path)) as source,
-        av.open(str(folder / "script.mkv"), "w") as master,
-        av.open(str(folder / "script.mp4"), "w") as access,
-    ):
-        source.streams.video[0].thread_count = 2
-        coded = master.add_stream("ffv1", rate=Fraction(24), options={"level": "3", "slicecrc": "1", "slices": "16"})
-        shown = access.add_stream(
-            "libx264", rate=Fraction(24), options={"crf": str(ACCESS_CRF), "preset": ACCESS_PRESET}
-        )
-        for stream, pixel_format in ((coded, film.pixel_format), (shown, "yuv420p")):
-            stream.height, stream.width, stream.pix_fmt = *film.size, pixel_format
-            stream.codec_context.thread_count = 2
-        coded.codec_context.gop_size, coded.codec_context.thread_type = 1, ThreadType.SLICE
-        for frame in source.decode(video=0):
-            frame.pict_type = av.video.frame.PictureType.NONE
-            master.mux(coded.encode(frame))
-            access.mux(shown.encode(frame.reformat(format="yuv420p")))
-        master.mux(coded.encode(None))
-        access.mux(shown.encode(None))
-    return time.perf_counter() - started

@@ -12,31 +12,27 @@ import av
 import numpy as np
 import torch
 
-from benchmarks.house import FRAMES, SIZE
+from benchmarks.house import FACTS
+from benchmarks.peer import layout_of
 from db.recipe import Recipe
-from db.records import Blob, ReelFacts
 from workers import device, profiles, stages
 from workers.frames import Clip, Reel
 from workers.media import planes
 from workers.media.film import ffv1
-from workers.media.pixels import Layout, to_picture, to_planes
+from workers.media.pixels import to_picture, to_planes
 from workers.ops import planes as pixel_planes
 from workers.tasks import scoring, step_changes
 
 CELL = 8
 HALF_CODE = 0.5 / 255
-LAYOUT = Layout("gray", 8)
-FACTS = ReelFacts(
-    frame_count=FRAMES, rate="24", width=SIZE[1], height=SIZE[0], depth_bits=8, pixel_format="gray", mono=True,
-    bytes=1, sha256="0", index=Blob(key="none", sha256="0", bytes=0),
-)  # fmt: skip
 
 
 def pictures(film: Path) -> Iterator[np.ndarray]:
+    layout, _ = layout_of(film)
     with av.open(str(film)) as container:
         container.streams.video[0].codec_context.thread_count = 1
         for frame in container.decode(video=0):
-            yield to_picture(planes.to_planes(frame, LAYOUT), LAYOUT)
+            yield to_picture(planes.to_planes(frame, layout), layout)
 
 
 def cells(film: Path) -> Iterator[Clip]:
@@ -53,7 +49,7 @@ def film_context(film: Path) -> Reel:
     """What ``inspect`` and ``merge`` find out: without it a stage that evens out a reel has nothing to do."""
     frames = [pixel_planes.from_frame(frame) for cell in cells(film) for frame in cell.frames]
     profile = profiles.profile_of(("exposure", "cuts"), frames)
-    return Reel(FRAMES, Fraction(24), profiles.shots(profile), profile, mono_source=True)
+    return Reel(len(frames), Fraction(24), profiles.shots(profile), profile, mono_source=len(frames[0]) == 1)
 
 
 def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:
@@ -68,11 +64,13 @@ def compute(cell: Clip, recipe: Recipe, around: Reel) -> Clip:
 
 
 @contextmanager
-def open_writer() -> Iterator[ffv1.Write]:
+def open_writer(film: Path) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a master of pictures that are like the film's."""
+    layout, size = layout_of(film)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mkv"
-        with ffv1.open_writer(path, LAYOUT, SIZE, Fraction(24), FACTS) as write:
-            yield write
+        with ffv1.open_writer(path, layout, size, Fraction(24), FACTS) as write:
+            yield lambda picture: write(to_planes(picture, layout))
 
 
 def decode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
@@ -100,9 +98,9 @@ def encode_alone(film: Path, recipe: Recipe) -> Callable[[], None]:
     every = list(pictures(film))
 
     def work() -> None:
-        with open_writer() as write:
+        with open_writer(film) as write:
             for picture in every:
-                write(to_planes(picture, LAYOUT))
+                write(picture)
 
     return work
 
@@ -112,10 +110,10 @@ def sequential_script(film: Path, recipe: Recipe) -> Callable[[], None]:
     around = film_context(film)
 
     def work() -> None:
-        with open_writer() as write:
+        with open_writer(film) as write:
             for cell in cells(film):
                 for frame in compute(cell, recipe, around).frames:
-                    write(to_planes(frame.numpy(), LAYOUT))
+                    write(frame.numpy())
 
     return work
 

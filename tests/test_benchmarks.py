@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import jobs, rows
+from benchmarks import jobs, peer, rows
 from benchmarks.__main__ import NAMES, SHORT, main, read_arguments, report
 
 MET, MISSED = rows.at_least("quick enough", 2, 1), rows.at_most("memory of it", 20, 16, " MB")
@@ -86,3 +91,68 @@ def test_without_a_gpu_it_says_so_in_one_line() -> None:
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith("benchmarks.gpu needs a GPU")
     assert len(done.stderr.splitlines()) == 1
+
+
+TOY = jobs.Film("toy", (96, 128), "gray", "ffv1", 64)
+TIMES = jobs.JobTimes(12, 10, {"probe": 1, "restore": 8, "read_back": 9}, 20)
+
+
+def frames_of(film: Path) -> Iterator[np.ndarray]:
+    with av.open(str(film)) as container:
+        yield from (frame.to_ndarray() for frame in container.decode(video=0))
+
+
+@pytest.mark.parametrize(("pixel_format", "codec"), [("gray", "ffv1"), ("yuv420p", "libx264")])
+def test_the_script_and_the_house_write_the_source_to_the_bit(tmp_path: Path, pixel_format: str, codec: str) -> None:
+    film = jobs.make_film(tmp_path, replace(TOY, frames=4, pixel_format=pixel_format, codec=codec))
+    spent = peer.run_script(film, tmp_path, 1) | peer.keep_as_the_house(film, tmp_path, 4)
+    assert set(spent) == {*peer.SCRIPT, "master", "read back"}
+    for master in ("script.mkv", "master.mkv"):
+        pairs = zip(frames_of(tmp_path / master), frames_of(film), strict=True)
+        assert all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_codecs_that_run_side_by_side_are_measured_from_the_first_to_the_last(tmp_path: Path) -> None:
+    costs = peer.run_codecs(jobs.make_film(tmp_path, TOY), tmp_path, 16, 2)
+    assert set(costs.cpu_ms) == set(peer.SCRIPT)
+    assert (
+        sum(costs.cpu_ms.values()) * 16 / 1000 <= costs.wall * 1.1
+    )  # each does all of it, on a core of its own at best
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not confine processes")
+def test_processes_that_are_started_while_confined_have_one_core() -> None:
+    before = jobs.cores()
+    with jobs.confined(1):
+        count = subprocess.check_output([sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"])
+    assert int(count) == 1
+    assert jobs.cores() == before
+
+
+def test_what_a_job_must_decode_besides_is_counted_where_it_is_surveyed() -> None:
+    cpu_ms = {"decode": 10, "plain master": 5, "access": 15, "master": 8, "read back": 7}
+    floors = []
+    for kinds in ({"restore": 1}, {"restore": 1, "inspect": 1}):
+        floor, house = jobs.floor_rows("toy", 100, replace(TIMES, kinds=kinds), cpu_ms)
+        floors.append(float(floor.measured.split()[0]))
+        assert "(100.0 ms of one core" in house.measured
+        assert "start included, 200.0" in house.measured
+    assert floors == [1.33, 1.67]  # 40 and 50 beside 30
+
+
+def test_one_core_beside_two_is_told_as_a_share_of_what_the_machine_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = jobs.FilmJobs(replace(TIMES, span=16), TIMES, TIMES)
+    monkeypatch.setattr(jobs, "cores", lambda: {0, 1})
+    assert jobs.core_row("toy", times, 2).measured.startswith("1.60 (80 % of")
+    monkeypatch.setattr(jobs, "cores", set)
+    row = jobs.core_row("toy", times, 2)
+    assert row.measured.startswith("not measured")
+    assert row.met
+
+
+def test_a_whole_film_is_measured_with_all_that_bounds_it(tmp_path: Path) -> None:
+    shown = jobs.measure_film(tmp_path, TOY, {jobs.BOUND_RECIPE: jobs.RECIPES[jobs.BOUND_RECIPE]}, rounds=1)
+    told = " ".join(row.what for row in shown)
+    for what in ("two processes", "serial share", "one worker ÷ two", "on one core", "of a script", "bound of one"):
+        assert what in told
+    assert all(np.isfinite(float(row.measured.split()[0].replace(",", ""))) for row in shown)
