@@ -23,6 +23,15 @@ class Coded(NamedTuple):
     values: NDArray[np.float32]
     """``(256,)``: ``values[codes]`` is the plane, to the bit."""
 
+    def counts(self) -> NDArray[np.intp]:
+        """Return how many pixels have each of the 256 codes."""
+        # OpenCV counts in float32, which is exact up to 2**24 pixels.
+        step = max(1, (1 << 24) // self.codes.shape[1])
+        parts = (self.codes[top : top + step] for top in range(0, len(self.codes), step))
+        each = [cv2.calcHist([part], [0], None, [256], [0, 256]).ravel() for part in parts]
+        counts: NDArray[np.intp] = np.sum(each, axis=0, dtype=np.intp)
+        return counts
+
     def look_up(self, table: Plane) -> Plane:
         """Return the plane in which each value is that of ``table`` ``(256,)`` float32."""
         plane: Plane = cv2.LUT(self.codes, table)

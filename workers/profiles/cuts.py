@@ -24,6 +24,8 @@ _RIM_SHARE = 0.05
 _BLOCK_PX, _REACH_PX = 8, 7
 _LEAST_TEXTURE, _MOST_TEXTURE = 4.0, 20.0
 """Standard deviation of a block, of 255: below the first it is not asked, and none counts more than the second."""
+_UNRELATED, _SURE = 0.5, 0.9
+"""Correlation of a block with the place where it fits best: up to the first it is not found, from the second it is."""
 _CUT_BELOW, _CUT_SHARE = 0.55, 0.6
 """A cut scores less than both: so much, and so much of what pairs around it score."""
 _AROUND = 4
@@ -94,7 +96,8 @@ def _join_over_short_shots(
 
 def match(one: Thumb, other: Thumb) -> float:
     """Return how much of each of two small pictures is found in the other, 0 to 1; the lesser of both ways."""
-    return min(_found_share(one, other), _found_share(other, one))
+    at_rest = _likeness_at_rest(one, other)
+    return min(_found_share(one, other, at_rest), _found_share(other, one, at_rest))
 
 
 def _thumb(picture: Planes) -> Thumb:
@@ -105,23 +108,45 @@ def _thumb(picture: Planes) -> Thumb:
     return np.clip(np.rint(small * 255), 0, 255).astype(np.uint8)
 
 
-def _found_share(one: Thumb, other: Thumb) -> float:
+def _found_share(one: Thumb, other: Thumb, at_rest: NDArray[np.float64]) -> float:
     """Return how well the textured blocks of one are found in the other; 1 where there is no texture to compare."""
-    padded = np.pad(other, _REACH_PX, "edge")
-    total = weights = 0.0
-    for top in range(0, _HEIGHT, _BLOCK_PX):
-        for left in range(0, _WIDTH, _BLOCK_PX):
-            block = one[top : top + _BLOCK_PX, left : left + _BLOCK_PX]
-            texture = float(block.std())
-            if texture <= _LEAST_TEXTURE:
-                continue
-            side = _BLOCK_PX + 2 * _REACH_PX
-            around = padded[top : top + side, left : left + side]
-            best = float(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED).max())
-            weight = min(texture, _MOST_TEXTURE)
-            total += weight * float(np.clip((best - 0.5) / 0.4, 0, 1))
-            weights += weight
-    return total / weights if weights else 1.0
+    texture = np.sqrt(_spread(_blocks(one))) / _BLOCK_PX**2
+    is_asked = texture > _LEAST_TEXTURE
+    if not is_asked.any():
+        return 1.0
+    best, padded = at_rest.copy(), np.pad(other, _REACH_PX, "edge")
+    side = _BLOCK_PX + 2 * _REACH_PX
+    # Within a shot most blocks are where they were, and then nothing better counts for more.
+    for row, column in np.argwhere(is_asked & (at_rest < _SURE)):
+        top, left = row * _BLOCK_PX, column * _BLOCK_PX
+        block = one[top : top + _BLOCK_PX, left : left + _BLOCK_PX]
+        around = padded[top : top + side, left : left + side]
+        best[row, column] = cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED).max()
+    found = np.clip((best - _UNRELATED) / (_SURE - _UNRELATED), 0, 1)
+    weights = np.minimum(texture, _MOST_TEXTURE)
+    return float((weights * found)[is_asked].sum() / weights[is_asked].sum())
+
+
+def _likeness_at_rest(one: Thumb, other: Thumb) -> NDArray[np.float64]:
+    """Return the correlation coefficient of each block with the one at its place in the other picture, ``(6, 8)``."""
+    first, second = _blocks(one), _blocks(other)
+    together = first.shape[-1] * (first * second).sum(axis=-1) - first.sum(axis=-1) * second.sum(axis=-1)
+    scale = np.sqrt(_spread(first) * _spread(second).astype(np.float64))
+    likeness: NDArray[np.float64] = np.divide(together, scale, out=np.zeros(scale.shape), where=scale > 0)
+    return likeness
+
+
+def _blocks(thumb: Thumb) -> NDArray[np.int64]:
+    """Return the pixels of each block, ``(6, 8, 64)``."""
+    rows, columns = _HEIGHT // _BLOCK_PX, _WIDTH // _BLOCK_PX
+    cut = thumb.reshape(rows, _BLOCK_PX, columns, _BLOCK_PX).swapaxes(1, 2)
+    return cut.reshape(rows, columns, _BLOCK_PX**2).astype(np.int64)
+
+
+def _spread(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the variance of each block's pixels times the square of their number: a whole number."""
+    spread: NDArray[np.int64] = blocks.shape[-1] * (blocks**2).sum(axis=-1) - blocks.sum(axis=-1) ** 2
+    return spread
 
 
 def _usual_score(score: NDArray[np.float64], number: int) -> float:

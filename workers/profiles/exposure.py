@@ -27,12 +27,9 @@ def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
         ``levels`` (9,), luma at :data:`PERCENTILES`; ``mean_luma`` (); ``color`` (3,), mean red, green and blue.
     """
     luma = planes.luma(picture)
-    color = [plane.mean(dtype=np.float64) for plane in np.broadcast_to(picture, (_COLORS, *luma.shape))]
-    return {
-        "levels": _levels(luma),
-        "mean_luma": np.asarray(luma.mean(dtype=np.float64)),
-        "color": np.array(color),
-    }
+    mean_luma = luma.mean(dtype=np.float64)
+    color = [mean_luma] * _COLORS if len(picture) == 1 else [plane.mean(dtype=np.float64) for plane in picture]
+    return {"levels": _levels(luma), "mean_luma": np.asarray(mean_luma), "color": np.array(color)}
 
 
 def profile(rows: Mapping[str, NDArray[Any]], shots: tuple[Shot, ...]) -> dict[str, NDArray[Any]]:
@@ -54,7 +51,7 @@ def _histogram(luma: Plane) -> NDArray[np.intp]:
     if coded is None:
         return np.bincount(_bins(luma.ravel()), minlength=_BINS)
     counts = np.zeros(_BINS, np.intp)
-    np.add.at(counts, _bins(coded.values), np.bincount(coded.codes.ravel(), minlength=len(coded.values)))
+    np.add.at(counts, _bins(coded.values), coded.counts())
     return counts
 
 

@@ -40,3 +40,11 @@ def test_other_planes_are_told_apart(kind: str) -> None:
     if kind == "empty rows":
         plane[:] = np.float32(0.5)
     assert codes.to_codes(plane) is None
+
+
+@pytest.mark.parametrize("shape", [(37, 50), (3, 1 << 22), (9, 1 << 22)])
+def test_pixels_are_counted_by_their_code(shape: tuple[int, int]) -> None:
+    samples = np.full(shape, 7, np.uint8)
+    samples[:, ::5] = RNG.integers(0, 256, samples[:, ::5].shape, dtype=np.uint8)
+    coded = codes.Coded(samples, np.arange(256, dtype=np.float32))
+    assert np.array_equal(coded.counts(), np.bincount(samples.ravel(), minlength=256))

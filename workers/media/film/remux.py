@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from av.video.stream import VideoStream
 from db.errors import WorkError
 from db.records import ReelFacts
 from workers.media.errors import reading, writing
-from workers.media.film import matroska, side_streams, sound, texts
-from workers.media.film.ffv1 import BITEXACT, add_stream
+from workers.media.film import ffv1, matroska, side_streams, sound, texts
+from workers.media.film.ffv1 import BITEXACT
 from workers.media.film.timing import Clock, Timed
 from workers.media.pixels import Layout
 from workers.media.remote import Place
@@ -77,9 +78,12 @@ def write_master(path: Path, chunks: Iterable[Path], plan: MasterPlan) -> Stream
         with writing(path.name):
             out = stack.enter_context(av.open(str(path), "w", format="matroska", options=BITEXACT))
         out.metadata.update(plan.tags)
-        picture = add_stream(out, plan.layout, plan.size, plan.facts.rate, plan.facts)
+        rest = iter(chunks)
+        first = next(rest)
+        coder = _coder_of(first, plan)
+        picture = ffv1.add_stream(out, plan.layout, plan.size, plan.facts.rate, plan.facts, coder)
         picture.metadata["title"] = matroska.RESERVE
-        lines = [_picture_packets(chunks, picture, plan.clock)]
+        lines = [_picture_packets(itertools.chain([first], rest), picture, plan.clock)]
         lines += [_copy_streams(out, source, clock, copies, stack) for source, clock in plan.sources()]
         _mux(out, heapq.merge(*lines, key=lambda timed: timed[0]), path)
     matroska.set_aspect(path, *plan.size, plan.facts.sample_aspect)
@@ -116,6 +120,14 @@ def _fitting_container(tracks: Iterable[AudioStream]) -> str:
     refused = [track for track in tracks if track.codec_context and not side_streams.accepts("matroska", track)]
     fitting = (kind for kind in _BESIDE if all(side_streams.accepts(kind, track) for track in refused))
     return next(fitting, "") if refused else ""
+
+
+def _coder_of(chunk: Path, plan: MasterPlan) -> str:
+    with reading(chunk.name), av.open(str(chunk), "r", format="matroska") as film:
+        coder = ffv1.coder_of(film.streams.video[0].codec_context.extradata, plan.layout, plan.size)
+    if coder is None:
+        raise WorkError("The first chunk was encoded in another way than this release knows", code="WORKER_FAULT")
+    return coder
 
 
 def _copy_streams(
