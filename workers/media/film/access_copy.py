@@ -11,10 +11,12 @@ import itertools
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import torch
 from av.audio.resampler import AudioResampler
@@ -48,6 +50,7 @@ _MORE_INSTRUCTIONS = ",AVX,FMA3,LZCNT,BMI2,AVX2"
 _PLAYABLE = {"aac", "mp3", "mp3float", "ac3", "eac3"}
 _AAC_RATES_HZ = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000}
 _AAC_SAMPLES = 1024
+_CODES = 256
 _MP3_LEAST_HZ = 16_000
 
 
@@ -211,11 +214,15 @@ def _on_screen(frame: VideoFrame, layout: Layout, screen: Layout, stream: VideoS
         # Range, matrix and transfer are changed by our own arithmetic; FFmpeg's scaler only thins out the chroma.
         samples = planes.to_planes(frame, layout)
         if layout.model == "gray" and not layout.floating:
-            luma, *chroma = _gray_tables(layout, screen)  # each grey has the same chroma: none
-            shown = luma.take(samples[0]), *(np.full(samples[0].shape, plane[0]) for plane in chroma)
+            luma, *chroma = _gray_tables(layout, screen)
+            shown = cv2.LUT(samples[0], luma) if luma.size == _CODES else luma.take(samples[0])
+            # Each grey has the same chroma, none: at even sides it can be thinned out already.
+            down = 2 if (stream.height, stream.width) == shown.shape else 1
+            small = tuple(side // down for side in shown.shape)
+            screen = replace(screen, shrink=(down, down))
+            frame = planes.to_frame((shown, *(np.broadcast_to(plane[0], small) for plane in chroma)), screen)
         else:
-            shown = _to_screen(samples, layout, screen)
-        frame = planes.to_frame(shown, screen)
+            frame = planes.to_frame(_to_screen(samples, layout, screen), screen)
     return frame.reformat(width=stream.width, height=stream.height, format="yuv420p", threads=1)
 
 
