@@ -122,7 +122,7 @@ def measure_film(folder: Path, film: Film, recipes: Mapping[str, str], rounds: i
     with confined(WORKERS):
         path = make_film(folder, film)
         peer, peer_seconds = time_peer(path, folder)
-        codecs = [measure_codecs(path, folder, film)]
+        codecs, loading = [measure_codecs(path, folder, film)], time_loading()
         jobs = {name: run_jobs(folder, path, parse(text, "bench")) for name, text in recipes.items()}
         codecs += [measure_codecs(path, folder, film) for _ in range(1, rounds)]
         alone, beside = zip(*codecs, strict=True)
@@ -135,7 +135,7 @@ def measure_film(folder: Path, film: Film, recipes: Mapping[str, str], rounds: i
             rows.append(
                 at_most(f"{what}: two workers, from submission ÷ {peer} with two threads", wall / peer_seconds, 1.35)
             )
-            rows += floor_rows(what, film.frames, times.single, cpu_ms)
+            rows += floor_rows(what, film.frames, times.single, cpu_ms, loading)
             if name == BOUND_RECIPE:
                 rows.append(measure_bound(what, folder, film, times.two, cpu_ms))
     return rows
@@ -175,23 +175,23 @@ def core_row(what: str, jobs: FilmJobs, scaling: float) -> ResultRow:
     return at_least(what, ratio, 1.85, detail=detail)
 
 
-def floor_rows(what: str, frames: int, single: JobTimes, cpu_ms: Mapping[str, float]) -> list[ResultRow]:
-    """Return what the codecs that a job must run cost beside those of the script, and all that it does beside both.
+def floor_rows(
+    what: str, frames: int, single: JobTimes, cpu_ms: Mapping[str, float], loading: float
+) -> list[ResultRow]:
+    """Return what the codecs that a job must run cost beside those of the script, and all that its worker does.
 
-    Either is of one core while the other one rests; of the job, all that the core did from first lease to last end.
+    All of it is of one core while the other one rests; the worker's ``loading`` of libraries, in CPU seconds, is left
+    out.
     """
     ours = {codec: cpu_ms[codec] for codec in ("decode", "master", "access")} | promised_decodes(single, cpu_ms)
     theirs = {codec: cpu_ms[codec] for codec in SCRIPT}
-    floor, house = sum(ours.values()), 1000 * single.span / frames
+    floor, house = sum(ours.values()), 1000 * (single.cpu - loading) / frames
     detail = f"CPU ms a frame: {listed(ours)}; the script: {listed(theirs)}"
-    rows = [told(f"{what}: codecs that a job must run ÷ those of a script", floor / sum(theirs.values()), "", detail)]
-    if cores():
-        detail = f"{house:.1f} ms of one core a frame beside {floor:.1f}; CPU of the worker, start included, "
-        detail += f"{1000 * single.cpu / frames:.1f}"
-        rows.append(
-            told(f"{what}: all that one core does for a job ÷ codecs that it must run", house / floor, "", detail)
-        )
-    return rows
+    told_house = f"CPU ms a frame: {house:.1f} beside {floor:.1f}; {loading:.1f} s for loading libraries not counted"
+    return [
+        told(f"{what}: codecs that a job must run ÷ those of a script", floor / sum(theirs.values()), "", detail),
+        told(f"{what}: all that a worker does ÷ codecs that a job must run", house / floor, "", told_house),
+    ]
 
 
 def promised_decodes(job: JobTimes, cpu_ms: Mapping[str, float]) -> dict[str, float]:
@@ -279,6 +279,14 @@ def measure_photo(folder: Path) -> ResultRow:
         min(seconds) / min(loading),
         detail=detail,
     )
+
+
+def time_loading() -> float:
+    """Return the CPU seconds that a process on one core takes to load our libraries."""
+    before = children_cpu()
+    with confined(1):
+        _time_command([sys.executable, "-c", f"import {LIBRARIES}"])
+    return children_cpu() - before
 
 
 def children_cpu() -> float:
