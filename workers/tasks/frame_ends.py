@@ -111,7 +111,8 @@ class CoreEnds(FrameEnds):
         _check_channels(len(restored), self.layout)
         # Grey is spread over three channels where the reel has colour.
         picture = np.broadcast_to(restored, (self.layout.channels, *restored.shape[1:]))
-        if shown.samples is not None and _keeps_samples(self.source.layout, self.layout):
+        is_same_size = picture.shape == shown.picture.shape
+        if shown.samples is not None and is_same_size and _keeps_samples(self.source.layout, self.layout):
             samples = change_planes(shown.samples, shown.picture, picture, self.layout)
         else:
             samples = to_planes(picture, self.layout)
@@ -161,7 +162,7 @@ class DeviceEnds(FrameEnds):
         """Finish a frame ``(C, H, W)``; ``own`` are the source's samples where those that did not change are kept."""
         _check_channels(len(frame), self.layout)
         picture = frame.expand(self.layout.channels, -1, -1)
-        if own is not None:
+        if own is not None and picture.shape == before.shape:
             made = device_pixels.change_planes(own, before, picture, self.layout)
         else:
             made = device_pixels.to_planes(picture, self.layout)

@@ -42,7 +42,9 @@ RECIPES = {
     "larger": "[{upscale: {scale: 2}}]",
     "all": longest_recipe(),
 }
-FORMATS = [("gray", 8, 1), ("gray16le", 16, 1), ("yuv420p", 8, 3), ("yuv422p10le", 10, 3), ("gbrp12le", 12, 3)]
+FORMATS = [
+    ("gray", 8, 1), ("gray16le", 16, 1), ("yuv420p", 8, 3), ("yuv422p10le", 10, 3), ("yuv444p", 8, 3), ("gbrp12le", 12, 3),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -52,9 +54,9 @@ def at(tmp_path: Path) -> House:
 
 def _film(path: Path, pixel_format: str, bits: int, channels: int) -> Path:
     frames = damaged(11, 32, 48, channels, bits)
-    down = 2 if "420" in pixel_format else 1
+    down, across = 2 if "420" in pixel_format else 1, 1 if "444" in pixel_format else 2
     if "yuv" in pixel_format:
-        frames = [[frame[0], *(plane[::down, ::2] for plane in frame[1:])] for frame in frames]
+        frames = [[frame[0], *(plane[::down, ::across] for plane in frame[1:])] for frame in frames]
     return film(path, frames, pixel_format)
 
 
