@@ -197,7 +197,7 @@ def _step_summary(number: int, stage: str, values: Values) -> dict[str, Any]:
 
 def _measure_mask(mask: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the share of the picture and the number of connected parts of each mask."""
-    parts = [row[0].cpu().numpy().astype(np.uint8) for row in mask]
+    parts = [device.download(row[0]).astype(np.uint8) for row in mask]
     share = np.array([np.count_nonzero(part) / part.size for part in parts])
     return share, np.array([cv2.connectedComponents(part, connectivity=8)[0] - 1 for part in parts], np.float64)
 

@@ -43,7 +43,8 @@ RECIPES = {
     "all": longest_recipe(),
 }
 FORMATS = [
-    ("gray", 8, 1), ("gray16le", 16, 1), ("yuv420p", 8, 3), ("yuv422p10le", 10, 3), ("yuv444p", 8, 3), ("gbrp12le", 12, 3),
+    ("gray", 8, 1), ("gray16le", 16, 1), ("yuv420p", 8, 3), ("yuv422p10le", 10, 3), ("yuv444p", 8, 3),
+    ("gbrp12le", 12, 3),
 ]  # fmt: skip
 
 

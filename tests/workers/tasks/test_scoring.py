@@ -134,3 +134,10 @@ def test_a_metric_that_knows_no_tensors_is_given_a_picture(monkeypatch: pytest.M
     monkeypatch.delattr(sharpness, "device_row_values")
     monkeypatch.delattr(luma_psnr, "device_row_values")
     assert scoring.score_frame_on_device(restored, source) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_metric_that_knows_no_tensors_may_meet_values_beyond_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, wild = film(1, 30, 44)[0], torch.full((1, 30, 44), 1e30)
+    monkeypatch.delattr(luma_psnr, "device_row_values")
+    expected = scoring.score_frame(wild.numpy(), source.numpy())
+    assert scoring.score_frame_on_device(wild, source) == pytest.approx(expected, rel=1e-5, nan_ok=True)
