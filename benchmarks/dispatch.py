@@ -74,7 +74,7 @@ def run_idle_worker() -> None:
     """Be a worker for which a probe knows the reel and a segment costs nothing."""
     from db import settings
     from workers.process import app
-    from workers.tasks import by_kind
+    from workers.tasks import by_kind, probe
 
     blob = Blob(key="jobs/nothing", sha256="0" * 64, bytes=0)
     facts = ReelFacts(
@@ -82,12 +82,8 @@ def run_idle_worker() -> None:
         bytes=0, sha256="0" * 64, index=blob,
     )  # fmt: skip
 
-    def work(assignment, bench):  # type: ignore[no-untyped-def]
-        if assignment.kind is TaskKind.PROBE:
-            return TaskResult(facts=facts)
-        return TaskResult(outputs={"chunk": blob}, frames=FRAMES)
-
-    by_kind.WORK = dict.fromkeys(TaskKind, work)
+    probe.probe = lambda assignment, bench: TaskResult(facts=facts)
+    by_kind.WORK = dict.fromkeys(TaskKind, lambda assignment, bench: TaskResult(outputs={"chunk": blob}, frames=FRAMES))
     app.serve(settings.load())
 
 

@@ -48,7 +48,7 @@ class CeleryBroker:
                     self.app.send_task(
                         bell.name,
                         args=(bell.task_id, bell.epoch),
-                        queue=_queue(bell.queue),
+                        queue=message_queue(bell.queue),
                         producer=producer,
                         retry=False,
                         ignore_result=True,
@@ -74,8 +74,8 @@ class CeleryBroker:
             with connection:
                 connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
                 for name in (queues.FINISH, queues.RESTORE, queues.LIGHT):
-                    _queue(name)(connection.default_channel).queue_declare()
-                probe = _queue(f"doctor-{uuid.uuid4().hex}")(connection.default_channel)
+                    message_queue(name)(connection.default_channel).queue_declare()
+                probe = message_queue(f"doctor-{uuid.uuid4().hex}")(connection.default_channel)
                 connection.Producer().publish({}, routing_key=probe.name)
                 probe.purge()
         except (OperationalError, KombuError, OSError, *connection.connection_errors) as error:
@@ -107,13 +107,13 @@ def celery_app(settings: Settings, consumed: Sequence[str] = ()) -> Any:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        task_queues=[_queue(name) for name in consumed],
+        task_queues=[message_queue(name) for name in consumed],
     )
     return app
 
 
-def _queue(name: str) -> Any:
-    """A queue on the default exchange: no bindings that two processes could spoil."""
+def message_queue(name: str) -> Any:
+    """Return Kombu's queue of a name. It is on the default exchange: no bindings that two processes could spoil."""
     from kombu import Exchange, Queue
 
     return Queue(name, Exchange("", type="direct"), routing_key=name, durable=True)

@@ -230,7 +230,9 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(String(200))
     pid: Mapped[int] = mapped_column(Integer)
     device: Mapped[str] = mapped_column(String(100))
+    """The torch device; while the worker loads, the setting."""
     signature: Mapped[str] = mapped_column(String(32))
+    """The compute signature; empty while the worker loads what it computes with."""
     versions_json: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(10))
     """A ``db.states.WorkerState``."""

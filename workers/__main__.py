@@ -1,4 +1,4 @@
-"""``python -m workers``: a worker process; with ``spare``, one that loads and then waits for a line before it works.
+"""``python -m workers``: a worker process; with ``spare``, one that waits for a line first, and loads meanwhile.
 
 Other first arguments are errands that end by themselves.
 """
@@ -39,15 +39,13 @@ def main() -> int:
         elif command in _SINGLE_ORDER:
             _answer(_SINGLE_ORDER[command], settings)
         elif command == "isolate":
-            from workers.process import isolation
+            from workers.process import isolated_child
 
-            isolation.child_main(settings)
+            isolated_child.child_main(settings)
         else:
             from workers.process import app
 
-            # A spare has loaded now; it works as soon as it is told to, unless who started it does without, or died.
-            if command != "spare" or sys.stdin.readline():
-                app.serve(settings)
+            app.serve(settings, spare=command == "spare")
     except ReelwrightError as error:
         print(f"{error.code}: {error.message} {error.remedy}", file=sys.stderr)  # noqa: T201 -- last words
         return 2

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from functools import cache
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from numpy.typing import NDArray
 
 from db.errors import InputError
+from workers import machine
 from workers.memory import translate_memory_errors as translate_memory_errors
-
-_PACKAGES = (
-    "reelwright", "torch", "torchvision", "spandrel", "numpy", "opencv-python-headless", "pillow", "av", "OpenImageIO",
-)  # fmt: skip
-"""Everything that computes or decodes a sample: another release of ours may round otherwise, too."""
 
 
 def open_device(name: str) -> str:
@@ -39,8 +31,7 @@ def open_device(name: str) -> str:
 def make_deterministic(device: str) -> None:
     """Make this process compute the same bits every time: one thread, exact float32, no search for fast kernels."""
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    cv2.ocl.setUseOpenCL(False)
+    machine.settle_opencv()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
@@ -76,14 +67,14 @@ def download(tensor: torch.Tensor) -> NDArray[Any]:
 def versions() -> dict[str, str]:
     """Return the installed release of every library that can change a bit of the output."""
     # torch's own version also names the build, and builds differ in their kernels.
-    return {package: metadata.version(package) for package in _PACKAGES} | {"torch": str(torch.__version__)}
+    return machine.releases() | {"torch": str(torch.__version__)}
 
 
 def signature(device: str) -> str:
     """Return 16 hex digits; two workers with the same ones give bit-identical frames."""
     facts = {
         "device": _device_model(device),
-        "cpu": _cpu_model(),
+        "cpu": machine.processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "versions": versions(),
         "dtype": "float32",
@@ -110,13 +101,3 @@ def _device_model(device: str) -> str:
         major, minor = torch.cuda.get_device_capability(device)
         return f"{torch.cuda.get_device_name(device)} {major}.{minor} CUDA {torch.version.cuda}"
     return device
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    return " ".join(
-        next((line.split(":", 1)[1] for line in lines if line.startswith("model name")), platform.machine()).split()
-    )

@@ -92,9 +92,9 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _classes(library: str, name: str) -> tuple[type[Exception], ...]:
-    """Return a library's class of errors; none where nobody has loaded it, so that it has raised nothing."""
-    module = sys.modules.get(library)
-    return () if module is None else (getattr(module, name),)
+    """Return a library's class of errors; none where it is not loaded, or not yet, so that it has raised nothing."""
+    found = getattr(sys.modules.get(library), name, None)
+    return () if found is None else (found,)
 
 
 def has_room() -> bool:

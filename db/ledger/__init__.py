@@ -96,6 +96,7 @@ from db.ledger.weights import NewWeights, add_weights, remove_weights, weights_i
 from db.ledger.worker_registry import (
     WorkerIdentity,
     WorkerKind,
+    equip_worker,
     register_worker,
     sign_off_worker,
     slots,
@@ -156,6 +157,7 @@ __all__ = [
     "due_deliveries",
     "due_reels",
     "due_sweeps",
+    "equip_worker",
     "fail_item",
     "fail_reel",
     "fail_still",

@@ -176,11 +176,11 @@ def drop_around(db: Database, connection: Connection, item: Row[Any], frame: int
 def replan_stranded(db: Database, wait_seconds: float) -> int:
     """Plan reels again that are bound to a compute signature which no worker has shown for ``wait_seconds``.
 
-    Returns how many, a few hundred at most at once. Nothing happens while no worker lives at all: they may all come
-    back as they were.
+    Returns how many, a few hundred at most at once. Nothing happens while no worker lives that knows its own: they may
+    all come back as they were.
     """
     recent = select(Worker.signature).where(Worker.heartbeat_at > db.now - wait_seconds)
-    live = select(Worker.signature).where(lives(db.now, wait_seconds))
+    live = select(Worker.signature).where(lives(db.now, wait_seconds), Worker.signature != "")
     missing = select(Worker.signature).where(Worker.signature.not_in(recent)).distinct()
     with db.write() as connection:
         queues = [restore_queue(signature) for signature in connection.scalars(missing)]

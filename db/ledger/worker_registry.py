@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, insert, select, update
@@ -22,7 +23,8 @@ class WorkerIdentity:
     pid: int
     device: str
     signature: str
-    versions: dict[str, str]
+    """Empty while it loads what it computes with: then it takes only what is bound to none."""
+    versions: Mapping[str, str]
 
 
 def register_worker(db: Database, card: WorkerIdentity) -> None:
@@ -35,12 +37,19 @@ def register_worker(db: Database, card: WorkerIdentity) -> None:
                 pid=card.pid,
                 device=card.device[:100],
                 signature=card.signature,
-                versions_json=json.dumps(card.versions),
+                versions_json=json.dumps(dict(card.versions)),
                 state=WorkerState.LIVE,
                 started_at=db.now,
                 heartbeat_at=db.now,
             )
         )
+
+
+def equip_worker(db: Database, boot_id: str, device: str, signature: str, versions: Mapping[str, str]) -> None:
+    """Write down what a worker process computes with, as soon as it knows."""
+    known = {"device": device[:100], "signature": signature, "versions_json": json.dumps(dict(versions))}
+    with db.write() as connection:
+        connection.execute(update(Worker).where(Worker.boot_id == boot_id).values(**known))
 
 
 def sign_off_worker(db: Database, boot_id: str) -> None:
@@ -67,12 +76,12 @@ class WorkerKind:
 
 
 def worker_kinds(db: Database, lease_seconds: float) -> tuple[WorkerKind, ...]:
-    """Return the kinds of live workers, in the order of their signatures."""
+    """Return the kinds of live workers that know theirs, in the order of their signatures."""
     on_cores = func.min(case((Worker.device == "cpu", 1), else_=0))
     with db.read() as connection:
         rows = connection.execute(
             select(Worker.signature, func.count(), on_cores)
-            .where(lives(db.now, lease_seconds))
+            .where(lives(db.now, lease_seconds), Worker.signature != "")
             .group_by(Worker.signature)
             .order_by(Worker.signature)
         )

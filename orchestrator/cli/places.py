@@ -8,7 +8,6 @@ from pathlib import Path
 
 from db.errors import DiskFull, InputError, StoreUnavailable, TransientError
 from db.settings import Settings
-from db.store import open_store
 from db.writable import check_writable
 
 _PROBE = "probe/"
@@ -54,6 +53,8 @@ def check_workplaces(settings: Settings) -> None:
 
 
 def _try_store(settings: Settings) -> None:
+    from db.store import open_store  # takes a while, and most stores are folders
+
     try:
         store = open_store(settings)
         store.put_bytes(f"{_PROBE}run", b"reelwright")

@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-import structlog
-
 from db.settings import Settings, environment, make_home
 from orchestrator.processes.shares import codec_threads, device_of, worker_memory_mb
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,5 +103,7 @@ def _open_log(number: int, folder: Path | None) -> IO[bytes] | None:
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / f"worker-{number}.log").open("ab")
     except OSError as error:  # no room for a log: the work goes on without
-        log.warning("worker without a log", slot=number, error=str(error))
+        import structlog  # every worker would wait for it, and hardly any needs it here
+
+        structlog.get_logger(__name__).warning("worker without a log", slot=number, error=str(error))
         return open(os.devnull, "wb")

@@ -57,16 +57,25 @@ class House:
     # -- people ---------------------------------------------------------------------------------------------------
 
     def hire(self, count: int = 1, *, forked: bool = True) -> None:
-        """Start workers, ``forked`` or by the command, and wait until they are ready."""
+        """Start workers, ``forked`` or by the command, and wait until they are ready for all work."""
         for _ in range(count):
-            boot_id = uuid.uuid4().hex[:12]
-            variables = os.environ | environment(self.settings) | {"REELWRIGHT_BOOT_ID": boot_id}
-            log = self.settings.home / f"{boot_id}.log"
-            worker = ForkedWorker(variables, log) if forked else _worker_of_its_own(variables, log)
-            self.workers.append(worker)
-            self.boots[worker.pid] = boot_id
+            self.start_worker(forked=forked)
         alive = {self.boots[worker.pid] for worker in self.workers if worker.poll() is None}
-        wait_until(lambda: alive <= {row.boot_id for row in progress.workers(self.database)}, 60, "workers are ready")
+
+        def equipped() -> set[str]:
+            return {row.boot_id for row in progress.workers(self.database) if row.signature}
+
+        wait_until(lambda: alive <= equipped(), 60, "workers are ready")
+
+    def start_worker(self, *, forked: bool = True) -> AnyWorker:
+        """Start a worker, and do not wait for it."""
+        boot_id = uuid.uuid4().hex[:12]
+        variables = os.environ | environment(self.settings) | {"REELWRIGHT_BOOT_ID": boot_id}
+        log = self.settings.home / f"{boot_id}.log"
+        worker = ForkedWorker(variables, log) if forked else _worker_of_its_own(variables, log)
+        self.workers.append(worker)
+        self.boots[worker.pid] = boot_id
+        return worker
 
     def lead(self) -> None:
         """Start an orchestrator."""

@@ -15,7 +15,7 @@ from pathlib import Path
 _FORKS = multiprocessing.get_context("forkserver")
 # Nothing of this begins a thread, which a fork would not take along.
 _FORKS.set_forkserver_preload(
-    ["workers.__main__", "workers.process.app", "workers.tasks.restore", "celery.apps.worker", "celery.worker", "boto3"]
+    ["workers.__main__", "workers.process.app", "workers.tasks.by_kind", "celery.apps.worker", "celery.worker", "boto3"]
 )
 
 

@@ -7,7 +7,9 @@ process is free, on every transport, and a process that dies takes exactly one t
 from __future__ import annotations
 
 import os
+import select
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -16,61 +18,80 @@ from typing import Any
 import structlog
 
 from db import ledger, queues, session
-from db.broker import celery_app
+from db.broker import celery_app, message_queue
 from db.doorbells import LOOK_NAME, TASK_NAME
 from db.errors import DatabaseUnavailable, InputError
 from db.settings import Settings
 from db.store import open_store
-from workers import device as devices
+from workers import machine
 from workers.process.attempt import WorkerContext, run
 from workers.process.heartbeat import Heartbeat
 from workers.process.isolation import end_with_parent
+from workers.process.loading import Loading
 from workers.process.looking import LookDesk
 
 BOOT_ID = "REELWRIGHT_BOOT_ID"
 log = structlog.get_logger(__name__)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, spare: bool = False) -> None:
     """Work until told to leave.
+
+    Args:
+        settings: Where, and with what.
+        spare: Whether to wait for a line on standard input first, and to leave where none comes.
 
     Raises:
         InputError: The database has another schema, or a setting is wrong.
+        ImportError: A library cannot be loaded.
     """
+    machine.check_installed()
+    machine.settle_opencv()
+    loading = Loading(settings)
+    if spare and not _is_told(loading):
+        return
     end_with_parent()
-    device = devices.open_device(settings.device)
-    devices.make_deterministic(device)
     boot_id = os.environ.get(BOOT_ID) or uuid.uuid4().hex[:12]
     with session.open_database(settings) as database:
         _retry_while_away(lambda: session.check(database))
         store = open_store(settings)
-        signature = devices.signature(device)
         heartbeat = Heartbeat(database, settings, boot_id)
         identity = ledger.WorkerIdentity(
-            boot_id, socket.gethostname(), os.getpid(), device, signature, devices.versions()
+            boot_id, socket.gethostname(), os.getpid(), settings.device, "", machine.releases()
         )
         _retry_while_away(lambda: ledger.register_worker(database, identity))
         heartbeat.start()
-        context = WorkerContext(database, store, settings, heartbeat, boot_id, signature, device)
         try:
-            _consume(settings, context)
+            _consume(settings, WorkerContext(database, store, settings, heartbeat, boot_id, loading))
         finally:
             heartbeat.stop()
             ledger.sign_off_worker(database, boot_id)
+    loading.check()
+
+
+def _is_told(loading: Loading) -> bool:
+    """Wait for a line on standard input; whoever has to wait loads meanwhile."""
+    if not select.select([sys.stdin], [], [], 0)[0]:
+        loading.begin()
+    return bool(sys.stdin.readline())
 
 
 def _consume(settings: Settings, context: WorkerContext) -> None:
-    from celery.signals import worker_shutting_down
+    from celery.signals import worker_ready, worker_shutting_down
 
-    names = (queues.FINISH, queues.restore_queue(context.signature), queues.RESTORE, queues.LIGHT)
-    app = celery_app(settings, names)
+    app = celery_app(settings, [queues.LIGHT])
     _register(app, context)
 
     def on_shutdown(**_: Any) -> None:
         context.heartbeat.begin_shutdown()
 
+    def on_ready(sender: Any, **_: Any) -> None:
+        # Not sooner: the first doorbell would wait while libraries are linked, which holds the interpreter.
+        context.loading.begin().add_done_callback(lambda _: sender.call_soon(_take_up, context, sender))
+
     worker_shutting_down.connect(on_shutdown, weak=False)
-    log.info("worker ready", boot_id=context.boot_id, device=context.device, signature=context.signature)
+    worker_ready.connect(on_ready, weak=False)
+    log.info("worker ready", boot_id=context.boot_id)
     worker = app.Worker(
         pool_cls="solo",
         concurrency=1,
@@ -82,6 +103,26 @@ def _consume(settings: Settings, context: WorkerContext) -> None:
         quiet=True,
     )
     worker.start()
+
+
+def _take_up(context: WorkerContext, consumer: Any) -> None:
+    """Answer all doorbells from now on, as what computes is there; a worker that cannot compute leaves in order."""
+    taken_up = False
+    try:
+        equipment = context.loading.equipment()
+        known = equipment.device, equipment.signature, equipment.versions
+        _retry_while_away(lambda: ledger.equip_worker(context.database, context.boot_id, *known))
+        names = (queues.FINISH, queues.restore_queue(equipment.signature), queues.RESTORE)
+        # Selected before any is asked for: a connection that breaks off now and is made anew brings all of them.
+        added = [consumer.app.amqp.queues.select_add(message_queue(name)) for name in names]
+        taken_up = True
+        log.info("worker computes", boot_id=context.boot_id, device=equipment.device, signature=equipment.signature)
+        for queue in added:
+            consumer.task_consumer.add_queue(queue)
+        consumer.task_consumer.consume()
+    finally:
+        if not taken_up:
+            context.heartbeat.ask_to_end()
 
 
 def _register(app: Any, post: WorkerContext) -> None:

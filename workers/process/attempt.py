@@ -35,16 +35,17 @@ from db.records import Assignment, ItemResult, ItemView
 from db.scratch import scratch_folder
 from db.session import Database
 from db.settings import Settings
-from db.states import ItemState
+from db.states import ItemState, TaskKind
 from db.store.base import Store
 from db.store.keys import attempt_prefix
-from workers import device, malloc
+from workers import malloc
+from workers.memory import translate_memory_errors
 from workers.process import isolation
 from workers.process.heartbeat import Heartbeat
+from workers.process.loading import Loading, ReelWork, StillWork
 from workers.process.rights import source_mode
-from workers.tasks import by_kind, disk_space
+from workers.tasks import disk_space, probe
 from workers.tasks.disk_space import SpaceWatch
-from workers.tasks.restore_still import restore_still
 from workers.workbench import Workbench
 
 log = structlog.get_logger(__name__)
@@ -59,8 +60,7 @@ class WorkerContext:
     settings: Settings
     heartbeat: Heartbeat
     boot_id: str
-    signature: str
-    device: str
+    loading: Loading
 
 
 def run(context: WorkerContext, task_id: int, epoch: int) -> None:
@@ -74,7 +74,7 @@ def run(context: WorkerContext, task_id: int, epoch: int) -> None:
             with scratch_folder(context.settings.scratch_folder, context.boot_id) as scratch:
                 assignment = ledger.read_assignment(context.database, lease)
                 bench = _workbench(context, assignment, scratch)
-                with device.translate_memory_errors():
+                with translate_memory_errors():
                     _run_task(context, lease, assignment, bench)
         except Exception as error:
             _report_outcome(context, lease, error)
@@ -86,7 +86,7 @@ def _take_lease(context: WorkerContext, task_id: int, epoch: int) -> ledger.Leas
         return None  # Celery still hands out what comes in while it shuts down; it is rung again elsewhere
     try:
         seconds = context.settings.lease_seconds
-        return ledger.lease(context.database, task_id, epoch, context.boot_id, context.signature, seconds)
+        return ledger.lease(context.database, task_id, epoch, context.boot_id, context.loading.signature, seconds)
     except DatabaseUnavailable as error:
         log.warning("doorbell dropped", task=task_id, error=error.message)  # it is rung again
         return None
@@ -98,25 +98,31 @@ def _workbench(context: WorkerContext, assignment: Assignment, scratch: Path) ->
         scratch=scratch,
         settings=context.settings,
         key_prefix=assignment.key_prefix,
-        device=context.device,
         mode=source_mode(assignment.item.source) if assignment.item else 0o444,
         report=SpaceWatch(scratch, context.settings.scratch_quota_bytes, context.heartbeat.advance),
     )
 
 
 def _run_task(context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
-    if assignment.item is None:
-        _restore_bundle(context, lease, assignment, bench)
-        return
-    work = isolation.perform if assignment.isolate else by_kind.WORK[assignment.kind]
-    result = work(assignment, bench)
+    if assignment.kind is TaskKind.PROBE:
+        work: ReelWork = probe.probe
+    else:
+        equipment = context.loading.equipment()
+        bench = replace(bench, device=equipment.device)
+        if assignment.item is None:
+            _restore_bundle(context, lease, assignment, bench, equipment.restore_still)
+            return
+        work = equipment.work[assignment.kind]
+    result = isolation.perform(assignment, bench) if assignment.isolate else work(assignment, bench)
     if isinstance(result, ItemResult):
         _commit(context, lambda: ledger.complete_item(context.database, lease, result))
     else:
         _commit(context, lambda: ledger.complete_task(context.database, lease, result))
 
 
-def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench) -> None:
+def _restore_bundle(
+    context: WorkerContext, lease: ledger.Lease, assignment: Assignment, bench: Workbench, work: StillWork
+) -> None:
     for still in assignment.stills:
         bench.advance()
         still_bench = replace(
@@ -127,8 +133,8 @@ def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Ass
         )
         still_bench.scratch.mkdir()
         try:
-            with device.translate_memory_errors():
-                result = _restore_still(assignment, still, still_bench)
+            with translate_memory_errors():
+                result = _restore_still(assignment, still, still_bench, work)
         except (InputError, OutOfMemoryError, PoisonItemError) as error:
             failure, state = _failure(error), _end_state(error)
             _commit(context, lambda i=still.id, f=failure, s=state: ledger.fail_still(context.database, lease, i, f, s))  # type: ignore[misc]
@@ -138,8 +144,8 @@ def _restore_bundle(context: WorkerContext, lease: ledger.Lease, assignment: Ass
     _commit(context, lambda: ledger.finish_bundle(context.database, lease))
 
 
-def _restore_still(assignment: Assignment, still: ItemView, bench: Workbench) -> ItemResult:
-    result = isolation.perform(assignment, bench, still) if assignment.isolate else restore_still(still, bench)
+def _restore_still(assignment: Assignment, still: ItemView, bench: Workbench, work: StillWork) -> ItemResult:
+    result = isolation.perform(assignment, bench, still) if assignment.isolate else work(still, bench)
     assert isinstance(result, ItemResult)
     return result
 

@@ -1,19 +1,17 @@
 """Work whose worker died, done in a child process; a segment also frame by frame when the child dies too.
 
-The parent keeps the lease. The child says on its standard output, one JSON line each, that work moved on, which frame
-it is about to touch, and at last what came of it.
+The parent keeps the lease. The child (``isolated_child``) says on its standard output, one JSON line each, that work moved
+on, which frame it is about to touch, and at last what came of it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -24,18 +22,13 @@ from db.errors import (
     OutOfMemoryError,
     PoisonFrameError,
     PoisonItemError,
-    ReelwrightError,
     StoreUnavailable,
     TransientError,
     WorkError,
 )
 from db.records import Assignment, ItemResult, ItemView, Record, TaskResult
-from db.settings import Settings, environment
+from db.settings import environment
 from db.states import TaskKind
-from db.store import open_store
-from workers import device
-from workers.tasks import by_kind, restore
-from workers.tasks.restore_still import restore_still
 from workers.workbench import Workbench
 
 PARENT = "REELWRIGHT_PARENT_PID"
@@ -102,39 +95,6 @@ def _describe(assignment: Assignment, still: ItemView | None) -> str:
     return f"did the {assignment.kind} task of the reel"
 
 
-def child_main(settings: Settings) -> None:
-    """Be the child: read an order, do it, report on standard output."""
-    order = IsolateOrder.model_validate_json(sys.stdin.readline())
-    end_with_parent()
-    say = _open_reporter()
-    device.make_deterministic(order.device)
-    bench = Workbench(
-        store=open_store(settings),
-        scratch=order.scratch,
-        settings=settings,
-        key_prefix=order.key_prefix,
-        device=order.device,
-        mode=order.mode,
-        report=lambda frames: say(frames=frames),
-    )
-    try:
-        with device.translate_memory_errors():
-            if order.search:
-                for frame in restore.touch_frames(order.assignment, bench):
-                    say(touched=frame)
-                say(over=True)
-            else:
-                say(result=_do(order, bench).model_dump(mode="json"))
-    except ReelwrightError as error:
-        say(error=type(error).__name__, code=error.code, message=error.message, remedy=error.remedy)
-
-
-def _do(order: IsolateOrder, bench: Workbench) -> TaskResult | ItemResult:
-    if order.still is not None:
-        return restore_still(order.still, bench)
-    return by_kind.WORK[order.assignment.kind](order.assignment, bench)
-
-
 def _run_child(assignment: Assignment, bench: Workbench, still: ItemView | None, *, search: bool) -> dict[str, Any]:
     scratch = Path(mkdtemp(prefix="search-" if search else "work-", dir=bench.scratch))
     order = IsolateOrder(
@@ -159,17 +119,6 @@ def _raise_child_error(outcome: dict[str, Any]) -> None:
     kind = {kind.__name__: kind for kind in kinds}
     if "error" in outcome:
         raise kind.get(outcome["error"], WorkError)(outcome["message"], code=outcome["code"], remedy=outcome["remedy"])
-
-
-def _open_reporter() -> Callable[..., None]:
-    """Keep standard output for what the child says; what libraries print there goes to standard error from now on."""
-    stream = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def say(**values: Any) -> None:
-        print(json.dumps(values), file=stream, flush=True)
-
-    return say
 
 
 def _outer_environment() -> dict[str, str]:

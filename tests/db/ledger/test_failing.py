@@ -236,7 +236,9 @@ def test_reel_is_planned_again_when_no_worker_of_its_kind_is_left(desk: Desk) ->
     desk.probed_reel(8, (0, 8))
     later = desk.later(700)
     assert ledger.replan_stranded(later.db, 600) == 0  # nobody lives: they may come back as they were
-    ledger.register_worker(later.db, ledger.WorkerIdentity("new", "host", 2, "cpu", "other", {}))
+    ledger.register_worker(later.db, ledger.WorkerIdentity("new", "host", 2, "auto", "", {}))
+    assert ledger.replan_stranded(later.db, 600) == 0  # nor may one that loads be taken for another kind
+    ledger.equip_worker(later.db, "new", "cpu", "other", {})
     assert ledger.replan_stranded(later.db, 600) == 1
     (view,) = ledger.due_reels(desk.db)
     assert view.signature is None

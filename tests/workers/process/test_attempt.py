@@ -18,7 +18,7 @@ def context(tmp_path: Path) -> WorkerContext:
     settings = Settings(home=tmp_path)
     settings.scratch_folder.mkdir()
     nothing: Any = None
-    return WorkerContext(nothing, open_store(settings), settings, nothing, "boot", "sig", "cpu")
+    return WorkerContext(nothing, open_store(settings), settings, nothing, "boot", nothing)
 
 
 def full_disk(kind: str) -> Exception:

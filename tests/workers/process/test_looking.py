@@ -25,6 +25,7 @@ from orchestrator.on_demand.look import QueuedLooks, ShownPicture
 from tests.support.reels import House, film, house, item, moving, whole_life
 from workers.process.attempt import WorkerContext
 from workers.process.heartbeat import Heartbeat
+from workers.process.loading import Loading
 from workers.process.looking import LookDesk
 
 FRAMES = moving(16)
@@ -56,7 +57,7 @@ class Messenger:
 @pytest.fixture
 def desk(at: House, database: Database) -> Iterator[LookDesk]:
     heartbeat = Heartbeat(database, at.settings, "w1")
-    made = LookDesk(WorkerContext(database, at.store, at.settings, heartbeat, "w1", "sig", "cpu"))
+    made = LookDesk(WorkerContext(database, at.store, at.settings, heartbeat, "w1", Loading(at.settings)))
     yield made
     made.close()
     assert not list(at.settings.scratch_folder.iterdir())
