@@ -1,7 +1,7 @@
 """Work whose worker died, done in a child process; a segment also frame by frame when the child dies too.
 
-The parent keeps the lease. The child (``isolated_child``) says on its standard output, one JSON line each, that work moved
-on, which frame it is about to touch, and at last what came of it.
+The parent keeps the lease. The child, ``isolated_child``, says on its standard output, one JSON line each, that work
+moved on, which frame it is about to touch, and at last what came of it.
 """
 
 from __future__ import annotations
