@@ -144,7 +144,23 @@ def _run_until_over(
                     return
             except OutageError as error:
                 on_progress(row, error.message)
-        time.sleep(BUSY_SECONDS if busy else settings.tick_seconds)
+        if not busy and _has_no_worker(loop.database, settings):
+            _await_worker(loop.database, settings)
+        else:
+            time.sleep(BUSY_SECONDS if busy else settings.tick_seconds)
+
+
+def _await_worker(database: Database, settings: Settings) -> None:
+    """Wait for the next round, but no longer than until a first worker is there: it is given work at once."""
+    end = time.monotonic() + settings.tick_seconds
+    while time.monotonic() < end and _has_no_worker(database, settings):
+        time.sleep(min(BUSY_SECONDS, settings.tick_seconds))
+
+
+def _has_no_worker(database: Database, settings: Settings) -> bool:
+    with suppress(OutageError):
+        return not ledger.slots(database, settings.lease_seconds)
+    return False
 
 
 def _check_taken_in(database: Database, job_id: int) -> None:

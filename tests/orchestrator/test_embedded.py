@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,14 @@ def test_run_says_what_to_do_about_a_submission_that_was_cut_off(
     job = ledger.open_job(home_database, request)
     code, said = at_home("run", "--job", job.id)
     assert (code, said["error"]["code"] if "error" in said else said["code"]) == (4, "WRONG_STATE")
+
+
+def test_a_first_worker_is_not_kept_waiting_for_the_next_round(settings: Settings, home_database: Database) -> None:
+    patient = settings.model_copy(update={"tick_seconds": 60.0})
+    identity = ledger.WorkerIdentity("w1", "host", 1, "cpu", "", {})
+    hired = threading.Timer(0.1, ledger.register_worker, (home_database, identity))
+    began = time.monotonic()
+    hired.start()
+    embedded._await_worker(home_database, patient)
+    hired.join()
+    assert 0.1 <= time.monotonic() - began < 30
