@@ -149,9 +149,25 @@ def measure_codecs(path: Path, folder: Path, film: Film) -> tuple[CodecCosts, Co
 
 def run_jobs(folder: Path, film: Path, recipe: Recipe) -> FilmJobs:
     home = folder / f"{film.stem}-{recipe.fingerprint()[:8]}"
+    probe = time_probe(home / "probe", film, recipe)
     with confined(1):
         single = run_job(home / "single", film, recipe, 1)
-    return FilmJobs(single, *(run_job(home / str(slots), film, recipe, slots) for slots in (1, WORKERS)))
+    jobs = single, *(run_job(home / str(slots), film, recipe, slots) for slots in (1, WORKERS))
+    return FilmJobs(*(replace(job, kinds=job.kinds | {"probe": probe}) for job in jobs))
+
+
+def time_probe(home: Path, film: Path, recipe: Recipe) -> float:
+    """Return the seconds of a probe by itself.
+
+    A worker's first one runs beside the loading of its libraries, which takes two seconds of however long a reel.
+    """
+    from benchmarks.feed import House  # which is fed with our films
+    from workers.tasks import probe
+
+    house = House(home, film, recipe, 1)
+    started = time.perf_counter()
+    house.perform(TaskKind.PROBE, probe.probe)
+    return time.perf_counter() - started
 
 
 def scaling_rows(what: str, film: Film, jobs: FilmJobs) -> list[ResultRow]:
