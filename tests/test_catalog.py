@@ -52,9 +52,10 @@ def test_a_stage_has_the_functions_of_its_contract(path: Path) -> None:
 @pytest.mark.parametrize("path", modules("metrics").values(), ids=lambda path: path.stem)
 def test_a_metric_has_the_functions_of_its_contract(path: Path) -> None:
     functions = public_functions(path)
-    by_rows = {"row_values", "from_rows"}
-    assert {"update", "compute"} <= functions <= {"update", "compute", "observe", "accumulate"} | by_rows
+    by_rows, on_device = {"row_values", "from_rows"}, {"device_row_values"}
+    assert {"update", "compute"} <= functions <= {"update", "compute", "observe", "accumulate"} | by_rows | on_device
     assert by_rows & functions in (set(), by_rows)
+    assert not on_device & functions or by_rows <= functions
     assert ("observe" in functions) or METRICS[path.stem].compares != "previous"
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis import Redis as Client
 
 from db import message_folder
-from db.broker import CeleryBroker, _queue
+from db.broker import CeleryBroker, message_queue
 from db.doorbells import LOOK_NAME, TASK_NAME, NotADoorbell, clean_payload, read_payload
 from db.errors import BrokerUnavailable, InputError
 from db.ledger import Doorbell
@@ -24,7 +24,7 @@ from tests.support import servers
 def receive(broker: CeleryBroker, queue: str, count: int) -> list[list[int]]:
     """Take up to ``count`` messages off a queue."""
     got: list[list[int]] = []
-    with broker.app.connection_for_read() as connection, connection.SimpleQueue(_queue(queue)) as simple:
+    with broker.app.connection_for_read() as connection, connection.SimpleQueue(message_queue(queue)) as simple:
         for _ in range(count):
             try:
                 message = simple.get(timeout=1)
@@ -127,7 +127,7 @@ def test_a_server_that_refuses_is_waited_for_like_one_that_is_away(harm: Callabl
             broker.check()
         # Celery's consumer connects anew after errors of these classes, and ends with all others.
         with broker.app.connection_for_read() as connection, pytest.raises(connection.connection_errors):
-            connection.SimpleQueue(_queue("light")).get(timeout=3)
+            connection.SimpleQueue(message_queue("light")).get(timeout=3)
         _relieve(client)
         broker.check()
         broker.send(bells(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,8 +28,8 @@ def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
         ``levels`` (9,), luma at :data:`PERCENTILES`; ``mean_luma`` (); ``color`` (3,), mean red, green and blue.
     """
     luma = planes.luma(picture)
-    mean_luma = luma.mean(dtype=np.float64)
-    color = [mean_luma] * _COLORS if len(picture) == 1 else [plane.mean(dtype=np.float64) for plane in picture]
+    mean_luma, *_ = cv2.mean(luma)  # summed in float64
+    color = [mean_luma] * _COLORS if len(picture) == 1 else [cv2.mean(plane)[0] for plane in picture]
     return {"levels": _levels(luma), "mean_luma": np.asarray(mean_luma), "color": np.array(color)}
 
 

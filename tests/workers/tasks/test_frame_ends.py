@@ -40,7 +40,6 @@ RECIPES = {
     "nothing": "[]",
     "whole frames": "[{deflicker: {window: 3}}, {color_enhance: {}}]",
     "larger": "[{upscale: {scale: 2}}]",
-    "all": longest_recipe(),
 }
 FORMATS = [
     ("gray", 8, 1), ("gray16le", 16, 1), ("yuv420p", 8, 3), ("yuv422p10le", 10, 3), ("yuv444p", 8, 3),
@@ -90,6 +89,14 @@ def test_both_give_the_same_film(
 ) -> None:
     path = _film(tmp_path / "a.mkv", pixel_format, bits, channels)
     _expect_the_same(at, probed(at, item(path, recipe, batch_frames=4)), monkeypatch)
+
+
+@pytest.mark.parametrize(("pixel_format", "bits", "channels"), [FORMATS[1], FORMATS[2]])
+def test_both_give_the_same_film_after_every_stage(
+    at: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixel_format: str, bits: int, channels: int
+) -> None:
+    path = _film(tmp_path / "a.mkv", pixel_format, bits, channels)
+    _expect_the_same(at, probed(at, item(path, longest_recipe(), batch_frames=4)), monkeypatch)
 
 
 def test_both_show_black_and_other_frames_where_they_stand_in(

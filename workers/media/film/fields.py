@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+import cv2
 import numpy as np
 from av.error import FFmpegError
 from av.filter import Graph
@@ -154,9 +155,13 @@ def combing(luma: Plane, depth_bits: int) -> float:
 
 def is_line_doubled(luma: Plane) -> bool:
     """Whether lines stand twice, as in whole frames that were enlarged so: one pair is alike, the next is not."""
-    rows = luma[: len(luma) // 2 * 2].astype(np.int32)
-    within, between = (float(np.abs(np.diff(rows, axis=0)[start::2]).mean()) for start in (0, 1))
+    rows = luma[: len(luma) // 2 * 2]
+    within, between = (_mean_step(rows[start:-1:2], rows[start + 1 :: 2]) for start in (0, 1))
     return min(within, between) < _DOUBLED * max(within, between)
+
+
+def _mean_step(upper: Plane, lower: Plane) -> float:
+    return cv2.sumElems(cv2.absdiff(upper, lower))[0] / upper.size if upper.size else float("nan")
 
 
 def _comb_mask(rows: NDArray[np.int32], step: int, limit: np.int32) -> NDArray[np.float32]:
