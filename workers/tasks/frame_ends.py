@@ -8,11 +8,12 @@ and between codecs and stages the cores have nothing left to do but to check wha
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ class SourceCell:
 
 
 @dataclass(frozen=True)
-class FrameEnds(Protocol):
+class FrameEnds(ABC):
     """Both ends, for one reel."""
 
     source: IndexedReel
@@ -73,6 +74,7 @@ class FrameEnds(Protocol):
     on_device: ClassVar[bool] = False
     """Whether it makes pictures and samples too."""
 
+    @abstractmethod
     def cells(self, span: Span, cell_frames: int, crew: Crew, advance: Callable[[], None]) -> Iterator[SourceCell]:
         """Decode the frames of a span cell by cell; ``advance`` is called at each.
 

@@ -123,15 +123,21 @@ def slice_count(height: int, width: int, pixel_format: str) -> int | None:
 
 def _suits(height: int, width: int, pixel_format: str, slices: int) -> bool:
     """Ask the encoder whether it cuts frames into so many slices."""
-    encoder = av.CodecContext.create("ffv1", "w")
-    assert isinstance(encoder, VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, pixel_format, Fraction(1, 25)
-    encoder.options = {**_OPTIONS, "slices": str(slices)}
     try:
-        encoder.open()
+        _open_encoder((height, width), pixel_format, {**_OPTIONS, "slices": str(slices)})
     except av.error.FFmpegError:
         return False
     return True
+
+
+def _open_encoder(size: tuple[int, int], pixel_format: str, options: dict[str, str]) -> VideoCodecContext:
+    encoder = av.CodecContext.create("ffv1", "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.height, encoder.width = size
+    encoder.pix_fmt, encoder.time_base, encoder.gop_size = pixel_format, Fraction(1, 25), 1
+    encoder.options = options
+    encoder.open()
+    return encoder
 
 
 def suiting_coder(layout: Layout) -> str:
@@ -152,13 +158,7 @@ def coder_of(header: bytes | None, layout: Layout, size: tuple[int, int]) -> str
 
 @cache
 def _header(coder: str, layout: Layout, size: tuple[int, int]) -> bytes | None:
-    encoder = av.CodecContext.create("ffv1", "w")
-    assert isinstance(encoder, VideoCodecContext)
-    encoder.pix_fmt, encoder.time_base, encoder.gop_size = planes.ffv1_format(layout), Fraction(1, 25), 1
-    encoder.height, encoder.width = size
-    encoder.options = _stream_options(layout, size, coder)
-    encoder.open()
-    return encoder.extradata
+    return _open_encoder(size, planes.ffv1_format(layout), _stream_options(layout, size, coder)).extradata
 
 
 def _stream_options(layout: Layout, size: tuple[int, int], coder: str) -> dict[str, str]:
