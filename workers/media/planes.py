@@ -6,7 +6,6 @@ Frames of any layout are first brought, without loss, into a planar one of at le
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -19,9 +18,9 @@ from av.video.format import VideoFormat
 from numpy.typing import NDArray
 
 from db.errors import InputError
+from workers.media import digests
 from workers.media.pixels import WEIGHTS, Layout, Planes
 
-DIGEST_BYTES = 16
 MATRICES = {"rgb": 0, "bt709": 1, "unknown": 2, "fcc": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "bt2020nc": 9}
 """FFmpeg's number of each matrix that we know."""
 PRIMARIES = {
@@ -173,11 +172,13 @@ def planar_frame(planes: Planes, layout: Layout) -> VideoFrame:
 
 
 def digest(planes: Planes) -> NDArray[np.uint8]:
-    """Return a hash of 16 bytes over the samples of one frame."""
-    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for plane in planes:
-        hasher.update(np.ascontiguousarray(plane).data)
-    return np.frombuffer(hasher.digest(), np.uint8)
+    """Return the digest ``(16,)`` of the samples of one frame."""
+    return np.frombuffer(digests.digest(_sample_bytes(planes)), np.uint8)
+
+
+def has_digest(planes: Planes, expected: NDArray[np.uint8]) -> bool:
+    """Whether a digest ``(16,)``, of this or an earlier release, is of the samples of this frame."""
+    return digests.matches(_sample_bytes(planes), expected.tobytes())
 
 
 def plane_bytes(frame: VideoFrame) -> Iterator[NDArray[np.uint8]]:
@@ -212,6 +213,10 @@ def output_transfer(layout: Layout, tagged: str) -> str:
     """Return FFmpeg's name of the transfer of samples in ``layout``, made from a source that is tagged so."""
     converted = layout.transfer == "gamma" and tagged in {"linear", "log"}
     return "iec61966-2-1" if converted else tagged
+
+
+def _sample_bytes(planes: Planes) -> list[memoryview]:
+    return [np.ascontiguousarray(plane).data.cast("B") for plane in planes]
 
 
 def _samples(plane: Any, layout: Layout) -> NDArray[Any]:

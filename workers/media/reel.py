@@ -369,7 +369,7 @@ def _ignore_damage(damage: str) -> None:
 
 def _same(reel: IndexedReel, number: int, samples: Planes) -> bool:
     # Before a reel is surveyed nothing is known of what its frames show.
-    return not reel.facts.surveyed or bool(np.array_equal(planes.digest(samples), reel.index.digest[number]))
+    return not reel.facts.surveyed or planes.has_digest(samples, reel.index.digest[number])
 
 
 def _rotate(picture: Picture, degrees: int) -> Picture:

@@ -6,7 +6,6 @@ is left for the reel as a whole is joined packet by packet.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -19,15 +18,13 @@ from numpy.typing import NDArray
 
 from db.errors import InputError, WorkError
 from db.records import NEIGHBOR_FRAMES, Assignment, Blob, ItemView, Part, TaskResult
-from workers.media import index, planes
+from workers.media import digests, index, planes
 from workers.media.film import access_copy, container, ffv1, framemd5, remux
 from workers.media.film.timing import reel_clock
 from workers.media.pixels import to_picture, to_planes
 from workers.media.reel import layout_of
 from workers.tasks import pace, scoring
 from workers.workbench import Workbench
-
-_PACKET_DIGEST_BYTES = 16
 
 
 class _ReadFrame(NamedTuple):
@@ -99,9 +96,9 @@ def master_plan(item: ItemView, bench: Workbench) -> remux.MasterPlan:
     )
 
 
-def packet_digest(packet: Packet[Any]) -> bytes:
-    """Return a digest of what a packet holds."""
-    return hashlib.blake2b(bytes(packet), digest_size=_PACKET_DIGEST_BYTES).digest()
+def is_packet(packet: Packet[Any], digest: NDArray[np.uint8]) -> bool:
+    """Whether a packet holds the bytes of that from which a frame was read back; ``digest`` is what it noted."""
+    return digests.matches([memoryview(packet)], digest.tobytes())
 
 
 class _FrameRecords:
@@ -155,7 +152,7 @@ def _read_frames(parts: tuple[Part, ...], span: tuple[int, int], bench: Workbenc
             for number, packet in zip(range(part.start_frame, span[1]), packets, strict=False):
                 if number >= span[0]:
                     for frame in container.decode(stream, packet, _raise_fault):
-                        yield _ReadFrame(number, packet_digest(packet), frame)
+                        yield _ReadFrame(number, digests.digest([memoryview(packet)]), frame)
         if path.is_relative_to(bench.scratch):
             path.unlink()  # a copy of our own; a store that is a folder lends its own file, which must stay
 

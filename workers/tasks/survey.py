@@ -16,6 +16,7 @@ from db.errors import InputError
 from db.records import Assignment, Part, TaskResult
 from workers import profiles
 from workers.media import index, planes, reel
+from workers.media.digests import DIGEST_BYTES
 from workers.workbench import Workbench
 
 
@@ -45,7 +46,7 @@ def survey(assignment: Assignment, bench: Workbench) -> TaskResult:
         odd = error.message
     arrays = {
         "first": np.array([first], np.int64), "flagged": np.array(flagged, bool),
-        "digest": np.reshape(digests, (len(digests), planes.DIGEST_BYTES)).astype(np.uint8),
+        "digest": np.reshape(digests, (len(digests), DIGEST_BYTES)).astype(np.uint8),
         "odd": np.frombuffer(odd.encode(), np.uint8),
     }  # fmt: skip
     outputs = {"frames": bench.put_bytes("frames.npz", index.pack(**arrays))}
@@ -66,7 +67,7 @@ class Survey:
 
 def join(parts: Sequence[Part], frame_count: int, bench: Workbench) -> Survey:
     """Put together what the tasks of a reel found, in frame order."""
-    digest, is_even = np.zeros((frame_count, planes.DIGEST_BYTES), np.uint8), True
+    digest, is_even = np.zeros((frame_count, DIGEST_BYTES), np.uint8), True
     for part in parts:
         arrays = index.unpack(bench.store.read(part.outputs["frames"]))
         bench.advance()

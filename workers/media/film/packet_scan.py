@@ -17,6 +17,7 @@ from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
 from workers.media import planes
+from workers.media.digests import DIGEST_BYTES
 from workers.media.film import container, scan
 from workers.media.index import LONGEST_GOP_FRAMES, ReelScan
 from workers.media.pixels import chroma_spread
@@ -53,7 +54,7 @@ def scan_packets(path: Place, source: Source, settings: Settings, advance: Calla
             if not _decode_windows(scanner, path, settings, pts, key):
                 return None
             scanner.pts, scanner.key = [int(value) for value in pts], [bool(value) for value in key]
-            scanner.digests = [np.zeros(planes.DIGEST_BYTES, np.uint8)] * len(pts)
+            scanner.digests = [np.zeros(DIGEST_BYTES, np.uint8)] * len(pts)
             found = scanner.result(source)
     except InputError:  # said by the pass that decodes everything, which knows more
         return None

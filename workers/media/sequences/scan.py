@@ -14,6 +14,7 @@ from db.errors import InputError
 from db.records import Source
 from db.settings import Settings
 from workers.media import planes
+from workers.media.digests import DIGEST_BYTES
 from workers.media.index import BLACK, DEFAULT_RATE, Index, ReelScan
 from workers.media.pixels import chroma_spread
 from workers.media.remote import Folder
@@ -50,7 +51,7 @@ def scan_sequence(
         InputError: ``SEQUENCE_GAP``, ``MIXED_GEOMETRY`` and as a still, naming all the frames of which it is true.
     """
     frames = sequence.source_frames(folder, source)
-    look = _SequenceLook(folder, source, settings, np.zeros((len(frames), planes.DIGEST_BYTES), np.uint8))
+    look = _SequenceLook(folder, source, settings, np.zeros((len(frames), DIGEST_BYTES), np.uint8))
     faults = faults or FrameFaults(folder, source)
     for number, use in enumerate(frames):
         if use == number:
