@@ -23,11 +23,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.jobs import GREY, HD, Film, make_film
 from benchmarks.rows import ResultRow, at_least, told
@@ -40,11 +40,12 @@ from db.store import open_store
 from orchestrator.processes.shares import worker_memory_mb
 from workers import device, malloc
 from workers.frames import Clip
-from workers.media import planes, reel
+from workers.media import device_pixels, planes, reel
+from workers.media.device_pixels import Samples
 from workers.media.film import container, ffv1
 from workers.media.reel import StoredFrame
 from workers.tasks import frame_ends, inspect, merge, probe, step_changes
-from workers.tasks.frame_ends import DeviceEnds, Finish, FinishedFrame, SourceCell
+from workers.tasks.frame_ends import DeviceEnds, FinishedFrame, SourceCell
 from workers.tasks.restore import restore_segment
 from workers.workbench import Workbench
 
@@ -115,29 +116,29 @@ class SimulatedEnds(DeviceEnds):
     """Ends on the stand-in: what comes back of it are copies of the samples that went there."""
 
     def _cell(self, stored: list[StoredFrame]) -> SourceCell:
-        cell = super()._cell(stored)
-        return replace(cell, finish=tuple(map(self._give_back, cell.finish, stored)))
+        samples = device_pixels.upload([frame.samples for frame in stored if frame.samples is not None], self.device)
+        frames = device_pixels.to_picture(tuple(map(corner, samples)), self.source.layout)
+        return SourceCell(frames, tuple(frame.source for frame in stored), partial(self._finish, frames, samples))
 
-    def _give_back(self, finish: Finish, stored: StoredFrame) -> Finish:
-        def finish_frame(frame: torch.Tensor) -> FinishedFrame:
-            assert stored.samples is not None
-            return finish(frame)._replace(samples=tuple(plane.copy() for plane in stored.samples))
-
-        return finish_frame
+    def _finish_frames(self, before: torch.Tensor, own: Samples, frames: torch.Tensor) -> list[FinishedFrame]:
+        finished = super()._finish_frames(before, tuple(map(corner, own)), frames)
+        copies = zip(*(device.download(plane.clone()).view(self.layout.dtype) for plane in own), strict=True)
+        return [entry._replace(samples=samples) for entry, samples in zip(finished, copies, strict=True)]
 
 
-def upload(array: NDArray[Any], name: str) -> torch.Tensor:
-    """Copy planes ``(T, H, W)``, as to pinned memory, and return the corner of them that the device has room for."""
-    height, width = array.shape[1:]
-    return torch.from_numpy(array.copy()[:, : height // CORNER, : width // CORNER].copy())
+def corner(samples: torch.Tensor) -> torch.Tensor:
+    """Return the corner of planes ``(T, H, W)`` that the device has room for."""
+    height, width = samples.shape[1:]
+    return samples[:, : height // CORNER, : width // CORNER].contiguous()
 
 
 def simulate_device() -> None:
     """Make this process restore as for a GPU, with a stage ``simulated_device`` that waits."""
     spec = StageSpec("simulated_device", "Waits.", WaitParams, order=0, module=__name__)
     STAGES[spec.name] = spec  # type: ignore[index]
-    device.upload, frame_ends.open_ends = upload, SimulatedEnds
-    step_changes.count_changes = step_changes._count_on_device
+    frame_ends.open_ends = SimulatedEnds
+    frame_ends._PIXELS_TOGETHER //= CORNER**2
+    step_changes._count_frames = step_changes._count_on_device
 
 
 class House:

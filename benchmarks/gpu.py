@@ -287,7 +287,7 @@ def ends_rows(machine: Machine, sizes: Sizes, folder: Path) -> Iterator[ResultRo
         for kind, where in ((CoreEnds, "cpu"), (DeviceEnds, machine.name)):
             ends = kind(source, source.layout, False, where)
             cell = next(ends.cells((0, CELL_FRAMES), CELL_FRAMES, ALONE, lambda: None))
-            finished.append([end(frame * DARKER) for end, frame in zip(cell.finish, cell.frames, strict=True)])
+            finished.append([wait() for wait in cell.finish(cell.frames * DARKER, ALONE)])
         unlike, apart = 0, 0.0
         for one, other in zip(*finished, strict=True):
             unlike += sum(np.count_nonzero(a != b) for a, b in zip(one.samples, other.samples, strict=True))

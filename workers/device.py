@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -47,15 +49,29 @@ def upload(array: NDArray[Any], device: str) -> torch.Tensor:
     arrived when this returns, and whoever calls is a thread that reads ahead.
     """
     tensor = torch.from_numpy(array)
+    return _send(tensor.pin_memory() if device.startswith("cuda") else tensor, device)
+
+
+def _send(tensor: torch.Tensor, device: str) -> torch.Tensor:
+    """Return a tensor on a device; for CUDA it lies in pinned memory."""
     if not device.startswith("cuda"):
         return tensor.to(device)
     stream = _upload_stream(device)
     with torch.cuda.stream(stream):
-        there = tensor.pin_memory().to(device, non_blocking=True)
+        there = tensor.to(device, non_blocking=True)
     stream.synchronize()
     # The memory is the stream's: only so is it not given out again while what computes with it still runs.
     there.record_stream(torch.cuda.default_stream(device))
     return there
+
+
+def stack(arrays: Sequence[NDArray[Any]], device: str) -> torch.Tensor:
+    """Return arrays of one shape as a tensor ``(T, …)`` on a device, as :func:`upload` does; copied once on the way."""
+    kind = torch.from_numpy(np.empty(0, arrays[0].dtype)).dtype
+    stacked = torch.empty((len(arrays), *arrays[0].shape), dtype=kind, pin_memory=device.startswith("cuda"))
+    for target, array in zip(stacked.numpy(), arrays, strict=True):
+        target[:] = array
+    return _send(stacked, device)
 
 
 def download(tensor: torch.Tensor) -> NDArray[Any]:

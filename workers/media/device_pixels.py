@@ -29,7 +29,7 @@ def can_convert(layout: Layout) -> bool:
 
 def upload(frames: Sequence[Planes], name: str) -> Samples:
     """Return the samples of frames on a device, stacked: planes ``(T, H, W)``."""
-    return tuple(device.upload(_signed(np.stack(planes)), name) for planes in zip(*frames, strict=True))
+    return tuple(device.stack([_signed(plane) for plane in planes], name) for planes in zip(*frames, strict=True))
 
 
 def download(samples: Samples, layout: Layout) -> Planes:

@@ -25,7 +25,7 @@ A metric of jobs that can be taken of a picture in strips has instead of the who
 it (``workers.ops.rows`` sums so). ``update`` puts the two together. So may be taken where a picture is restored, on a
 device (``workers.ops.device_rows``), what has besides::
 
-    device_row_values(picture, *, size) -> (H, K)     # of tensors; float64
+    device_row_values(pictures, *, size) -> (T, H, K) # of tensors (T, C, H, W); float64
 
 With ``DISTANCES``, ``update(earlier, later)`` compares what ``observe(picture)`` saw of two frames of one film (with
 what ``observe(picture, reference)`` saw, where it compares with a reference), and ``compute`` takes ``(D, N)``, NaN

@@ -23,9 +23,9 @@ def row_values(picture: Planes, *, size: Size) -> RowValues:
     return colorfulness.signed_rows(picture)
 
 
-def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
-    """Return the sums of both axes of each row, and those of their squares, where the picture lies."""
-    return colorfulness.signed_device_rows(picture)
+def device_row_values(pictures: Tensor, *, size: Size) -> Tensor:
+    """Return the sums of both axes of each row, and those of their squares, where the pictures lie."""
+    return colorfulness.signed_device_rows(pictures)
 
 
 def from_rows(values: RowValues, size: Size) -> float:

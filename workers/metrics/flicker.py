@@ -30,9 +30,9 @@ def row_values(picture: Planes, *, size: Size) -> RowValues:
     return rows.sums(planes.luma(picture))[:, None]
 
 
-def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
-    """Return the luma of each row, where the picture lies."""
-    return device_rows.sums(picture[0])[:, None]
+def device_row_values(pictures: Tensor, *, size: Size) -> Tensor:
+    """Return the luma of each row, where the pictures lie."""
+    return device_rows.sums(pictures[:, 0])[..., None]
 
 
 def from_rows(values: RowValues, size: Size) -> float:

@@ -29,9 +29,9 @@ def row_values(picture: Planes, source: Planes, *, size: Size) -> RowValues:
     return rows.sums(np.multiply(difference, difference, out=difference))[:, None]
 
 
-def device_row_values(picture: Tensor, source: Tensor, *, size: Size) -> Tensor:
-    """Return the squared differences of each row, where the picture lies."""
-    return device_rows.sums((picture[0] - source[0]).square_())[:, None]
+def device_row_values(pictures: Tensor, sources: Tensor, *, size: Size) -> Tensor:
+    """Return the squared differences of each row, where the pictures lie."""
+    return device_rows.sums((pictures[:, 0] - sources[:, 0]).square_())[..., None]
 
 
 def from_rows(values: RowValues, size: Size) -> float:

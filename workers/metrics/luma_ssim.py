@@ -43,17 +43,17 @@ def row_values(picture: Planes, source: Planes, *, size: Size) -> RowValues:
     return values[:, None]
 
 
-def device_row_values(picture: Tensor, source: Tensor, *, size: Size) -> Tensor:
+def device_row_values(pictures: Tensor, sources: Tensor, *, size: Size) -> Tensor:
     """Return the sum of the formula over the whole windows around each row, where the pictures lie."""
-    edge, one, other = _edge(size), picture[0], source[0]
+    edge, one, other = _edge(size), pictures[:, 0], sources[:, 0]
     squares = one.square().add_(other.square())
     means = device_rows.blur(torch.stack([one, other, one * other, squares]), _SIDE, _SIGMA)
     product, mean_squares = means[0] * means[1], means[0].square().add_(means[1].square())
     covariance, variances = means[2].sub_(product), means[3].sub_(mean_squares)
     ratio = (2 * product + _C1) * (2 * covariance + _C2) / ((mean_squares + _C1) * (variances + _C2))
-    values = device_rows.sums(ratio[:, edge : size[1] - edge])
+    values = device_rows.sums(ratio[..., edge : size[1] - edge])
     is_same = device_rows.alike_around(one, other, RADIUS_PX)
-    return torch.where(is_same, float(size[1] - 2 * edge), values)[:, None]
+    return torch.where(is_same, float(size[1] - 2 * edge), values)[..., None]
 
 
 def from_rows(values: RowValues, size: Size) -> float:

@@ -27,9 +27,9 @@ def row_values(picture: Planes, *, size: Size) -> RowValues:
     return rows.sums(noise.response(planes.luma(picture)))[:, None]
 
 
-def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
-    """Return how much of each row looks like noise, where the picture lies."""
-    return device_rows.sums(device_rows.noise_response(picture[0]))[:, None]
+def device_row_values(pictures: Tensor, *, size: Size) -> Tensor:
+    """Return how much of each row looks like noise, where the pictures lie."""
+    return device_rows.sums(device_rows.noise_response(pictures[:, 0]))[..., None]
 
 
 def from_rows(values: RowValues, size: Size) -> float:

@@ -27,10 +27,10 @@ def row_values(picture: Planes, *, size: Size) -> RowValues:
     return np.stack([rows.sums(detail), rows.square_sums(detail)], axis=1)
 
 
-def device_row_values(picture: Tensor, *, size: Size) -> Tensor:
-    """Return the sum of detail in each row, and that of its squares, where the picture lies."""
-    detail = device_rows.laplacian(picture[0])
-    return torch.stack([device_rows.sums(detail), device_rows.square_sums(detail)], dim=1)
+def device_row_values(pictures: Tensor, *, size: Size) -> Tensor:
+    """Return the sum of detail in each row, and that of its squares, where the pictures lie."""
+    detail = device_rows.laplacian(pictures[:, 0])
+    return torch.stack([device_rows.sums(detail), device_rows.square_sums(detail)], dim=-1)
 
 
 def from_rows(values: RowValues, size: Size) -> float:

@@ -36,14 +36,15 @@ def signed_rows(picture: Planes) -> RowValues:
     return np.zeros((picture.shape[1], 4)) if len(picture) == 1 else _rows(*_opponents(picture))
 
 
-def signed_device_rows(picture: torch.Tensor) -> torch.Tensor:
-    """Return what :func:`signed_rows` does, ``(H, 4)`` float64, of a picture on a device."""
-    if len(picture) == 1:
-        return torch.zeros(picture.shape[1], 4, dtype=torch.float64, device=picture.device)
-    red, green, blue = picture
+def signed_device_rows(pictures: torch.Tensor) -> torch.Tensor:
+    """Return what :func:`signed_rows` does, ``(T, H, 4)`` float64, of pictures ``(T, C, H, W)`` on a device."""
+    count, channels, height, _ = pictures.shape
+    if channels == 1:
+        return torch.zeros(count, height, 4, dtype=torch.float64, device=pictures.device)
+    red, green, blue = pictures.unbind(1)
     axes = (red - green, (red * 0.5 + green * 0.5).sub_(blue))
     summed = [work(axis) for axis in axes for work in (device_rows.sums, device_rows.square_sums)]
-    return torch.stack(summed, dim=1)
+    return torch.stack(summed, dim=-1)
 
 
 def from_rows(values: RowValues, pixels: int) -> float:

@@ -14,39 +14,42 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def sums(plane: Tensor) -> Tensor:
-    """Return the sum of each row ``(H,)`` float64 of a plane ``(H, W)``."""
-    return plane.sum(-1, dtype=torch.float64)
+def sums(planes: Tensor) -> Tensor:
+    """Return the sum of each row ``(…, H)`` float64 of planes ``(…, H, W)``."""
+    return planes.sum(-1, dtype=torch.float64)
 
 
-def square_sums(plane: Tensor) -> Tensor:
-    """Return the sum of squares of each row ``(H,)``, squared in float64."""
-    return sums(plane.double().square_())
+def square_sums(planes: Tensor) -> Tensor:
+    """Return the sum of squares of each row ``(…, H)``, squared in float64."""
+    return sums(planes.double().square_())
 
 
 def alike_around(one: Tensor, other: Tensor, reach_px: int) -> Tensor:
-    """Return of which rows ``(H,)`` all within ``reach_px`` are the same in two planes."""
-    differs = (one != other).any(dim=-1).float()[None]
-    return functional.max_pool1d(differs, 2 * reach_px + 1, stride=1, padding=reach_px)[0] == 0
+    """Return of which rows ``(N, H)`` all within ``reach_px`` are the same in two sets of planes ``(N, H, W)``."""
+    differs = (one != other).any(dim=-1).float()
+    return functional.max_pool1d(differs, 2 * reach_px + 1, stride=1, padding=reach_px) == 0
 
 
 def blur(planes: Tensor, side: int, sigma: float) -> Tensor:
-    """Return planes ``(N, H, W)`` under Gaussian windows of ``side`` pixels, mirrored at the edges without the edge."""
+    """Return planes ``(M, N, H, W)`` under Gaussian windows of ``side`` pixels, mirrored at edges without the edge."""
     weights = _gaussian(side, sigma)
     padded = _mirror(planes, side // 2)
     return _weigh(_weigh(padded, -1, weights), -2, weights)
 
 
-def laplacian(plane: Tensor) -> Tensor:
-    """Return what the four neighbours of each pixel are more than four times itself."""
-    padded = _mirror(plane[None], 1)[0]
-    across, down = _second_difference(padded[1:-1], -1), _second_difference(padded[:, 1:-1], -2)
+def laplacian(planes: Tensor) -> Tensor:
+    """Return what the four neighbours of each pixel of planes ``(N, H, W)`` are more than four times itself."""
+    padded = _mirror(planes, 1)
+    across, down = _second_difference(padded[:, 1:-1], -1), _second_difference(padded[..., 1:-1], -2)
     return across + down
 
 
-def noise_response(plane: Tensor) -> Tensor:
-    """Return the absolute response to the mask of ``workers.ops.noise``: second differences along both axes."""
-    return _second_difference(_second_difference(_mirror(plane[None], 1)[0], -1), -2).abs_()
+def noise_response(planes: Tensor) -> Tensor:
+    """Return the absolute response of planes ``(N, H, W)`` to the mask of ``workers.ops.noise``.
+
+    That is second differences along both axes.
+    """
+    return _second_difference(_second_difference(_mirror(planes, 1), -1), -2).abs_()
 
 
 @lru_cache(8)
@@ -55,7 +58,7 @@ def _gaussian(side: int, sigma: float) -> tuple[float, ...]:
 
 
 def _mirror(planes: Tensor, reach_px: int) -> Tensor:
-    return functional.pad(planes[None], (reach_px,) * 4, mode="reflect")[0]
+    return functional.pad(planes, (reach_px,) * 4, mode="reflect")
 
 
 def _weigh(planes: Tensor, axis: int, weights: tuple[float, ...]) -> Tensor:

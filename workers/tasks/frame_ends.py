@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from workers import device
 from workers.background import Crew
 from workers.media import device_pixels, reel
 from workers.media.device_pixels import Samples
-from workers.media.pixels import Layout, Picture, Planes, change_planes, to_planes
+from workers.media.pixels import Layout, Picture, Planes, black, change_planes, to_planes
 from workers.media.reel import IndexedReel, ShownFrame, StoredFrame
 from workers.ops import planes
 from workers.tasks import scoring
@@ -33,6 +33,8 @@ Span = tuple[int, int]
 """Half-open range of absolute frame numbers."""
 _LEAST_SIDE_PX = 12
 """Of smaller pictures a device cannot take every score."""
+_PIXELS_TOGETHER = 1 << 23
+"""Of how many pixels a device makes the ends at once; they take some 150 bytes each meanwhile."""
 
 
 class FinishedFrame(NamedTuple):
@@ -44,8 +46,9 @@ class FinishedFrame(NamedTuple):
     scores: dict[str, float]
 
 
-Finish = Callable[[torch.Tensor], FinishedFrame]
-"""Makes of a restored frame ``(C, H, W)`` what is written, and scores it beside what came in; from any thread."""
+Finish = Callable[[torch.Tensor, Crew], Iterator[Callable[[], FinishedFrame]]]
+"""Has a crew make of a restored cell ``(T, C, H, W)`` what is written, and score it beside what came in; yields for
+each frame what waits for it."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class SourceCell:
     """``(T, C, H, W)`` float32, where stages want them."""
     sources: tuple[int, ...]
     """For each frame the number of the frame that is really shown, or ``BLACK``."""
-    finish: tuple[Finish, ...]
-    """For each frame what makes the end of it."""
+    finish: Finish
+    """Makes the end of it."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,15 @@ class CoreEnds(FrameEnds):
                 shown.append(frame)
                 advance()
             frames, sources = device.upload(pictures, self.device), tuple(frame.source for frame in shown)
-            yield SourceCell(frames, sources, tuple(partial(self._finish, frame) for frame in shown))
+            yield SourceCell(frames, sources, partial(self._finish, shown))
 
-    def _finish(self, shown: ShownFrame, frame: torch.Tensor) -> FinishedFrame:
+    def _finish(
+        self, shown: list[ShownFrame], frames: torch.Tensor, crew: Crew
+    ) -> Iterator[Callable[[], FinishedFrame]]:  # fmt: skip
+        for frame, restored in zip(shown, frames, strict=True):
+            yield crew.begin(self._finish_frame, frame, restored)
+
+    def _finish_frame(self, shown: ShownFrame, frame: torch.Tensor) -> FinishedFrame:
         restored = planes.from_frame(frame)
         _check_channels(len(restored), self.layout)
         # Grey is spread over three channels where the reel has colour.
@@ -139,38 +148,47 @@ class DeviceEnds(FrameEnds):
             yield self._cell(stored)
 
     def _cell(self, stored: list[StoredFrame]) -> SourceCell:
-        keeps = _keeps_samples(self.source.layout, self.layout) and not self.source.facts.rotation_degrees
-        frames, samples = self._upload([frame.samples for frame in stored])
-        finish = list[Finish]()
-        for at, frame in enumerate(stored):
-            own = tuple(plane[at] for plane in samples) if keeps and frame.samples is not None else None
-            finish.append(partial(self._finish, frames[at], own))
-        return SourceCell(frames, tuple(frame.source for frame in stored), tuple(finish))
-
-    def _upload(self, stored: list[Planes | None]) -> tuple[torch.Tensor, Samples]:
-        """Return upright pictures ``(T, C, H, W)``, and the samples that they were made of; of black any."""
         layout, degrees = self.source.layout, self.source.facts.rotation_degrees
-        filler = next((each for each in stored if each is not None), None)
-        if filler is None:
-            return torch.zeros((len(stored), layout.channels, *self.source.size), device=self.device), ()
-        samples = device_pixels.upload([filler if each is None else each for each in stored], self.device)
+        samples = device_pixels.upload([frame.samples or self._black() for frame in stored], self.device)
         pictures = device_pixels.to_picture(samples, layout)
-        for picture, each in zip(pictures, stored, strict=True):
-            if each is None:
-                picture.zero_()
-        return torch.rot90(pictures, degrees // 90, (-2, -1)).contiguous() if degrees else pictures, samples
+        frames = torch.rot90(pictures, degrees // 90, (-2, -1)).contiguous() if degrees else pictures
+        return SourceCell(frames, tuple(frame.source for frame in stored), partial(self._finish, frames, samples))
 
-    def _finish(self, before: torch.Tensor, own: Samples | None, frame: torch.Tensor) -> FinishedFrame:
-        """Finish a frame ``(C, H, W)``; ``own`` are the source's samples where those that did not change are kept."""
-        _check_channels(len(frame), self.layout)
-        picture = frame.expand(self.layout.channels, -1, -1)
-        if own is not None and picture.shape == before.shape:
-            made = device_pixels.change_planes(own, before, picture, self.layout)
+    def _black(self) -> Planes:
+        """Return the samples of black, not turned."""
+        height, width = self.source.size
+        size = (width, height) if self.source.facts.rotation_degrees % 180 else (height, width)
+        return to_planes(black(self.source.layout, size), self.source.layout)
+
+    def _finish(
+        self, before: torch.Tensor, own: Samples, frames: torch.Tensor, crew: Crew
+    ) -> Iterator[Callable[[], FinishedFrame]]:
+        """Finish a cell that came in as ``before``, of samples ``own``."""
+        _check_channels(frames.shape[1], self.layout)
+        # As many together as there is room for: what a device is asked for costs more than what it does for one frame.
+        count = max(1, _PIXELS_TOGETHER // (frames.shape[-2] * frames.shape[-1]))
+        for start in range(0, len(frames), count):
+            part = slice(start, start + count)
+            samples = tuple(plane[part] for plane in own)
+            finished = crew.begin(self._finish_frames, before[part], samples, frames[part])
+            for at in range(len(frames[part])):
+                yield partial(_wait_for, finished, at)
+
+    def _finish_frames(self, before: torch.Tensor, own: Samples, frames: torch.Tensor) -> list[FinishedFrame]:
+        pictures = frames.expand(-1, self.layout.channels, -1, -1)
+        is_turned = bool(self.source.facts.rotation_degrees)
+        if pictures.shape == before.shape and not is_turned and _keeps_samples(self.source.layout, self.layout):
+            made = device_pixels.change_planes(own, before, pictures, self.layout)
         else:
-            made = device_pixels.to_planes(picture, self.layout)
-        samples = device_pixels.download(made, self.layout)
-        scores = scoring.score_frame_on_device(frame, before)
-        return FinishedFrame(samples, planes.from_frame(picture) if self.keeps_picture else None, scores)
+            made = device_pixels.to_planes(pictures, self.layout)
+        samples = zip(*device_pixels.download(made, self.layout), strict=True)
+        scores = scoring.score_on_device(frames, before)
+        shown = map(planes.from_frame, pictures) if self.keeps_picture else repeat(None)
+        return [FinishedFrame(*finished) for finished in zip(samples, shown, scores, strict=False)]
+
+
+def _wait_for(finished: Callable[[], list[FinishedFrame]], at: int) -> FinishedFrame:
+    return finished()[at]
 
 
 def _place(cell: NDArray[np.float32], entry: tuple[int, ShownFrame]) -> ShownFrame:

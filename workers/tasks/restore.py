@@ -80,8 +80,8 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
         ends = frame_ends.open_ends(source_reel, layout, archive is not None, bench.device)
         with background.write_behind(encode, item.batch_frames) as put:
             for restored, finish in _restore_cells(ends, item, span, recorder, masks, crew, bench):
-                for number, (frame, end) in enumerate(zip(restored.frames, finish, strict=True), restored.start):
-                    put((number, crew.begin(end, frame)))
+                for entry in enumerate(finish(restored.frames, crew), restored.start):
+                    put(entry)
                 bench.advance()
     columns = scoring.join(rows) | recorder.values()
     outputs = {"chunk": bench.put("chunk.mkv", path), "scores": bench.put_bytes("scores.npz", index.pack(**columns))}
@@ -140,12 +140,12 @@ def _open_archive(
 def _restore_cells(
     ends: FrameEnds, item: ItemView, span: Span, recorder: step_changes.ChangeRecorder,
     masks: repair_masks.MaskChunks, crew: Crew, bench: Workbench,
-) -> Iterator[tuple[Clip, tuple[Finish, ...]]]:  # fmt: skip
-    """Restore cell by cell; yields each cell restored, and what makes the end of its frames."""
+) -> Iterator[tuple[Clip, Finish]]:  # fmt: skip
+    """Restore cell by cell; yields each cell restored, and what makes its end."""
     source_reel = ends.source
     profile = index.unpack(bench.store.read(item.profile)) if item.profile else None
     context, input_spans = reel_context(source_reel, item, profile), step_spans(item, span)
-    finishes: deque[tuple[Finish, ...]] = deque()
+    finishes: deque[Finish] = deque()
 
     def keep_finishes(cells: Iterator[tuple[Clip, SourceCell]]) -> Iterator[Clip]:
         for clip, cell in cells:
@@ -153,6 +153,8 @@ def _restore_cells(
                 finishes.append(cell.finish)
             yield clip
 
+    # The cores share a cell out; a device looks at all of it at once.
+    at_once = item.batch_frames if ends.on_device else 1
     incoming = _read_cells(ends, input_spans[0], item.batch_frames, bench, crew)
     with ExitStack() as stack:
         cells = keep_finishes(stack.enter_context(background.read_ahead(incoming, 1)))
@@ -160,7 +162,7 @@ def _restore_cells(
 
             def note(before: Clip, after: torch.Tensor, mask: torch.Tensor | None, number: int = number) -> None:
                 if span[0] <= before.start < span[1]:  # not the handles: they are written, and counted, elsewhere
-                    _note_changes(recorder, number, before, after, mask, crew)
+                    _note_changes(recorder, number, before, after, mask, at_once, crew)
                     masks.add(number, mask)
 
             cells = _apply_step(step, cells, target, item.batch_frames, context, note, bench)
@@ -173,13 +175,13 @@ def _restore_cells(
 
 def _note_changes(
     recorder: step_changes.ChangeRecorder, number: int, before: Clip, after: torch.Tensor, mask: torch.Tensor | None,
-    crew: Crew,
+    frames_at_once: int, crew: Crew,
 ) -> None:  # fmt: skip
-    """Have the changes of a step in a cell measured, frame by frame."""
-    for at in range(len(after)):
-        one = slice(at, at + 1)
-        given = None if mask is None else mask[one]
-        crew.do(recorder.add, number, before.frames[one], after[one], given, before.start + at)
+    """Have the changes of a step in a cell measured by the crew."""
+    for at in range(0, len(after), frames_at_once):
+        part = slice(at, at + frames_at_once)
+        given = None if mask is None else mask[part]
+        crew.do(recorder.add, number, before.frames[part], after[part], given, before.start + at)
 
 
 def _read_cells(

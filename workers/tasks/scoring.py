@@ -66,8 +66,8 @@ def score_frame(restored: Planes, source: Planes) -> dict[str, float]:
         return _frame_values(restored, small, source)
 
 
-def score_frame_on_device(restored: torch.Tensor, source: torch.Tensor) -> dict[str, float]:
-    """Return what :func:`score_frame` does of tensors ``(C, H, W)`` where they lie; both sides at least 12 pixels.
+def score_on_device(restored: torch.Tensor, source: torch.Tensor) -> list[dict[str, float]]:
+    """Return what :func:`score_frame` does of frames ``(T, C, H, W)`` where they lie; both sides at least 12 pixels.
 
     Metrics that cannot be taken there are taken of copies in main memory. A value differs from that of the cores by
     rounding alone: by less than 1e-5, but SSIM of bright windows in which almost nothing moves by up to 4e-4, since on
@@ -201,35 +201,38 @@ def _frame_values(restored: Planes, small: Planes, source: Planes) -> dict[str, 
     return row
 
 
-def _device_values(restored: torch.Tensor, small: torch.Tensor, source: torch.Tensor) -> dict[str, float]:
-    """Return what :func:`_frame_values` does, of tensors where they lie."""
+def _device_values(restored: torch.Tensor, small: torch.Tensor, source: torch.Tensor) -> list[dict[str, float]]:
+    """Return what :func:`_frame_values` does of each frame, of tensors where they lie."""
     views = {"none": (restored,), "source": (small, source)}
-    lumas = {compares: tuple(luma.of(each[None], luma.BT601)[0] for each in view) for compares, view in views.items()}
-    there, row = list[tuple[MetricSpec, ModuleType, torch.Tensor]](), dict[str, float]()
+    lumas = {compares: tuple(luma.of(each, luma.BT601) for each in view) for compares, view in views.items()}
+    there, rows = list[tuple[MetricSpec, ModuleType, torch.Tensor]](), [dict[str, float]() for _ in restored]
     for spec, module in _frame_metrics():
         view = (lumas if getattr(module, "LUMA_ONLY", False) else views)[spec.compares]
         if hasattr(module, "device_row_values"):
-            there.append((spec, module, module.device_row_values(*view, size=view[0].shape[1:])))
-        else:
-            row[_name(spec)] = value_or_nan(module.update, *map(planes.from_frame, view))
+            there.append((spec, module, module.device_row_values(*view, size=view[0].shape[2:])))
+            continue
+        for row, *pictures in zip(rows, *view, strict=True):
+            row[_name(spec)] = value_or_nan(module.update, *map(planes.from_frame, pictures))
     # One copy for all: each waits for what the device is at.
     found = device.download(torch.cat([values.flatten() for *_, values in there]))
     for spec, module, values in there:
-        rows, found = found[: values.numel()].reshape(values.shape), found[values.numel() :]
-        size = views[spec.compares][0].shape[1:]
-        row[_name(spec)] = float(module.from_rows(rows, size))
-    return row
+        own, found = found[: values.numel()].reshape(values.shape), found[values.numel() :]
+        size = views[spec.compares][0].shape[2:]
+        for row, of_frame in zip(rows, own, strict=True):
+            row[_name(spec)] = float(module.from_rows(of_frame, size))
+    return rows
 
 
 def _shrink_to(restored: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """Return a frame at the source's size, each pixel the mean of the area that it covers."""
-    if restored.shape[1:] == source.shape[1:]:
+    """Return frames at the source's size, each pixel the mean of the area that it covers."""
+    height, width = source.shape[2:]
+    if restored.shape[2:] == (height, width):
         return restored
-    scale, rest = divmod(restored.shape[1], source.shape[1])
-    if rest == 0 and restored.shape[2] == scale * source.shape[2]:
-        return functional.avg_pool2d(restored[None], scale)[0]
-    small = planes.resize_area(planes.from_frame(restored), *source.shape[1:])
-    return torch.from_numpy(small).to(source.device)
+    scale, rest = divmod(restored.shape[2], height)
+    if rest == 0 and restored.shape[3] == scale * width:
+        return functional.avg_pool2d(restored, scale)
+    small = [planes.resize_area(planes.from_frame(frame), height, width) for frame in restored]
+    return planes.to_frames(small, source)
 
 
 def _luma(picture: Planes) -> Planes:

@@ -104,18 +104,22 @@ def measure(
         after: The same, perhaps with more channels: grey is taken as equal in all of them.
         threshold: Least change that counts.
     """
-    # One frame after the other, so that no sum depends on how many are in the cell.
-    pairs = [_shares([count_changes(old, new, threshold)], new.shape) for old, new in zip(before, after, strict=True)]
+    pairs = [_shares([change], after.shape[1:]) for change in _count_frames(before, after, threshold)]
     shares = np.array(pairs, np.float64)
     return shares[:, 0], shares[:, 1]
 
 
 def count_changes(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:
     """Return the changed pixels of a frame or strip ``(C, H, W)``, and what its samples moved by in each row."""
+    return _count_frames(before[None], after[None], threshold)[0]
+
+
+def _count_frames(before: torch.Tensor, after: torch.Tensor, threshold: float) -> list[Change]:
+    """Return it for each of the frames ``(T, C, H, W)``; none of the sums depends on how many there are."""
     if before.data_ptr() == after.data_ptr() and before.shape == after.shape:
-        return 0, np.zeros(after.shape[-2])
+        return [(0, np.zeros(after.shape[-2]))] * len(after)
     if after.device.type == "cpu":
-        return _count_in_strips(before, after, threshold)
+        return [_count_in_strips(old, new, threshold) for old, new in zip(before, after, strict=True)]
     return _count_on_device(before, after, threshold)
 
 
@@ -210,12 +214,13 @@ def _suffix(number: int, stage: str) -> str:
     return f"{number + 1}_{stage}"
 
 
-def _count_on_device(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:
-    """Count where the frame lies, and bring back a number a row."""
+def _count_on_device(before: torch.Tensor, after: torch.Tensor, threshold: float) -> list[Change]:
+    """Count where the frames lie, and bring back a number a row."""
     difference = torch.sub(after, before).abs_()
     # Not in float64, which not every device has; rows first, so that float32 loses nothing that could be shown.
-    moved = device.download(difference.sum(-1).sum(0)).astype(np.float64)
-    return int(device.download((difference.amax(0) > threshold).sum())), moved
+    moved = device.download(difference.sum(-1).sum(1)).astype(np.float64)
+    changed = device.download((difference.amax(1) > threshold).sum((-2, -1)))
+    return list(zip(changed.tolist(), moved, strict=True))
 
 
 def _count_in_strips(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:

@@ -135,8 +135,8 @@ def test_a_sequence_of_files_is_asked_for_its_pictures(
     others = _ends(at, probed(at, item(path, batch_frames=4)), CoreEnds, keeps_picture=True)
     for cell, other in zip(*(each.cells((0, 8), 4, ALONE, lambda: None) for each in (ends, others)), strict=True):
         assert cell.sources == other.sources
-        for finish, finish_other, frame in zip(cell.finish, other.finish, cell.frames, strict=True):
-            one, two = finish(frame * 0.5).picture, finish_other(frame * 0.5).picture
+        for wait, wait_other in zip(*(each.finish(cell.frames * 0.5, ALONE) for each in (cell, other)), strict=True):
+            one, two = wait().picture, wait_other().picture
             assert one is not None
             assert two is not None
             assert one.tobytes() == two.tobytes()
@@ -162,6 +162,20 @@ def test_no_cut_and_no_number_of_threads_changes_a_bit_of_film_or_scores(
     assert len(frames) == 1
     for name, values in columns[0].items():
         assert all(other[name].tobytes() == values.tobytes() for other in columns), name
+
+
+@pytest.mark.parametrize("recipe", ["[{color_enhance: {}}]", "[{upscale: {scale: 2}}]"])
+def test_a_cell_that_is_finished_in_parts_gives_the_same_bits(
+    at: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    _take_device_ends(monkeypatch)
+    item_ = probed(at, item(_film(tmp_path / "a.mkv", "yuv420p", 8, 3), recipe, batch_frames=4))
+    chunks, columns = _outcome(at, item_, 11)
+    monkeypatch.setattr(frame_ends, "_PIXELS_TOGETHER", 3 * 32 * 48)
+    chunks_in_parts, columns_in_parts = _outcome(at, item_, 11)
+    assert chunks_in_parts == chunks
+    for name, values in columns.items():
+        assert columns_in_parts[name].tobytes() == values.tobytes(), name
 
 
 @pytest.mark.parametrize("after", [1, 5, 9])

@@ -116,28 +116,29 @@ def test_tensors_are_scored_as_pictures_are(channels: int, larger: float) -> Non
     size = (round(30 * larger), round(44 * larger))
     restored = torch.nn.functional.interpolate(changed, size=size, mode="nearest") if larger > 1 else changed
     expected = scoring.score_frame(restored[0].numpy(), source[0].numpy())
-    found = scoring.score_frame_on_device(restored[0], source[0])
+    (found,) = scoring.score_on_device(restored, source)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
 
 
 def test_tensors_that_did_not_change_have_the_full_score() -> None:
-    source = film(1, 30, 44)[0]
-    found = scoring.score_frame_on_device(source.clone(), source)
+    source = film(1, 30, 44)
+    (found,) = scoring.score_on_device(source.clone(), source)
     assert (found["luma_psnr"], found["luma_ssim"]) == (100, 1)
 
 
 def test_a_metric_that_knows_no_tensors_is_given_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, restored = film(1, 30, 44)[0], with_grain(film(1, 30, 44), 0.05)[0]
-    expected = scoring.score_frame_on_device(restored, source)
+    source, restored = film(2, 30, 44), with_grain(film(2, 30, 44), 0.05)
+    expected = scoring.score_on_device(restored, source)
     monkeypatch.delattr(sharpness, "device_row_values")
     monkeypatch.delattr(luma_psnr, "device_row_values")
-    assert scoring.score_frame_on_device(restored, source) == pytest.approx(expected, rel=1e-5)
+    for found, values in zip(scoring.score_on_device(restored, source), expected, strict=True):
+        assert found == pytest.approx(values, rel=1e-5)
 
 
 def test_a_metric_that_knows_no_tensors_may_meet_values_beyond_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, wild = film(1, 30, 44)[0], torch.full((1, 30, 44), 1e30)
+    source, wild = film(1, 30, 44), torch.full((1, 1, 30, 44), 1e30)
     monkeypatch.delattr(luma_psnr, "device_row_values")
-    expected = scoring.score_frame(wild.numpy(), source.numpy())
-    assert scoring.score_frame_on_device(wild, source) == pytest.approx(expected, rel=1e-5, nan_ok=True)
+    expected = scoring.score_frame(wild[0].numpy(), source[0].numpy())
+    assert scoring.score_on_device(wild, source) == [pytest.approx(expected, rel=1e-5, nan_ok=True)]

@@ -99,12 +99,13 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_both_ways_of_counting_agree(channels: int) -> None:
     generator = torch.Generator().manual_seed(1)
-    before = torch.rand(1, 70, 50, generator=generator)
-    after = before + 0.01 * torch.randn(channels, 70, 50, generator=generator)
-    strips = step_changes._count_in_strips(before, after, 0.004)
-    whole = step_changes._count_on_device(before, after, 0.004)
-    assert strips[0] == whole[0]
-    assert strips[1] == pytest.approx(whole[1], rel=1e-6)
+    before = torch.rand(2, 1, 70, 50, generator=generator)
+    after = before + 0.01 * torch.randn(2, channels, 70, 50, generator=generator)
+    on_device = step_changes._count_on_device(before, after, 0.004)
+    for old, new, (changed, moved) in zip(before, after, on_device, strict=True):
+        changed_in_strips, moved_in_strips = step_changes._count_in_strips(old, new, 0.004)
+        assert changed == changed_in_strips
+        assert moved == pytest.approx(moved_in_strips, rel=1e-6)
 
 
 def test_nothing_recorded_is_nothing_said() -> None:
