@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.jobs import GREY, HD, Film, make_film
+from benchmarks.films import GREY, HD, Film, make_film
 from benchmarks.rows import ResultRow, at_least, told
 from db.catalog.stages import STAGES, StageParams, StageSpec
 from db.recipe import Recipe, parse

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.feed import CELL_FRAMES, House, restore_all
-from benchmarks.jobs import Film, make_film
+from benchmarks.films import Film, make_film
 from benchmarks.models import NETWORKS, settle_spectral_norms
 from benchmarks.rows import ResultRow, at_most, missed, table
 from db.catalog.weights import card

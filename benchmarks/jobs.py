@@ -17,20 +17,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import av
-import numpy as np
 from PIL import Image
 
 from benchmarks import restore
+from benchmarks.feed import House
+from benchmarks.films import GREY, HD, Film, make_film
 from benchmarks.house import open_installation
 from benchmarks.peer import SCRIPT, CodecCosts, run_codecs, time_peer
 from benchmarks.rows import ResultRow, at_least, at_most, told
 from db.recipe import Recipe, parse, resolve
 from db.states import TaskKind
+from workers.tasks import probe
 
 SERIAL = ("probe", "merge", "assemble")
 MANY_WORKERS = 16
@@ -39,25 +39,9 @@ LIBRARIES = "torch, cv2, av, sqlalchemy.orm, pydantic_settings, celery.apps.work
 BOUND_RECIPE = "[deflicker]"
 """Its compute alone is measured, by ``restore``."""
 WORKERS = 2
+FEW_HD = replace(HD, name="HD 1440×1080 4:2:0 of 24 frames", frames=24)
 WHOLE_RECIPES = ("conservation", "silent-film")
 """Their stages take so long that what is serial hardly counts; few frames of HD say by how much."""
-
-
-@dataclass(frozen=True)
-class Film:
-    """A film to restore."""
-
-    name: str
-    size: tuple[int, int]
-    """Height and width."""
-    pixel_format: str
-    codec: str
-    frames: int
-
-
-GREY = Film("grey 640×480", (480, 640), "gray", "ffv1", 512)
-HD = Film("HD 1440×1080 4:2:0", (1080, 1440), "yuv420p", "libx264", 256)
-FEW_HD = replace(HD, name="HD 1440×1080 4:2:0 of 24 frames", frames=24)
 
 
 @dataclass(frozen=True)
@@ -109,8 +93,8 @@ def run(folder: Path) -> list[ResultRow]:
 
 
 def run_short(folder: Path) -> list[ResultRow]:
-    """Measure half of the small film with the recipe that needs a profile, so that every kind of task is there."""
-    film, recipes = replace(GREY, frames=GREY.frames // 2), {BOUND_RECIPE: RECIPES[BOUND_RECIPE]}
+    """Measure a third of the small film with the recipe that needs a profile, so that every kind of task is there."""
+    film, recipes = replace(GREY, frames=GREY.frames // 3), {BOUND_RECIPE: RECIPES[BOUND_RECIPE]}
     return [*measure_film(folder, film, recipes, rounds=1), measure_start(folder, rounds=2)]
 
 
@@ -149,11 +133,11 @@ def measure_codecs(path: Path, folder: Path, film: Film) -> tuple[CodecCosts, Co
 
 def run_jobs(folder: Path, film: Path, recipe: Recipe) -> FilmJobs:
     home = folder / f"{film.stem}-{recipe.fingerprint()[:8]}"
-    probe = time_probe(home / "probe", film, recipe)
+    probed = time_probe(home / "probe", film, recipe)
     with confined(1):
         single = run_job(home / "single", film, recipe, 1)
     jobs = single, *(run_job(home / str(slots), film, recipe, slots) for slots in (1, WORKERS))
-    return FilmJobs(*(replace(job, kinds=job.kinds | {"probe": probe}) for job in jobs))
+    return FilmJobs(*(replace(job, kinds=job.kinds | {"probe": probed}) for job in jobs))
 
 
 def time_probe(home: Path, film: Path, recipe: Recipe) -> float:
@@ -161,9 +145,6 @@ def time_probe(home: Path, film: Path, recipe: Recipe) -> float:
 
     A worker's first one runs beside the loading of its libraries, which takes two seconds of however long a reel.
     """
-    from benchmarks.feed import House  # which is fed with our films
-    from workers.tasks import probe
-
     house = House(home, film, recipe, 1)
     started = time.perf_counter()
     house.perform(TaskKind.PROBE, probe.probe)
@@ -326,26 +307,3 @@ def run_job(home: Path, film: Path, recipe: Recipe, workers: int) -> JobTimes:
     times = [(row.started_at, row.ended_at) for rows in attempts.values() for row in rows]
     kinds = {kind: sum(row.ended_at - row.started_at for row in rows) for kind, rows in attempts.items() if rows}
     return JobTimes(wall, max(end for _, end in times) - min(start for start, _ in times), kinds, cpu)
-
-
-def make_film(folder: Path, film: Film) -> Path:
-    """Write a film of drifting waves with grain, flicker and, where it has colour, some."""
-    path = folder / f"{film.codec}-{film.frames}.mkv"
-    rng, (height, width) = np.random.default_rng(1), film.size
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    grain = [rng.normal(0, 3, film.size).astype(np.float32) for _ in range(7)]
-    with av.open(str(path), "w") as out:
-        options = {"level": "3", "g": "1"} if film.codec == "ffv1" else {"crf": "16", "preset": "veryfast", "g": "24"}
-        stream = out.add_stream(film.codec, rate=Fraction(24), options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, film.pixel_format
-        for number in range(film.frames):
-            wave = 120 + 60 * np.sin((columns + 3 * number) / 40) * np.cos(rows / 30) + 4 * np.sin(number * 2.1)
-            luma = np.clip(wave + grain[number % 7], 16, 235).astype(np.uint8)
-            if film.pixel_format == "gray":
-                frame = av.VideoFrame.from_ndarray(luma, format="gray")
-            else:
-                chroma = np.full((height // 2, width), 128, np.uint8) + (luma[::2] // 16)
-                frame = av.VideoFrame.from_ndarray(np.concatenate([luma, chroma]), format="yuv420p")
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    return path

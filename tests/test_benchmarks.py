@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import jobs, peer, rows
+from benchmarks import films, jobs, peer, rows
 from benchmarks.__main__ import NAMES, SHORT, main, read_arguments, report
 from db.recipe import parse
 
@@ -77,7 +77,7 @@ def test_what_is_measured_on_a_gpu_runs_on_a_cpu() -> None:
 
 
 def test_a_stand_in_for_a_device_is_fed(tmp_path: Path) -> None:
-    path = jobs.make_film(tmp_path, jobs.Film("tiny", (180, 240), "yuv420p", "libx264", 16))
+    path = films.make_film(tmp_path, films.Film("tiny", (180, 240), "yuv420p", "libx264", 16))
     for part in ("house", "codecs"):
         done = run_module("benchmarks.feed", part, str(path), "2")
         assert done.returncode == 0, done.stderr
@@ -95,7 +95,7 @@ def test_without_a_gpu_it_says_so_in_one_line() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-TOY = jobs.Film("toy", (96, 128), "gray", "ffv1", 64)
+TOY = films.Film("toy", (96, 128), "gray", "ffv1", 64)
 TIMES = jobs.JobTimes(12, 10, {"probe": 1, "restore": 8, "read_back": 9}, 20)
 
 
@@ -106,7 +106,7 @@ def frames_of(film: Path) -> Iterator[np.ndarray]:
 
 @pytest.mark.parametrize(("pixel_format", "codec"), [("gray", "ffv1"), ("yuv420p", "libx264")])
 def test_the_script_and_the_house_write_the_source_to_the_bit(tmp_path: Path, pixel_format: str, codec: str) -> None:
-    film = jobs.make_film(tmp_path, replace(TOY, frames=4, pixel_format=pixel_format, codec=codec))
+    film = films.make_film(tmp_path, replace(TOY, frames=4, pixel_format=pixel_format, codec=codec))
     spent = peer.run_script(film, tmp_path, 1) | peer.keep_as_the_house(film, tmp_path, 4)
     assert set(spent) == {*peer.SCRIPT, "master", "read back"}
     for master in ("script.mkv", "master.mkv"):
@@ -115,7 +115,7 @@ def test_the_script_and_the_house_write_the_source_to_the_bit(tmp_path: Path, pi
 
 
 def test_codecs_that_run_side_by_side_are_measured_from_the_first_to_the_last(tmp_path: Path) -> None:
-    costs = peer.run_codecs(jobs.make_film(tmp_path, TOY), tmp_path, 16, 2)
+    costs = peer.run_codecs(films.make_film(tmp_path, TOY), tmp_path, 16, 2)
     assert set(costs.cpu_ms) == set(peer.SCRIPT)
     assert (
         sum(costs.cpu_ms.values()) * 16 / 1000 <= costs.wall * 1.1
@@ -152,7 +152,7 @@ def test_one_core_beside_two_is_told_as_a_share_of_what_the_machine_can(monkeypa
 
 
 def test_a_whole_film_is_measured_with_all_that_bounds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = cache(lambda: run_job(tmp_path / "job", jobs.make_film(tmp_path, TOY), parse("recipe: []", "bench"), 2))
+    job = cache(lambda: run_job(tmp_path / "job", films.make_film(tmp_path, TOY), parse("recipe: []", "bench"), 2))
     run_job = jobs.run_job
     # One job stands for all three, whose workers take seconds to start.
     monkeypatch.setattr(jobs, "run_job", lambda *_: job())
