@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workers.media.pixels import WEIGHTS, Layout, chroma_spread, to_picture, to_planes
+from workers.media.pixels import WEIGHTS, Layout, change_planes, chroma_spread, to_picture, to_planes
+
+_TALL = (187, 901)
+"""Several strips, none of which ends where the picture does."""
 
 
 def _every_value(bits: int) -> np.ndarray:
@@ -112,7 +115,7 @@ def _means(values: np.ndarray, factor: int, centered: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("shrink", [(2, 1), (2, 2), (4, 1), (4, 4)])
 @pytest.mark.parametrize("centered", [True, False])
-@pytest.mark.parametrize("size", [(8, 8), (7, 9), (5, 6), (3, 11), (1, 1)])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (5, 6), (3, 11), (1, 1), _TALL])
 def test_thin_chroma_holds_the_edges_at_every_size(
     shrink: tuple[int, int], centered: bool, size: tuple[int, int]
 ) -> None:
@@ -123,3 +126,43 @@ def test_thin_chroma_holds_the_edges_at_every_size(
         expected = _means(_means(full.astype(np.float64), shrink[0], centered).T, shrink[1], True).T
         assert few.shape == expected.shape
         assert np.abs(few - expected).max() <= 1
+
+
+def _places(length: int, count: int, factor: int, centered: bool) -> np.ndarray:
+    """Where each of ``length`` samples lies between ``count`` that are ``factor`` times as far apart."""
+    places = (np.arange(length) + 0.5) / factor - 0.5 if centered else np.arange(length) / factor
+    return np.clip(places, 0, count - 1)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("shrink", [(1, 1), (2, 1), (2, 2), (4, 1), (1, 2), (4, 4)])
+@pytest.mark.parametrize("centered", [True, False])
+def test_chroma_is_enlarged_over_the_edges_of_strips(bits: int, shrink: tuple[int, int], centered: bool) -> None:
+    small = tuple(-(-side // factor) for side, factor in zip(_TALL, shrink[::-1], strict=True))
+    layout = Layout("yuv", bits, True, "smpte170m", shrink, centered)
+    blue, red = np.random.default_rng(bits).integers(0, 2**bits, (2, *small)).astype(layout.dtype)
+    picture = to_picture((np.zeros(_TALL, layout.dtype), blue, red), layout)
+    for samples, channel, share in ((blue, picture[2], 0.114), (red, picture[0], 0.299)):
+        across, down = _places(_TALL[1], small[1], shrink[0], centered), _places(_TALL[0], small[0], shrink[1], True)
+        wide = np.stack([np.interp(across, np.arange(small[1]), row) for row in samples])
+        expected = np.stack([np.interp(down, np.arange(small[0]), column) for column in wide.T], axis=1)
+        assert channel * (2**bits - 1) / (2 * (1 - share)) + 2 ** (bits - 1) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("row", [0, 1, 71, 72, 73, 143, 144, 186])
+def test_a_changed_row_changes_its_own_samples_alone(row: int) -> None:
+    layout, small = Layout("yuv", 8, False, "bt709", (2, 2)), (94, 451)
+    rng = np.random.default_rng(row)
+    planes = tuple(rng.integers(40, 200, size).astype(np.uint8) for size in (_TALL, small, small))
+    before = to_picture(planes, layout)
+    after = before.copy()
+    after[:, row, 5:12] = [[0.1], [0.9], [0.2]]
+    changed = change_planes(planes, before, after, layout)
+    rows, columns = np.nonzero(changed[0] != planes[0])
+    assert {*rows.tolist()} == {row}
+    assert {*columns.tolist()} <= {*range(5, 12)}
+    assert np.array_equal(changed[0][row, 5:12], to_planes(after, layout)[0][row, 5:12])
+    for plane, own in zip(changed[1:], planes[1:], strict=True):
+        rows, columns = np.nonzero(plane != own)
+        assert {*rows.tolist()} == {row // 2}
+        assert {*columns.tolist()} <= {*range(2, 7)}
