@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from workers.ops import reduce
 from workers.ops.planes import Plane, Planes
+from workers.ops.strips import strips
 
 DISTANCES = (1, 2, 4)
 _LEVELS = 256
-_EXACT_COUNT = 1 << 24
-"""OpenCV counts in float32, which holds no odd numbers above."""
 
 Histograms = NDArray[np.float64]
 
@@ -40,13 +39,12 @@ def compute(values: NDArray[np.float64]) -> float:
 
 def _count_levels(plane: Plane) -> Histograms:
     """Return how many pixels of a plane have each of 256 levels."""
-    levels = plane * (_LEVELS - 1)
-    np.rint(levels, out=levels)
-    np.clip(levels, 0, _LEVELS - 1, out=levels)
-    coded = levels.astype(np.uint8)
     counts = np.zeros(_LEVELS)
-    for part in np.array_split(coded, -(-coded.size // _EXACT_COUNT)):
-        counts += cv2.calcHist([part], [0], None, [_LEVELS], [0, _LEVELS]).ravel()
+    for rows, (levels,) in strips(plane.shape, 1):
+        np.clip(plane[rows], 0, 1, out=levels)
+        coded = cv2.convertScaleAbs(levels, alpha=_LEVELS - 1)  # rounded half to even
+        # Counted in float32, which is exact for as few pixels as a strip has.
+        counts += cv2.calcHist([coded], [0], None, [_LEVELS], [0, _LEVELS]).ravel()
     return counts
 
 

@@ -41,19 +41,21 @@ def motion(source: Code, target: Code) -> Motion:
 
 def warp(planes: Planes, offsets: NDArray[np.float32]) -> Planes:
     """Return ``planes`` fetched along ``offsets``: what is seen there, drawn here."""
-    columns, rows = _grid(*planes.shape[1:])
     # What lies outside is taken from the edge. (Reflecting borders never end in OpenCV's remap on one row or column.)
-    map_x = np.clip(columns + offsets[..., 0], 0, columns[0, -1])
-    map_y = np.clip(rows + offsets[..., 1], 0, rows[-1, 0])
+    map_x, map_y = (
+        np.clip(grid + offset, 0, grid[-1, -1])
+        for grid, offset in zip(_grid(*planes.shape[1:]), _components(offsets), strict=True)
+    )
     # Cubic, since linear interpolation would blur detail by an amount that depends on the motion.
     return np.stack([cv2.remap(p, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for p in planes])
 
 
 def consistency_mask(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return ``(H, W)``: whether going along ``forward`` and then ``backward`` comes home (Ruder and others 2016)."""
-    round_trip = np.moveaxis(warp(np.moveaxis(backward, 2, 0), forward), 0, 2)
-    off = ((forward + round_trip) ** 2).sum(axis=2)
-    near: NDArray[np.bool_] = off <= 0.01 * ((forward**2).sum(axis=2) + (round_trip**2).sum(axis=2)) + 0.5
+    there = _components(forward)
+    back = warp(_components(backward), forward)
+    off: NDArray[np.float32] = _square(there + back)
+    near: NDArray[np.bool_] = off <= 0.01 * (_square(there) + _square(back)) + 0.5
     return near
 
 
@@ -74,6 +76,20 @@ def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.floa
 
 def motion_edges(there: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return ``(H, W)``: where a flow ``(H, W, 2)`` changes too fast to be believed (Ruder and others 2016)."""
-    across, down = (np.gradient(there, axis=axis) if there.shape[axis] > 1 else np.zeros_like(there) for axis in (1, 0))
-    edges: NDArray[np.bool_] = (across**2 + down**2).sum(axis=2) > 0.01 * (there**2).sum(axis=2) + 0.002
+    parts = _components(there)
+    across, down = (np.gradient(parts, axis=axis) if parts.shape[axis] > 1 else np.zeros_like(parts) for axis in (2, 1))
+    x, y = across**2 + down**2
+    edges: NDArray[np.bool_] = x + y > 0.01 * _square(parts) + 0.002
     return edges
+
+
+def _components(offsets: NDArray[np.float32]) -> Planes:
+    """Return offsets ``(H, W, 2)`` as planes ``(2, H, W)``: what is done to one after the other takes a tenth of it."""
+    return np.ascontiguousarray(np.moveaxis(offsets, 2, 0))
+
+
+def _square(parts: Planes) -> Plane:
+    """Return the squared length ``(H, W)`` of offsets ``(2, H, W)``."""
+    x, y = parts**2
+    square: Plane = x + y
+    return square

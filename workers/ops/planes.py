@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from workers.ops.strips import aligned, strips
+
 Plane = NDArray[Any]
 Planes = NDArray[Any]
 
@@ -52,9 +54,16 @@ def with_luma(planes: Planes, old: Plane, new: Plane) -> Planes:
     """
     if planes.shape[0] == 1:
         return np.expand_dims(new, 0)
-    ratio = np.clip(new / np.maximum(old, _DARK), 0, 4)
-    offset = new - old * ratio
-    return np.stack([plane * ratio + offset for plane in planes])
+    dtype = np.result_type(planes, old, new)
+    out = aligned(planes.shape, dtype)
+    for rows, (ratio, offset) in strips(new.shape, 2, dtype=dtype):
+        np.divide(new[rows], np.maximum(old[rows], _DARK, out=ratio), out=ratio)
+        np.clip(ratio, 0, 4, out=ratio)
+        np.subtract(new[rows], np.multiply(old[rows], ratio, out=offset), out=offset)
+        for plane, changed in zip(planes[:, rows], out[:, rows], strict=True):
+            np.multiply(plane, ratio, out=changed)
+            changed += offset
+    return out
 
 
 def from_levels(levels: NDArray[np.uint8]) -> Planes:

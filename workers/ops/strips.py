@@ -18,20 +18,23 @@ _LINE_BYTES = 64
 """What the cache is filled by: an operation takes up to twice as long on memory that begins elsewhere."""
 
 
-def strips(size: Sequence[int], count: int, multiple: int = 1) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def strips(
+    size: Sequence[int], count: int, multiple: int = 1, dtype: DTypeLike = np.float32
+) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Give the rows of a picture in order, a strip at a time, each with memory to compute it in.
 
     Args:
         size: Height and width of the picture.
         count: Planes of memory.
         multiple: Of how many rows each strip but the last one is a multiple.
+        dtype: Of that memory.
 
     Returns:
         The rows of each strip, and planes ``(count, rows, width)`` of any values: the same memory every time.
     """
     height, width = size
     step = max(1, _STRIP_PX // (width * multiple)) * multiple
-    spare = aligned((count, min(step, height), width), np.float32)
+    spare = aligned((count, min(step, height), width), dtype)
     for top in range(0, height, step):
         rows = slice(top, min(top + step, height))
         yield rows, spare[:, : rows.stop - top]

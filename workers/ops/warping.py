@@ -41,4 +41,6 @@ def mean_square(earlier: FrameView, later: FrameView) -> float:
     if not visible.any():
         return 0.0
     difference = flow.warp(later.picture, there) - earlier.picture
-    return float(np.mean(difference[:, visible] ** 2, dtype=np.float64))
+    # Pixel by pixel, in the order of which the mean is summed up.
+    seen = np.stack([plane[visible] for plane in difference], axis=1)
+    return float(np.mean(seen**2, dtype=np.float64))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from workers.frames import Shot
 from workers.ops import codes, planes
 from workers.ops.planes import Plane, Planes
+from workers.ops.strips import strips
 
 PERCENTILES = (0.5, 2.0, 10.0, 25.0, 50.0, 75.0, 90.0, 98.0, 99.5)
 """Shares of the picture, in percent, whose luma is darker than the level measured."""
@@ -48,13 +49,14 @@ def _levels(luma: Plane) -> NDArray[np.float64]:
 
 def _histogram(luma: Plane) -> NDArray[np.intp]:
     """Return how many pixels lie in each of 4,096 equal steps from 0 to 1; the first and last have what is outside."""
-    coded = codes.to_codes(luma)
-    if coded is None:
-        return np.bincount(_bins(luma.ravel()), minlength=_BINS)
-    counts = np.zeros(_BINS, np.intp)
-    np.add.at(counts, _bins(coded.values), coded.counts())
+    coded, counts = codes.to_codes(luma), np.zeros(_BINS, np.intp)
+    if coded is not None:
+        np.add.at(counts, _bins(coded.values, np.empty_like(coded.values)), coded.counts())
+        return counts
+    for rows, (spare,) in strips(luma.shape, 1):
+        counts += np.bincount(_bins(luma[rows], spare).ravel(), minlength=_BINS)
     return counts
 
 
-def _bins(values: NDArray[np.float32]) -> NDArray[np.intp]:
-    return np.clip(values * _BINS, 0, _BINS - 1).astype(np.intp)
+def _bins(values: NDArray[np.float32], spare: NDArray[np.float32]) -> NDArray[np.intp]:
+    return np.clip(np.multiply(values, _BINS, out=spare), 0, _BINS - 1, out=spare).astype(np.intp)

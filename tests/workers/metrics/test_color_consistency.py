@@ -23,10 +23,11 @@ def test_divergence_is_that_of_the_histograms() -> None:
     assert got == pytest.approx(float(expected))
 
 
-def test_levels_are_counted_as_an_eight_bit_file_would_have_them() -> None:
-    picture = np.random.default_rng(0).normal(0.5, 0.4, (3, 40, 50)).astype(np.float32)
+@pytest.mark.parametrize("size", [(40, 50), (151, 901)])
+def test_levels_are_counted_as_an_eight_bit_file_would_have_them(size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).normal(0.5, 0.4, (3, *size)).astype(np.float32)
     levels = np.clip(np.rint(picture * np.float32(255)), 0, 255).astype(int)
-    expected = [[np.count_nonzero(plane == level) / 2000 for level in range(256)] for plane in levels]
+    expected = [[np.count_nonzero(plane == level) / plane.size for level in range(256)] for plane in levels]
     assert color_consistency.observe(picture).tolist() == expected
 
 

@@ -30,3 +30,10 @@ def test_pictures_of_few_values_are_counted_as_others_are() -> None:
         below = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=4096))]) / index.size * 100
         below += np.arange(4097) * 1e-12
         assert np.array_equal(levels, np.interp(exposure.PERCENTILES, below, np.arange(4097) / 4096))
+
+
+def test_pictures_of_several_strips_are_counted_whole() -> None:
+    luma = np.random.default_rng(2).normal(0.5, 0.3, (301, 701)).astype(np.float32)
+    below = np.concatenate([[0], np.cumsum(np.histogram(luma.clip(0, 1), 4096, (0, 1))[0])]) / luma.size * 100
+    expected = np.interp(exposure.PERCENTILES, below, np.arange(4097) / 4096)
+    np.testing.assert_allclose(exposure.measure(luma[None], None)["levels"], expected, atol=1e-6)
