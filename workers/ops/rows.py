@@ -24,7 +24,8 @@ def sums(plane: Plane) -> NDArray[np.float64]:
 
 def square_sums(plane: Plane) -> NDArray[np.float64]:
     """Return the sum of squares of each row ``(H,)``, squared in float64: what is left of means needs every digit."""
-    return sums(cv2.multiply(plane, plane, dtype=cv2.CV_64F))
+    exact = plane.astype(np.float64)
+    return sums(np.multiply(exact, exact, out=exact))
 
 
 def moments(values: RowValues, count: int) -> tuple[float, float]:

@@ -6,8 +6,10 @@ picture is searched for in the other frame, which neither flicker nor weave nor 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
+from weakref import ReferenceType, ref
 
 import cv2
 import numpy as np
@@ -36,6 +38,9 @@ _BRIDGES = ((-1, 1), (-2, 0), (-1, 2), (-3, 0), (-2, 1))
 
 Thumb = NDArray[np.uint8]
 
+_LATEST = deque[tuple[ReferenceType[Planes], Thumb]](maxlen=1)
+"""The picture that was measured last, which comes next as the one before."""
+
 
 def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
     """Measure how well a frame matches the one before.
@@ -43,8 +48,10 @@ def measure(picture: Planes, before: Planes | None) -> dict[str, NDArray[Any]]:
     Returns:
         ``thumb`` (48, 64) uint8, the small picture; ``score`` (), 0 for unrelated pictures to 1; 1 at the first frame.
     """
+    known = next((thumb for latest, thumb in tuple(_LATEST) if latest() is before), None)
     thumb = _thumb(picture)
-    score = 1.0 if before is None else match(_thumb(before), thumb)
+    _LATEST.append((ref(picture), thumb))
+    score = 1.0 if before is None else match(_thumb(before) if known is None else known, thumb)
     return {"thumb": thumb, "score": np.asarray(score)}
 
 

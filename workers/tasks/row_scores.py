@@ -14,7 +14,7 @@ from workers.ops import planes
 from workers.ops.planes import Planes
 from workers.ops.rows import RowValues, Size
 
-_BLOCK_PX = 1 << 16
+_BLOCK_PX = 1 << 17
 """Pixels that are measured at once."""
 _FEWEST_ROWS = 16
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.support.damage import faded, film, reel, with_flicker, with_grain
+from workers.profiles import cuts
 
 
 def shots(frames: torch.Tensor) -> tuple[tuple[int, int], ...]:
@@ -84,3 +85,13 @@ def test_fast_motion_is_no_cut() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_shortest_reels_are_one_shot(count: int) -> None:
     assert shots(film(count)) == ((0, count),)
+
+
+def test_a_row_is_the_same_whether_the_frame_before_was_just_measured_or_not() -> None:
+    first, second, third = (frame.numpy() for frame in with_grain(scene(3, 4, moving_px=9), 0.1))
+    alone = [cuts.measure(picture, before.copy()) for before, picture in ((first, second), (second, third))]
+    cuts.measure(first, None)
+    in_turn = [cuts.measure(picture, before) for before, picture in ((first, second), (second, third))]
+    assert [row["score"] for row in in_turn] == [row["score"] for row in alone]
+    assert alone[0]["score"] != alone[1]["score"]
+    assert cuts.measure(third, first)["score"] == cuts.measure(third, first.copy())["score"]
