@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,21 +232,18 @@ def restored_in(
     segment_frames: int,
     workers: int,
     dies: Path | None = None,
-    prepare: Callable[[House], object] = lambda house: None,
 ) -> list[str]:
     """Restore one reel in an embedded house of its own; returns the digests of its master's frames.
 
     Args:
-        home: Where the house stands.
+        home: Where the house stands, perhaps with weights that are registered in it.
         source: The reel.
         recipe: What is done to it.
         segment_frames: How it is cut.
         workers: How many there are at first.
         dies: Appears when the recipe's trap has killed a worker; another is hired then.
-        prepare: Done to the house before anybody works.
     """
     with embedded(home, segment_frames=segment_frames) as house:
-        prepare(house)
         house.lead()
         # Texts hash otherwise in every process that was not forked: no result may depend on it.
         house.hire(workers, forked=workers > 1)

@@ -16,7 +16,7 @@ from db import recipe as recipes
 from db.records import Source
 from db.states import ItemKind
 from orchestrator.on_demand import weights
-from tests.journeys.house import SIZE, House, film, photo, restored_in
+from tests.journeys.house import SIZE, House, embedded, film, photo, restored_in
 from tests.support import placeholders, tint
 
 COLOUR = """
@@ -74,8 +74,7 @@ def test_photos_and_a_reel_are_coloured_by_registered_weights(any_house: House, 
 
 def test_a_coloured_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: Path) -> None:
     source = film(tmp_path / "reel.mkv", 36)
-
-    def register(house: House) -> None:
+    with embedded(tmp_path / "registered") as house:
         tint.register(house.database, house.store, house.settings.home)
         for name in ("folded-cnn:trial", "subpixel-cnn:trial"):
             placeholders.register(house.database, house.store, house.settings.home, name)
@@ -85,17 +84,17 @@ def test_a_coloured_reel_does_not_depend_on_cuts_or_workers_or_deaths(tmp_path: 
         torch.save({"params": network.state_dict()}, path)
         assert weights.add(house.settings, house.database, house.store, [str(path)]).card == "spandrel:trial"
 
-    digests = {
-        name: restored_in(
-            tmp_path / name, source, COLOUR, segment_frames=segment_frames, workers=workers, prepare=register
-        )
-        for name, (segment_frames, workers) in {"one piece": (1000, 1), "cells": (8, 2)}.items()
-    }
+    def digests_of(name: str, recipe: str, segment_frames: int, workers: int, dies: Path | None = None) -> list[str]:
+        home = shutil.copytree(tmp_path / "registered", tmp_path / name)
+        return restored_in(home, source, recipe, segment_frames=segment_frames, workers=workers, dies=dies)
+
     flag = tmp_path / "killed.flag"
     trap = COLOUR.replace("radius: 1}", f"radius: 1, frame: 20, action: kill_once, flag: {flag}}}")
-    digests["killed"] = restored_in(
-        tmp_path / "killed", source, trap, segment_frames=16, workers=2, dies=flag, prepare=register
-    )
+    digests = {
+        "one piece": digests_of("one piece", COLOUR, 1000, 1),
+        "cells": digests_of("cells", COLOUR, 8, 2),
+        "killed": digests_of("killed", trap, 16, 2, flag),
+    }
     assert len(digests["one piece"]) == 36
     assert [name for name, found in digests.items() if found != digests["one piece"]] == []
 
