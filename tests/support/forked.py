@@ -14,9 +14,11 @@ from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
 # Nothing of this begins a thread, which a fork would not take along.
-_FORKS.set_forkserver_preload(
-    ["workers.__main__", "workers.process.app", "workers.tasks.by_kind", "celery.apps.worker", "celery.worker", "boto3"]
-)
+_LOADED = (
+    "workers.__main__", "workers.process.app", "workers.tasks.by_kind", "celery.apps.worker", "celery.worker",
+    "boto3", "psycopg", "redis", "kombu.transport.redis", "spandrel",
+)  # fmt: skip
+_FORKS.set_forkserver_preload([*_LOADED])
 
 
 class ForkedWorker:
