@@ -47,13 +47,13 @@ def test_names_that_are_no_text_go_all_the_way(person: Person, drive: Path, tmp_
     made = {str(path.relative_to(results)) for path in results.rglob("*.png")}
     assert all(name.isprintable() for name in made)
     assert {name.rsplit("/")[-1] for name in made if "f_0A_000-005" in name} == {f"f_0A_{n:03d}.png" for n in range(6)}
-    assert "verified" in person.run("verify", 1)
+    assert "verified" in person.run("verify", 1, here=True)
     person.run("get", 1, "--bag", "--out", tmp_path / "bag\udcff", "--item", "./caf%E9.png")
     assert bagit.Bag(str(tmp_path / "bag\udcff")).is_valid()
 
     photo(drive / "bad\udcfe.png")
     person.run("run", results / "report-failed.csv", "--recipe", recipe, "--workers", 1)
-    assert [item["state"] for item in person.ask("status", 2)["items"]] == ["done"]
-    person.run("rerun", 1)
+    assert [item["state"] for item in person.ask("status", 2, here=True)["items"]] == ["done"]
+    person.run("rerun", 1, here=True)
     person.run("run", "--job", 1, "--workers", 1)
-    assert person.run("plan", results / "report.csv", "--no-probe").startswith("7 lines, 7 good")
+    assert person.run("plan", results / "report.csv", "--no-probe", here=True).startswith("7 lines, 7 good")
