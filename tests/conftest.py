@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import shutil
 import signal
@@ -37,6 +39,19 @@ with warnings.catch_warnings():
     # The server packages warn about their own surroundings when they are imported.
     warnings.simplefilter("ignore")
     from tests.support import servers
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Spare the garbage collector what stays until the end: a million objects of modules and tests, at every turn."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # libraries complain of what they gave out and never got back
 
 
 @pytest.hookimpl(wrapper=True)

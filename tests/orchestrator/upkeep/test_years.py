@@ -77,7 +77,6 @@ def _peak_bytes(installation: Installation, work: Callable[[Installation], objec
     finally:
         tracemalloc.stop()
         event.remove(installation.database.engine, "commit", _collect)
-        gc.unfreeze()
 
 
 def _collect(_: Connection) -> None:
