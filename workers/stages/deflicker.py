@@ -7,6 +7,7 @@ as a fade, stays. Levels come from the reel profile, so no result depends on the
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from db.catalog.stages.steadiness import DeflickerParams
 from workers.frames import Clip, Reel
 from workers.ops import codes, planes
 from workers.ops.planes import Plane
+from workers.ops.strips import aligned, strips
 
 _LEAST_STEP = 1e-3
 """Levels closer together than this (flat pictures) would make a curve of arbitrary slope."""
@@ -70,7 +72,10 @@ def _apply_curve(luma: Plane, before: Levels, after: Levels) -> Plane:
     coded = codes.to_codes(luma)
     if coded is not None:
         return coded.look_up(_bend(coded.values, before, after))
-    return _bend(luma, before, after)
+    bent = aligned(luma.shape, np.float32)
+    for rows, _ in strips(luma.shape, 0):
+        bent[rows] = _bend(luma[rows], before, after)
+    return bent
 
 
 def _bend(luma: Plane, before: Levels, after: Levels) -> Plane:
@@ -78,5 +83,26 @@ def _bend(luma: Plane, before: Levels, after: Levels) -> Plane:
     before = np.concatenate([[low], before, [high]])
     after = np.concatenate([[min(low, after[0])], after, [max(high, after[-1])]])
     inside = np.clip(luma, low, high)
-    output: Plane = np.interp(inside, before, after) + (luma - inside)
+    output = _interpolate(inside, before, after)
+    output += luma - inside
     return output.astype(np.float32)
+
+
+def _interpolate(values: Plane, knots: Levels, levels: Levels) -> Plane:
+    """Return what ``numpy.interp`` does of values between rising knots, fewer than 256, in two thirds of its time.
+
+    It searches among the knots for each value; few as they are, all values are held against one after the other.
+    """
+    place = values.astype(np.float64)
+    interval = np.zeros(place.shape, np.uint8)
+    for knot in knots[1:]:
+        interval += (place >= knot).view(np.uint8)
+    slopes = np.append(np.diff(levels) / np.diff(knots), 0)
+    start, slope, level = (
+        cv2.LUT(interval, np.pad(table, (0, 256 - len(table)))).reshape(place.shape)
+        for table in (knots, slopes, levels)
+    )
+    place -= start
+    place *= slope
+    place += level
+    return place

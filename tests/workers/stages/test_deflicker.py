@@ -1,11 +1,13 @@
 """Flicker goes, fades stay."""
 
 import numpy as np
+import pytest
 import torch
 
 from tests.support.damage import clip, faded, film, reel, step, with_flicker
 from workers import stages
 from workers.frames import STILL
+from workers.stages import deflicker
 
 
 def jumps(frames: torch.Tensor) -> float:
@@ -74,3 +76,22 @@ def test_samples_of_eight_bits_are_looked_up_to_the_same_bits() -> None:
     )
     assert torch.equal(looked_up[..., :-1, :], computed[..., :-1, :])
     assert not torch.equal(looked_up, frames)
+
+
+def test_rows_of_a_picture_of_several_strips_come_out_as_they_do_alone() -> None:
+    frames = with_flicker(torch.rand((3, 3, 151, 896), generator=torch.Generator().manual_seed(3)), 0.1)
+    whole = reel(frames, ((0, 3),))
+    got = stages.apply(step("deflicker"), clip(frames), 0, 3, whole)
+    assert float((got - frames).abs().max()) > 1e-3
+    for rows in (slice(0, 40), slice(60, 90), slice(130, 151)):
+        assert torch.equal(got[:, :, rows], stages.apply(step("deflicker"), clip(frames[:, :, rows]), 0, 3, whole))
+
+
+@pytest.mark.parametrize("count", [2, 3, 11])
+def test_between_levels_a_tone_curve_is_what_numpy_interpolates(count: int) -> None:
+    rng = np.random.default_rng(count)
+    knots, levels = np.sort(rng.random(count)), np.sort(rng.random(count))
+    values = np.concatenate([np.clip(rng.random(5000), knots[0], knots[-1]), knots]).reshape(-1, 1)
+    np.testing.assert_allclose(
+        deflicker._interpolate(values, knots, levels), np.interp(values, knots, levels), rtol=1e-14
+    )
