@@ -47,15 +47,19 @@ def luma(planes: Planes) -> Plane:
     return out
 
 
-def with_luma(planes: Planes, old: Plane, new: Plane) -> Planes:
-    """Return ``planes`` with luma ``new`` in place of ``old``, ratios between channels kept.
+def with_luma(planes: Planes, old: Plane, new: Plane, out: Planes | None = None) -> Planes:
+    """Return ``planes`` with luma ``new`` in place of ``old``, ratios between channels kept; in ``out`` if it is given.
 
     Equal channels stay exactly equal. Near black, where a ratio is unbounded, the difference is added instead.
     """
     if planes.shape[0] == 1:
-        return np.expand_dims(new, 0)
+        if out is None:
+            return np.expand_dims(new, 0)
+        out[0] = new
+        return out
     dtype = np.result_type(planes, old, new)
-    out = aligned(planes.shape, dtype)
+    if out is None:
+        out = aligned(planes.shape, dtype)
     for rows, (ratio, offset) in strips(new.shape, 2, dtype=dtype):
         np.divide(new[rows], np.maximum(old[rows], _DARK, out=ratio), out=ratio)
         np.clip(ratio, 0, 4, out=ratio)

@@ -31,14 +31,14 @@ def restore(window: Clip, start: int, stop: int, params: DeflickerParams, reel: 
     levels = reel.profile.get("levels")
     if levels is None or len(levels) < 2:
         return window.part(start, stop).frames
-    out = []
-    for number in range(start, stop):
+    frames = np.empty((stop - start, *window.frames.shape[1:]), np.float32)
+    for number, out in zip(range(start, stop), frames, strict=True):
         picture = planes.from_frame(window.frame(number))
         current = levels[window.sources[number - window.start]]
         curve = _tone_curve(current, _steady_levels(levels, number, reel.neighbors(number, params.window // 2)))
         luma = planes.luma(picture)
-        out.append(planes.with_luma(picture, luma, _apply_curve(luma, *curve)))
-    return planes.to_frames(out, window.frames)
+        planes.with_luma(picture, luma, _apply_curve(luma, *curve), out)
+    return torch.from_numpy(frames).to(window.frames.device)
 
 
 def _steady_levels(levels: Levels, number: int, near: range) -> Levels:
