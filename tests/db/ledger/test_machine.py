@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, namedtuple
 from contextlib import suppress
 from tempfile import mkdtemp
 from typing import Any
@@ -56,6 +56,11 @@ def _close_the_database() -> Any:
 
 Records = dict[str, list[Any]]
 """All rows of all tables, by table."""
+ROWS = {
+    name: namedtuple(name, [column.name for column in table.columns])
+    for name, table in Base.metadata.tables.items()
+    if name != Worker.__tablename__
+}
 
 
 class Machine(RuleBasedStateMachine):
@@ -334,10 +339,13 @@ class Machine(RuleBasedStateMachine):
 
     def _everything(self) -> Records:
         with self.db.read() as connection:
+            cursor = connection.connection.cursor()  # as it is done thousands of times
             return {
-                name: list(connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1"))
-                for name in Base.metadata.tables
-                if name != Worker.__tablename__
+                name: [
+                    row._make(found)
+                    for found in cursor.execute(f"SELECT {', '.join(row._fields)} FROM {name} ORDER BY 1")
+                ]
+                for name, row in ROWS.items()
             }
 
     def _task(self, task_id: int) -> Any:
