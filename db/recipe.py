@@ -254,8 +254,8 @@ def from_document(document: Any, name: str) -> Recipe:
         master, access = document.get("master", master), document.get("access", access)
         gates = document.get("gates", gates)
         document = document["recipe"]
-    if document is None:
-        document = []
+    if document is None:  # an empty file is a mistake; a recipe of no steps says so, as `[]`
+        raise RecipeError(f"Recipe {name}: there is nothing in it; a recipe without steps is written `[]`")
     if not isinstance(document, list) or len(document) > MAX_STEPS:
         raise RecipeError(f"Recipe {name}: expected a list of at most {MAX_STEPS} steps")
     steps = tuple(_step(entry, number, name) for number, entry in enumerate(document, start=1))

@@ -37,11 +37,28 @@ app = typer.Typer(
 )
 
 
+def _show_release(context: typer.Context, wanted: bool) -> None:
+    """Say the release and end; ``--json`` stands in front of it, see :func:`_hoist_options`."""
+    if not wanted:
+        return
+    from importlib import metadata
+
+    terminal, release = Terminal(as_json=bool(context.params.get("json"))), metadata.version("reelwright")
+    terminal.say(f"reelwright {release}")
+    terminal.document({"reelwright": release})
+    raise typer.Exit
+
+
 @app.callback()
 def _global(
     context: typer.Context,
     home: Annotated[Path | None, typer.Option(help="Folder of the embedded database, store and logs.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", is_eager=True, help="Print one JSON document instead of text.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_release, help="Print the release and exit.")
+    ] = False,
 ) -> None:
     context.obj = CliContext(home, Terminal(as_json=json))
 

@@ -161,7 +161,7 @@ def finish(
         terminal.say(f"Note: {note}")
     if report.mean_scores:
         means = ", ".join(f"{name} {round(mean, 6):.3g}" for name, mean in report.mean_scores.items())
-        terminal.say(f"  scores   {means} (means; frame by frame in *.scores.*)")
+        terminal.say(f"  scores   {means} (means; values of single frames in *.scores.*)")
     if report.failed_path:
         show_failures(terminal, database, job_id, most=SHOWN_PROBLEMS)
         again = f"{report.failed_path}{_roots_to_name(database, job_id, folder, home)}"

@@ -26,16 +26,18 @@ from db.home_placer import open_placer
 from db.judgments import ReviewRow
 from db.progress import ItemRow, JobRow, ResultRow
 from db.recipe import Recipe
+from db.records import deliverables
 from db.session import Database
 from db.states import ItemState, Verdict
 from orchestrator.manifest import cells, fields
+from orchestrator.results import sequence_tar
 
 _OURS = (
-    "x_state", "x_generation", "x_frames", "x_scores", "x_steps", "x_notes", "x_sha256", "x_recipe_sha256",
+    "x_state", "x_generation", "x_frames", "x_outputs", "x_scores", "x_steps", "x_notes", "x_sha256", "x_recipe_sha256",
     "x_source_type", "x_review", "x_reviews",
 )  # fmt: skip
-"""What we say of a line beside S3's own columns: among it digests of source and recipe, the IPTC's source type, and
-what people said of what lies beyond gates."""
+"""What we say of a line beside S3's own columns: among it what came out, which of ``outputs`` a still has not all,
+digests of source and recipe, the IPTC's source type, and what people said of what lies beyond gates."""
 COLUMNS = (
     *("id", "kind", "uri", *(name for name in fields.CHECKS if name not in {"id", "kind", "uri"})),
     *("x_extra", *_OURS, *fields.REPORTED),
@@ -229,6 +231,7 @@ def report_row(
         "x_state": item.state.value,
         "x_generation": item.generation,
         "x_frames": item.frames_done,
+        "x_outputs": " ".join(_output_words(result)) if result else "",
         "x_scores": json.dumps(result.scores) if result else "",
         "x_steps": json.dumps(result.facts.get("steps", [])) if result else "",
         "x_notes": " ".join(result.notes) if result else "",
@@ -242,6 +245,12 @@ def report_row(
         "http_status_code": _http_status(item),
         "result_message": item.message or "",
     }
+
+
+def _output_words(result: ResultRow) -> list[str]:
+    """Name what came out; the tar files of a sequence are one output."""
+    names = deliverables(result.outputs)
+    return sorted({"sequence" if sequence_tar.is_part(name) else name for name in names})
 
 
 def _review_word(review: ReviewRow) -> str:
@@ -273,8 +282,13 @@ def _recipe_cells(recipe: Recipe) -> dict[str, str]:
     original = _find_shipped(recipe.name)
     document = recipe.document()
     del document["outputs"]  # they have a cell of their own
-    same = original is not None and original.model_copy(update={"outputs": recipe.outputs}) == recipe
+    same = original is not None and original.model_copy(update={"outputs": recipe.outputs}) == _without_pins(recipe)
     return {"recipe": recipe.name if same else json.dumps(document), "outputs": " ".join(recipe.outputs)}
+
+
+def _without_pins(recipe: Recipe) -> Recipe:
+    """Return a recipe as a manifest asks for it: its weights are pinned when a job is made."""
+    return recipe.model_copy(update={"steps": tuple(step.model_copy(update={"pins": ()}) for step in recipe.steps)})
 
 
 @lru_cache(64)

@@ -49,6 +49,9 @@ def test_fingerprint_depends_on_what_is_done_not_on_the_name() -> None:
         ("- upscale\n- denoise: 5", "BAD_PARAMETER", "step 2"),
         ("- [denoise]", "RECIPE_UNREADABLE", "step 1"),
         ("denoise", "RECIPE_UNREADABLE", "list"),
+        ("", "RECIPE_UNREADABLE", "nothing in it"),
+        ("# - denoise", "RECIPE_UNREADABLE", "nothing in it"),
+        ("recipe:\noutputs: [master]", "RECIPE_UNREADABLE", "nothing in it"),
         ("recipe: []\noutput: [master]", "RECIPE_UNREADABLE", "Did you mean 'outputs'"),
         ("recipe: []\noutputs: [acces]", "BAD_PARAMETER", "Did you mean 'access'"),
         ("recipe: []\nbad_frames: maybe", "BAD_PARAMETER", "bad_frames"),
@@ -91,6 +94,11 @@ def test_recipes_come_by_name_or_file(tmp_path: Path) -> None:
         recipe.resolve("old-foto")
     with pytest.raises(RecipeError):
         recipe.resolve(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize("text", ["[]", "recipe: []"])
+def test_a_recipe_may_say_that_it_has_no_steps(text: str) -> None:
+    assert recipe.parse(text, "r").steps == ()
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".yaml", "a\0b", "/dev/zero", "."])

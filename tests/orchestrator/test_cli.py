@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -279,13 +280,21 @@ def test_help_and_stages_are_there_at_once() -> None:
         "import sys; from orchestrator import cli; code = cli.run(sys.argv[1:]);"
         f"loaded = [name for name in {HEAVY} if name in sys.modules]; sys.exit(f'{{code}} {{loaded}}')"
     )
-    for words in (["--help"], ["models", "--help"], ["stages"], ["stages", "denoise"]):
+    for words in (["--help"], ["--version"], ["models", "--help"], ["stages"], ["stages", "denoise"]):
         begun = time.monotonic()
         found = subprocess.run(
             [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=ROOT, check=False
         )
         assert found.stderr.strip() == "0 []"
         assert time.monotonic() - begun < 3.0  # far below on a quiet machine; this one may be busy
+
+
+def test_the_release_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == OK
+    assert capsys.readouterr().out == f"reelwright {metadata.version('reelwright')}\n"
+    for words in (["--version", "--json"], ["--json", "--version"]):
+        assert cli.run(words) == OK
+        assert json.loads(capsys.readouterr().out) == {"reelwright": metadata.version("reelwright")}
 
 
 def test_no_command_imports_what_touches_pixels_or_a_broker() -> None:

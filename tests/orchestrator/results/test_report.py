@@ -53,6 +53,8 @@ def test_the_report_says_what_became_of_every_line(
     assert rows["one"]["title"] == "First"
     assert (rows["one"]["x_sha256"], rows["one"]["x_recipe_sha256"]) == ("5" * 64, "f" * 64)
     assert rows["one"]["x_source_type"] == "algorithmicallyEnhanced"
+    assert (rows["one"]["outputs"], rows["one"]["x_outputs"]) == ("master access scores masks", "still")
+    assert rows["two"]["x_outputs"] == ""
     assert (rows["gone"]["error_code"], rows["gone"]["http_status_code"]) == ("FILE_MISSING", "404")
     assert rows["two"]["task_status"] == "pending"
     summary = json.loads(report.json_path.read_text())
@@ -163,6 +165,28 @@ def test_each_line_of_the_failed_part_names_the_recipe_that_held(
         assert len(set(wanted(again))) == 4
     recipes = [row["recipe"] for row in _rows(report.failed_path)]
     assert recipes == ["silent-film", "conservation", "conservation", "silent-film"]
+
+
+def test_a_shipped_recipe_keeps_its_name_though_its_weights_are_pinned(
+    settings: Settings, home_database: Database, archive: Path
+) -> None:
+    (archive / "m.csv").write_text("uri,recipe\na.jpg,\nb.png,old-film\n")
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions(recipe="old-photo")).job_id
+    held = [item.recipe for item in progress.items(home_database, job_id)]
+    assert held[1] is not None
+    assert any(step.pins for step in held[1].steps)
+    report = write_report(home_database, job_id, settings.results(job_id))
+    assert [row["recipe"] for row in _rows(report.csv_path)] == ["old-photo", "old-film"]
+
+
+def test_the_tar_files_of_a_sequence_are_one_output_in_the_report(
+    settings: Settings, home_database: Database, store: Store, archive: Path
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
+    parts = {f"sequence-{number:06}": store.put_bytes(f"jobs/1/x/{number}.tar", b"tar") for number in range(2)}
+    finish(home_database, job_id, "one", {"timeline": store.put_bytes("jobs/1/x/t", b"page"), **parts})
+    rows = {row["id"]: row for row in _rows(write_report(home_database, job_id, settings.results(job_id)).csv_path)}
+    assert rows["one"]["x_outputs"] == "sequence"
 
 
 def test_a_job_without_failures_leaves_no_failed_part(
