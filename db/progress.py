@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, or_, select, true
+from sqlalchemy import Row, ScalarSelect, Select, case, func, or_, select, true
 
 from db.beneath import ROOTS_OPTION
 from db.catalog import shipped
@@ -19,7 +19,7 @@ from db.recipe import Pin, PinnedFile, Recipe
 from db.records import Blob, ItemResult, Record, read_column, read_object, read_word
 from db.selection import newest_generation
 from db.session import Database
-from db.states import TASK_LIVE, ItemState, JobState, Outcome, TaskState, WorkerState
+from db.states import TASK_LIVE, ItemState, JobState, Outcome, TaskKind, TaskState, WorkerState
 from db.tables import COUNTERS, Attempt, CounterDelta, Item, Job, JobProgress, Result, Task, Weights, Worker
 
 LATEST_ATTEMPTS = 100
@@ -61,7 +61,7 @@ class ProgressRow:
     frames_total: int
     """Frames known so far; a reel's are known once it is probed."""
     frames_done: int
-    """Finished frames, and those that running tasks reported."""
+    """Restored frames: those of finished segments, and those that segments in work have come to so far."""
     bytes_out: int
     frames_per_second: float
     """Smoothed; 0 before the first frames, and where a job does not run."""
@@ -188,14 +188,10 @@ def progress(db: Database, job_id: int) -> ProgressRow:
     """How far a job is; raises ``UNKNOWN_JOB``."""
     sums = [func.coalesce(func.sum(getattr(CounterDelta, name)), 0).label(f"fresh_{name}") for name in COUNTERS]
     fresh = select(*sums).where(CounterDelta.job_id == job_id).subquery()
-    # A bundle's frames are counted still by still. Not asked in the condition: it would draw SQLite to a worse index.
-    frames = case((Task.item_id.is_(None), 0), else_=Task.frames_done)
-    in_work = select(func.coalesce(func.sum(frames), 0).label("frames_in_work"))
-    in_work = in_work.where(Task.state == TaskState.RUNNING, Task.job_id == job_id)
     # One statement sees one moment: a fold in between would hide what it moved.
     state = select(Job.state).where(Job.id == job_id).scalar_subquery().label("state")
-    in_work_count = in_work.scalar_subquery().label("frames_in_work")
-    statement = select(JobProgress.__table__, fresh, in_work_count, state).join(fresh, true())
+    in_work = frames_in_work(job_id).label("frames_in_work")
+    statement = select(JobProgress.__table__, fresh, in_work, state).join(fresh, true())
     with db.read() as connection:
         row = connection.execute(statement.where(JobProgress.job_id == job_id)).first()
     if row is None:
@@ -208,6 +204,15 @@ def progress(db: Database, job_id: int) -> ProgressRow:
     # Behind the last frame comes what nobody can tell the length of: masters are put together.
     eta_seconds = frames_left / rate if rate > 0 and frames_left else None
     return ProgressRow(items_total=total, frames_per_second=rate, eta_seconds=eta_seconds, **counts)
+
+
+def frames_in_work(job_id: int) -> ScalarSelect[int]:
+    """Ask for the frames that a job's unfinished segments have come to."""
+    # Other tasks look at the same frames again, and a bundle's are counted still by still. Not asked in the condition:
+    # it would draw SQLite to a worse index.
+    restores_reel = (Task.kind == TaskKind.RESTORE) & Task.item_id.is_not(None)
+    frames = func.coalesce(func.sum(case((restores_reel, Task.frames_done), else_=0)), 0)
+    return select(frames).where(Task.state == TaskState.RUNNING, Task.job_id == job_id).scalar_subquery()
 
 
 def items(

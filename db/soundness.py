@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, case, func, or_, select, text
 
 from db import progress
 from db.errors import InputError
 from db.needed import ROWS_AT_ONCE, needs
 from db.records import ItemResult, ReelFacts, Source, read_column
 from db.session import Database
-from db.states import ITEM_LIVE, JOB_OVER, TASK_LIVE, ItemState
+from db.states import ITEM_LIVE, JOB_OVER, TASK_LIVE, ItemKind, ItemState
 from db.tables import Item, Job, Result, Task
 
 
@@ -26,7 +26,7 @@ def contradictions(db: Database) -> Iterator[str]:
         yield from _unreadable(connection)
         yield from _stuck(connection)
         jobs = connection.scalars(select(Job.id).order_by(Job.id)).all()
-        counts = {job_id: _count_items(connection, job_id) for job_id in jobs}
+        counts = {job_id: _recount(connection, job_id) for job_id in jobs}
     for job_id, counted in counts.items():
         shown = progress.progress(db, job_id)
         for name, count in counted.items():
@@ -76,7 +76,14 @@ def _stuck(connection: Connection) -> Iterator[str]:
         yield f"Item {number} is done, and has no result"
 
 
-def _count_items(connection: Connection, job_id: int) -> dict[str, int]:
+def _recount(connection: Connection, job_id: int) -> dict[str, int]:
+    """Count a job's items and frames anew, by what :class:`db.progress.ProgressRow` calls them."""
     states = select(Item.state, func.count()).where(Item.job_id == job_id).group_by(Item.state)
     counted = {f"items_{state}": 0 for state in ItemState}
-    return counted | {f"items_{state}": count for state, count in connection.execute(states)}
+    counted |= {f"items_{state}": count for state, count in connection.execute(states)}
+    # A still whose line was bad never travelled, and is not counted: rows of 0.1 have its frame nevertheless.
+    is_counted = or_(Item.kind == ItemKind.REEL, Item.task_id.is_not(None))
+    totals = func.coalesce(func.sum(case((is_counted, Item.frames_total), else_=0)), 0)
+    frames_done = func.coalesce(func.sum(Item.frames_done), 0) + progress.frames_in_work(job_id)
+    frames = connection.execute(select(totals, frames_done).where(Item.job_id == job_id)).one()
+    return counted | {"frames_total": int(frames[0]), "frames_done": int(frames[1])}

@@ -112,7 +112,7 @@ class Item(Base):
     plan_due_at: Mapped[float | None] = mapped_column(Float)
     """Set when a task of the reel finished and the planner should look; none otherwise."""
     frames_total: Mapped[int] = mapped_column(Integer)
-    """1 for a still; 0 for a reel until it is probed."""
+    """1 for a still, and 0 as long as its line is bad; 0 for a reel until it is probed."""
     frames_done: Mapped[int] = mapped_column(Integer, default=0)
 
 

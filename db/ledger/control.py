@@ -131,7 +131,7 @@ def _items_to_rerun(connection: Connection, job_id: int, selection: Selection) -
     if selection.is_empty:
         selection = Selection(states=(ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED))
     statement = select(
-        Item.id, Item.kind, Item.state, Item.generation, Item.frames_done, Item.frames_total, Item.seq
+        Item.id, Item.kind, Item.state, Item.generation, Item.task_id, Item.frames_done, Item.frames_total, Item.seq
     ).where(Item.job_id == job_id, *selection.conditions_to_rerun())
     ids = sorted(set(selection.external_ids))
     parts = [statement.where(Item.external_id.in_(ids[first : first + CHUNK])) for first in range(0, len(ids), CHUNK)]
@@ -145,8 +145,13 @@ def restart(
     connection: Connection, job_id: int, rows: Sequence[Row[*tuple[Any, ...]]],
     recipe: Recipe | None, bundle_stills: int,
 ) -> None:  # fmt: skip
-    """Begin the next generation of finished items: rows with id, kind, state, generation, frames_done, frames_total."""
+    """Begin the next generation of finished items.
+
+    Their rows have id, kind, state, generation, task_id, frames_done and frames_total.
+    """
     stills = [row.id for row in rows if row.kind == ItemKind.STILL]
+    # A still whose line was bad never travelled, and was not counted.
+    new_count = sum(row.kind == ItemKind.STILL and row.task_id is None for row in rows)
     reels = [row for row in rows if row.kind == ItemKind.REEL]
     values = {
         "state": ItemState.PENDING, "generation": Item.generation + 1, "error_code": None, "error_message": None,
@@ -158,7 +163,8 @@ def restart(
     bundles = add_bundles(connection, job_id, TaskState.READY, -(-len(stills) // bundle_stills))
     for first, bundle in zip(range(0, len(stills), bundle_stills), bundles, strict=True):
         part = stills[first : first + bundle_stills]
-        connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"task_id": bundle}))
+        counted = {"task_id": bundle, "frames_total": 1}
+        connection.execute(update(Item).where(Item.id.in_(part)).values(values | counted))
     for first in range(0, len(reels), CHUNK):
         part = [row.id for row in reels[first : first + CHUNK]]
         connection.execute(update(Item).where(Item.id.in_(part)).values(values | {"frames_total": 0}))
@@ -171,6 +177,6 @@ def restart(
         connection,
         job_id,
         frames_done=-frames_done,
-        frames_total=-sum(row.frames_total for row in reels),
+        frames_total=new_count - sum(row.frames_total for row in reels),
         **changes,
     )

@@ -221,6 +221,7 @@ def _insert_items(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
 
 def _row(job_id: int, line: NewLine, task_id: int | None) -> dict[str, Any]:
     source, error = line.source, line.error
+    bad = error is not None or source is None
     still = source is not None and source.kind is ItemKind.STILL
     return {
         "job_id": job_id,
@@ -231,13 +232,13 @@ def _row(job_id: int, line: NewLine, task_id: int | None) -> dict[str, Any]:
         "source_json": source.model_dump_json(exclude_defaults=True) if source else None,
         "recipe_json": line.recipe.model_dump_json() if line.recipe else None,
         "extra_json": to_json({"line": line.line, **line.extra}).decode(),
-        "state": "failed" if error or not source else "pending",
+        "state": "failed" if bad else "pending",
         "generation": 1,
         "task_id": task_id,
         "error_code": error.code if error else None,
         "error_message": error.message if error else None,
         "error_remedy": error.remedy if error else None,
-        "frames_total": 1 if still else 0,
+        "frames_total": 1 if still and not bad else 0,
         "substitutes_json": "[]",
         "handle_frames": 0,
         "frames_done": 0,

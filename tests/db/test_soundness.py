@@ -43,6 +43,14 @@ def test_what_work_left_is_sound(desk: Desk) -> None:
             update(JobProgress).where(JobProgress.job_id == 1).values(items_done=5),
             "Job 1: items_done is 5, and there are 1",
         ),
+        (
+            update(JobProgress).where(JobProgress.job_id == 1).values(frames_total=3),
+            "Job 1: frames_total is 3, and there are 1",
+        ),
+        (
+            update(JobProgress).where(JobProgress.job_id == 1).values(frames_done=0),
+            "Job 1: frames_done is 0, and there are 1",
+        ),
         (update(Result).values(result_json='{"outputs": '), "result 1"),
         (update(Item).where(Item.id == 1).values(source_json="[]"), "item 1's source"),
         (delete(Result), "Item 1 is done, and has no result"),

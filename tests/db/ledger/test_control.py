@@ -7,6 +7,7 @@ from db.errors import InputError, LeaseLost
 from db.recipe import resolve
 from db.records import ItemResult, TaskResult
 from db.session import Database
+from db.soundness import contradictions
 from db.states import ItemState, JobState, TaskState
 from tests.db.desk import LEASE_SECONDS, Desk, blob, done_still, facts, reel, still
 
@@ -114,6 +115,21 @@ def test_a_result_of_an_older_generation_is_refused_after_a_rerun(desk: Desk) ->
         ledger.complete_task(desk.db, late, TaskResult(facts=facts(8)))
     assert desk.items()[0].facts_json is None
     desk.assert_counted(job_id)
+
+
+def test_a_photograph_whose_line_was_bad_is_counted_from_its_rerun_on(desk: Desk) -> None:
+    empty = still(1)._replace(error=ledger.LineError("ZERO_BYTE", "m", "r"))
+    job_id = desk.submit([still(0), empty])
+    desk.hire()
+    finish_stills(desk)
+    for _ in range(2):  # what was counted once is not counted again
+        desk.assert_counted(job_id)
+        assert ledger.rerun(desk.db, job_id, ledger.Selection(external_ids=("still1",))) == 1
+        finish_stills(desk)
+        shown = progress.progress(desk.db, job_id)
+        assert (shown.frames_done, shown.frames_total, shown.items_done) == (2, 2, 2)
+    desk.assert_counted(job_id)
+    assert list(contradictions(desk.db)) == []
 
 
 def test_an_unreadable_line_is_never_rerun(desk: Desk) -> None:

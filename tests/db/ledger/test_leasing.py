@@ -7,7 +7,7 @@ from db.errors import InputError, LeaseLost
 from db.records import TaskResult
 from db.session import Database
 from db.states import JobState, TaskKind, TaskState
-from tests.db.desk import LEASE_SECONDS, Desk, blob, done_still, facts, reel, still
+from tests.db.desk import LEASE_SECONDS, SIGNATURE, Desk, blob, done_still, facts, reel, still
 
 
 @pytest.fixture
@@ -84,6 +84,32 @@ def test_heartbeat_renews_the_lease_and_reports_frames(desk: Desk) -> None:
     row = desk.task(lease.task_id)
     assert row.lease_until == pytest.approx(before + 30, abs=2)
     assert row.frames_done == 7
+
+
+def test_frames_that_are_only_looked_at_are_none_that_were_restored(desk: Desk) -> None:
+    job_id = desk.submit([reel(0)])
+    desk.hire()
+
+    def report(frames: int) -> ledger.Lease:
+        lease = desk.next_lease()
+        ledger.heartbeat(desk.db, "w1", lease, frames, LEASE_SECONDS)
+        return lease
+
+    def frames_done() -> int:
+        return progress.progress(desk.db, job_id).frames_done
+
+    probe = report(16)
+    assert frames_done() == 0
+    ledger.complete_task(desk.db, probe, TaskResult(facts=facts(16)))
+    desk.plan((0, 16))
+    segment = report(7)
+    assert frames_done() == 7
+    ledger.complete_task(desk.db, segment, TaskResult(outputs={"chunk": blob()}, frames=16))
+    (view,) = ledger.due_reels(desk.db)
+    read_back = ledger.ReelPlan([ledger.NewTask(TaskKind.READ_BACK, 0, 16)], SIGNATURE, 8, 0)
+    assert ledger.add_tasks(desk.db, view, read_back)
+    report(9)
+    assert frames_done() == 16
 
 
 def test_expired_lease_is_reaped_and_its_late_result_refused(desk: Desk) -> None:

@@ -94,7 +94,8 @@ class Machine(RuleBasedStateMachine):
         self._submit(
             "a", [still(number) for number in range(stills)] + [reel(stills + n) for n in range(reels)], recipe
         )
-        self._submit("b", [reel(0), still(1)], "identity")
+        empty = still(2)._replace(error=ledger.LineError("ZERO_BYTE", "It has no bytes.", "Send a good copy."))
+        self._submit("b", [reel(0), still(1), empty], "identity")
 
     def _submit(self, key: str, lines: list[ledger.NewLine], recipe: str) -> None:
         job = ledger.open_job(self.db, ledger.JobRequest(key, "manifest", key, resolve(recipe)))
