@@ -25,6 +25,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join([PLUGIN, str(Path(__file__).parents[1
 # Nor does each compile it anew, whatever the surroundings say.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# One thread, as workers have, and as stored numbers were computed: two spend thousands of tiny steps waiting for one
+# another. Libraries ask when they are loaded.
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that; tests interrupt commands.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

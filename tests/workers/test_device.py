@@ -32,6 +32,8 @@ def test_frames_come_to_a_device_as_they_were(name: str) -> None:
 
 
 def test_settling_leaves_one_thread_and_exact_arithmetic() -> None:
+    torch.set_num_threads(2)
+    cv2.setNumThreads(2)
     device.make_deterministic("cpu")
     assert torch.get_num_threads() == 1
     assert cv2.getNumThreads() == 1

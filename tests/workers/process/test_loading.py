@@ -25,6 +25,7 @@ def test_a_worker_that_answers_doorbells_and_probes_has_not_loaded_torch() -> No
 
 
 def test_what_is_loaded_is_what_torch_says_of_itself(tmp_path: Path) -> None:
+    torch.set_num_threads(2)
     loading = Loading(Settings(home=tmp_path, device="cpu"))
     assert loading.signature == ""
     loading.check()
