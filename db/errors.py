@@ -228,7 +228,8 @@ CODES: dict[str, CodeFacts] = {
     ),
     "HOME_IN_USE": CodeFacts(
         "Another run, or a server, works in this home.",
-        "It does this one's jobs too: `reelwright watch JOB`, then `reelwright get JOB`; or use another `--home`.",
+        "A server does every job of its home, a run only its own to the end: wait until it has ended, then go on with "
+        "`reelwright run --job JOB`; or use another `--home`.",
     ),
     "TARGET_IN_USE": CodeFacts(
         "The place that an installation is to be copied to is used already.",

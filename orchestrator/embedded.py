@@ -205,5 +205,5 @@ def lock_home(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise InputError(f"Another run works in {home}", code="HOME_IN_USE") from error
+            raise InputError(f"Another run or server works in {home}", code="HOME_IN_USE") from error
         yield

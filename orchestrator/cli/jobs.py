@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from db.bounds import ScoreBound
 from db.catalog.stages import Exemption
 from db.errors import CODES, InputError, nearest
 from db.figures import TenantSum
-from db.progress import JobRow
+from db.progress import JobRow, ProgressRow
 from db.recipe import resolve
 from db.selection import Selection
 from db.session import Database
@@ -78,12 +79,14 @@ def watch(context: typer.Context, job: NewestJobId = None) -> None:
     Exits with 0 only if everything in it is done.
     """
     cli = cli_context(context)
-    with cli.open_database(cli.settings()) as database:
+    settings = cli.settings()
+    with cli.open_database(settings) as database:
         job = job_or_newest(cli.terminal, database, job)
         with cli.terminal.show_progress() as follow:
             while True:
                 row = progress.job(database, job)
-                follow(progress.progress(database, job), progress.outage(database, job))
+                unworked = _unworked(database, row, settings)
+                follow(_counts(database, job, unworked), unworked or progress.outage(database, job))
                 if row.state in JOB_OVER or row.state is JobState.PAUSED:
                     break
                 time.sleep(WATCH_SECONDS)
@@ -239,12 +242,14 @@ def _show_job(
     terminal: Terminal, settings: Settings, database: Database, job_id: int, selection: Selection, after: int,
     limit: int,
 ) -> None:  # fmt: skip
-    job, counts = progress.job(database, job_id), progress.progress(database, job_id)
+    job = progress.job(database, job_id)
+    unworked = _unworked(database, job, settings)
+    counts = _counts(database, job_id, unworked)
     page = pages.item_page(database, job_id, selection, after=after - 1, limit=limit)
     terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
     if job.pause_reason:
         terminal.say(f"{job.state.value.capitalize()}: {job.pause_reason}")
-    terminal.say(f"{progress_line(counts)}{_unworked(database, job, settings)}\n")
+    terminal.say(f"{progress_line(counts)}{unworked and f' · {unworked}'}\n")
     rows = [
         (row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation, row.code or "")
         for row in page.rows
@@ -293,10 +298,16 @@ def _codes(names: list[str]) -> tuple[str, ...]:
 
 
 def _unworked(database: Database, job: JobRow, settings: Settings) -> str:
-    """Say of a job that is not over that nobody works: what it says of the time to go is not true then."""
+    """Say of a job that is not over that nobody works, and how to go on; else return nothing."""
     if job.state not in {JobState.READY, JobState.RUNNING} or ledger.slots(database, settings.lease_seconds):
         return ""
-    return " · no worker is at work"
+    return "no worker is at work" + (f"; `reelwright run --job {job.id}` goes on" if settings.embedded else "")
+
+
+def _counts(database: Database, job_id: int, unworked: str) -> ProgressRow:
+    """Return how far a job is; while nobody works on it, no rate and no time to go are true."""
+    counts = progress.progress(database, job_id)
+    return replace(counts, frames_per_second=0.0, eta_seconds=None) if unworked else counts
 
 
 def show_tenants(terminal: Terminal, sums: Sequence[TenantSum]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -133,8 +134,27 @@ def restore(
             job_id = _submit_manifest(cli.terminal, settings, database, *submitted).job_id
         folder = out or settings.results(job_id)
         check_folder(folder, progress.job(database, job_id), settings.home)
-        pace = _run_job(cli, settings, database, job_id, spare)
+        with _name_job_that_waits(cli, job_id, out):
+            pace = _run_job(cli, settings, database, job_id, spare)
         finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home, pace)
+
+
+@contextmanager
+def _name_job_that_waits(cli: CliContext, job_id: int, out: Path | None) -> Iterator[None]:
+    """Where another run or server holds the home, say what becomes of the job, and the command that goes on with it."""
+    try:
+        yield
+    except InputError as error:
+        if error.code != "HOME_IN_USE":
+            raise
+        home = f"--home {shlex.quote(str(cli.home))} " if cli.home else ""
+        place = f" --out {shlex.quote(str(out))}" if out else ""
+        remedy = (
+            "A server does it too, a run only as long as its own job lasts. When that has ended, "
+            f"`reelwright {home}run --job {job_id}{place}` does what is left of it and puts the results out; "
+            f"`reelwright {home}watch {job_id}` says whether anybody works."
+        )
+        raise InputError(f"{error.message}; job {job_id} waits", code=error.code, remedy=remedy) from error
 
 
 def finish(

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import bagit
 import pytest
 import typer.main
+from sqlalchemy import update
 
 from db import ledger, progress
 from db.errors import CODES, BrokerUnavailable, InputError, ReelwrightError, TransientError
@@ -22,10 +24,12 @@ from db.placing import PutError
 from db.session import Database
 from db.settings import Settings
 from db.store import open_store
+from db.tables import Job, JobProgress
 from orchestrator import cli
 from orchestrator.cli import submission
 from orchestrator.cli.commands import COMMANDS, Group
 from orchestrator.cli.terminal import Terminal
+from orchestrator.embedded import lock_home
 from orchestrator.exit_codes import BAD_INPUT, FAILURES, FAULT, INTERRUPTED, OK, REFUSED, UNAVAILABLE, exit_code
 from orchestrator.submit import SubmitOptions, submit
 from tests.support.finished import finish
@@ -95,6 +99,44 @@ def test_watching_ends_with_the_job_and_speaks_in_lines(
     first, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["progress"]["items_total"] == 5
     assert last["job"]["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("works", [False, True])
+def test_who_watches_is_told_when_nobody_works(
+    at_home: Any, archive: Path, settings: Settings, home_database: Database,
+    capsys: pytest.CaptureFixture[str], works: bool,
+) -> None:  # fmt: skip
+    at_home("submit", archive / "m.csv")
+    with home_database.write() as connection:  # as a run that ended leaves it
+        connection.execute(update(Job).values(state="running"))
+        connection.execute(update(JobProgress).values(frames_per_second=2.0))
+    if works:
+        ledger.register_worker(home_database, ledger.WorkerIdentity("w1", "host", 1, "cpu", "sig", {}))
+    over = threading.Timer(0.2, ledger.pause_job, (home_database, 1))
+    over.start()
+    assert cli.run(["watch", "1", "--json", "--home", str(settings.home)]) == FAILURES
+    over.join()
+    first, *_ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first.get("waits_for") == (None if works else "no worker is at work; `reelwright run --job 1` goes on")
+    assert first["progress"]["eta_seconds"] == (1.0 if works else None)
+
+
+def test_a_job_that_another_run_keeps_waiting_says_how_to_go_on(
+    at_home: Any, archive: Path, settings: Settings, home_database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "out place").mkdir()
+    words = ("run", archive / "m.csv", "--recipe", "identity", "--out", tmp_path / "out place")
+    with lock_home(settings.home):
+        code, said = at_home(*words)
+    assert (code, said["error"]["code"]) == (REFUSED, "HOME_IN_USE")
+    assert said["error"]["message"] == f"Another run or server works in {settings.home}; job 1 waits"
+    to_go_on = re.findall(r"`reelwright ([^`]+)`", said["error"]["remedy"])[0]
+    assert shlex.split(to_go_on) == [
+        "--home", str(settings.home), "run", "--job", "1", "--out", str(tmp_path / "out place"),
+    ]  # fmt: skip
+    ledger.cancel_job(home_database, 1)  # what is left of it is nothing then
+    assert cli.run(shlex.split(to_go_on)) == FAILURES
+    assert (tmp_path / "out place" / "report.csv").is_file()
 
 
 def test_a_dry_run_lists_every_problem_and_writes_nothing(at_home: Any, archive: Path, settings: Settings) -> None:
