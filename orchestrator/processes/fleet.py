@@ -25,7 +25,7 @@ GRACE_SECONDS = 20.0
 EARLY_SECONDS = 15.0
 """A worker that dies sooner after its start died of starting."""
 EARLY_DEATHS = 4
-"""So many of those in a row, and starting more is pointless."""
+"""So many of those in a row, and starting more in that slot is pointless."""
 _REFUSED = 2
 """Status of a worker that said why it cannot work: a setting, or a service that does not answer."""
 
@@ -63,6 +63,9 @@ class Fleet:
     spare: SpareWorker | None = None
     """The first worker, where one is on its way already."""
     slots: list[_Slot] = field(default_factory=list)
+    """Those that have a worker, or get another."""
+    begun: int = 0
+    """Slots that ever had one: none that was given up begins anew."""
 
     def start(self, count: int | None = None) -> None:
         """Start one process a slot, or ``count`` of them at first, after what earlier ones left is gone."""
@@ -72,14 +75,15 @@ class Fleet:
 
     def grow(self, count: int) -> None:
         """Have at least ``count`` processes, as far as there are slots."""
-        for number in range(len(self.slots), min(count, slot_count(self.settings))):
+        for number in range(self.begun, min(count, slot_count(self.settings))):
             self.slots.append(_Slot(number, self._take_spare() or self._spawn(number), time.monotonic()))
+            self.begun = number + 1
 
     def restart_dead(self) -> None:
-        """Restart what died and free its leases at once.
+        """Restart what died and free its leases at once; a slot whose workers die of starting is given up.
 
         Raises:
-            ReelwrightError: Workers die again and again right after their start.
+            ReelwrightError: No slot is left.
         """
         for slot in list(self.slots):
             status = slot.process.poll()
@@ -95,13 +99,20 @@ class Fleet:
             log.warning("worker died", slot=slot.number, pid=slot.process.pid, status=status)
             sweep(self.settings.scratch_folder)
             if slot.early_deaths >= EARLY_DEATHS:
-                message = f"Workers die right after their start (status {status}); {self._log_hint()}"
-                if status == _REFUSED:
-                    raise OutageError(
-                        message, code="WORKER_FAULT", remedy="Correct what they say there, then start again."
-                    )
-                raise ReelwrightError(message)
+                self._give_up(slot, status)
+                continue
             slot.child, slot.started_at = self._spawn(slot.number), time.monotonic()
+
+    def _give_up(self, slot: _Slot, status: int) -> None:
+        """Start no successor where one after another died of starting; the workers of other slots go on."""
+        log.error("slot given up", slot=slot.number, status=status)
+        self.slots.remove(slot)
+        if self.slots:
+            return
+        message = f"Workers die right after their start (status {status}); {self._log_hint(slot)}"
+        if status == _REFUSED:
+            raise OutageError(message, code="WORKER_FAULT", remedy="Correct what they say there, then start again.")
+        raise ReelwrightError(message)
 
     def _is_drained(self, boot_id: str) -> bool:
         try:
@@ -116,9 +127,10 @@ class Fleet:
         self._release_leases(slot.boot_id, forgive=True)
         if not self.slots:
             raise OutageError(
-                f"All workers of this machine failed at what others finished; {self._log_hint()}", code="WORKER_FAULT",
+                f"All workers of this machine failed at what others finished; {self._log_hint(slot)}",
+                code="WORKER_FAULT",
                 remedy="Look at what failed (`reelwright doctor`), mend the machine, then start its workers again.",
-            )  # fmt: skip
+            )
 
     def stop(self) -> None:
         """Tell all to leave at their next frame boundary, wait, and end those that do not."""
@@ -146,8 +158,8 @@ class Fleet:
         spare, self.spare = self.spare, None
         return spare.take() if spare else None
 
-    def _log_hint(self) -> str:
-        return f"see {self.log_folder / 'worker-0.log'}" if self.log_folder else "see the messages above"
+    def _log_hint(self, slot: _Slot) -> str:
+        return f"see {self.log_folder / f'worker-{slot.number}.log'}" if self.log_folder else "see the messages above"
 
     def _release_leases(self, boot_id: str, *, forgive: bool) -> int:
         """Take back what a dead worker held; returns how many tasks."""
