@@ -71,8 +71,8 @@ CODES: dict[str, CodeFacts] = {
     ),
     "UNKNOWN_FIELD": CodeFacts(
         "A field is not known.",
-        "Use the nearest name offered; for a value of your own take a name with `x_` before it or a dot in it, such as "
-        "`x_note` or `dc.title`.",
+        "Use the name that the message offers, if it is meant; for a value of your own take a name with `x_` before it "
+        "or a dot in it, such as `x_note` or `dc.title`.",
     ),
     "DUPLICATE_ID": CodeFacts("Two lines have the same id.", "Give every line an id of its own."),
     "DUPLICATE_CONTENT": CodeFacts(
@@ -521,6 +521,6 @@ def os_error(where: str, error: OSError) -> ReelwrightError:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
-    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``; an empty string where none is close."""
+    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)  # `sparkle` is no `upscale`: 0.57
     return f" Did you mean {matches[0]!r}?" if matches else ""

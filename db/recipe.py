@@ -262,7 +262,7 @@ def from_document(document: Any, name: str) -> Recipe:
     _check_order(steps, name)
     _check_scale(steps, name)
     if bad_frames not in ("hold", "black", "fail"):
-        raise RecipeError(f"Recipe {name}: bad_frames must be hold, black or fail", code="BAD_PARAMETER")
+        raise _bad_field(f"Recipe {name}: bad_frames must be hold, black or fail")
     return Recipe(
         name=name, steps=steps, outputs=_outputs(outputs, name), bad_frames=bad_frames,
         chroma=_master_chroma(master, name), gates=tuple(_gates(gates, name)), **_access_copy(access, name),
@@ -383,9 +383,7 @@ def _check_scale(steps: tuple[Step, ...], name: str) -> None:
 
 def _master_chroma(value: Any, name: str) -> Literal["source", "full"]:
     if not isinstance(value, dict) or not value.keys() <= {"chroma"} or value.get("chroma") not in (None, *_CHROMA):
-        raise RecipeError(
-            f"Recipe {name}: master takes `chroma: source` or `chroma: full`, not {value!r:.80}", code="BAD_PARAMETER"
-        )
+        raise _bad_field(f"Recipe {name}: master takes `chroma: source` or `chroma: full`, not {value!r:.80}")
     return "full" if value.get("chroma") == "full" else "source"
 
 
@@ -393,7 +391,7 @@ def _access_copy(value: Any, name: str) -> dict[str, Any]:
     """Read ``access: {fps: 24, preset: fast, crf: 20}``, each where it is given, into the recipe's fields."""
     if not isinstance(value, dict) or not value.keys() <= set(_ACCESS_FIELDS):
         fault = f"access takes `fps: 24`, `preset: fast` and `crf: 20`, not {value!r:.80}"
-        raise RecipeError(f"Recipe {name}: {fault}", code="BAD_PARAMETER")
+        raise _bad_field(f"Recipe {name}: {fault}")
     readers = {"fps": _access_rate, "preset": _access_preset, "crf": _access_crf}
     return {f"access_{field}": readers[field](given, name) for field, given in value.items()}
 
@@ -405,19 +403,17 @@ def _access_rate(value: Any, name: str) -> Fraction:
             raise ValueError(value)
         rate = Fraction(str(value)).limit_denominator(1001)
     except (ValueError, ZeroDivisionError) as error:
-        raise RecipeError(f"Recipe {name}: access takes `fps: 24`, not {value!r:.80}", code="BAD_PARAMETER") from error
+        raise _bad_field(f"Recipe {name}: access takes `fps: 24`, not {value!r:.80}") from error
     if not _LEAST_FPS <= rate <= _MOST_FPS:
-        raise RecipeError(
-            f"Recipe {name}: access: {rate} frames per second are not between {_LEAST_FPS} and {_MOST_FPS}",
-            code="BAD_PARAMETER",
-        )
+        fault = f"{rate} frames per second are not between {_LEAST_FPS} and {_MOST_FPS}"
+        raise _bad_field(f"Recipe {name}: access: {fault}")
     return rate
 
 
 def _access_preset(value: Any, name: str) -> str:
     if value not in ACCESS_PRESETS:
         fault = f"access: no preset {value!r:.60}.{nearest(str(value), ACCESS_PRESETS)}"
-        raise RecipeError(f"Recipe {name}: {fault}", code="BAD_PARAMETER")
+        raise _bad_field(f"Recipe {name}: {fault}")
     return str(value)
 
 
@@ -425,7 +421,7 @@ def _access_crf(value: Any, name: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= _MOST_CRF or value * 2 % 1:
         fault = f"access: crf must be 0 to {_MOST_CRF} in halves, not {value!r:.60}"
-        raise RecipeError(f"Recipe {name}: {fault}", code="BAD_PARAMETER")
+        raise _bad_field(f"Recipe {name}: {fault}")
     return float(value)
 
 
@@ -433,9 +429,8 @@ def _gates(value: Any, name: str) -> Iterator[ScoreBound]:
     """Read ``gates: {luma_psnr: ">= 30"}``; a metric may have several, as a list."""
     rows = value.items() if isinstance(value, dict) else None
     if rows is None or sum(len(each) if isinstance(each, list) else 1 for _, each in rows) > MAX_GATES:
-        raise RecipeError(
-            f'Recipe {name}: gates must name at most {MAX_GATES} scores and bounds, such as `luma_psnr: ">= 30"`',
-            code="BAD_PARAMETER",
+        raise _bad_field(
+            f'Recipe {name}: gates must name at most {MAX_GATES} scores and bounds, such as `luma_psnr: ">= 30"`'
         )
     known = [metric for metric, spec in METRICS.items() if spec.in_jobs]
     for metric, conditions in rows:
@@ -446,7 +441,7 @@ def _gates(value: Any, name: str) -> Iterator[ScoreBound]:
             try:
                 yield ScoreBound.parse(f"{metric} {condition}")
             except InputError as error:
-                raise RecipeError(f"Recipe {name}, gates: {error.message}", code="BAD_PARAMETER") from error
+                raise _bad_field(f"Recipe {name}, gates: {error.message}") from error
 
 
 def _outputs(value: Any, name: str) -> tuple[str, ...]:
@@ -454,9 +449,14 @@ def _outputs(value: Any, name: str) -> tuple[str, ...]:
         raise RecipeError(f"Recipe {name}: outputs must be a list of names")
     for entry in value:
         if entry not in ALL_OUTPUTS:
-            raise RecipeError(f"Recipe {name}: no output {entry!r}.{nearest(entry, ALL_OUTPUTS)}", code="BAD_PARAMETER")
+            raise _bad_field(f"Recipe {name}: no output {entry!r:.60}.{nearest(entry, ALL_OUTPUTS)}")
     # A master is what everything else is made from, so it is always among the outputs.
     return tuple(entry for entry in ALL_OUTPUTS if entry in value or entry == "master")
+
+
+def _bad_field(message: str) -> RecipeError:
+    """Name a fault outside the steps, of which no stage's page says anything."""
+    return RecipeError(message, code="BAD_PARAMETER", remedy="Correct it; docs/recipes says what a recipe holds.")
 
 
 def _one_line(error: Exception) -> str:

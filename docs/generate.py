@@ -9,7 +9,7 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -303,9 +303,7 @@ def api() -> Iterator[str]:
         yield f"### {tag.capitalize()}\n"
         for method, path, facts in routes:
             yield f"#### `{method} {path}`\n\n{facts['description']} Role: {facts['x-role'] or 'none'}.\n"
-            rows = [
-                (f"`{each['name']}`", each["in"], each.get("description", "")) for each in facts.get("parameters", ())
-            ]
+            rows = [(f"`{each['name']}`", _place(each), _meaning(each)) for each in facts.get("parameters", ())]
             body = facts.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             fields = schemas.get(body.get("$ref", "").rpartition("/")[2], {})
             needed = fields.get("required", ())
@@ -321,6 +319,21 @@ def api() -> Iterator[str]:
         [(f"`{name}`", ", ".join(f"`{each}`" for each in named)) for name, named in ROUTES.items()],
     )
     yield _table(("command", "why it has none"), [(f"`{name}`", why) for name, why in SHELL_ALONE.items()])
+
+
+def _place(parameter: dict[str, Any]) -> str:
+    needed = parameter["in"] == "query" and parameter.get("required")
+    return f"{parameter['in']}, needed" if needed else parameter["in"]
+
+
+def _meaning(parameter: dict[str, Any]) -> str:
+    """Return what a parameter means, and which words it takes where there are but some."""
+    words = parameter["schema"].get("enum", ())
+    return " ".join([parameter.get("description", ""), *([f"One of: {_code_words(words)}."] if words else [])]).strip()
+
+
+def _code_words(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {

@@ -20,7 +20,7 @@ from typer.exceptions import TyperException
 
 from db.errors import InputError, OutOfMemoryError, ReelwrightError, os_error
 from orchestrator.cli import surroundings
-from orchestrator.cli.commands import LazyGroup
+from orchestrator.cli.commands import LazyGroup, named_path
 from orchestrator.cli.context import CliContext
 from orchestrator.cli.terminal import Terminal
 from orchestrator.exit_codes import FAULT, INTERRUPTED, OK, exit_code
@@ -52,7 +52,9 @@ def _show_release(context: typer.Context, wanted: bool) -> None:
 @app.callback()
 def _global(
     context: typer.Context,
-    home: Annotated[Path | None, typer.Option(help="Folder of the embedded database, store and logs.")] = None,
+    home: Annotated[
+        Path | None, typer.Option(parser=named_path, help="Folder of the embedded database, store and logs.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", is_eager=True, help="Print one JSON document instead of text.")
     ] = False,

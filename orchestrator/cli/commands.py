@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 import typer
 import typer.main
 from typer.core import TyperGroup
+
+from db.errors import InputError
 
 MOST_NUMBER = 2**31 - 1
 """The largest number that is taken as an argument, and the smallest below 0: a column of PostgreSQL holds it."""
@@ -38,7 +41,10 @@ class Command:
         app.command(name, epilog=f"Example: reelwright {self.example}")(function)
         command = typer.main.get_command(app)
         for parameter in command.params:
-            _bound_number(cast(Any, parameter).type_descriptor.parameter_info)
+            descriptor = cast(Any, parameter).type_descriptor
+            _bound_number(descriptor.parameter_info)
+            if descriptor.is_path:
+                descriptor.parameter_info.parser = named_path
         return command
 
 
@@ -46,6 +52,13 @@ def _bound_number(option: Any) -> None:
     """Refuse numbers that a database cannot hold; help and pages show only bounds that mean more."""
     option.max = MOST_NUMBER if option.max is None else option.max
     option.min = -MOST_NUMBER if option.min is None else option.min
+
+
+def named_path(text: Any) -> Path:
+    """Read a path; an empty one, as of a variable that is not set, is not the folder that one happens to be in."""
+    if not str(text):
+        raise InputError("An empty path was given", code="PATH_UNUSABLE", remedy="Name it; `.` is the present folder.")
+    return Path(text)
 
 
 @dataclass(frozen=True)

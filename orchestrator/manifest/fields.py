@@ -31,6 +31,8 @@ _MAX_VERSION_CHARS = 1024
 _MAX_BOXES, _MAX_BOXES_CHARS = 1000, 100_000
 _FINEST_RATE = 1_000_000
 """Largest denominator of a rate: containers keep both its parts in 31 bits."""
+_MOST_DIGITS, _FRAME_DIGITS = 19, 9
+"""Of a whole number with its sign, and of a frame's number; a longer text is never made a number."""
 _OPEN = ("recipe", "outputs")
 """Fields whose value is a document of its own, kept as it is."""
 _MISSING = ("error", "hold", "black", "interpolate")
@@ -182,12 +184,12 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
 
 def _whole_number(low: int = 0, high: int = 10**18) -> Callable[[Any], int]:
     def number(value: Any) -> int:
-        if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d{1,18}", str(value).strip()):
+        text = str(value).strip()
+        if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
             raise _bad_value(f"{value!r:.60} is not a whole number")
-        whole = int(value)
-        if not low <= whole <= high:
-            raise _bad_value(f"{whole} is not between {low} and {high}")
-        return whole
+        if len(text) > _MOST_DIGITS or not low <= int(text) <= high:
+            raise _bad_value(f"{text:.60} is not between {low} and {high}")
+        return int(text)
 
     return number
 
@@ -205,7 +207,9 @@ def _rate(value: Any) -> Fraction:
 
 def _span(value: Any) -> tuple[int, int]:
     """Read frames ``first-last``, both included, counted from 0; returns them half-open."""
-    match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", str(value).strip())
+    match = re.fullmatch(r"(\d+)-(\d+)", str(value).strip())
+    if match and max(map(len, match.groups())) > _FRAME_DIGITS:
+        raise _bad_value(f"{value!r:.60} reaches beyond frame {10**_FRAME_DIGITS - 1}, the last that a reel may have")
     if not match or int(match[2]) < int(match[1]):
         raise _bad_value(f"{value!r:.60} is not a range of frames such as 0-239")
     return int(match[1]), int(match[2]) + 1

@@ -84,9 +84,11 @@ def _span(text: str, length: int) -> tuple[int, int] | None:
 
 
 def find_output(outputs: dict[str, Blob], name: str) -> Blob:
-    """Return one of an item's outputs; raises ``InputError`` ``BLOB_MISSING``."""
+    """Return one of an item's outputs; raises ``InputError`` ``NOT_FOUND``."""
     if name not in outputs:
+        there = ", ".join(sorted(outputs))
         raise InputError(
-            f"There is no output {name!r:.60}; there are {', '.join(sorted(outputs)) or 'none'}", code="BLOB_MISSING"
-        )
+            f"There is no output {name!r:.60}; there are {there or 'none'}", code="NOT_FOUND",
+            remedy="Ask for one of those." if there else "Wait until the item is done, or rerun it.",
+        )  # fmt: skip
     return outputs[name]

@@ -87,7 +87,10 @@ def _queued(site: Site) -> QueuedLooks:
 def _order(lineage: Lineage, look: LookRequest) -> tuple[ItemView, LookWishes]:
     generation = generation_of(lineage, look.generation)
     if look.of == "master" and generation is None:
-        raise InputError(f"{lineage.external_id!r:.100} has no result yet", code="BLOB_MISSING")
+        raise InputError(
+            f"{lineage.external_id!r:.100} has no result yet", code="NOT_FOUND",
+            remedy="Wait until the item is done, or rerun it.",
+        )  # fmt: skip
     facts = generation.result.facts if generation else {}
     wishes = LookWishes(
         of=look.of, outputs=generation.result.outputs if generation else {}, sha256=str(facts.get("sha256", "")),

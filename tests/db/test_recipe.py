@@ -96,6 +96,21 @@ def test_recipes_come_by_name_or_file(tmp_path: Path) -> None:
         recipe.resolve(str(tmp_path / "none.yaml"))
 
 
+def test_no_stage_is_offered_that_is_not_near() -> None:
+    with pytest.raises(RecipeError) as wrong:
+        recipe.parse("- sparkle", "r")
+    assert "Did you mean" not in wrong.value.message
+
+
+@pytest.mark.parametrize(
+    "fields", ["outputs: [gif]", "bad_frames: maybe", "master: {chroma: half}", "access: {crf: 99}", "gates: 5"]
+)
+def test_a_fault_outside_the_steps_sends_nobody_to_a_stage(fields: str) -> None:
+    with pytest.raises(RecipeError) as wrong:
+        recipe.parse(f"recipe: []\n{fields}", "r")
+    assert "docs/recipes" in wrong.value.remedy
+
+
 @pytest.mark.parametrize("text", ["[]", "recipe: []"])
 def test_a_recipe_may_say_that_it_has_no_steps(text: str) -> None:
     assert recipe.parse(text, "r").steps == ()

@@ -339,6 +339,12 @@ def test_the_release_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         assert json.loads(capsys.readouterr().out) == {"reelwright": metadata.version("reelwright")}
 
 
+@pytest.mark.parametrize("words", [["get", "--out", ""], ["get", "--out="], ["backup", ""], ["--home", "", "status"]])
+def test_an_empty_path_is_not_the_present_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(words) == BAD_INPUT
+    assert "PATH_UNUSABLE: An empty path" in capsys.readouterr().err
+
+
 def test_no_command_imports_what_touches_pixels_or_a_broker() -> None:
     script = (
         "import importlib, pkgutil, sys; from orchestrator import cli;"

@@ -146,7 +146,7 @@ class Looker:
         key = order.model_dump_json(include={"item", "of", "master", "sums", "sha256"})
         opened = self._opened(key, order)
         if not 0 <= order.frame < opened.side.count:
-            raise InputError(f"{order.item.external_id}: no frame {order.frame}; it has {opened.side.count}")
+            raise InputError(f"{order.item.external_id}: no frame {order.frame}; there are {_range(opened.side.count)}")
         try:
             shown = opened.picture(order.frame)
         except BaseException:
@@ -291,6 +291,10 @@ def _source_state(order: LookOrder) -> tuple[int, ...]:
     except OSError as error:
         raise beneath.source_error(source.uri, error) from error
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _range(count: int) -> str:
+    return f"0 to {count - 1}" if count > 1 else "no others than 0"
 
 
 def _check_region(order: LookOrder, whole: tuple[int, int]) -> Region:

@@ -22,7 +22,8 @@ async def send_file(
     site: SiteDep,
     name: str,
     kind: Annotated[
-        Literal["manifest", "photo", "weights"], Query(description="What it is; says how large it may be.")
+        Literal["manifest", "photo", "weights"],
+        Query(description="What it is; says how large it may be. A single film is sent as a manifest is."),
     ],
 ) -> Response:
     """Send a file as the body of the request; the answer's `id` names it from then on.

@@ -50,6 +50,21 @@ def test_a_value_that_is_not_allowed_is_named(tmp_path: Path, field: str, value:
     assert field.split(".")[0] in line.problems[0].message or field == "sha256"
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("bytes", "123456789012345678901234567890", "is not between 0 and"),
+        ("bytes", "9" * 19, "is not between 0 and"),
+        ("bytes", "x", "is not a whole number"),
+        ("span", "0-99999999999999999999", "reaches beyond frame 999999999"),
+        ("span", "9-2", "is not a range"),
+    ],
+)
+def test_a_number_that_is_too_large_is_not_called_none(tmp_path: Path, field: str, value: str, said: str) -> None:
+    (line,) = lines_of(_jsonl(tmp_path, {"uri": "a.mp4", field: value}))
+    assert said in line.problems[0].message
+
+
 @pytest.mark.parametrize("rate", ["18", "16.667", "24000/1001", 25, "50/3"])
 def test_rates_are_kept_exactly(tmp_path: Path, rate: object) -> None:
     (line,) = lines_of(_jsonl(tmp_path, {"uri": "a.mp4", "fps": rate}))

@@ -156,7 +156,9 @@ def test_a_file_that_is_gone_is_said_where_it_is_asked_for(viewer: Visitor, fini
 )
 def test_an_output_is_one_of_its_item_and_no_path(viewer: Visitor, finished: int, name: str) -> None:
     expected = 200 if name == "sequence-000000" else 404
-    assert viewer.get(f"/api/v1/items/{reel(viewer)}/outputs/{name}").status == expected
+    answer = viewer.get(f"/api/v1/items/{reel(viewer)}/outputs/{name}")
+    assert answer.status == expected
+    assert "backup" not in answer.text
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "99999999999999999999999", "1e3", "x", "%00", "1.0", "٣"])
