@@ -146,8 +146,7 @@ def submit(
     lines = (_store_listing(line, deposits) for line in all_lines)
     first = list(islice(lines, CHUNK_LINES))  # what cannot be read at all fails here, before there is a job
     if not first:
-        notes = "".join(f". {note}" for note in manifest.notes)
-        raise ManifestError(f"{visible(str(path))} lists nothing{notes}", code="MANIFEST_EMPTY")
+        raise no_lines(manifest)
     deposits.put(job_recipe)
     job = ledger.open_job(database, _job_request(settings, manifest, job_recipe, roots, options))
     line_count = bad_count = 0
@@ -162,6 +161,12 @@ def submit(
                 on_lines(line_count)
             ledger.close_ingest(database, job.id)
     return Submission(job.id, job.created, line_count, bad_count, (*manifest.notes, *_root_notes(database, job, roots)))
+
+
+def no_lines(manifest: Manifest) -> ManifestError:
+    """Return the error of a manifest that was read to its end and lists nothing."""
+    notes = "".join(f". {note}" for note in manifest.notes)
+    return ManifestError(f"{visible(manifest.uri)} lists nothing{notes}", code="MANIFEST_EMPTY")
 
 
 def validate_lines(

@@ -62,7 +62,7 @@ def get(
         folder = out or settings.results(job).with_name(f"job-{job}{'-bag' if bag else ''}")
         check_writable(folder.resolve().parent if bag and os.path.isdir(folder) else folder, "--out")
         row = progress.job(database, job)
-        check_folder(folder, row, settings.home)
+        check_folder(folder, row.manifest_uri, settings.home)
         total = len(item) if item else progress.progress(database, job).items_total
         with cli.terminal.show_count("items", total) as count:
             store = open_store(settings)

@@ -38,6 +38,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.places import check_workplaces
 from orchestrator.cli.terminal import CELL_CHARS, Terminal
+from orchestrator.manifest import Manifest, open_manifest
 from orchestrator.on_demand.dry_run import DryRunReport, dry_run
 from orchestrator.processes.spawning import SpareWorker
 from orchestrator.results.export import ExportSummary, check_folder, export
@@ -131,9 +132,11 @@ def restore(
         if isinstance(submitted, int):
             job_id = submitted
         else:
-            job_id = _submit_manifest(cli.terminal, settings, database, *submitted).job_id
+            place, options = submitted
+            manifest = _open_manifest(settings, place, out)
+            job_id = _submit_manifest(cli.terminal, settings, database, manifest, options).job_id
         folder = out or settings.results(job_id)
-        check_folder(folder, progress.job(database, job_id), settings.home)
+        check_folder(folder, progress.job(database, job_id).manifest_uri, settings.home)
         with _name_job_that_waits(cli, job_id, out):
             pace = _run_job(cli, settings, database, job_id, spare)
         finish(cli.terminal, database, open_store(settings), job_id, folder, settings.home, pace)
@@ -231,8 +234,17 @@ def _outcome(faults: list[PutError], work: Callable[[], _Outcome]) -> _Outcome:
         return error.outcome  # type: ignore[no-any-return]
 
 
+def _open_manifest(settings: Settings, place: str, out: Path | None) -> Manifest:
+    """Open a manifest, and refuse results among its sources while there is no job of it."""
+    with log_to_home(settings):
+        manifest = open_manifest(place)
+    if out:
+        check_folder(out, manifest.uri, settings.home)
+    return manifest
+
+
 def _submit_manifest(
-    terminal: Terminal, settings: Settings, database: Database, manifest: str, options: SubmitOptions
+    terminal: Terminal, settings: Settings, database: Database, manifest: str | Manifest, options: SubmitOptions
 ) -> Submission:
     with log_to_home(settings), terminal.show_count("lines") as count:
         submission = submitting.submit(settings, database, manifest, options, on_lines=count)

@@ -106,7 +106,7 @@ def dry_run(
         on_lines: Called with the number of lines after each.
 
     Raises:
-        ManifestError: It cannot be read.
+        ManifestError: It cannot be read, or lists nothing.
         RecipeError: There is no such recipe, or it is wrong.
         InputError: ``WORKER_EXTRA_MISSING`` when files are to be probed and cannot.
     """
@@ -125,6 +125,8 @@ def dry_run(
             _add_answer(report, line, answer)
     else:
         deque(lines, maxlen=0)
+    if not report.lines:
+        raise submit.no_lines(manifest)
     if report.other_rates > _SHOWN_RATES:
         report.notes.append(f"FPS_CONFLICT: {report.other_rates} reels in all")
     report.notes.extend([*_source_notes(report), *manifest.notes])

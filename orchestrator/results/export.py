@@ -20,7 +20,6 @@ from db.errors import InputError
 from db.home_placer import open_placer
 from db.lineage import Lineage, lineages
 from db.local_paths import disk_path
-from db.progress import JobRow
 from db.records import Blob, deliverables
 from db.session import Database
 from db.states import ItemKind
@@ -253,15 +252,15 @@ def _item_outputs(database: Database, job_id: int, external_ids: Sequence[str], 
         yield item.external_id, deliverables(result.outputs) if result else {}, result.facts if result else {}, None
 
 
-def check_folder(folder: Path, job: JobRow, home: Path) -> None:
-    """Refuse a folder for results that is, or lies in, the folder that the job was made of.
+def check_folder(folder: Path, manifest_uri: str, home: Path) -> None:
+    """Refuse a folder for results that is, or lies in, the folder that a job is made of.
 
     The next run would take the results for sources. A home may lie there: it is left out when a folder is read.
 
     Raises:
         InputError: ``OUTPUT_ON_SOURCE``.
     """
-    place, manifest = folder.resolve(), Path(disk_path(job.manifest_uri))
+    place, manifest = folder.resolve(), Path(disk_path(manifest_uri))
     is_inside = place.is_relative_to(manifest) and not place.is_relative_to(home.resolve())
     among_sources = is_inside and os.path.isdir(manifest)  # which may lie where this user may not look
     if among_sources or (manifest.parent == place and manifest.name in REPORTS):

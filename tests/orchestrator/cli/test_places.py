@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from db import session
+from db import progress, session
 from db.errors import InputError, OutageError
 from db.placing import LIST_NAME
+from db.session import Database
 from db.settings import Settings, load
 from db.store import open_store
 from orchestrator import cli
@@ -68,6 +69,17 @@ def test_a_place_that_cannot_be_is_said_at_once(
     assert (code, refused["error"]["code"]) == (BAD_INPUT, "PATH_UNUSABLE")
     assert str(tmp_path / place)[:100] in refused["error"]["message"]
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("place", [".", "res", "deep/er"])
+def test_results_among_the_sources_are_refused_before_there_is_a_job(
+    at_home: Any, archive: Path, home_database: Database, place: str
+) -> None:
+    before = sorted(archive.iterdir())
+    code, refused = at_home("run", archive, "--recipe", "identity", "--out", archive / place)
+    assert (code, refused["error"]["code"]) == (BAD_INPUT, "OUTPUT_ON_SOURCE")
+    assert progress.jobs(home_database) == []
+    assert sorted(archive.iterdir()) == before
 
 
 @pytest.mark.parametrize("what", ["scratch", "store_uri"])

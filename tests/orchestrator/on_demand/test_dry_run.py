@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from db.errors import ManifestError
+from db.session import Database
 from db.settings import Settings
 from orchestrator.on_demand.dry_run import dry_run
+from orchestrator.submit import SubmitOptions, submit
 from tests.support import sequences
 from tests.support.reels import film, moving
 from tests.workers.media.stills.test_dpx import made as dpx_made
@@ -40,6 +43,23 @@ def test_what_a_person_should_know_of_sources_is_said_once_with_how_many(setting
         "Line 4: The header gives a frame rate that cannot be: 1e+30 in its film part; 24 frames per second were "
         "taken. The field fps decides.",
     ]
+
+
+@pytest.mark.parametrize("files", [{"m.csv": "uri\n"}, {}, {"readme.txt": "no picture"}])
+@pytest.mark.parametrize("probe", [False, True])
+def test_what_lists_nothing_is_refused_as_a_submission_of_it(
+    settings: Settings, home_database: Database, tmp_path: Path, files: dict[str, str], probe: bool
+) -> None:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    place = folder / "m.csv" if "m.csv" in files else folder
+    with pytest.raises(ManifestError, match="lists nothing") as planned:
+        dry_run(settings, place, recipe="identity", probe=probe)
+    with pytest.raises(ManifestError) as submitted:
+        submit(settings, home_database, place, SubmitOptions(recipe="identity"))
+    assert (planned.value.code, planned.value.message) == ("MANIFEST_EMPTY", submitted.value.message)
 
 
 @pytest.mark.parametrize("frames", [False, True])

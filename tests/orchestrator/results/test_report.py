@@ -339,10 +339,10 @@ def test_results_do_not_go_among_the_sources(settings: Settings, home_database: 
     by_file = progress.job(home_database, submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id)
     for folder in (archive, archive / "restored"):
         with pytest.raises(InputError) as caught:
-            check_folder(folder, by_folder, home)
+            check_folder(folder, by_folder.manifest_uri, home)
         assert caught.value.code == "OUTPUT_ON_SOURCE"
-    check_folder(home / "results", by_folder, home)
-    check_folder(archive / "restored", by_file, home)
+    check_folder(home / "results", by_folder.manifest_uri, home)
+    check_folder(archive / "restored", by_file.manifest_uri, home)
 
 
 def test_nothing_is_put_outside_the_folder(
