@@ -37,9 +37,9 @@ def run_job(
 ) -> JobState:
     """Work until a job is over or paused; returns its state.
 
-    Interrupted, it leaves everything where it was: the same call goes on from there. ``on_progress`` gets the counts,
-    and what the work waits for, or nothing; ``on_upkeep`` is called as :class:`Loop` says; ``spare`` becomes the first
-    worker.
+    Interrupted, it leaves what is finished: the same call goes on from there, and segments that were in work begin
+    anew. ``on_progress`` gets the counts, and what the work waits for, or nothing; ``on_upkeep`` is called as
+    :class:`Loop` says; ``spare`` becomes the first worker.
 
     Raises:
         InputError: ``HOME_IN_USE`` when another run works in this home; ``WRONG_STATE`` when the job has not taken in

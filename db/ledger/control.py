@@ -23,7 +23,7 @@ from db.tables import Item, Job, JobProgress, Task
 
 
 def pause_job(db: Database, job_id: int, *, reason: str = "paused by a person") -> None:
-    """Start nothing new; running work stops at a frame boundary and finished segments are kept.
+    """Start nothing new; running work stops at a frame boundary, finished segments are kept, others begin anew.
 
     Raises:
         InputError: ``UNKNOWN_JOB`` or ``WRONG_STATE``.

@@ -185,7 +185,7 @@ def _exemption(frames: str | None, region: str | None) -> Exemption:
 def pause(context: typer.Context, job: JobId) -> None:
     """Pause a job.
 
-    Nothing new is started; running work stops at a frame boundary, and what is finished is kept.
+    Nothing new is started and running work stops; finished segments are kept, and those in work begin anew later.
     """
     cli = cli_context(context)
     with cli.open_database(cli.settings()) as database:

@@ -50,7 +50,7 @@ def run(
     """Restore a manifest or folder here and now.
 
     Submits it, works until the job ends, copies the results into a folder and writes a report. Run again, it
-    continues where it stopped.
+    continues behind what is finished: stills, and segments of reels; segments that were in work begin anew.
     """
     if (manifest is None) == (job is None):
         raise InputError("Give a manifest, or --job with a number", remedy="See `reelwright run --help`.")

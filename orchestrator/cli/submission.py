@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -264,11 +264,25 @@ def _run_job(cli: CliContext, settings: Settings, database: Database, job_id: in
     """Work until the job is over or paused; returns how fast that went."""
     if progress.job(database, job_id).state is JobState.PAUSED:
         ledger.resume_job(database, job_id)
-    with log_to_home(settings), cli.terminal.show_progress() as follow:
+    with _say_what_begins_anew(cli.terminal), log_to_home(settings), cli.terminal.show_progress() as follow:
         wake = webhook_waker(settings, database)
         store = open_store(settings)
         embedded.run_job(settings, database, store, job_id, on_progress=follow, on_upkeep=wake, spare=spare)
     return follow.pace()
+
+
+@contextmanager
+def _say_what_begins_anew(terminal: Terminal) -> Iterator[None]:
+    """Say to who interrupts the work what of it is done again: it is more than the frame in hand."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(OSError):  # a terminal that was closed
+            terminal.say(
+                "Finished segments of reels stay; those in work begin anew, with the frames that were counted of them. "
+                "--segment-frames N of a new job makes them shorter."
+            )
+        raise
 
 
 def _show_dry_run(terminal: Terminal, report: DryRunReport) -> None:

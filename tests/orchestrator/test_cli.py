@@ -314,7 +314,23 @@ def test_an_interrupt_leaves_with_130(
 
     monkeypatch.setattr(ledger, "open_job", interrupted)
     assert cli.run(["submit", str(archive / "m.csv"), "--home", str(archive / "home")]) == INTERRUPTED
-    assert "Interrupted" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Interrupted" in said
+    assert "begin anew" not in said
+
+
+def test_who_interrupts_the_work_is_told_what_of_it_is_done_again(
+    monkeypatch: pytest.MonkeyPatch, archive: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "useful_workers", interrupted)
+    words = ["run", str(archive / "m.csv"), "--recipe", "identity", "--home", str(settings.home)]
+    assert cli.run(words) == INTERRUPTED
+    _, stays, finished = capsys.readouterr().out.rstrip().rsplit("\n", 2)
+    assert stays.startswith("Finished segments of reels stay; those in work begin anew")
+    assert finished.startswith("Interrupted.")
 
 
 def test_help_and_stages_are_there_at_once() -> None:

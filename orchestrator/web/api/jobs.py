@@ -84,7 +84,7 @@ def rerun_items(request: Request, site: SiteDep, who: Caller, job_id: int, order
 
 @router.post("/{job_id}/pause", dependencies=[OPERATOR])
 def pause_job(request: Request, site: SiteDep, who: Caller, job_id: int) -> Response:
-    """Start nothing new; running work stops at a frame boundary, and what is finished is kept."""
+    """Start nothing new and stop running work; finished segments are kept, and those in work begin anew later."""
     ledger.pause_job(site.database, job_id, reason=f"paused by {who.name}")
     return answer(request, progress.job(site.database, job_id))
 

@@ -10,7 +10,7 @@ from fastapi import Request
 from orchestrator.wording import pluralize
 
 _SAID = {
-    "paused": "Paused. Nothing new is started; running work stops at a frame boundary, and what is finished is kept.",
+    "paused": "Paused. Nothing new is started. Finished segments are kept, and those in work begin anew later.",
     "resumed": "The job goes on.",
     "cancelled": "Cancelled. What is finished stays.",
     "priority": "The priority is set.",

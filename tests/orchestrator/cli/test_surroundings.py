@@ -98,7 +98,7 @@ def test_signals_to_end_are_taken_as_an_interruption(
     surroundings.heed_signals()
     monkeypatch.setattr(cli, "app", lambda *_, **__: os.kill(os.getpid(), number))
     assert cli.run(["status"]) == exit_codes.INTERRUPTED
-    assert "nothing is lost" in capsys.readouterr().out
+    assert "What is finished stays" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_own_signals")
