@@ -25,6 +25,8 @@ _LACKING = frozenset(
         "OUT_OF_MEMORY",
     }
 )  # fmt: skip
+_SPOILT = frozenset({"CHECKSUM_MISMATCH", "BLOB_MISSING"})
+"""What was kept is not as it was: no fault of the command."""
 
 
 def exit_code(error: ReelwrightError) -> int:
@@ -33,4 +35,6 @@ def exit_code(error: ReelwrightError) -> int:
         return REFUSED
     if isinstance(error, OutageError | TransientError) or error.code in _LACKING:
         return UNAVAILABLE
+    if error.code in _SPOILT:
+        return FAILURES
     return BAD_INPUT if isinstance(error, InputError) else FAULT

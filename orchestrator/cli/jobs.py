@@ -246,15 +246,19 @@ def _show_job(
     unworked = _unworked(database, job, settings)
     counts = _counts(database, job_id, unworked)
     page = pages.item_page(database, job_id, selection, after=after - 1, limit=limit)
-    terminal.say(f"Job {job.id} {job.name}: {job.state.value}, recipe {job.recipe_name}, from {job.manifest_uri}")
+    recipe = f"recipe {job.recipe_name}{' (some lines have others)' if any(row.recipe for row in page.rows) else ''}"
+    terminal.say(f"Job {job.id} {job.name}: {job.state.value}, {recipe}, from {job.manifest_uri}")
     if job.pause_reason:
         terminal.say(f"{job.state.value.capitalize()}: {job.pause_reason}")
     terminal.say(f"{progress_line(counts)}{unworked and f' · {unworked}'}\n")
     rows = [
-        (row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation, row.code or "")
+        (
+            row.external_id, row.state.value, f"{row.frames_done}/{row.frames_total}", row.generation,
+            (row.recipe or job.recipe).name, row.code or "",
+        )
         for row in page.rows
-    ]
-    terminal.table(("item", "state", "frames", "generation", "code"), rows)
+    ]  # fmt: skip
+    terminal.table(("item", "state", "frames", "generation", "recipe", "code"), rows)
     if page.more:
         behind = page.rows[-1].seq if page.searched_to is None else page.searched_to
         terminal.say(f"… looked at {behind + 1} of {counts.items_total} items; --after {behind + 1} goes on")

@@ -9,7 +9,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -164,11 +164,13 @@ class _ItemExport:
         targets = [os.path.join(self._root, output.name) for output in subject.outputs]
         for target in targets:
             self._check(target)
-        for target, placed in zip(targets, subject.outputs, strict=True):
-            with self._placer.fresh_name(target) as fresh:
+        with ExitStack() as stack:  # all are out of the store before any is in its place: no list without its master
+            names = [stack.enter_context(self._placer.fresh_name(target)) for target in targets]
+            for fresh, placed in zip(names, subject.outputs, strict=True):
                 _take_blob(self._store, placed.blob, fresh, self._copies)
+            for fresh, target, placed in zip(names, targets, subject.outputs, strict=True):
                 self._placer.put(fresh, target, sha256=placed.blob.sha256)
-            self._add(1, placed.blob.bytes)
+                self._add(1, placed.blob.bytes)
         for part in subject.parts:
             folder = os.path.join(self._root, part.name)
             write_frame = partial(self._write_frame, mode=_copy_mode(self._store.local_path(part.blob.key)))

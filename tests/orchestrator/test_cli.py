@@ -197,6 +197,8 @@ def test_wrong_usage_or_input_leaves_with_2_and_one_document(at_home: Any, words
         (InputError("x"), 2),
         (InputError("x", code="WRONG_STATE"), 4),
         (InputError("x", code="HOME_IN_USE"), 4),
+        (InputError("x", code="CHECKSUM_MISMATCH"), 1),
+        (InputError("x", code="BLOB_MISSING"), 1),
         (InputError("x", code="DATABASE_OUTDATED"), 4),
         (InputError("x", code="WORKER_EXTRA_MISSING"), 3),
         (BrokerUnavailable("x"), 3),
@@ -254,6 +256,44 @@ def test_what_cannot_be_put_out_is_said_and_the_rest_is_there(
     assert refused["error"]["message"].startswith("one: ")
     assert (out / "one.png").read_text() == "mine"
     assert (out / "two.png").read_text() == "restored"
+
+
+def test_each_line_is_shown_with_the_recipe_that_holds_for_it(
+    archive: Path, settings: Settings, home_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (archive / "m.csv").write_text("uri,recipe\na.jpg,old-photo\nb.png,\n")
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
+
+    def shown() -> str:
+        assert cli.run(["--home", str(settings.home), "status", str(job_id)]) == OK
+        return capsys.readouterr().out
+
+    said = shown()
+    assert "recipe conservation (some lines have others), from" in said
+    assert re.search(r"^a\.jpg .* old-photo", said, re.MULTILINE)
+    assert re.search(r"^b\.png .* conservation", said, re.MULTILINE)
+    ledger.cancel_job(home_database, job_id)
+    assert cli.run(["--home", str(settings.home), "rerun", str(job_id), "--recipe", "identity"]) == OK
+    assert re.search(r"^a\.jpg .* identity", shown(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_of_an_item_whose_master_is_spoilt_nothing_is_put_out(
+    at_home: Any, archive: Path, settings: Settings, home_database: Database, tmp_path: Path, harm: str
+) -> None:
+    job_id = submit(settings, home_database, archive / "m.csv", SubmitOptions()).job_id
+    store, out = open_store(settings), tmp_path / "out"
+    blobs = {name: store.put_bytes(f"jobs/1/1/r.{name}", b"film") for name in ("framemd5", "master")}
+    finish(home_database, job_id, "reel", blobs)
+    finish(home_database, job_id, "one", {"still": store.put_bytes("jobs/1/2/s.png", b"restored")})
+    path = store.local_path(blobs["master"].key)
+    assert path is not None
+    path.unlink()
+    if harm == "changed":
+        path.write_bytes(b"fill")
+    code, said = at_home("get", job_id, "--out", out)
+    assert (code, said["error"]["code"]) == (FAILURES, "CHECKSUM_MISMATCH" if harm == "changed" else "BLOB_MISSING")
+    assert [each.name for each in out.iterdir()] == ["one.png"]
 
 
 def test_a_run_that_cannot_put_out_everything_reports_nevertheless(
