@@ -124,15 +124,17 @@ def _answer_lines(prepare: Callable[[], Callable[[dict[str, Any]], dict[str, Any
 
 
 def _prober(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Describe sources: ``{"source": …, "recipe": …}`` in, facts and seconds of work out.
+    """Describe sources: ``{"source": …, "recipe": …}`` in, facts and seconds of work out, and of loading before it.
 
     With ``"frames": true`` every frame is decoded besides.
     """
     from workers import device
+    from workers.on_demand import estimate  # noqa: F401 -- loads what a worker loads before its first frame
 
     device.make_deterministic("cpu")
+    loaded_in = time.process_time()
     seconds_by_case: dict[tuple[Any, ...], float] = {}
-    return lambda order: _estimate_source(order, settings, seconds_by_case)
+    return lambda order: {**_estimate_source(order, settings, seconds_by_case), "loaded_in": loaded_in}
 
 
 def _verifier(settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -199,7 +201,8 @@ def _estimate_source(
             has_pins = any(step.pins for step in recipe.steps)
             bench = Workbench(open_store(settings), Path(folder), settings, "probe") if has_pins else None
             seconds_by_case[case] = estimate.seconds_per_frame(recipe, *case[1:], bench)
-    return {"facts": facts, "seconds": seconds_by_case[case] * facts["frame_count"]}
+    besides = estimate.seconds_besides(recipe, *size, facts["mono"], shape.is_reel)
+    return {"facts": facts, "seconds": (seconds_by_case[case] + besides) * facts["frame_count"]}
 
 
 if __name__ == "__main__":

@@ -54,8 +54,12 @@ class DryRunReport:
     source_bytes: int = 0
     expected_bytes: int = 0
     """Rough size of masters and work in hand."""
+    start_seconds: float = 0.0
+    """That a worker takes to load, as the one took that looked into the files."""
     work_seconds: float = 0.0
-    """On one worker."""
+    """On one worker that has loaded."""
+    longest_seconds: float = 0.0
+    """Of one task, such as a segment: one worker does it, however many there are."""
     slots: int = 1
     probed: bool = False
     problem_count: int = 0
@@ -77,7 +81,7 @@ class DryRunReport:
     @property
     def wall_seconds(self) -> float:
         """Estimated time on this machine's workers."""
-        return self.work_seconds / max(1, self.slots)
+        return self.start_seconds + max(self.longest_seconds, self.work_seconds / max(1, self.slots))
 
 
 def dry_run(
@@ -122,7 +126,7 @@ def dry_run(
         for line, answer in _probe_lines(
             settings, job_recipe, roots, _pin_lines(report, lines, registered), frames=frames
         ):
-            _add_answer(report, line, answer)
+            _add_answer(report, line, answer, settings.segment_frames)
     else:
         deque(lines, maxlen=0)
     if not report.lines:
@@ -168,7 +172,7 @@ def _count_good(report: DryRunReport, line: Line, change: int) -> None:
     report.own_recipes += change * (line.recipe is not None)
 
 
-def _add_answer(report: DryRunReport, line: Line, answer: dict[str, Any]) -> None:
+def _add_answer(report: DryRunReport, line: Line, answer: dict[str, Any], segment_frames: int) -> None:
     if "code" in answer:
         report.add(problem(line.number, answer["code"], answer["message"], answer.get("remedy")))
         _count_good(report, line, -1)
@@ -186,7 +190,10 @@ def _add_answer(report: DryRunReport, line: Line, answer: dict[str, Any]) -> Non
     report.frames += frames
     report.source_bytes += int(facts.get("bytes", 0))
     report.expected_bytes += int(frames * facts["width"] * facts["height"] * _BYTES_A_PIXEL * _OUTPUT_SHARE)
-    report.work_seconds += float(answer["seconds"])
+    report.start_seconds = report.start_seconds or float(answer["loaded_in"])
+    seconds = float(answer["seconds"])
+    report.work_seconds += seconds
+    report.longest_seconds = max(report.longest_seconds, seconds * min(1, segment_frames / frames))
 
 
 def _source_notes(report: DryRunReport) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,12 +11,14 @@ import torch
 from db.catalog.stages import STAGES
 from db.recipe import Recipe, Step
 from workers import stages
-from workers.frames import Clip
+from workers.frames import Clip, Memo
 from workers.workbench import Workbench
 
 _WIDTH, _HEIGHT = 192, 144
 _FRAMES = 2
 _ROUNDS = 2
+_REEL_GREY, _REEL_COLOR, _STILL = 0.2, 0.4, 0.03
+"""Seconds that a megapixel takes besides the steps, on one core of now: docs/benchmarks, "all that a worker does"."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,8 @@ def seconds_per_frame(recipe: Recipe, width: int, height: int, mono: bool, bench
     The steps run on a small clip with grain and motion. Their time grows with the number of pixels; that of a colorizer
     does not, which sees every picture at its own size. Steps whose weights were not pinned are left out.
     """
-    clip = _trial_clip(
-        1 if mono else 3, 1 + 2 * max((stages.temporal_radius(step) for step in recipe.steps), default=0)
-    )
+    reach = max((stages.temporal_radius(step) for step in recipe.steps), default=0)
+    clip = _trial_clip(1 if mono else 3, 1 + _FRAMES + 2 * reach)
     frames, seconds, larger = clip.to(bench.device if bench else "cpu"), 0.0, width * height / (_WIDTH * _HEIGHT)
     for step in recipe.steps:
         if len(step.pins) == len(step.cards()):
@@ -43,6 +44,12 @@ def seconds_per_frame(recipe: Recipe, width: int, height: int, mono: bool, bench
             own_size = step.stage in STAGES and STAGES[step.stage].makes_color
             frames, seconds = trial.frames, seconds + trial.seconds * (1 if own_size else larger)
     return seconds
+
+
+def seconds_besides(recipe: Recipe, width: int, height: int, mono: bool, is_reel: bool) -> float:
+    """Return about how long reading, looking through, scoring and writing one frame or still takes, access copy too."""
+    megapixels = width * height * recipe.scale**2 / 1e6
+    return megapixels * (_STILL if not is_reel else _REEL_GREY if mono else _REEL_COLOR)
 
 
 def _run_trial(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Trial:
@@ -54,13 +61,24 @@ def _run_trial(step: Step, frames: torch.Tensor, bench: Workbench | None) -> _Tr
     reel = stages.context_of(window, (step,))
     seconds = []
     # The first round also loads modules, so the quickest round counts; a network is slow enough for one frame to do.
-    frame_count, rounds = (1, 1) if step.pins else (_FRAMES, _ROUNDS + 1)
+    frame_count, rounds = (1, 1) if step.pins else (_FRAMES, _ROUNDS)
     for _ in range(rounds):
+        # Motion that the frame before needed too is remembered in a reel, as here; that of a round before never is.
+        round_window = replace(window, memo=Memo())
+        if not step.pins:
+            stages.apply(step, round_window, first - 1, first, reel, bench)
         began = time.perf_counter()
-        output = stages.apply(step, window, first, first + frame_count, reel, bench)
+        output = stages.apply(step, round_window, first, first + frame_count, reel, bench)
         _synchronize(output)
         seconds.append((time.perf_counter() - began) / frame_count)
-    return _Trial(output[:1].expand(count, -1, -1, -1), min(seconds))
+    return _Trial(_frames_behind(frames, output), min(seconds))
+
+
+def _frames_behind(frames: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """Return what the next step is tried on: the clip, with its motion and grain, or one frame again and again."""
+    if output.shape[-2:] == frames.shape[-2:]:
+        return frames.expand(-1, output.shape[1], -1, -1)
+    return output[:1].expand(len(frames), -1, -1, -1)
 
 
 def _synchronize(frames: torch.Tensor) -> None:

@@ -30,6 +30,20 @@ def test_rates_that_contradict_the_headers_are_told_and_are_no_problem(settings:
     assert found.notes[-1] == "FPS_CONFLICT: 7 reels in all"
 
 
+def test_more_workers_than_segments_make_a_reel_no_quicker(settings: Settings, tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mkv", moving(24), "gray")
+
+    def share(segment_frames: int) -> float:
+        house = settings.model_copy(update={"slots": 3, "segment_frames": segment_frames})
+        found = dry_run(house, source, recipe="identity")
+        assert found.start_seconds > 0
+        return (found.wall_seconds - found.start_seconds) / found.work_seconds
+
+    assert share(64) == pytest.approx(1)
+    assert share(12) == pytest.approx(1 / 2)
+    assert share(8) == pytest.approx(1 / 3)
+
+
 def test_what_a_person_should_know_of_sources_is_said_once_with_how_many(settings: Settings, tmp_path: Path) -> None:
     for name in ("a.y4m", "b.y4m", "c.y4m"):
         (tmp_path / name).write_bytes(b"YUV4MPEG2 W32 H24 C420jpeg\n" + (b"FRAME\n" + bytes(1152)) * 6)
