@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(terminal, error, **_details(error))
     except (KeyboardInterrupt, typer.Abort):
         with suppress(OSError):  # a terminal that was closed
-            terminal.say("Interrupted. What is finished stays; the same command does the rest.")
+            terminal.say("Interrupted. What is finished stays. The same command continues behind it.")
         surroundings.flush_output()
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone

@@ -273,7 +273,7 @@ def test_people_at_other_shells_speak_with_a_run_that_works(person: Person, arch
     assert person.ask("get", 1, "--out", tmp_path / "half", here=True)["files"] >= 1
     watcher = person.begin("watch", 1)
     person.wait_for_segments(3)
-    assert worker not in person.worker_ids()
+    wait_until(lambda: worker not in person.worker_ids(), 20, "the run notices that its worker died")
     assert person.ask("pause", 1)["state"] == "paused"
     said, complained = first.communicate(timeout=40)
     assert (first.returncode, complained) == (1, "")
