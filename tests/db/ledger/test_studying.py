@@ -177,7 +177,7 @@ def test_sides_are_drawn_anew_for_every_rater(database: Database) -> None:
     by_trial = defaultdict(set)
     for vote in studies.votes(database, 1):
         by_trial[vote.trial_id].add(vote.a_is_left)
-    assert {len(each) for each in by_trial.values()} == {1, 2}
+    assert 2 in map(len, by_trial.values())  # one pair was shown either way round; that one never was is chance
 
 
 def test_what_was_judged_least_comes_next_in_an_order_of_each_raters_own(database: Database) -> None:
