@@ -20,10 +20,7 @@ Buffer = Any
 
 def digest(parts: Sequence[Buffer]) -> bytes:
     """Return the digest of parts that follow one another."""
-    hasher = blake3()
-    for part in parts:
-        hasher.update(part)
-    return hasher.digest(DIGEST_BYTES)
+    return bytes(_fed(blake3(), parts).digest(DIGEST_BYTES))
 
 
 def matches(parts: Sequence[Buffer], expected: bytes) -> bool:
@@ -32,7 +29,10 @@ def matches(parts: Sequence[Buffer], expected: bytes) -> bool:
 
 
 def _earlier_digest(parts: Sequence[Buffer]) -> bytes:
-    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    return bytes(_fed(hashlib.blake2b(digest_size=DIGEST_BYTES), parts).digest())
+
+
+def _fed(hasher: Any, parts: Sequence[Buffer]) -> Any:
     for part in parts:
         hasher.update(part)
-    return hasher.digest()
+    return hasher

@@ -23,6 +23,7 @@ from db.catalog.stages import STAGES
 from db.recipe import Recipe, Step
 from workers import device, stages
 from workers.ops import rows
+from workers.ops.strips import strips
 from workers.tasks import repair_masks
 
 Change = tuple[int, NDArray[np.float64]]
@@ -31,7 +32,6 @@ Values = Mapping[str, NDArray[np.float64]]
 """Per frame, by column: ``changed_1_denoise``, ``moved_1_denoise``, ``changed_2_colorize`` …"""
 
 
-_STRIP_ROWS = 48
 _PLACES_NAMED = 20
 
 
@@ -224,11 +224,10 @@ def _count_on_device(before: torch.Tensor, after: torch.Tensor, threshold: float
 
 
 def _count_in_strips(before: torch.Tensor, after: torch.Tensor, threshold: float) -> Change:
-    """Count in the processor's cache, a strip at a time: several times as fast as whole frames."""
+    """Count a strip at a time, on the cores."""
     old, new = before.expand_as(after).numpy(), after.numpy()
     changed, moved = 0, np.zeros(new.shape[1])
-    for top in range(0, new.shape[1], _STRIP_ROWS):
-        part = slice(top, top + _STRIP_ROWS)
+    for part, _ in strips(new.shape[1:], 0):
         strongest: Any = None
         for one, other in zip(old[:, part], new[:, part], strict=True):
             difference = cv2.absdiff(other, one)
