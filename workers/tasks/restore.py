@@ -1,6 +1,6 @@
 """Restores one segment of a reel.
 
-A segment streams: decoding runs in one thread, computing in the calling one, encoding in a third, with short queues
+A segment streams: decoding runs ahead of the calling thread, which computes, and encoding behind it, with short queues
 between, so memory does not grow with the segment. What is done to single frames before and after (hashes, conversions,
 scores) a crew of threads does beside them, where the worker has more than one core, or the device does it
 (``workers.tasks.frame_ends``). Every step works on whole cells of the reel's batch grid and sees exactly the frames

@@ -5,22 +5,26 @@ Everything that shapes the bitstream is set by hand, so that packets of chunks w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 
 import av
 import av.error
 from av.codec.context import ThreadType
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from db.catalog.stages import STAGES
 from db.recipe import Recipe
 from db.records import ReelFacts
+from workers import background
 from workers.media import planes
 from workers.media.errors import writing
 from workers.media.pixels import Layout, Planes
@@ -35,6 +39,8 @@ _RICE, _RANGE = "0", "1"
 """FFV1's entropy coders: Golomb-Rice codes, which know 8 bits alone, and the range coder."""
 _FEW_SLICES_BELOW_PIXELS, _MOST_SLICES = 64 * 64, 64
 _EVEN_SLICES_PX = 16
+_MOST_PX_BESIDE = 1 << 25
+"""Of how many pixels frames are encoded beside one another: of larger ones too many would be in memory at once."""
 
 Write = Callable[[Planes], None]
 
@@ -83,30 +89,75 @@ def open_writer(
         size: Height and width.
         rate: Frames per second.
         facts: For the colour tags.
-        threads: Over slices, which are coded apart: the bytes are the same with any number.
+        threads: Each encodes frames of its own, or slices of large ones; the bytes are the same with any number.
 
     Raises:
         TransientError: The file cannot be written.
     """
+    beside = max(1, min(threads, _MOST_PX_BESIDE // (size[0] * size[1])))
     with writing(path.name):
         container = av.open(str(path), "w", format="matroska", options=BITEXACT)
-    count = 0
-
-    def write(samples: Planes) -> None:
-        nonlocal count
-        with writing(path.name):
-            frame = planes.to_frame(samples, layout)
-            frame.pts, frame.time_base = count, 1 / rate
-            container.mux(stream.encode(frame))
-        count += 1
-
-    with container:
+    with _closing(container, path.name), background.open_crew(beside, beside) as crew:
         stream = add_stream(container, layout, size, rate, facts)
-        stream.codec_context.thread_count = threads
+        encoders = _Encoders(beside, -(-threads // beside), layout, size, rate, facts)
+        count = 0
+        unwritten: deque[Callable[[], list[Packet[VideoStream]]]] = deque()
+
+        def write(samples: Planes) -> None:
+            nonlocal count
+            with writing(path.name):
+                unwritten.append(crew.begin(encoders.encode, samples, count))
+                count += 1
+                if len(unwritten) >= beside:
+                    mux()
+
+        def mux() -> None:
+            for packet in unwritten.popleft()():
+                packet.stream = stream
+                container.mux(packet)
+
         yield write
         with writing(path.name):
-            container.mux(stream.encode(None))
+            while unwritten:
+                mux()
+
+
+@contextmanager
+def _closing(container: OutputContainer, name: str) -> Iterator[None]:
+    """Close a film at the block's end; after an error, that its end cannot be written either is no news."""
+    try:
+        yield
+    except BaseException:
+        with suppress(av.error.FFmpegError, OSError):
             container.close()
+        raise
+    with writing(name):
+        container.close()
+
+
+class _Encoders:
+    """Encoders of one form. Each frame stands alone, so any of them may encode it."""
+
+    def __init__(
+        self, count: int, threads: int, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts
+    ) -> None:
+        """Make so many, of so many threads each; :func:`open_writer` says what the other arguments are."""
+        self._layout = layout
+        self._free: SimpleQueue[VideoCodecContext] = SimpleQueue()
+        for _ in range(count):
+            encoder = _create_encoder(_stream_options(layout, size, suiting_coder(layout)))
+            _set_form(encoder, layout, size, rate, facts)
+            encoder.thread_count = threads
+            self._free.put(encoder)
+
+    def encode(self, samples: Planes, number: int) -> list[Packet[VideoStream]]:
+        """Return the packet of the frame that is shown as the reel's ``number``-th."""
+        frame, encoder = planes.to_frame(samples, self._layout), self._free.get()
+        try:
+            frame.pts, frame.time_base = number, encoder.time_base
+            return encoder.encode(frame)
+        finally:
+            self._free.put(encoder)
 
 
 @cache
@@ -131,12 +182,17 @@ def _suits(height: int, width: int, pixel_format: str, slices: int) -> bool:
 
 
 def _open_encoder(size: tuple[int, int], pixel_format: str, options: dict[str, str]) -> VideoCodecContext:
-    encoder = av.CodecContext.create("ffv1", "w")
-    assert isinstance(encoder, VideoCodecContext)
+    encoder = _create_encoder(options)
     encoder.height, encoder.width = size
     encoder.pix_fmt, encoder.time_base, encoder.gop_size = pixel_format, Fraction(1, 25), 1
-    encoder.options = options
     encoder.open()
+    return encoder
+
+
+def _create_encoder(options: dict[str, str]) -> VideoCodecContext:
+    encoder = av.CodecContext.create("ffv1", "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.options = options
     return encoder
 
 
@@ -174,17 +230,21 @@ def add_stream(
     ``coder`` is that of packets from elsewhere; else it is the one that suits. :func:`open_writer` says what the other
     arguments are.
     """
-    pixel_format = planes.ffv1_format(layout)
     options = _stream_options(layout, size, coder or suiting_coder(layout))
     options["field_order"] = {"top": "tt", "bottom": "bb", "": "progressive"}[facts.field_order]
     stream = container.add_stream("ffv1", rate=rate, options=options)
-    stream.height, stream.width = size
-    stream.pix_fmt = pixel_format
-    encoder = stream.codec_context
+    _set_form(stream.codec_context, layout, size, rate, facts)
+    return stream
+
+
+def _set_form(
+    encoder: VideoCodecContext, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts
+) -> None:  # fmt: skip
+    encoder.height, encoder.width = size
+    encoder.pix_fmt = planes.ffv1_format(layout)
     encoder.gop_size, encoder.time_base = 1, 1 / rate
     encoder.thread_type = ThreadType.SLICE
     encoder.color_range = 2 if layout.full_range else 1
     encoder.colorspace = planes.MATRICES[layout.matrix] if layout.model == "yuv" else planes.MATRICES["unknown"]
     encoder.color_primaries = planes.PRIMARIES.get(facts.primaries, 2)
     encoder.color_trc = planes.TRANSFERS.get(planes.output_transfer(layout, facts.transfer), 2)
-    return stream

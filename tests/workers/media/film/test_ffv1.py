@@ -7,8 +7,10 @@ import av
 import numpy as np
 import pytest
 
+from db.errors import OutOfMemoryError, TransientError
 from db.records import Blob, ReelFacts
 from tests.support.reels import planes_of
+from workers.media import planes
 from workers.media.film import ffv1
 from workers.media.pixels import Layout, Planes
 
@@ -29,9 +31,9 @@ def _frame(layout: Layout, seed: int) -> Planes:
     return tuple(rng.integers(0, 2**layout.depth_bits, shape).astype(layout.dtype) for shape in shapes)
 
 
-def _write(path: Path, layout: Layout) -> list[Planes]:
-    frames = [_frame(layout, seed) for seed in range(2)]
-    with ffv1.open_writer(path, layout, SIZE, Fraction(24), FACTS) as write:
+def _write(path: Path, layout: Layout, count: int = 2, threads: int = 1) -> list[Planes]:
+    frames = [_frame(layout, seed) for seed in range(count)]
+    with ffv1.open_writer(path, layout, SIZE, Fraction(24), FACTS, threads) as write:
         for frame in frames:
             write(frame)
     return frames
@@ -60,3 +62,38 @@ def test_samples_come_back_as_they_were(tmp_path: Path, layout: Layout) -> None:
     frames = _write(tmp_path / "a.mkv", layout)
     for made, expected in zip(planes_of(tmp_path / "a.mkv"), frames, strict=True):
         assert all(np.array_equal(one, other) for one, other in zip(made, expected, strict=True))
+
+
+@pytest.mark.parametrize("most_beside", [64, 2, 1, 0])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_a_film_is_the_same_by_any_number_of_threads_and_encoders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Layout, most_beside: int
+) -> None:
+    _write(tmp_path / "lone", layout, 7)
+    monkeypatch.setattr(ffv1, "_MOST_PX_BESIDE", most_beside * SIZE[0] * SIZE[1])
+    for threads in (2, 3, 16):
+        _write(tmp_path / str(threads), layout, 7, threads)
+        assert (tmp_path / str(threads)).read_bytes() == (tmp_path / "lone").read_bytes()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_full_disk_ends_a_film(threads: int) -> None:
+    with pytest.raises(TransientError) as caught:
+        _write(Path("/dev/full"), RGB, 50, threads)
+    assert caught.value.code == "NO_SPACE"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_an_encoder_raises_ends_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    to_frame, asked = planes.to_frame, []
+
+    def fail_at_third(samples: Planes, layout: Layout) -> av.VideoFrame:
+        asked.append(samples)
+        if len(asked) == 3:
+            raise MemoryError
+        return to_frame(samples, layout)
+
+    monkeypatch.setattr(planes, "to_frame", fail_at_third)
+    with pytest.raises(OutOfMemoryError):
+        _write(tmp_path / "film", GREY, 50, threads)
+    assert len(asked) <= 3 + threads
