@@ -6,7 +6,7 @@ keeps its place beside the picture.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, cast
@@ -54,36 +54,44 @@ def follow_clock(
 
 
 class _Clocks:
-    """Where each stream stands, by its index; times in seconds."""
+    """Where each stream stands, by its index: in ticks of its own clock what every packet touches, else in seconds."""
 
     def __init__(self, leader: int, *, goes_ahead: bool) -> None:
         self.leader, self.goes_ahead = leader, goes_ahead
         self.shifts = [Fraction(0)]  # what is added to the times of each part
         self.parts: Counter[int] = Counter()
-        self.own: defaultdict[int, Fraction] = defaultdict(Fraction)  # added to one stream's times alone
-        self.last: dict[int, Fraction] = {}
-        self.steps: defaultdict[int, Fraction] = defaultdict(Fraction)  # how long its last packet lasts
+        self.own: dict[int, Fraction] = {}  # added to one stream's times alone
+        self.last: dict[int, int] = {}  # ticks
+        self.steps: Counter[int] = Counter()  # how many ticks its last packet lasts
         self.jumped: dict[int, Fraction] = {}  # where its last part begins, on its own clock
-        self.ends: defaultdict[int, Fraction] = defaultdict(Fraction)  # when its last packet ends, on the one clock
+        self.ends: dict[int, tuple[int, Fraction]] = {}  # when its last packet ends, on the one clock: ticks of so long
 
     def notice(self, packet: Packet[Any]) -> bool:
         """Look at a packet in turn; says whether the leader comes to another clock with it."""
-        number, base = packet.stream.index, packet.time_base
-        if packet.dts is None or not base or packet.stream.type not in _STEADY:
+        number: int = packet.stream.index
+        dts = packet.dts
+        if dts is None or packet.stream.type not in _STEADY or not packet.time_base:
             return False
-        dts, last = packet.dts * base, self.last.get(number)
-        jumps = last is not None and (
-            dts < last - _BACK_SECONDS or (self.goes_ahead and dts > last + self.steps[number] + _AHEAD_SECONDS)
-        )
+        last = self.last.get(number)
+        jumps = last is not None and self._jumps(number, dts - last, packet.time_base)
         if not jumps and last is not None:
-            self.steps[number] = (packet.duration or 0) * base or dts - last
+            self.steps[number] = packet.duration or dts - last
         self.last[number] = dts
-        self.parts[number] += jumps
-        if jumps and number == self.leader:
-            self.shifts.append(self.ends[number] - dts)
-        elif jumps:
-            self.jumped[number] = dts
-        return jumps and number == self.leader
+        if not jumps:
+            return False
+        self.parts[number] += 1
+        seconds = dts * packet.time_base
+        if number == self.leader:
+            self.shifts.append(self._end(number) - seconds)
+        else:
+            self.jumped[number] = seconds
+        return number == self.leader
+
+    def _jumps(self, number: int, ticks: int, base: Fraction) -> bool:
+        """Whether a packet so many ticks behind its stream's last one is on another clock."""
+        if ticks < 0:
+            return -ticks * base > _BACK_SECONDS
+        return self.goes_ahead and (ticks - self.steps[number]) * base > _AHEAD_SECONDS
 
     def is_early(self, number: int) -> bool:
         """Whether a stream is at a break to which the leader has not come."""
@@ -93,8 +101,8 @@ class _Clocks:
         """Let streams that jumped where the leader did not go on by themselves: none runs backwards."""
         for number in [number for number in self.parts if self.is_early(number)]:
             self.parts[number] = self.parts[self.leader]
-            first = self.jumped[number] + self.shifts[self.parts[number]] + self.own[number]
-            self.own[number] += max(Fraction(0), self.ends[number] - first)
+            first = self.jumped[number] + self._shift(number, self.parts[number])
+            self.own[number] = self.own.get(number, Fraction(0)) + max(Fraction(0), self._end(number) - first)
 
     def place(self, packet: Packet[Any]) -> Packet[Any]:
         """Return a packet with its times on the one clock."""
@@ -103,11 +111,13 @@ class _Clocks:
             return packet
         if self.parts[number] < self.parts[self.leader] and self._has_followed(packet, base):
             self.parts[number] = self.parts[self.leader]
-        ticks = round((self.shifts[self.parts[number]] + self.own[number]) / base)
-        packet.pts = None if packet.pts is None else packet.pts + ticks
+        # Most films have one clock, and nearly every packet of all others is in the first part.
+        if self.parts[number] or number in self.own:
+            ticks = round(self._shift(number, self.parts[number]) / base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
         if packet.dts is not None:
-            packet.dts += ticks
-            self.ends[number] = packet.dts * base + ((packet.duration or 0) * base or self.steps[number])
+            self.ends[number] = packet.dts + (packet.duration or self.steps[number]), base
         return packet
 
     def _has_followed(self, packet: Packet[Any], base: Fraction) -> bool:
@@ -115,6 +125,14 @@ class _Clocks:
         number = packet.stream.index
         if packet.dts is None or packet.stream.type not in _STEADY:
             return True
-        gaps = (abs(packet.dts * base + self.shifts[part] + self.own[number] - self.ends[number])
+        gaps = (abs(packet.dts * base + self._shift(number, part) - self._end(number))
                 for part in (self.parts[self.leader], self.parts[number]))  # fmt: skip
         return next(gaps) < next(gaps)
+
+    def _shift(self, number: int, part: int) -> Fraction:
+        """What is added to a stream's times in a part, in seconds."""
+        return self.shifts[part] + self.own.get(number, Fraction(0))
+
+    def _end(self, number: int) -> Fraction:
+        ticks, base = self.ends.get(number, (0, Fraction(1)))
+        return ticks * base
