@@ -76,8 +76,8 @@ class FilmJobs:
 
     single: JobTimes
     """Of one worker confined to one core, where the system can."""
-    one: JobTimes
-    """Of one worker on two cores."""
+    one: JobTimes | None
+    """Of one worker on two cores; not in the short form, since serial shares are those of the confined one."""
     two: JobTimes
     """Of two workers on two cores."""
 
@@ -93,22 +93,22 @@ def run(folder: Path) -> list[ResultRow]:
 
 
 def run_short(folder: Path) -> list[ResultRow]:
-    """Measure a third of the small film with the recipe that needs a profile, so that every kind of task is there."""
-    film, recipes = replace(GREY, frames=GREY.frames // 3), {BOUND_RECIPE: RECIPES[BOUND_RECIPE]}
-    return [*measure_film(folder, film, recipes, rounds=1), measure_start(folder, rounds=2)]
+    """Measure a quarter of the small film with the recipe that needs a profile, so that every kind of task is there."""
+    film, recipes = replace(GREY, frames=GREY.frames // 4), {BOUND_RECIPE: RECIPES[BOUND_RECIPE]}
+    return [*measure_film(folder, film, recipes, short=True), measure_start(folder, rounds=2)]
 
 
-def measure_film(folder: Path, film: Film, recipes: Mapping[str, str], rounds: int = 2) -> list[ResultRow]:
+def measure_film(folder: Path, film: Film, recipes: Mapping[str, str], *, short: bool = False) -> list[ResultRow]:
     """Measure whole jobs and all that bounds them, on two cores of however many there are.
 
-    The codecs alone are measured before the jobs and, in a second round, after them.
+    The codecs alone are measured before the jobs and, but in the short form, after them.
     """
     with confined(WORKERS):
         path = make_film(folder, film)
         peer, peer_seconds = time_peer(path, folder)
         codecs, loading = [measure_codecs(path, folder, film)], time_loading()
-        jobs = {name: run_jobs(folder, path, parse(text, "bench")) for name, text in recipes.items()}
-        codecs += [measure_codecs(path, folder, film) for _ in range(1, rounds)]
+        jobs = {name: run_jobs(folder, path, parse(text, "bench"), short=short) for name, text in recipes.items()}
+        codecs += [] if short else [measure_codecs(path, folder, film)]
         alone, beside = zip(*codecs, strict=True)
         cpu_ms = alone[0].cpu_ms
         scaling = WORKERS * min(costs.wall for costs in alone) / min(costs.wall for costs in beside)
@@ -131,13 +131,17 @@ def measure_codecs(path: Path, folder: Path, film: Film) -> tuple[CodecCosts, Co
     return one, run_codecs(path, folder, film.frames // 4, WORKERS)
 
 
-def run_jobs(folder: Path, film: Path, recipe: Recipe) -> FilmJobs:
+def run_jobs(folder: Path, film: Path, recipe: Recipe, *, short: bool) -> FilmJobs:
     home = folder / f"{film.stem}-{recipe.fingerprint()[:8]}"
     probed = time_probe(home / "probe", film, recipe)
+
+    def run(slots: int, name: str) -> JobTimes:
+        job = run_job(home / name, film, recipe, slots)
+        return replace(job, kinds=job.kinds | {"probe": probed})
+
     with confined(1):
-        single = run_job(home / "single", film, recipe, 1)
-    jobs = single, *(run_job(home / str(slots), film, recipe, slots) for slots in (1, WORKERS))
-    return FilmJobs(*(replace(job, kinds=job.kinds | {"probe": probed}) for job in jobs))
+        single = run(1, "single")
+    return FilmJobs(single, None if short else run(1, "one"), run(WORKERS, "two"))
 
 
 def time_probe(home: Path, film: Path, recipe: Recipe) -> float:
@@ -153,12 +157,15 @@ def time_probe(home: Path, film: Path, recipe: Recipe) -> float:
 
 def scaling_rows(what: str, film: Film, jobs: FilmJobs) -> list[ResultRow]:
     """Return what more workers come to; of few frames a probe's half second is too much of a job to tell of many."""
-    one, two = jobs.one, jobs.two
-    many = one.total / (one.serial + (one.total - one.serial) / MANY_WORKERS)
+    one, alone = jobs.one, jobs.one or jobs.single
+    many = alone.total / (alone.serial + (alone.total - alone.serial) / MANY_WORKERS)
+    what_two, is_whole = f"{what}: one worker ÷ two, first lease to last end", film in (GREY, HD)
     return [
-        one.serial_row(what, film.frames, partial(at_most, bar=6, unit=" %")),
-        at_least(f"{what}: one worker ÷ two, first lease to last end", one.span / two.span, 1.85),
-        *([at_least(f"{what}: {MANY_WORKERS} workers by Amdahl", many, 10)] if film in (GREY, HD) else []),
+        alone.serial_row(
+            what, film.frames, partial(at_most, bar=6, unit=" %") if is_whole else partial(told, unit=" %")
+        ),
+        *([at_least(what_two, one.span / jobs.two.span, 1.85)] if one else []),
+        *([at_least(f"{what}: {MANY_WORKERS} workers by Amdahl", many, 10)] if is_whole else []),
     ]
 
 

@@ -28,8 +28,8 @@ from benchmarks.rows import ResultRow, at_most
 from db.recipe import resolve
 from db.states import ItemKind
 
-PHOTOS, FEW, SIZE = 224, 32, (750, 1000)
-"""Photos of the larger and of the smaller job, and their height and width."""
+PHOTOS, SHORT_PHOTOS, FEW, SIZE = 224, 96, 32, (750, 1000)
+"""Photos of the larger job, in its short form too, and of the smaller one; their height and width."""
 ROUNDS = 3
 QUALITY = 95
 """Of the JPEG that Pillow writes: as the house does."""
@@ -38,20 +38,20 @@ DEPTHS = (8, 16)
 
 
 def run(folder: Path) -> list[ResultRow]:
-    return [*_cost_rows(folder, ROUNDS), *_memory_rows(folder)]
+    return [*_cost_rows(folder, ROUNDS, PHOTOS), *_memory_rows(folder)]
 
 
 def run_short(folder: Path) -> list[ResultRow]:
-    return _cost_rows(folder, 1)
+    return _cost_rows(folder, 1, SHORT_PHOTOS)
 
 
-def _cost_rows(folder: Path, rounds: int) -> list[ResultRow]:
-    photos = [_write_photo(folder / f"{number:03}.jpg", number) for number in range(PHOTOS)]
+def _cost_rows(folder: Path, rounds: int, count: int) -> list[ResultRow]:
+    photos = [_write_photo(folder / f"{number:03}.jpg", number) for number in range(count)]
     house, pillow = [], []
     for number in range(rounds):
-        pillow.append(_in_process("pillow", folder)["cpu"] / PHOTOS)
-        few, many = (_job_cpu(folder / f"{number}-{count}", photos[:count]) for count in (FEW, PHOTOS))
-        house.append((many - few) / (PHOTOS - FEW))
+        pillow.append(_in_process("pillow", folder)["cpu"] / count)
+        few, many = (_job_cpu(folder / f"{number}-{size}", photos[:size]) for size in (FEW, count))
+        house.append((many - few) / (count - FEW))
     ours, theirs = float(np.median(house)), float(np.median(pillow))
     detail = f"{ours * 1000:.1f} ms beside {theirs * 1000:.1f}"
     return [at_most("a photo of 1000×750, `identity` ÷ Pillow's read and write", ours / theirs, 3.5, "", detail)]

@@ -159,8 +159,12 @@ def test_a_whole_film_is_measured_with_all_that_bounds_it(tmp_path: Path, monkey
     run_job = jobs.run_job
     # One job stands for all three, whose workers take seconds to start.
     monkeypatch.setattr(jobs, "run_job", lambda *_: job())
-    shown = jobs.measure_film(tmp_path, TOY, {jobs.BOUND_RECIPE: jobs.RECIPES[jobs.BOUND_RECIPE]}, rounds=1)
+    recipes = {jobs.BOUND_RECIPE: jobs.RECIPES[jobs.BOUND_RECIPE]}
+    shown = jobs.measure_film(tmp_path, TOY, recipes, short=True)
     told = " ".join(row.what for row in shown)
-    for what in ("two processes", "serial share", "one worker ÷ two", "on one core", "of a script", "bound of one"):
+    for what in ("two processes", "serial share", "on one core", "of a script", "bound of one"):
         assert what in told
+    assert "one worker ÷ two" not in told
+    whole = jobs.FilmJobs(TIMES, replace(TIMES, span=15), TIMES)
+    assert [row.measured for row in jobs.scaling_rows("toy", TOY, whole) if "÷ two" in row.what] == ["1.50"]
     assert all(np.isfinite(float(row.measured.split()[0].replace(",", ""))) for row in shown)
