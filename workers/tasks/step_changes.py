@@ -165,15 +165,14 @@ def place_notes(step: Step, before: torch.Tensor, after: torch.Tensor, mask: tor
 def place_faults(recipe: Recipe, frame_count: int, shot_count: int) -> Iterator[str]:
     """Name the places in a recipe, such as a tenth shot, that a reel has not: there its step did nothing else."""
     for step in recipe.steps:
-        for variant in step.params.get("variants") or ():
-            shot, frames = variant.get("shot"), variant.get("frames")
+        variants = step.params.get("variants") or ()
+        for shot in (variant.get("shot") for variant in variants):
             if shot and shot > shot_count:
-                yield f"{step.stage}: there is no shot {shot}; the reel has {shot_count}."
-            if frames and frames[0] >= frame_count:
-                yield f"{step.stage}: there is no frame {frames[0]}; the reel has {frame_count}."
-        for exemption in step.exemptions:
-            if exemption.frames and exemption.frames[0] >= frame_count:
-                yield f"{step.stage}: there is no frame {exemption.frames[0]}; the reel has {frame_count}."
+                yield f"{step.stage}: there is no shot {shot}; the reel's last is {shot_count}."
+        ranges = [variant.get("frames") for variant in variants] + [exemption.frames for exemption in step.exemptions]
+        for first, _ in filter(None, ranges):
+            if first >= frame_count:
+                yield f"{step.stage}: there is no frame {first}; the reel's last is {frame_count - 1}."
 
 
 def notes(recipe: Recipe, values: Values) -> Iterator[str]:

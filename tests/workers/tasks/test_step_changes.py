@@ -139,6 +139,6 @@ def test_places_that_a_reel_has_not_are_named() -> None:
     steps = "- denoise: {variants: [{shot: 3, strength: 0}, {shot: 2, strength: 0}, {frames: [9, 12], strength: 0}]}"
     faults = list(step_changes.place_faults(parse(steps, "r"), frame_count=9, shot_count=2))
     assert faults == [
-        "denoise: there is no shot 3; the reel has 2.",
-        "denoise: there is no frame 9; the reel has 9.",
+        "denoise: there is no shot 3; the reel's last is 2.",
+        "denoise: there is no frame 9; the reel's last is 8.",
     ]
