@@ -24,9 +24,10 @@ _POLL_SECONDS = 0.1
 class Crew:
     """Threads that do pieces of work beside those that ask for them; without threads whoever asks does it."""
 
-    def __init__(self, pool: ThreadPoolExecutor | None = None, most_waiting: int = 1) -> None:
+    def __init__(self, pool: ThreadPoolExecutor | None = None, threads: int = 1, most_waiting: int = 1) -> None:
         """Take the threads, and how many pieces of work may be unfinished at once; :func:`open_crew` does."""
         self._pool = pool
+        self.threads = threads
         self._most = most_waiting if pool else 1
         self._room = threading.BoundedSemaphore(self._most)
         self._errors: list[BaseException] = []
@@ -95,7 +96,7 @@ def open_crew(threads: int, most_waiting: int) -> Iterator[Crew]:
         return
     pool = ThreadPoolExecutor(threads, thread_name_prefix="crew")
     try:
-        crew = Crew(pool, most_waiting)
+        crew = Crew(pool, threads, most_waiting)
         yield crew
         pool.shutdown()
         crew.check()

@@ -14,6 +14,7 @@ import numpy as np
 from db.catalog.stages.steadiness import DeinterlaceParams
 from db.errors import InputError
 from db.records import ItemView, ReelFacts
+from workers import background
 from workers.media import planes, timecode
 from workers.media.film import container, ffv1, fields
 from workers.media.index import Index, ReelScan
@@ -128,7 +129,10 @@ def _write_copy(frames: Iterable[Planes], scan: ReelScan, reel: IndexedReel, ben
     """
     copy, digests = bench.scratch / "mezzanine.mkv", []
     rate = Fraction(1000, ffv1.MEZZANINE_TICK_MS)
-    with ffv1.open_writer(copy, reel.layout, scan.size, rate, reel.facts, container.LONE_THREADS) as write:
+    with (
+        background.open_crew(container.LONE_THREADS, container.LONE_THREADS) as crew,
+        ffv1.open_writer(copy, reel.layout, scan.size, rate, reel.facts, crew) as write,
+    ):
         for samples in frames:
             digests.append(planes.digest(samples))
             write(samples)

@@ -2,7 +2,7 @@
 
 A segment streams: decoding runs ahead of the calling thread, which computes, and encoding behind it, with short queues
 between, so memory does not grow with the segment. What is done to single frames before and after (hashes, conversions,
-scores) a crew of threads does beside them, where the worker has more than one core, or the device does it
+scores, encoding) a crew of threads does beside them, where the worker has more than one core, or the device does it
 (``workers.tasks.frame_ends``). Every step works on whole cells of the reel's batch grid and sees exactly the frames
 within its temporal radius, clamped at the reel's ends; so no output frame depends on where the reel was cut.
 """
@@ -63,10 +63,10 @@ def restore_segment(assignment: Assignment, bench: Workbench) -> TaskResult:
     rows: list[dict[str, float]] = []
     recorder = step_changes.ChangeRecorder(item.recipe, item.facts.depth_bits)
     with ExitStack() as stack:
-        threads = max(1, bench.settings.codec_threads)
-        crew = stack.enter_context(background.open_crew(threads, _CELLS_UNFINISHED * item.batch_frames))
+        most = _CELLS_UNFINISHED * item.batch_frames
+        crew = stack.enter_context(background.open_crew(bench.settings.codec_threads, most))
         masks = stack.enter_context(repair_masks.open_chunks(item, bench))
-        write = stack.enter_context(ffv1.open_writer(path, layout, size, item.facts.rate, item.facts, threads))
+        write = stack.enter_context(ffv1.open_writer(path, layout, size, item.facts.rate, item.facts, crew))
         add_to_archive = stack.enter_context(_open_archive(archive, source_reel, item, bench)) if archive else None
 
         def encode(entry: tuple[int, Callable[[], FinishedFrame]]) -> None:

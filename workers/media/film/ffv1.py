@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from db.catalog.stages import STAGES
 from db.recipe import Recipe
 from db.records import ReelFacts
-from workers import background
+from workers.background import ALONE, Crew
 from workers.media import planes
 from workers.media.errors import writing
 from workers.media.pixels import Layout, Planes
@@ -79,9 +79,11 @@ def master_size(facts: ReelFacts, recipe: Recipe) -> tuple[int, int]:
 
 @contextmanager
 def open_writer(
-    path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts, threads: int = 1
+    path: Path, layout: Layout, size: tuple[int, int], rate: Fraction, facts: ReelFacts, crew: Crew = ALONE
 ) -> Iterator[Write]:
     """Open a film for writing; yields a function that takes the samples of one frame after the other.
+
+    A crew may still be at them when it returns: they are not to be changed.
 
     Args:
         path: The file to write.
@@ -89,17 +91,18 @@ def open_writer(
         size: Height and width.
         rate: Frames per second.
         facts: For the colour tags.
-        threads: Each encodes frames of its own, or slices of large ones; the bytes are the same with any number.
+        crew: Encodes as many frames beside one another as it has threads, or slices of large ones; the bytes are the
+            same with any.
 
     Raises:
         TransientError: The file cannot be written.
     """
-    beside = max(1, min(threads, _MOST_PX_BESIDE // (size[0] * size[1])))
+    beside = max(1, min(crew.threads, _MOST_PX_BESIDE // (size[0] * size[1])))
     with writing(path.name):
         container = av.open(str(path), "w", format="matroska", options=BITEXACT)
-    with _closing(container, path.name), background.open_crew(beside, beside) as crew:
+    with _closing(container, path.name):
         stream = add_stream(container, layout, size, rate, facts)
-        encoders = _Encoders(beside, -(-threads // beside), layout, size, rate, facts)
+        encoders = _Encoders(beside, -(-crew.threads // beside), layout, size, rate, facts)
         count = 0
         unwritten: deque[Callable[[], list[Packet[VideoStream]]]] = deque()
 

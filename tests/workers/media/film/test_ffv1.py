@@ -10,6 +10,7 @@ import pytest
 from db.errors import OutOfMemoryError, TransientError
 from db.records import Blob, ReelFacts
 from tests.support.reels import planes_of
+from workers import background
 from workers.media import planes
 from workers.media.film import ffv1
 from workers.media.pixels import Layout, Planes
@@ -33,7 +34,10 @@ def _frame(layout: Layout, seed: int) -> Planes:
 
 def _write(path: Path, layout: Layout, count: int = 2, threads: int = 1) -> list[Planes]:
     frames = [_frame(layout, seed) for seed in range(count)]
-    with ffv1.open_writer(path, layout, SIZE, Fraction(24), FACTS, threads) as write:
+    with (
+        background.open_crew(threads, threads) as crew,
+        ffv1.open_writer(path, layout, SIZE, Fraction(24), FACTS, crew) as write,
+    ):
         for frame in frames:
             write(frame)
     return frames
