@@ -236,6 +236,15 @@ def test_an_interrupted_and_a_killed_run_go_on_where_they_were(person: Person, a
     assert {outcome for _, outcome in outcomes} <= {"done", "released", "lost"}
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Have programs that are begun hear the end of a terminal, although `nohup make test` asks them not to."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_told_to_end_hands_its_work_back_and_leaves_nothing_in_scratch(
     person: Person, archive: Path, tmp_path: Path, number: signal.Signals
