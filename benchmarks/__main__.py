@@ -23,7 +23,7 @@ NAMES = (
 )  # fmt: skip
 SHORT = {
     "dispatch": "what loop, doorbells and leases cost; it takes seconds as it is",
-    "jobs": "what decoding, stages, scores, encoding and all between cost: a quarter of one film, `[deflicker]` alone",
+    "jobs": "what decoding, stages, scores, encoding and all between cost: a sixth of one film, `[deflicker]` alone",
     "stills": "what a photo costs; without the scans of 40 megapixels",
 }
 """What everyday work is measured by, in less than two minutes, and why.

@@ -93,8 +93,8 @@ def run(folder: Path) -> list[ResultRow]:
 
 
 def run_short(folder: Path) -> list[ResultRow]:
-    """Measure a quarter of the small film with the recipe that needs a profile, so that every kind of task is there."""
-    film, recipes = replace(GREY, frames=GREY.frames // 4), {BOUND_RECIPE: RECIPES[BOUND_RECIPE]}
+    """Measure a sixth of the small film with the recipe that needs a profile, so that every kind of task is there."""
+    film, recipes = replace(GREY, frames=GREY.frames // 6), {BOUND_RECIPE: RECIPES[BOUND_RECIPE]}
     return [*measure_film(folder, film, recipes, short=True), measure_start(folder, rounds=2)]
 
 
